@@ -1,0 +1,2 @@
+// Package attention computes sigmoid channel attention, forward and backward.
+package attention

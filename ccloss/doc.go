@@ -1,0 +1,2 @@
+// Package ccloss computes the channel-correlation loss and its gradient.
+package ccloss

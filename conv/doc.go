@@ -1,0 +1,2 @@
+// Package conv computes 2-D convolutions, forward and backward.
+package conv

@@ -1,0 +1,9 @@
+//go:build purego || !(amd64 || arm64)
+
+package kernels
+
+// Without assembly every kernel is its pure-Go twin.
+
+func axpy(alpha float32, x, y []float32) { axpyGeneric(alpha, x, y) }
+
+func dot(x, y []float32) float32 { return dotGeneric(x, y) }

@@ -1,0 +1,42 @@
+// Package kerneltest holds the test helpers that every package of lanes
+// shares: running a test on every instruction set, slices fenced by guard
+// pages, comparison in ulp, float64 oracles, and the reference cases.
+package kerneltest
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/golanes/lanes/kernels/internal/isa"
+)
+
+// ForEachISA runs f as a sub-test "isa=<level>" once per level this machine
+// has, with that level active, and restores the level that was active before.
+// LANES_ISA restricts it to the levels up to the one named. A level named in
+// LANES_REQUIRE_ISA (comma-separated) that does not run fails the test: a
+// machine that should have an ISA cannot skip it unnoticed.
+func ForEachISA(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	best := isa.Active
+	ran := []string{}
+	for _, level := range isa.Available() {
+		if level > best {
+			continue
+		}
+		ran = append(ran, level.String())
+		t.Run("isa="+level.String(), func(t *testing.T) {
+			previous := isa.Set(level)
+			defer isa.Set(previous)
+			f(t)
+		})
+	}
+	if required := os.Getenv("LANES_REQUIRE_ISA"); required != "" {
+		for _, name := range strings.Split(required, ",") {
+			if !slices.Contains(ran, name) {
+				t.Errorf("LANES_REQUIRE_ISA asks for %s, but only %v ran", name, ran)
+			}
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package pool computes pooling, forward and backward.
+package pool

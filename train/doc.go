@@ -1,0 +1,2 @@
+// Package train trains image classifiers.
+package train

@@ -1,0 +1,2 @@
+// Package safetensors reads and writes tensors in the safetensors format.
+package safetensors
