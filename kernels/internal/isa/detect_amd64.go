@@ -6,12 +6,12 @@ import "golang.org/x/sys/cpu"
 
 // detect returns the levels above Generic, in ascending order.
 //
-// AVX512 asks for the five feature bits together, the set every server core
+// AVX2 stands for the Haswell set: AVX2, FMA and BMI2. AVX512 asks for the five feature bits together, the set every server core
 // since Skylake-SP and Zen 4 has: x/sys's HasAVX512 alone means F and operating
 // system support only.
 func detect() []Level {
 	x := &cpu.X86
-	if !(x.HasAVX && x.HasAVX2 && x.HasFMA) {
+	if !(x.HasAVX && x.HasAVX2 && x.HasFMA && x.HasBMI2) {
 		return nil
 	}
 	levels := []Level{AVX2}

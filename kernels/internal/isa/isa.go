@@ -18,7 +18,7 @@ type Level int
 
 const (
 	Generic Level = iota // pure Go
-	AVX2                 // AVX2 and FMA
+	AVX2                 // AVX2, FMA and BMI2
 	AVX512               // AVX-512 F, CD, BW, DQ and VL
 	NEON                 // arm64 Advanced SIMD
 )

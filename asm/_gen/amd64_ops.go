@@ -1,0 +1,128 @@
+package gen
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The arithmetic of the amd64 Machine. avo's instructions take their operands
+// in Go order, destination last.
+
+func (m *amd64) binary(f func(...operand.Op), b, a Vec) Vec {
+	v := m.vec()
+	f(vec(b), vec(a), v)
+	return Vec{v}
+}
+
+func (m *amd64) unary(f func(...operand.Op), a Vec) Vec {
+	v := m.vec()
+	f(vec(a), v)
+	return Vec{v}
+}
+
+func (m *amd64) shift(f func(...operand.Op), a Vec, bits int) Vec {
+	v := m.vec()
+	f(operand.Imm(uint64(bits)), vec(a), v)
+	return Vec{v}
+}
+
+func (m *amd64) Add(a, b Vec) Vec { return m.binary(m.VADDPS, b, a) }
+func (m *amd64) Sub(a, b Vec) Vec { return m.binary(m.VSUBPS, b, a) }
+func (m *amd64) Mul(a, b Vec) Vec { return m.binary(m.VMULPS, b, a) }
+func (m *amd64) Div(a, b Vec) Vec { return m.binary(m.VDIVPS, b, a) }
+func (m *amd64) Max(a, b Vec) Vec { return m.binary(m.VMAXPS, b, a) }
+func (m *amd64) Min(a, b Vec) Vec { return m.binary(m.VMINPS, b, a) }
+func (m *amd64) Sqrt(a Vec) Vec   { return m.unary(m.VSQRTPS, a) }
+
+func (m *amd64) AccMulAdd(acc, a, b Vec) { m.VFMADD231PS(vec(b), vec(a), vec(acc)) }
+func (m *amd64) AccMulSub(acc, a, b Vec) { m.VFNMADD231PS(vec(b), vec(a), vec(acc)) }
+func (m *amd64) Horner(p, x, c Vec)      { m.VFMADD213PS(vec(c), vec(x), vec(p)) }
+
+func (m *amd64) And(a, b Vec) Vec    { return m.binary(m.VANDPS, b, a) }
+func (m *amd64) Or(a, b Vec) Vec     { return m.binary(m.VORPS, b, a) }
+func (m *amd64) Xor(a, b Vec) Vec    { return m.binary(m.VXORPS, b, a) }
+func (m *amd64) AndNot(a, b Vec) Vec { return m.binary(m.VANDNPS, b, a) }
+func (m *amd64) AddI32(a, b Vec) Vec { return m.binary(m.VPADDD, b, a) }
+func (m *amd64) SubI32(a, b Vec) Vec { return m.binary(m.VPSUBD, b, a) }
+
+func (m *amd64) ShlI32(a Vec, bits int) Vec { return m.shift(m.VPSLLD, a, bits) }
+func (m *amd64) ShrU32(a Vec, bits int) Vec { return m.shift(m.VPSRLD, a, bits) }
+func (m *amd64) SarI32(a Vec, bits int) Vec { return m.shift(m.VPSRAD, a, bits) }
+
+func (m *amd64) ToI32(a Vec) Vec   { return m.unary(m.VCVTPS2DQ, a) }
+func (m *amd64) FromI32(a Vec) Vec { return m.unary(m.VCVTDQ2PS, a) }
+
+func (m *amd64) Round(a Vec) Vec {
+	v := m.vec()
+	if m.avx512() {
+		m.VRNDSCALEPS(operand.Imm(0), vec(a), v)
+	} else {
+		m.VROUNDPS(operand.Imm(0), vec(a), v)
+	}
+	return Vec{v}
+}
+
+// Predicates of VCMPPS, the ordered and quiet forms.
+const (
+	cmpEQ    = 0x00
+	cmpLT    = 0x11
+	cmpLE    = 0x12
+	cmpUnord = 0x03
+)
+
+func (m *amd64) compare(predicate uint64, a, b Vec) Mask {
+	var d reg.Register
+	if m.avx512() {
+		d = m.K()
+	} else {
+		d = m.YMM()
+	}
+	m.VCMPPS(operand.Imm(predicate), vec(b), vec(a), d)
+	return Mask{d}
+}
+
+func (m *amd64) Less(a, b Vec) Mask   { return m.compare(cmpLT, a, b) }
+func (m *amd64) LessEq(a, b Vec) Mask { return m.compare(cmpLE, a, b) }
+func (m *amd64) Equal(a, b Vec) Mask  { return m.compare(cmpEQ, a, b) }
+func (m *amd64) IsNaN(a Vec) Mask     { return m.compare(cmpUnord, a, a) }
+
+func (m *amd64) Select(k Mask, a, b Vec) Vec {
+	v := m.vec()
+	mask := k.op.(reg.Register)
+	if m.avx512() {
+		m.VBLENDMPS(vec(a), vec(b), mask, v)
+	} else {
+		m.VBLENDVPS(mask, vec(a), vec(b), v)
+	}
+	return Vec{v}
+}
+
+func (m *amd64) SumLanes(a Vec) Vec { return m.fold(m.VADDPS, a) }
+func (m *amd64) MaxLanes(a Vec) Vec { return m.fold(m.VMAXPS, a) }
+
+// fold combines the upper half of the lanes with the lower half until one is
+// left.
+func (m *amd64) fold(f func(...operand.Op), a Vec) Vec {
+	r := vec(a)
+	if m.avx512() {
+		half := m.YMM()
+		m.VEXTRACTF64X4(operand.Imm(1), r.AsZ(), half)
+		f(half, r.AsY(), half)
+		r = half
+		quarter := m.XMM()
+		m.VEXTRACTF32X4(operand.Imm(1), r.AsY(), quarter)
+		f(quarter, r.AsX(), quarter)
+		r = quarter
+	} else {
+		half := m.XMM()
+		m.VEXTRACTF128(operand.Imm(1), r.AsY(), half)
+		f(half, r.AsX(), half)
+		r = half
+	}
+	pair, one := m.XMM(), m.XMM()
+	m.VPERMILPS(operand.Imm(0b01_00_11_10), r.AsX(), pair)
+	f(pair, r.AsX(), pair)
+	m.VPERMILPS(operand.Imm(0b10_11_00_01), pair, one)
+	f(one, pair, one)
+	return Vec{one}
+}
