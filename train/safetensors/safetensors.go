@@ -1,2 +1,0 @@
-// Package safetensors reads and writes tensors in the safetensors format.
-package safetensors
