@@ -3,6 +3,7 @@
 package kernels
 
 import (
+	"github.com/golanes/lanes/asm/neon"
 	"github.com/golanes/lanes/kernels/internal/isa"
 )
 
@@ -10,6 +11,8 @@ import (
 
 func axpy(alpha float32, x, y []float32) {
 	switch isa.Active {
+	case isa.NEON:
+		neon.Axpy(alpha, &x[0], &y[0], len(x))
 	default:
 		axpyGeneric(alpha, x, y)
 	}
@@ -17,6 +20,8 @@ func axpy(alpha float32, x, y []float32) {
 
 func dot(x, y []float32) float32 {
 	switch isa.Active {
+	case isa.NEON:
+		return neon.Dot(&x[0], &y[0], len(x))
 	default:
 		return dotGeneric(x, y)
 	}

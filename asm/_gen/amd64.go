@@ -7,7 +7,10 @@ import (
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/gotypes"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
+	"github.com/mmcloughlin/avo/printer"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -23,12 +26,33 @@ type amd64 struct {
 	tail reg.Register
 	// tailTable is 8 x -1 followed by 8 x 0, from which AVX2 loads tail.
 	tailTable *operand.Mem
+	functions []*ir.Function
 }
 
 func newAMD64(lanes int) *amd64 {
 	c := build.NewContext()
 	c.ConstraintExpr("!purego")
 	return &amd64{Context: c, lanes: lanes, consts: map[uint32]operand.Mem{}}
+}
+
+func (m *amd64) asm() ([]byte, error) {
+	f, err := m.Result()
+	if err != nil {
+		return nil, err
+	}
+	if err := pass.Compile.Execute(f); err != nil {
+		return nil, err
+	}
+	m.functions = f.Functions()
+	return printer.NewGoAsm(printer.Config{Name: "asm/_gen"}).Print(f)
+}
+
+func (m *amd64) stubs() []stub {
+	var s []stub
+	for _, f := range m.functions {
+		s = append(s, stub{f.Doc, f.Stub()})
+	}
+	return s
 }
 
 func (m *amd64) avx512() bool { return m.lanes == 16 }

@@ -4,5 +4,5 @@ package gen
 // holds, in order, and the instruction sets it is made for. A new kernel is one
 // line here.
 var manifest = []entry{
-	{"vector", on(avx2, avx512), portable(axpy, dot)},
+	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
 }

@@ -1,0 +1,124 @@
+package gen
+
+import "fmt"
+
+// Encodings of the Advanced SIMD instructions that Go's assembler does not
+// know, from the Arm Architecture Reference Manual for A-profile (DDI 0487),
+// section C7.2. Each function returns the instruction word together with its
+// text in GNU syntax, so that a comment cannot disagree with the code; a test
+// disassembles every word of every generated file and compares.
+
+// A word is one encoded instruction.
+type word struct {
+	bits uint32
+	text string
+}
+
+// A enc3 encodes op Vd.4S, Vn.4S, Vm.4S (or .16B).
+type enc3 struct {
+	name        string
+	base        uint32
+	arrangement string
+}
+
+func (e enc3) encode(d, n, m int) word {
+	return word{
+		e.base | uint32(m)<<16 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("%s v%d.%s, v%d.%s, v%d.%s", e.name, d, e.arrangement, n, e.arrangement, m, e.arrangement),
+	}
+}
+
+var (
+	encFADD  = enc3{"fadd", 0x4E20D400, "4s"}
+	encFSUB  = enc3{"fsub", 0x4EA0D400, "4s"}
+	encFMUL  = enc3{"fmul", 0x6E20DC00, "4s"}
+	encFDIV  = enc3{"fdiv", 0x6E20FC00, "4s"}
+	encFMAX  = enc3{"fmax", 0x4E20F400, "4s"}
+	encFMIN  = enc3{"fmin", 0x4EA0F400, "4s"}
+	encFMLA  = enc3{"fmla", 0x4E20CC00, "4s"}
+	encFMLS  = enc3{"fmls", 0x4EA0CC00, "4s"}
+	encFCMGT = enc3{"fcmgt", 0x6EA0E400, "4s"}
+	encFCMGE = enc3{"fcmge", 0x6E20E400, "4s"}
+	encFCMEQ = enc3{"fcmeq", 0x4E20E400, "4s"}
+	encADD   = enc3{"add", 0x4EA08400, "4s"}
+	encSUB   = enc3{"sub", 0x6EA08400, "4s"}
+	encAND   = enc3{"and", 0x4E201C00, "16b"}
+	encORR   = enc3{"orr", 0x4EA01C00, "16b"}
+	encEOR   = enc3{"eor", 0x6E201C00, "16b"}
+	encBIC   = enc3{"bic", 0x4E601C00, "16b"}
+	encBSL   = enc3{"bsl", 0x6E601C00, "16b"}
+	encBIT   = enc3{"bit", 0x6EA01C00, "16b"}
+)
+
+// An enc2 encodes op Vd.4S, Vn.4S (or .16B).
+type enc2 struct {
+	name        string
+	base        uint32
+	arrangement string
+}
+
+func (e enc2) encode(d, n int) word {
+	return word{
+		e.base | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("%s v%d.%s, v%d.%s", e.name, d, e.arrangement, n, e.arrangement),
+	}
+}
+
+var (
+	encFSQRT  = enc2{"fsqrt", 0x6EA1F800, "4s"}
+	encFABS   = enc2{"fabs", 0x4EA0F800, "4s"}
+	encFNEG   = enc2{"fneg", 0x6EA0F800, "4s"}
+	encSCVTF  = enc2{"scvtf", 0x4E21D800, "4s"}
+	encFCVTNS = enc2{"fcvtns", 0x4E21A800, "4s"}
+	encFRINTN = enc2{"frintn", 0x4E218800, "4s"}
+	encNOT    = enc2{"mvn", 0x6E205800, "16b"}
+)
+
+// An encShift encodes op Vd.4S, Vn.4S, #bits; left shifts count up from 32,
+// right shifts down from 64.
+type encShift struct {
+	name string
+	base uint32
+	left bool
+}
+
+func (e encShift) encode(d, n, bits int) word {
+	imm := 64 - bits
+	if e.left {
+		imm = 32 + bits
+	}
+	return word{
+		e.base | uint32(imm)<<16 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("%s v%d.4s, v%d.4s, #%d", e.name, d, n, bits),
+	}
+}
+
+var (
+	encSHL  = encShift{"shl", 0x4F005400, true}
+	encUSHR = encShift{"ushr", 0x6F000400, false}
+	encSSHR = encShift{"sshr", 0x4F000400, false}
+)
+
+// encFMLAElem encodes fmla Vd.4S, Vn.4S, Vm.S[lane].
+func encFMLAElem(d, n, m, lane int) word {
+	return word{
+		0x4F801000 | uint32(lane&1)<<21 | uint32(lane>>1)<<11 | uint32(m)<<16 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("fmla v%d.4s, v%d.4s, v%d.s[%d]", d, n, m, lane),
+	}
+}
+
+// encDUPElem encodes dup Vd.4S, Vn.S[lane].
+func encDUPElem(d, n, lane int) word {
+	return word{
+		0x4E040400 | uint32(lane)<<19 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("dup v%d.4s, v%d.s[%d]", d, n, lane),
+	}
+}
+
+// encEXT encodes ext Vd.16B, Vn.16B, Vm.16B, #bytes.
+func encEXT(d, n, m, bytes int) word {
+	return word{
+		0x6E000000 | uint32(m)<<16 | uint32(bytes)<<11 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("ext v%d.16b, v%d.16b, v%d.16b, #%d", d, n, m, bytes),
+	}
+}
