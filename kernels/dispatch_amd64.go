@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"github.com/golanes/lanes/asm/avx2"
 	"github.com/golanes/lanes/asm/avx512"
 	"github.com/golanes/lanes/kernels/internal/isa"
@@ -29,5 +31,51 @@ func dot(x, y []float32) float32 {
 		return avx2.Dot(&x[0], &y[0], len(x))
 	default:
 		return dotGeneric(x, y)
+	}
+}
+
+func gatherTiles() (rows [3]int, nr, narrow int) {
+	switch isa.Active {
+	case isa.AVX512:
+		return [3]int{12, 8, 4}, 32, 16
+	case isa.AVX2:
+		return [3]int{6, 4, 2}, 16, 8
+	default:
+		return gatherTilesGeneric()
+	}
+}
+
+func gatherGemm(g *GatherGemm) {
+	bias, residual, accumulate := unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), 0
+	if g.Accumulate {
+		accumulate = 1
+	}
+	switch {
+	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 32:
+		avx512.GatherGemm12x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 16:
+		avx512.GatherGemm12x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 32:
+		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 16:
+		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 32:
+		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 16:
+		avx512.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 16:
+		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 8:
+		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 16:
+		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 8:
+		avx2.GatherGemm4x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 16:
+		avx2.GatherGemm2x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 8:
+		avx2.GatherGemm2x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+	default:
+		gatherGemmGeneric(g)
 	}
 }

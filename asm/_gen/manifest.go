@@ -5,4 +5,5 @@ package gen
 // line here.
 var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
+	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 }

@@ -16,3 +16,87 @@ func Axpy(alpha float32, x *float32, y *float32, n int)
 //
 //go:noescape
 func Dot(x *float32, y *float32, n int) float32
+
+// GatherGemm6x16 computes a tile of 6 rows by cols <= 16 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*6+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// GatherGemm6x8 computes a tile of 6 rows by cols <= 8 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*6+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// GatherGemm4x16 computes a tile of 4 rows by cols <= 16 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// GatherGemm4x8 computes a tile of 4 rows by cols <= 8 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// GatherGemm2x16 computes a tile of 2 rows by cols <= 16 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*2+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// GatherGemm2x8 computes a tile of 2 rows by cols <= 8 columns:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*2+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)

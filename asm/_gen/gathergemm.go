@@ -1,0 +1,254 @@
+package gen
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The indirect GEMM tile. Rows of A are not a matrix: for each tap, a table
+// gives where the tap's floats start for each row of the tile.
+
+// A gatherTile is the geometry of one kernel: mr rows by nv vectors.
+type gatherTile struct{ mr, nv int }
+
+// gatherTiles are made so that the largest keeps 24 (AVX-512) or 12 (AVX2)
+// accumulators, two vectors of B and a broadcast of A in registers; the others
+// serve the last rows and the last columns.
+func gatherTiles(lanes int) []gatherTile {
+	rows := []int{6, 4, 2}
+	if lanes == 16 {
+		rows = []int{12, 8, 4}
+	}
+	var tiles []gatherTile
+	for _, mr := range rows {
+		tiles = append(tiles, gatherTile{mr, 2}, gatherTile{mr, 1})
+	}
+	return tiles
+}
+
+func gatherGemm(m *amd64) {
+	for _, tile := range gatherTiles(m.lanes) {
+		g := gatherEmitter{amd64: m, gatherTile: tile}
+		g.emit()
+	}
+}
+
+type gatherEmitter struct {
+	*amd64
+	gatherTile
+	acc [][]reg.VecVirtual // mr x nv
+}
+
+func (g *gatherEmitter) emit() {
+	nr := g.nv * g.lanes
+	name := fmt.Sprintf("GatherGemm%dx%d", g.mr, nr)
+	g.Func(name, "func(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias, residual *float32, taps, tapLen, cols, accumulate int, lo, hi float32)",
+		fmt.Sprintf("%s computes a tile of %d rows by cols <= %d columns:", name, g.mr, nr),
+		"",
+		"\tacc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0",
+		fmt.Sprintf("\tacc[i][j] += a[table[t*%d+i]+k] * b[(t*tapLen+k)*%d+j]   for t < taps, k < tapLen in this order", g.mr, nr),
+		"\tc[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))",
+		"",
+		"with one fused multiply-add per product. A negative table entry stands for",
+		"zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole",
+		"panel rows whatever cols is. Rows may repeat: all of c is read before it is",
+		"written. NaN passes through min and max.",
+	)
+	g.acc = make([][]reg.VecVirtual, g.mr)
+	for i := range g.acc {
+		for range g.nv {
+			g.acc[i] = append(g.acc[i], g.vec())
+		}
+	}
+	g.eitherWidth(nr, g.start)
+	g.loops(nr)
+	g.eitherWidth(nr, g.finish)
+	g.Ret()
+}
+
+// eitherWidth emits body twice: for cols = nr and, masked, for fewer.
+func (g *gatherEmitter) eitherWidth(nr int, body func(w width)) {
+	partial, done := g.label("partial"), g.label("done")
+	cols := g.paramGP("cols")
+	g.CMPQ(cols, operand.I32(nr))
+	g.JL(operand.LabelRef(partial))
+	body(width{m: g.amd64})
+	g.JMP(operand.LabelRef(done))
+	g.Label(partial)
+	body(width{m: g.amd64, masked: true})
+	g.Label(done)
+}
+
+// start sets the accumulators.
+func (g *gatherEmitter) start(w width) {
+	fresh, zero, done := g.label("fresh"), g.label("zero"), g.label("started")
+	flag := g.paramGP("accumulate")
+	g.TESTQ(flag, flag)
+	g.JZ(operand.LabelRef(fresh))
+	c, rows := g.paramGP("c"), g.paramGP("rows")
+	for j := range g.nv {
+		w.column(j)
+		for i := range g.mr {
+			w.load(g.row(c, rows, i, j), g.acc[i][j])
+		}
+	}
+	g.JMP(operand.LabelRef(done))
+	g.Label(fresh)
+	bias := g.paramGP("bias")
+	g.TESTQ(bias, bias)
+	g.JZ(operand.LabelRef(zero))
+	for j := range g.nv {
+		w.column(j)
+		w.load(operand.Mem{Base: bias, Disp: 4 * j * g.lanes}, g.acc[0][j])
+		for i := 1; i < g.mr; i++ {
+			g.VMOVAPS(g.acc[0][j], g.acc[i][j])
+		}
+	}
+	g.JMP(operand.LabelRef(done))
+	g.Label(zero)
+	for j := range g.nv {
+		for i := range g.mr {
+			g.VXORPS(g.acc[i][j].AsX(), g.acc[i][j].AsX(), g.acc[i][j].AsX())
+		}
+	}
+	g.Label(done)
+}
+
+// row returns the address of vector j of row i of the matrix at base.
+func (g *gatherEmitter) row(base, rows reg.GPVirtual, i, j int) operand.Mem {
+	off := g.GP64()
+	g.MOVLQSX(operand.Mem{Base: rows, Disp: 4 * i}, off)
+	return operand.Mem{Base: base, Index: off, Scale: 4, Disp: 4 * j * g.lanes}
+}
+
+// loops runs over the taps and, within a tap, over its floats. The pointers of
+// the rows and one index take nearly all general registers, so what changes
+// only from tap to tap lives in the arguments' stack slots.
+func (g *gatherEmitter) loops(nr int) {
+	table, zero, taps := g.addr(g.Param("table")), g.addr(g.Param("zero")), g.addr(g.Param("taps"))
+	tapLen := g.addr(g.Param("tapLen"))
+	g.Comment("a, zero: pointers past the end of a tap")
+	t := g.GP64()
+	g.MOVQ(tapLen, t)
+	g.SHLQ(operand.Imm(2), t)
+	g.ADDQ(t, g.addr(g.Param("a")))
+	g.ADDQ(t, zero)
+	b := g.paramGP("b")
+	tap, done := g.label("tap"), g.label("tapsdone")
+	g.CMPQ(taps, operand.Imm(0))
+	g.JE(operand.LabelRef(done))
+
+	g.Label(tap)
+	a, tab := g.paramGP("a"), g.paramGP("table")
+	ptr := make([]reg.GPVirtual, g.mr)
+	for i := range ptr {
+		ptr[i] = g.GP64()
+		g.MOVLQSX(operand.Mem{Base: tab, Disp: 4 * i}, ptr[i])
+		g.TESTQ(ptr[i], ptr[i])
+		g.LEAQ(operand.Mem{Base: a, Index: ptr[i], Scale: 4}, ptr[i])
+		g.CMOVQLT(zero, ptr[i])
+	}
+	g.ADDQ(operand.Imm(uint64(4*g.mr)), table)
+	k := g.GP64()
+	g.XORQ(k, k)
+	g.SUBQ(tapLen, k)
+	loop := g.label("k")
+	g.Label(loop)
+	vb := make([]reg.VecVirtual, g.nv)
+	for j := range vb {
+		vb[j] = g.vec()
+		g.VMOVUPS(operand.Mem{Base: b, Disp: 4 * j * g.lanes}, vb[j])
+	}
+	for i := range g.mr {
+		va := g.vec()
+		g.VBROADCASTSS(operand.Mem{Base: ptr[i], Index: k, Scale: 4}, va)
+		for j := range vb {
+			g.VFMADD231PS(va, vb[j], g.acc[i][j])
+		}
+	}
+	g.ADDQ(operand.I32(4*nr), b)
+	g.INCQ(k)
+	g.JNZ(operand.LabelRef(loop))
+	g.DECQ(taps)
+	g.JNZ(operand.LabelRef(tap))
+	g.Label(done)
+}
+
+// finish adds the residual, clamps and stores.
+func (g *gatherEmitter) finish(w width) {
+	store := g.label("store")
+	residual, rows := g.paramGP("residual"), g.paramGP("rows")
+	g.TESTQ(residual, residual)
+	g.JZ(operand.LabelRef(store))
+	for j := range g.nv {
+		w.column(j)
+		for i := range g.mr {
+			v := g.vec()
+			w.load(g.row(residual, rows, i, j), v)
+			g.VADDPS(v, g.acc[i][j], g.acc[i][j])
+		}
+	}
+	g.Label(store)
+	lo, hi := vec(g.ParamF32("lo")), vec(g.ParamF32("hi"))
+	c := g.paramGP("c")
+	for j := range g.nv {
+		w.column(j)
+		for i := range g.mr {
+			g.VMAXPS(g.acc[i][j], lo, g.acc[i][j])
+			g.VMINPS(g.acc[i][j], hi, g.acc[i][j])
+			w.store(g.acc[i][j], g.row(c, rows, i, j))
+		}
+	}
+}
+
+// A width loads and stores vectors of a panel row, whole or cut at the
+// parameter cols.
+type width struct {
+	m      *amd64
+	masked bool
+	mask   reg.Register
+}
+
+// column prepares for vector j of a row.
+func (w *width) column(j int) {
+	if !w.masked {
+		return
+	}
+	m := w.m
+	n, limit := m.paramGP("cols"), m.GP64()
+	if j > 0 {
+		m.SUBQ(operand.I32(j*m.lanes), n)
+	}
+	m.XORQ(limit, limit)
+	m.TESTQ(n, n)
+	m.CMOVQLT(limit, n)
+	m.MOVQ(operand.I32(m.lanes), limit)
+	m.CMPQ(n, limit)
+	m.CMOVQGT(limit, n)
+	m.setTail(Int{n})
+	w.mask = m.tail
+}
+
+func (w *width) load(mem operand.Mem, v reg.VecVirtual) {
+	switch {
+	case !w.masked:
+		w.m.VMOVUPS(mem, v)
+	case w.m.avx512():
+		w.m.VMOVUPS_Z(mem, w.mask, v)
+	default:
+		w.m.VMASKMOVPS(mem, w.mask, v)
+	}
+}
+
+func (w *width) store(v reg.VecVirtual, mem operand.Mem) {
+	switch {
+	case !w.masked:
+		w.m.VMOVUPS(v, mem)
+	case w.m.avx512():
+		w.m.VMOVUPS(v, w.mask, mem)
+	default:
+		w.m.VMASKMOVPS(v, w.mask, mem)
+	}
+}

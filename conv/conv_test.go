@@ -1,0 +1,168 @@
+package conv_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// algorithms are the ones that tests run on every shape they take.
+var algorithms = []conv.Algorithm{conv.Direct, conv.Indirect, conv.Auto}
+
+// forEachAlgorithm runs f once for every algorithm that takes the shape.
+func forEachAlgorithm(t *testing.T, s conv.Shape, f func(t *testing.T, a conv.Algorithm)) {
+	for _, a := range algorithms {
+		if _, err := conv.NewPlan(s, conv.Options{Algorithm: a}); err == nil {
+			t.Run("algorithm="+a.String(), func(t *testing.T) { f(t, a) })
+		}
+	}
+}
+
+func newPlan(t testing.TB, s conv.Shape, opt conv.Options) *conv.Plan {
+	t.Helper()
+	p, err := conv.NewPlan(s, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// goldenShape reads a case's geometry.
+func goldenShape(t *testing.T, c *kerneltest.Case) conv.Shape {
+	x, w := c.Shape("x"), c.Shape("w")
+	stride, dilation, padding := c.Ints("stride"), c.Ints("dilation"), c.Ints("padding")
+	if len(stride) == 1 {
+		stride = append(stride, stride[0])
+	}
+	if len(dilation) == 1 {
+		dilation = append(dilation, dilation[0])
+	}
+	switch len(padding) { // one for all, (h, w), or (top, left, bottom, right)
+	case 1:
+		padding = []int{padding[0], padding[0], padding[0], padding[0]}
+	case 2:
+		padding = []int{padding[0], padding[1], padding[0], padding[1]}
+	}
+	if len(x) != 4 || len(w) != 4 || len(stride) != 2 || len(dilation) != 2 || len(padding) != 4 {
+		t.Fatalf("not understood: x %v, w %v, stride %v, dilation %v, padding %v", x, w, stride, dilation, padding)
+	}
+	return conv.Shape{
+		N: x[0], C: x[1], H: x[2], W: x[3], K: w[0], R: w[2], S: w[3],
+		StrideH: stride[0], StrideW: stride[1], DilationH: dilation[0], DilationW: dilation[1],
+		PadTop: padding[0], PadLeft: padding[1], PadBottom: padding[2], PadRight: padding[3],
+		Groups: c.Int("groups"),
+	}
+}
+
+func TestGoldenConv2D(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		kerneltest.Golden(t, "conv2d", func(t *testing.T, c *kerneltest.Case) {
+			s := goldenShape(t, c)
+			var b, gb []float32
+			if c.Has("b") {
+				b, gb = c.F32("b"), c.F32("gb")
+			}
+			oh, ow := s.OH(), s.OW()
+			x, w := kerneltest.ToNHWC(c.F32("x"), s.N, s.C, s.H, s.W), c.F32("w")
+			gy := kerneltest.ToNHWC(c.F32("gy"), s.N, s.K, oh, ow)
+			y, gx, gw := c.F32("y"), c.F32("gx"), c.F32("gw")
+			forEachAlgorithm(t, s, func(t *testing.T, a conv.Algorithm) {
+				p := newPlan(t, s, conv.Options{Algorithm: a})
+				work := make([]float32, p.Workspace())
+				dst, dsrc, dw := make([]float32, len(y)), make([]float32, len(x)), make([]float32, len(w))
+				var db []float32
+				if b != nil {
+					db = make([]float32, len(b))
+				}
+				p.Forward(dst, x, w, b, nil, work)
+				p.BackwardData(dsrc, gy, w, work)
+				p.BackwardWeights(dw, db, x, gy, work)
+				// The contract's tolerance: sums here have at most a few thousand
+				// terms of order 1, whose rounding errors stay below 1e-5.
+				const atol, rtol = 1e-5, 2e-5
+				kerneltest.Close(t, "y", kerneltest.ToNCHW(dst, s.N, s.K, oh, ow), y, atol, rtol)
+				kerneltest.Close(t, "gx", kerneltest.ToNCHW(dsrc, s.N, s.C, s.H, s.W), gx, atol, rtol)
+				kerneltest.Close(t, "gw", dw, gw, atol, rtol)
+				if b != nil {
+					kerneltest.Close(t, "gb", db, gb, atol, rtol)
+				}
+			})
+		})
+	})
+}
+
+// random returns n values uniform in [-1, 1).
+func random(rng *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = 2*rng.Float32() - 1
+	}
+	return x
+}
+
+// shapes cover every feature and the boundaries of the tiles.
+var shapes = []conv.Shape{
+	{N: 1, C: 1, H: 1, W: 1, K: 1, R: 1, S: 1},
+	{N: 2, C: 3, H: 9, W: 7, K: 5, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 1, C: 16, H: 8, W: 8, K: 32, R: 1, S: 1},
+	{N: 1, C: 17, H: 7, W: 5, K: 33, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 2, C: 5, H: 11, W: 10, K: 31, R: 3, S: 2, StrideH: 2, StrideW: 3, PadTop: 2, PadLeft: 0, PadBottom: 1, PadRight: 3},
+	{N: 1, C: 4, H: 12, W: 13, K: 6, R: 2, S: 3, DilationH: 2, DilationW: 3, PadTop: 1, PadRight: 4},
+	{N: 3, C: 8, H: 6, W: 6, K: 48, R: 1, S: 1, StrideH: 2, StrideW: 2},
+	{N: 1, C: 6, H: 5, W: 7, K: 9, R: 5, S: 5, PadTop: 2, PadLeft: 2, PadBottom: 2, PadRight: 2, Groups: 3},
+	{N: 2, C: 6, H: 8, W: 9, K: 12, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 6},
+	{N: 13, C: 19, H: 4, W: 4, K: 20, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 26, C: 5, H: 2, W: 2, K: 7, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 2, C: 3, H: 2, W: 3, K: 4, R: 2, S: 2, PadTop: 3, PadLeft: 4, PadBottom: 2, PadRight: 3}, // outputs without any input
+	{N: 1, C: 3, H: 20, W: 20, K: 8, R: 7, S: 7, StrideH: 2, StrideW: 2, PadTop: 3, PadLeft: 3, PadBottom: 3, PadRight: 3},
+	{N: 2, C: 12, H: 9, W: 9, K: 12, R: 5, S: 5, StrideH: 2, StrideW: 2, PadTop: 2, PadLeft: 2, PadBottom: 2, PadRight: 2, Groups: 12},
+	{N: 1, C: 1400, H: 3, W: 3, K: 4, R: 2, S: 2}, // several K blocks
+}
+
+// TestAlgorithmsAgree compares every algorithm on every ISA with Direct, whose
+// sums are in float64.
+func TestAlgorithmsAgree(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for i, s := range shapes {
+			t.Run(fmt.Sprintf("shape=%d", i), func(t *testing.T) {
+				const seed = 3
+				rng := rand.New(rand.NewPCG(seed, uint64(i)))
+				src, w := random(rng, s.SrcLen()), random(rng, s.WeightLen())
+				ddst, bias, residual := random(rng, s.DstLen()), random(rng, s.K), random(rng, s.DstLen())
+				want := run(newPlan(t, s, conv.Options{Algorithm: conv.Direct}), src, w, ddst, bias, residual)
+				forEachAlgorithm(t, s, func(t *testing.T, a conv.Algorithm) {
+					p := newPlan(t, s, conv.Options{Algorithm: a})
+					got := run(p, src, w, ddst, bias, residual)
+					for j, name := range resultNames {
+						// A sum of m products below 1 is off by at most m^1.5*2^-24
+						// when errors add up as a random walk; 4x for its tail and
+						// 8x for Winograd's transforms.
+						terms := float64(len(src) + len(ddst))
+						m := min(terms, float64(s.C*s.R*s.S+s.K*s.R*s.S))
+						if j >= 2 {
+							m = float64(s.N * s.OH() * s.OW())
+						}
+						atol := 32 * 0x1p-24 * (m + 4)
+						kerneltest.Close(t, fmt.Sprintf("%v seed=%d %s", s, seed, name), got[j], want[j], atol, 1e-6)
+					}
+				})
+			})
+		}
+	})
+}
+
+var resultNames = [4]string{"dst", "dsrc", "dw", "db"}
+
+// run returns the results of all three directions.
+func run(p *conv.Plan, src, w, ddst, bias, residual []float32) [4][]float32 {
+	s := p.Shape()
+	work := make([]float32, p.Workspace())
+	dst, dsrc, dw, db := make([]float32, s.DstLen()), make([]float32, s.SrcLen()), make([]float32, s.WeightLen()), make([]float32, s.K)
+	p.Forward(dst, src, w, bias, residual, work)
+	p.BackwardData(dsrc, ddst, w, work)
+	p.BackwardWeights(dw, db, src, ddst, work)
+	return [4][]float32{dst, dsrc, dw, db}
+}

@@ -1,0 +1,459 @@
+package conv
+
+import (
+	"math"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// The Indirect algorithm. A convolution is a matrix product whose rows are
+// output pixels, whose columns are output channels and whose inner dimension
+// runs over the taps of the filter and the channels of a tap. The rows of its
+// left operand are never copied together: a table says where in the tensor
+// each tap of each pixel starts, and padding reads a block of zeros. The right
+// operand, the weights, is packed into panels.
+//
+// Backward-data is the same product: its rows are src pixels, its taps are read
+// from ddst, and with a stride the src pixels fall into StrideH*StrideW phases,
+// each with the subset of filter positions that reaches it.
+
+// invalid marks a tap in the padding. The sum of two is still an int32, and the
+// sum with any valid offset is negative.
+const invalid = math.MinInt32 / 2
+
+// maxOffset bounds the offsets inside a block of rows.
+const maxOffset = 1 << 30
+
+// A pass is one matrix product: a grid of pixels times one group's columns.
+type pass struct {
+	images, h, w int // rows: the pixels (i, j) of a grid, for each image
+	taps         int // len(tapRow)
+	depth, cols  int // floats in a tap; columns
+	// Offsets of tap t at pixel (i, j): rowOff[i*taps+t] + colOff[j*taps+t].
+	rowOff, colOff []int32
+	aBase, aImage  int // first channel; elements of an image
+	cBase, cImage  int // offset of pixel (0, 0) and first channel; image
+	cRow, cCol     int // steps of the grid in C
+	bOff           int // of the packed panels
+	biasOff        int
+	tapAt          []int // filter position r*S+s of each tap, for packing
+	group          int
+	byPosition     bool // rows ordered pixel by pixel, images innermost
+
+	blockRows, blocks  int // rows of a task, number of row ranges
+	panelStep, splits  int // panels of a task, number of panel ranges
+	firstTask, endTask int
+}
+
+func (ps *pass) rows() int { return ps.images * ps.h * ps.w }
+
+// A product is all passes of one direction.
+type product struct {
+	passes     []pass
+	tileRows   [3]int
+	nr, narrow int
+	tasks      int
+	packed     int // floats
+	tableLen   int // most table entries a task needs
+	rowsLen    int // most rows a task has, padded to tiles
+	maxDepth   int
+	clampLo    float32
+	clampHi    float32
+}
+
+// panelBytes bounds a K block of a panel: it is read once per tile of rows and
+// should leave most of L2 to the pixels.
+const panelBytes = 160 << 10
+
+func newProduct() *product {
+	d := &product{clampLo: float32(math.Inf(-1)), clampHi: float32(math.Inf(1))}
+	d.tileRows, d.nr, d.narrow = kernels.GatherTiles()
+	return d
+}
+
+func (d *product) panels(cols int) int { return (cols + d.nr - 1) / d.nr }
+
+// panelWidth returns the packed width of panel j.
+func (d *product) panelWidth(cols, j int) int {
+	if cols-j*d.nr <= d.narrow {
+		return d.narrow
+	}
+	return d.nr
+}
+
+func (d *product) packedCols(cols int) int {
+	last := d.panels(cols) - 1
+	return last*d.nr + d.panelWidth(cols, last)
+}
+
+// forwardProduct has one pass per group.
+func forwardProduct(s *Shape) *product {
+	d := newProduct()
+	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
+	tapAt := make([]int, s.R*s.S)
+	for t := range tapAt {
+		tapAt[t] = t
+	}
+	rowOff := offsets(oh, tapAt, func(i, t int) int { return i*s.StrideH - s.PadTop + t/s.S*s.DilationH }, s.H, s.W*s.C)
+	colOff := offsets(ow, tapAt, func(j, t int) int { return j*s.StrideW - s.PadLeft + t%s.S*s.DilationW }, s.W, s.C)
+	for g := range s.Groups {
+		d.passes = append(d.passes, pass{
+			images: s.N, h: oh, w: ow, taps: len(tapAt), depth: cg, cols: kg,
+			rowOff: rowOff, colOff: colOff, tapAt: tapAt, group: g,
+			aBase: g * cg, aImage: s.H * s.W * s.C,
+			cBase: g * kg, cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K, biasOff: g * kg,
+		})
+	}
+	return d
+}
+
+// offsets tabulates, for n positions and every tap, the coordinate at(i, t)
+// times step, or invalid where it is outside [0, extent).
+func offsets(n int, taps []int, at func(i, t int) int, extent, step int) []int32 {
+	table := make([]int32, n*len(taps))
+	for i := range n {
+		for q, t := range taps {
+			v := at(i, t)
+			if v < 0 || v >= extent {
+				table[i*len(taps)+q] = invalid
+			} else {
+				table[i*len(taps)+q] = int32(v * step)
+			}
+		}
+	}
+	return table
+}
+
+// backwardDataProduct has one pass per phase and group.
+func backwardDataProduct(s *Shape) *product {
+	d := newProduct()
+	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
+	for ph := range min(s.StrideH, s.H) {
+		for pw := range min(s.StrideW, s.W) {
+			var taps []int
+			for t := range s.R * s.S {
+				if (ph+s.PadTop-t/s.S*s.DilationH)%s.StrideH == 0 && (pw+s.PadLeft-t%s.S*s.DilationW)%s.StrideW == 0 {
+					taps = append(taps, t)
+				}
+			}
+			h, w := (s.H-ph+s.StrideH-1)/s.StrideH, (s.W-pw+s.StrideW-1)/s.StrideW
+			// The numerators are multiples of the stride, so / is exact below 0 too.
+			rowOff := offsets(h, taps, func(i, t int) int {
+				return (ph + i*s.StrideH + s.PadTop - t/s.S*s.DilationH) / s.StrideH
+			}, oh, ow*s.K)
+			colOff := offsets(w, taps, func(j, t int) int {
+				return (pw + j*s.StrideW + s.PadLeft - t%s.S*s.DilationW) / s.StrideW
+			}, ow, s.K)
+			for g := range s.Groups {
+				d.passes = append(d.passes, pass{
+					images: s.N, h: h, w: w, taps: len(taps), depth: kg, cols: cg,
+					rowOff: rowOff, colOff: colOff, tapAt: taps, group: g,
+					aBase: g * kg, aImage: oh * ow * s.K,
+					cBase: (ph*s.W+pw)*s.C + g*cg, cImage: s.H * s.W * s.C,
+					cRow: s.StrideH * s.W * s.C, cCol: s.StrideW * s.C,
+				})
+			}
+		}
+	}
+	return d
+}
+
+// smallMap is the number of pixels up to which rows are ordered by position, so
+// that a tile has the same padding taps in all its rows and can leave them out.
+const smallMap = 16
+
+// schedule cuts the passes into tasks for the given number of workers. The cut
+// decides only who computes an element, never in which order its sum runs.
+func (d *product) schedule(workers int) {
+	mr := d.tileRows[0]
+	for i := range d.passes {
+		ps := &d.passes[i]
+		ps.bOff = d.packed
+		d.packed += ps.taps * ps.depth * d.packedCols(ps.cols)
+		d.maxDepth = max(d.maxDepth, ps.depth)
+		image := max(ps.aImage, ps.cImage)
+		ps.byPosition = ps.taps > 1 && ps.h*ps.w <= smallMap && ps.images >= mr && ps.images <= maxOffset/image
+		// Rows of a task: 16 tiles of table, fewer if that leaves workers idle
+		// or if the images they span would overflow an offset.
+		tiles := (ps.rows() + mr - 1) / mr
+		per := max(1, min(16, tiles/(4*workers)))
+		if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {
+			per = 1
+		}
+		ps.blockRows = per * mr
+		ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
+		panels := d.panels(ps.cols)
+		ps.splits = 1
+		if ps.blocks < 4*workers {
+			ps.splits = min(panels, (4*workers+ps.blocks-1)/max(1, ps.blocks))
+		}
+		ps.panelStep = (panels + ps.splits - 1) / ps.splits
+		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
+		ps.firstTask = d.tasks
+		d.tasks += ps.blocks * ps.splits
+		ps.endTask = d.tasks
+
+		kc := panelBytes / 4 / d.nr
+		blockTaps := max(1, min(ps.taps, kc/ps.depth))
+		d.tableLen = max(d.tableLen, blockTaps*(ps.blockRows+mr))
+		d.rowsLen = max(d.rowsLen, ps.blockRows+mr)
+	}
+}
+
+// A gatherWorker is what one worker needs to run tasks of a product.
+type gatherWorker struct {
+	gemm  kernels.GatherGemm
+	table []int32 // [tile][tap][row of the tile]
+	rows  []int32 // offsets in C
+	pixel []pixel // of the block's rows
+}
+
+// A pixel is one row of the product: the offset of its image in A from the
+// block's first, and where its entries in rowOff and colOff start.
+type pixel struct{ image, row, col int32 }
+
+func newGatherWorker(tables, rows int) gatherWorker {
+	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows)}
+}
+
+// operands are the tensors of one run of a product.
+type operands struct {
+	a, b, c, bias, residual []float32
+}
+
+// run computes task t.
+func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
+	lo, hi := 0, len(d.passes)-1
+	for lo < hi {
+		if mid := (lo + hi) / 2; t < d.passes[mid].endTask {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	ps := &d.passes[lo]
+	t -= ps.firstTask
+	block, split := t/ps.splits, t%ps.splits
+	row0 := block * ps.blockRows
+	rows := min(ps.blockRows, ps.rows()-row0)
+	aFirst, cFirst := d.place(ps, wk, row0, rows)
+	g := &wk.gemm
+	g.Zero = zero
+	g.C = o.c[cFirst+ps.cBase:]
+	a := o.a[aFirst+ps.aBase:]
+	if ps.taps == 0 {
+		d.panelRange(ps, wk, o, split, rows, kBlock{first: true, last: true}, cFirst)
+		return
+	}
+	kc := panelBytes / 4 / d.nr
+	step := max(1, kc/ps.depth)
+	for t0 := 0; t0 < ps.taps; t0 += step {
+		t1 := min(ps.taps, t0+step)
+		d.buildTable(ps, wk, rows, t0, t1)
+		for k0 := 0; k0 < ps.depth; k0 += kc {
+			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc)}
+			if step > 1 {
+				kb.k1 = ps.depth
+			}
+			kb.first = t0 == 0 && k0 == 0
+			kb.last = t1 == ps.taps && kb.k1 == ps.depth
+			g.A = a[k0:]
+			d.panelRange(ps, wk, o, split, rows, kb, cFirst)
+			if kb.k1 == ps.depth {
+				break
+			}
+		}
+	}
+}
+
+// A kBlock is a range of the inner dimension: taps [t0, t1), floats [k0, k1) of
+// each; k0, k1 is less than a whole tap only if there is one tap.
+type kBlock struct {
+	t0, t1, k0, k1 int
+	first, last    bool
+}
+
+// tileHeight returns the height of the tile for the next of left rows.
+func (d *product) tileHeight(left int) int {
+	mr := d.tileRows[0]
+	for _, h := range d.tileRows[1:] {
+		if h >= left {
+			mr = h
+		}
+	}
+	return mr
+}
+
+// place lists the pixels of rows [row0, row0+rows), fills in their offsets in C
+// and returns where A and C start for the block.
+func (d *product) place(ps *pass, wk *gatherWorker, row0, rows int) (aFirst, cFirst int) {
+	grid := ps.h * ps.w
+	n, q := row0/grid, row0%grid
+	if ps.byPosition {
+		n, q = row0%ps.images, row0/ps.images
+	}
+	i, j := q/ps.w, q%ps.w
+	n0 := n
+	if ps.byPosition {
+		n0 = 0
+	}
+	for r := range rows {
+		wk.pixel[r] = pixel{image: int32((n - n0) * ps.aImage), row: int32(i * ps.taps), col: int32(j * ps.taps)}
+		wk.rows[r] = int32((n-n0)*ps.cImage + i*ps.cRow + j*ps.cCol)
+		if ps.byPosition {
+			if n++; n < ps.images {
+				continue
+			}
+			n = 0
+		}
+		if j++; j == ps.w {
+			j = 0
+			if i++; i == ps.h {
+				i = 0
+				n++
+			}
+		}
+	}
+	for r := rows; r%d.tileRows[0] != 0; r++ {
+		wk.pixel[r], wk.rows[r] = wk.pixel[rows-1], wk.rows[rows-1]
+	}
+	return n0 * ps.aImage, n0 * ps.cImage
+}
+
+// buildTable fills in the offsets of taps [t0, t1) tile by tile.
+func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
+	taps := t1 - t0
+	for r0 := 0; r0 < rows; {
+		mr := d.tileHeight(rows - r0)
+		table := wk.table[r0*taps:][:mr*taps]
+		for m, px := range wk.pixel[r0 : r0+mr] {
+			ro := ps.rowOff[int(px.row)+t0:][:taps]
+			co := ps.colOff[int(px.col)+t0:][:taps]
+			at := m
+			for q, o := range ro {
+				o += co[q]
+				if o >= 0 {
+					o += px.image
+				}
+				table[at] = o
+				at += mr
+			}
+		}
+		r0 += mr
+	}
+}
+
+// panelRange multiplies the block's rows with the panels of a task.
+func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, rows int, kb kBlock, cFirst int) {
+	g := &wk.gemm
+	c := g.C
+	depth := ps.taps * ps.depth
+	for j := split * ps.panelStep; j < min(d.panels(ps.cols), (split+1)*ps.panelStep); j++ {
+		g.NR = d.panelWidth(ps.cols, j)
+		g.Cols = min(g.NR, ps.cols-j*d.nr)
+		g.TapLen = max(1, kb.k1-kb.k0)
+		g.C = c[j*d.nr:]
+		g.Bias, g.Residual = nil, nil
+		if kb.first && o.bias != nil {
+			g.Bias = o.bias[ps.biasOff+j*d.nr:]
+		}
+		panel := o.b[ps.bOff+j*d.nr*depth+(kb.t0*ps.depth+kb.k0)*g.NR:]
+		var residual []float32
+		if o.residual != nil {
+			residual = o.residual[cFirst+ps.cBase+j*d.nr:]
+		}
+		for r0 := 0; r0 < rows; {
+			g.MR = d.tileHeight(rows - r0)
+			g.Rows = wk.rows[r0:]
+			d.tile(g, wk.table[r0*(kb.t1-kb.t0):], panel, residual, kb)
+			r0 += g.MR
+		}
+	}
+	g.C = c
+}
+
+// tile runs the kernel once per run of taps that are not padding in all rows,
+// at least once.
+func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
+	accumulate := !kb.first
+	g.Lo, g.Hi, g.Residual = float32(math.Inf(-1)), float32(math.Inf(1)), nil
+	taps := kb.t1 - kb.t0
+	t := nextTap(table, g.MR, 0, taps)
+	for {
+		end := t
+		for end < taps && !allPadding(table[end*g.MR:][:g.MR]) {
+			end++
+		}
+		next := nextTap(table, g.MR, end, taps)
+		g.Table, g.Taps = table[t*g.MR:], end-t
+		g.B = panel[t*g.TapLen*g.NR:]
+		g.Accumulate = accumulate
+		if kb.last && next == taps {
+			g.Lo, g.Hi, g.Residual = d.clampLo, d.clampHi, residual
+		}
+		g.Run()
+		if next == taps {
+			return
+		}
+		t, accumulate = next, true
+	}
+}
+
+// nextTap returns the first tap from t on that is not padding in all rows.
+func nextTap(table []int32, mr, t, taps int) int {
+	for t < taps && allPadding(table[t*mr:][:mr]) {
+		t++
+	}
+	return t
+}
+
+func allPadding(offsets []int32) bool {
+	for _, o := range offsets {
+		if o >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// pack writes panel q (counted over all passes) of the weights in the order the
+// product reads them. transposed swaps the roles of C and K: the columns are
+// in-channels.
+func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
+	i := 0
+	for q >= d.panels(d.passes[i].cols) {
+		q -= d.panels(d.passes[i].cols)
+		i++
+	}
+	ps := &d.passes[i]
+	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
+	width := d.panelWidth(ps.cols, q)
+	cols := min(width, ps.cols-q*d.nr)
+	panel := dst[ps.bOff+q*d.nr*ps.taps*ps.depth:][:width*ps.taps*ps.depth]
+	if cols < width {
+		clear(panel)
+	}
+	w = w[ps.group*kg*cg*rs:][:kg*cg*rs]
+	colStep, depthStep := cg*rs, rs
+	if transposed {
+		colStep, depthStep = rs, cg*rs
+	}
+	for t, at := range ps.tapAt {
+		for k := range ps.depth {
+			row := panel[(t*ps.depth+k)*width:][:cols]
+			from := w[q*d.nr*colStep+k*depthStep+at:]
+			for j := range row {
+				row[j] = from[j*colStep]
+			}
+		}
+	}
+}
+
+// packTasks returns the number of panels to pack.
+func (d *product) packTasks() int {
+	n := 0
+	for i := range d.passes {
+		n += d.panels(d.passes[i].cols)
+	}
+	return n
+}

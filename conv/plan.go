@@ -1,0 +1,200 @@
+package conv
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// Accuracy limits which algorithms a plan may choose.
+type Accuracy uint8
+
+const (
+	// Fast allows Winograd's algorithm, whose rms error is at most 8 times that
+	// of the direct sum.
+	Fast Accuracy = iota
+	// Exact allows only algorithms that add up the defining products.
+	Exact
+)
+
+// An Algorithm is a way to compute a convolution.
+type Algorithm uint8
+
+const (
+	// Auto lets the plan choose, by the rules in select.go.
+	Auto Algorithm = iota
+	// Direct is the definition as plain Go loops with float64 sums, as a
+	// reference.
+	Direct
+	// Indirect is a matrix product on gathered rows; it takes every shape.
+	Indirect
+	// Depthwise is for Groups = C: one channel per lane.
+	Depthwise
+	// Winograd2 and Winograd4 are F(2x2, 3x3) and F(4x4, 3x3), for 3x3 filters
+	// without stride, dilation or groups.
+	Winograd2
+	Winograd4
+)
+
+var algorithmNames = [...]string{"auto", "direct", "indirect", "depthwise", "winograd2", "winograd4"}
+
+// String returns the algorithm's name in lower case.
+func (a Algorithm) String() string {
+	if int(a) >= len(algorithmNames) {
+		return fmt.Sprintf("conv.Algorithm(%d)", int(a))
+	}
+	return algorithmNames[a]
+}
+
+// ParseAlgorithm is the inverse of [Algorithm.String].
+func ParseAlgorithm(name string) (Algorithm, error) {
+	for i, n := range algorithmNames {
+		if n == name {
+			return Algorithm(i), nil
+		}
+	}
+	return Auto, fmt.Errorf("conv: unknown algorithm %q (one of %s)", name, strings.Join(algorithmNames[:], ", "))
+}
+
+// Options are what a caller decides about a plan. The zero value is the
+// default: Fast, Auto, no activation.
+type Options struct {
+	Accuracy Accuracy
+	// Algorithm forces one algorithm for all directions; NewPlan fails if it
+	// does not take the shape.
+	Algorithm Algorithm
+	// Activation is applied by Forward after bias and residual.
+	Activation kernels.Activation
+}
+
+// A Plan runs one convolution. Its methods allocate nothing and must not be
+// called concurrently; packed weights may be shared between plans of the same
+// shape and options.
+//
+// All tensors must be disjoint except where a method says otherwise. Methods
+// panic with "conv.Plan.Method: what" if a slice is too short or nil. Slices may
+// be longer than needed; what lies behind is not touched.
+type Plan struct {
+	shape  Shape
+	opt    Options
+	oh, ow int
+
+	forward, data, weights direction
+
+	zero    []float32
+	workers int
+	gather  []gatherWorker
+
+	job  job
+	next atomic.Int64
+	body func(lo, hi int)
+}
+
+// A direction is the choice for one of the three passes.
+type direction struct {
+	algorithm Algorithm
+	why       string
+	product   *product // Indirect
+}
+
+// NewPlan returns the plan for a shape, or what is wrong with the shape or the
+// options. It allocates tables that depend on the shape, not on N.
+func NewPlan(shape Shape, opt Options) (*Plan, error) {
+	s := shape.normalized()
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	if opt.Activation > kernels.HardSigmoid {
+		return nil, fmt.Errorf("conv: unknown activation %d", opt.Activation)
+	}
+	p := &Plan{shape: s, opt: opt, oh: s.OH(), ow: s.OW(), workers: runtime.GOMAXPROCS(0)}
+	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
+		if err := choose(&s, opt, pass3(i), d); err != nil {
+			return nil, err
+		}
+	}
+	p.body = p.work
+	p.prepare()
+	return p, nil
+}
+
+// prepare makes the tables of the chosen algorithms.
+func (p *Plan) prepare() {
+	depth := 1
+	tables, rows := 0, 0
+	for i, d := range []*direction{&p.forward, &p.data} {
+		if d.algorithm != Indirect {
+			continue
+		}
+		if i == 0 {
+			d.product = forwardProduct(&p.shape)
+			d.product.clampLo, d.product.clampHi, _ = clamp(p.opt.Activation)
+		} else {
+			d.product = backwardDataProduct(&p.shape)
+		}
+		d.product.schedule(p.workers)
+		depth = max(depth, d.product.maxDepth)
+		tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
+	}
+	p.zero = make([]float32, depth)
+	p.gather = make([]gatherWorker, p.workers)
+	for i := range p.gather {
+		p.gather[i] = newGatherWorker(tables, rows)
+	}
+}
+
+// Shape returns the plan's shape with defaults filled in.
+func (p *Plan) Shape() Shape { return p.shape }
+
+// Options returns the plan's options.
+func (p *Plan) Options() Options { return p.opt }
+
+// Algorithms returns the algorithm of each direction.
+func (p *Plan) Algorithms() (forward, backwardData, backwardWeights Algorithm) {
+	return p.forward.algorithm, p.data.algorithm, p.weights.algorithm
+}
+
+// String describes the plan, one line for the shape and one for each direction:
+// algorithm, tile, packing, workspace, and why.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "conv %v", p.shape)
+	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
+		fmt.Fprintf(&b, "\n%s: %v", pass3(i), d.algorithm)
+		if pr := d.product; pr != nil {
+			fmt.Fprintf(&b, ", tile=%dx%d, panels of %d columns, %d packed floats", pr.tileRows[0], pr.nr, pr.nr, pr.packed)
+		}
+		fmt.Fprintf(&b, ", workspace %d floats: %s", p.workspace(pass3(i)), d.why)
+	}
+	return b.String()
+}
+
+// PackedLen is the length of packed weights for [Plan.ForwardPacked].
+func (p *Plan) PackedLen() int {
+	if pr := p.forward.product; pr != nil {
+		return pr.packed
+	}
+	return p.shape.WeightLen()
+}
+
+// WorkspaceForward, WorkspaceBackwardData and WorkspaceBackwardWeights are the
+// floats that the work argument of the three methods must have; Workspace is
+// the largest of them, and serves a training step that reuses one slice.
+func (p *Plan) WorkspaceForward() int { return p.workspace(passForward) }
+
+// WorkspaceBackwardData is documented with [Plan.WorkspaceForward].
+func (p *Plan) WorkspaceBackwardData() int { return p.workspace(passData) }
+
+// WorkspaceBackwardWeights is documented with [Plan.WorkspaceForward].
+func (p *Plan) WorkspaceBackwardWeights() int { return p.workspace(passWeights) }
+
+// Workspace is documented with [Plan.WorkspaceForward].
+func (p *Plan) Workspace() int {
+	return max(p.WorkspaceForward(), p.WorkspaceBackwardData(), p.WorkspaceBackwardWeights())
+}
+
+// WorkspaceForwardPacked is the floats of work for [Plan.ForwardPacked].
+func (p *Plan) WorkspaceForwardPacked() int { return 0 }

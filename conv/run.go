@@ -1,0 +1,214 @@
+package conv
+
+import (
+	"math"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// A job is one parallel step of a running method. The plan holds it, so that
+// starting workers allocates nothing.
+type job struct {
+	kind  jobKind
+	tasks int
+	d     *direction
+	operands
+	dw, db []float32
+}
+
+type jobKind uint8
+
+const (
+	jobPackForward jobKind = iota
+	jobPackData
+	jobProduct
+	jobActivate
+)
+
+// parallel runs a job's tasks on the plan's workers, each task once.
+func (p *Plan) parallel(kind jobKind, tasks int) {
+	p.job.kind, p.job.tasks = kind, tasks
+	p.next.Store(0)
+	kernels.Parallel(min(p.workers, tasks), 1, p.body)
+}
+
+// work is the body of workers lo to hi-1: each takes the next task until none
+// is left, so the slower of two cores does less.
+func (p *Plan) work(lo, hi int) {
+	for worker := lo; worker < hi; worker++ {
+		for {
+			t := int(p.next.Add(1)) - 1
+			if t >= p.job.tasks {
+				break
+			}
+			p.task(worker, t)
+		}
+	}
+}
+
+func (p *Plan) task(worker, t int) {
+	j := &p.job
+	switch j.kind {
+	case jobPackForward:
+		p.forward.product.pack(j.b, j.c, &p.shape, false, t)
+	case jobPackData:
+		p.data.product.pack(j.b, j.c, &p.shape, true, t)
+	case jobProduct:
+		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
+	case jobActivate:
+		lo := t * activateChunk
+		row := j.c[lo:min(len(j.c), lo+activateChunk)]
+		kernels.Activate(p.opt.Activation, row, row)
+	}
+}
+
+// activateChunk is the floats of one task of an activation that is not fused.
+const activateChunk = 16 << 10
+
+// clamp returns the bounds that an activation clamps to, or ok = false if it
+// is not a clamp.
+func clamp(act kernels.Activation) (lo, hi float32, ok bool) {
+	lo, hi = float32(math.Inf(-1)), float32(math.Inf(1))
+	switch act {
+	case kernels.Identity:
+	case kernels.ReLU:
+		lo = 0
+	case kernels.ReLU6:
+		lo, hi = 0, 6
+	default:
+		return lo, hi, false
+	}
+	return lo, hi, true
+}
+
+// workspace returns the floats a direction needs.
+func (p *Plan) workspace(dir pass3) int {
+	switch dir {
+	case passForward:
+		if p.forward.product != nil {
+			return p.forward.product.packed
+		}
+	case passData:
+		if p.data.product != nil {
+			return p.data.product.packed
+		}
+	}
+	return 0
+}
+
+func need(method, what string, x []float32, n int) []float32 {
+	if len(x) < n {
+		panic("conv.Plan." + method + ": short " + what)
+	}
+	return x[:n:n]
+}
+
+// optional is need for an argument that may be nil.
+func optional(method, what string, x []float32, n int) []float32 {
+	if x == nil {
+		return nil
+	}
+	return need(method, what, x, n)
+}
+
+// Pack packs weights for [Plan.ForwardPacked]: packed has [Plan.PackedLen]
+// floats. Inference packs once per model, training leaves it to Forward.
+func (p *Plan) Pack(packed, w []float32) {
+	packed = need("Pack", "packed", packed, p.PackedLen())
+	w = need("Pack", "w", w, p.shape.WeightLen())
+	if pr := p.forward.product; pr != nil {
+		p.job = job{operands: operands{b: packed, c: w}}
+		p.parallel(jobPackForward, pr.packTasks())
+		return
+	}
+	copy(packed, w)
+}
+
+// Forward computes dst = act(src * w + bias + residual). bias has K elements,
+// residual is shaped as dst and may be dst itself; both may be nil. work has
+// [Plan.WorkspaceForward] floats of any content.
+func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
+	const name = "Forward"
+	work = need(name, "work", work, p.WorkspaceForward())
+	w = need(name, "w", w, p.shape.WeightLen())
+	if p.PackedLen() > len(work) { // nothing to pack
+		p.runForward(name, dst, src, w, bias, residual, work)
+		return
+	}
+	p.Pack(work, w)
+	p.runForward(name, dst, src, work[:p.PackedLen()], bias, residual, work[p.PackedLen():])
+}
+
+// ForwardPacked is [Plan.Forward] with weights from [Plan.Pack] and
+// [Plan.WorkspaceForwardPacked] floats of work.
+func (p *Plan) ForwardPacked(dst, src, packed, bias, residual, work []float32) {
+	const name = "ForwardPacked"
+	packed = need(name, "packed", packed, p.PackedLen())
+	p.runForward(name, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
+}
+
+func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float32) {
+	dst = need(name, "dst", dst, p.shape.DstLen())
+	src = need(name, "src", src, p.shape.SrcLen())
+	bias = optional(name, "bias", bias, p.shape.K)
+	residual = optional(name, "residual", residual, len(dst))
+	if p.shape.N == 0 {
+		return
+	}
+	fused := false
+	switch p.forward.algorithm {
+	case Direct:
+		p.directForward(dst, src, w, bias, residual)
+	default:
+		_, _, fused = clamp(p.opt.Activation)
+		p.job = job{d: &p.forward, operands: operands{a: src, b: w, c: dst, bias: bias, residual: residual}}
+		p.parallel(jobProduct, p.forward.product.tasks)
+	}
+	if !fused && p.opt.Activation != kernels.Identity {
+		p.job = job{operands: operands{c: dst}}
+		p.parallel(jobActivate, (len(dst)+activateChunk-1)/activateChunk)
+	}
+	p.job = job{}
+}
+
+// BackwardData computes dsrc, the gradient with respect to src, from ddst, the
+// gradient with respect to the convolution's output before residual and
+// activation. dsrc is overwritten. work has [Plan.WorkspaceBackwardData] floats
+// of any content.
+func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
+	const name = "BackwardData"
+	dsrc = need(name, "dsrc", dsrc, p.shape.SrcLen())
+	ddst = need(name, "ddst", ddst, p.shape.DstLen())
+	w = need(name, "w", w, p.shape.WeightLen())
+	work = need(name, "work", work, p.WorkspaceBackwardData())
+	if p.shape.N == 0 {
+		return
+	}
+	switch p.data.algorithm {
+	case Direct:
+		p.directBackwardData(dsrc, ddst, w)
+	default:
+		p.job = job{operands: operands{b: work, c: w}}
+		p.parallel(jobPackData, p.data.product.packTasks())
+		p.job = job{d: &p.data, operands: operands{a: ddst, b: work, c: dsrc}}
+		p.parallel(jobProduct, p.data.product.tasks)
+	}
+	p.job = job{}
+}
+
+// BackwardWeights adds to dw (as w, KCRS) the gradient with respect to the
+// weights, and to db (K, may be nil) that with respect to the bias, given src
+// and ddst as in [Plan.BackwardData]. Clear dw and db first for the gradient of
+// one batch. work has [Plan.WorkspaceBackwardWeights] floats of any content.
+func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
+	const name = "BackwardWeights"
+	dw = need(name, "dw", dw, p.shape.WeightLen())
+	db = optional(name, "db", db, p.shape.K)
+	src = need(name, "src", src, p.shape.SrcLen())
+	ddst = need(name, "ddst", ddst, p.shape.DstLen())
+	need(name, "work", work, p.WorkspaceBackwardWeights())
+	if p.shape.N == 0 {
+		return
+	}
+	p.directBackwardWeights(dw, db, src, ddst)
+}

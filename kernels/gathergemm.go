@@ -1,0 +1,112 @@
+package kernels
+
+// A GatherGemm is one register tile of an indirect matrix product: MR rows by
+// Cols columns of C, where a row of A is gathered from Taps runs of TapLen
+// consecutive floats that may lie anywhere. It is the inner kernel of
+// convolution, whose rows are output pixels and whose taps are filter positions:
+//
+//	acc[i][j]  = Accumulate ? C[Rows[i]+j] : Bias != nil ? Bias[j] : 0
+//	acc[i][j] += A[Table[t*MR+i]+k] * B[(t*TapLen+k)*NR+j]      t < Taps, k < TapLen
+//	C[Rows[i]+j] = min(Hi, max(Lo, acc[i][j] + (Residual != nil ? Residual[Rows[i]+j] : 0)))
+//
+// A negative entry of Table stands for TapLen zeros, which Zero must hold.
+// Products are added one after another in the order of t, then k, fused where
+// the ISA has FMA; NaN passes through min and max, and zeros are not skipped.
+// Rows may repeat (to fill a tile): all of C is read before it is written. C
+// must not overlap the inputs, except that Residual may be C.
+//
+// The fields are exported so that a caller can change what differs from tile to
+// tile in place. Table and Rows are trusted: [GatherGemm.Run] checks lengths,
+// not every offset.
+type GatherGemm struct {
+	MR, NR       int // tile, from [GatherTiles]
+	Taps, TapLen int
+	Cols         int // 1..NR
+	Accumulate   bool
+	A            []float32
+	Table        []int32
+	Zero         []float32
+	B            []float32 // packed panel: Taps*TapLen rows of NR
+	C            []float32
+	Rows         []int32
+	Bias         []float32 // nil or at least Cols
+	Residual     []float32 // nil or addressed as C
+	Lo, Hi       float32   // -Inf, +Inf for no clamp
+}
+
+// GatherTiles returns the tile sizes that [GatherGemm] has for the active ISA:
+// row counts in descending order, the panel width, and the width of a narrow
+// panel for the last columns.
+func GatherTiles() (rows [3]int, nr, narrow int) { return gatherTiles() }
+
+// gatherTilesGeneric suits the Go compiler: one row of accumulators in an array.
+func gatherTilesGeneric() (rows [3]int, nr, narrow int) { return [3]int{4, 2, 1}, 16, 8 }
+
+// gatherWidest is the largest NR that the pure-Go twin accepts.
+const gatherWidest = 32
+
+// Run computes the tile.
+func (g *GatherGemm) Run() {
+	switch {
+	case g.MR < 1 || g.NR < 1 || g.NR > gatherWidest || g.Cols < 1 || g.Cols > g.NR:
+		panic("kernels.GatherGemm: tile")
+	case g.Taps < 0 || g.TapLen < 1:
+		panic("kernels.GatherGemm: negative size")
+	case len(g.Table) < g.Taps*g.MR || len(g.Rows) < g.MR:
+		panic("kernels.GatherGemm: short table")
+	case len(g.B) < g.Taps*g.TapLen*g.NR || len(g.Zero) < g.TapLen:
+		panic("kernels.GatherGemm: short B or Zero")
+	case len(g.C) < g.Cols || (g.Bias != nil && len(g.Bias) < g.Cols):
+		panic("kernels.GatherGemm: short C or Bias")
+	}
+	if g.Taps == 0 || len(g.A) == 0 {
+		gatherGemmGeneric(g)
+		return
+	}
+	gatherGemm(g)
+}
+
+func gatherGemmGeneric(g *GatherGemm) {
+	var acc [16][gatherWidest]float32
+	mr, nr, cols := g.MR, g.NR, g.Cols
+	for i := range mr {
+		switch {
+		case g.Accumulate:
+			copy(acc[i][:], g.C[g.Rows[i]:][:cols])
+		case g.Bias != nil:
+			copy(acc[i][:], g.Bias[:cols])
+		}
+	}
+	for t := range g.Taps {
+		b := g.B[t*g.TapLen*nr:][:g.TapLen*nr]
+		for i := range mr {
+			a := g.Zero
+			if off := g.Table[t*mr+i]; off >= 0 {
+				a = g.A[off:]
+			}
+			row := &acc[i]
+			for k, v := range a[:g.TapLen] {
+				for j, w := range b[k*nr : k*nr+cols] {
+					row[j] += v * w
+				}
+			}
+		}
+	}
+	for i := range mr {
+		c := g.C[g.Rows[i]:][:cols]
+		for j := range c {
+			v := acc[i][j]
+			if g.Residual != nil {
+				v += g.Residual[int(g.Rows[i])+j]
+			}
+			// Comparisons that are false for NaN let it through.
+			if v < g.Lo {
+				v = g.Lo
+			}
+			if v > g.Hi {
+				v = g.Hi
+			}
+			c[j] = v
+		}
+	}
+}
