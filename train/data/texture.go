@@ -1,0 +1,96 @@
+package data
+
+// rgb is a colour, or a difference of two.
+type rgb [3]int
+
+func (c rgb) luminance() int { return (77*c[0] + 150*c[1] + 29*c[2]) >> 8 }
+
+// lattice is the most cells a texture has along a side.
+const lattice = 8
+
+// texture blends two colours by value noise: random weights at the corners of a
+// grid, interpolated between, with stripes over it.
+type texture struct {
+	from, to rgb
+	cell     int // pixels along the side of a cell
+	weight   [lattice + 1][lattice + 1]int
+
+	stripes    int // weight of the stripes, 0 for none
+	sx, sy, s0 int // phase of a pixel's stripe, in 1/256 of a period
+}
+
+// at returns the colour of pixel (x, y).
+func (t *texture) at(x, y int) rgb {
+	cx, cy := x/t.cell, y/t.cell
+	fx, fy := x%t.cell, y%t.cell
+	top := t.weight[cy][cx]*(t.cell-fx) + t.weight[cy][cx+1]*fx
+	bottom := t.weight[cy+1][cx]*(t.cell-fx) + t.weight[cy+1][cx+1]*fx
+	w := (top*(t.cell-fy) + bottom*fy) / (t.cell * t.cell)
+	if t.stripes > 0 {
+		phase := (t.s0 + t.sx*x + t.sy*y) & 255
+		wave := min(phase, 256-phase) * 2 // a triangle, 0..256
+		w += (wave - w) * t.stripes >> 8
+	}
+	var c rgb
+	for k := range c {
+		c[k] = (t.from[k]*(256-w) + t.to[k]*w) >> 8
+	}
+	return c
+}
+
+// minContrast is the least difference in luminance between letter and ground.
+const minContrast = 40
+
+// colour draws the two textures of an image.
+func (p *pen) colour() {
+	p.weigh(&p.background)
+	p.weigh(&p.foreground)
+	p.foreground.stripes = 0
+	// Nearly half of the draws pass; after a hundred, black on white does.
+	for range 100 {
+		p.background.from, p.background.to = p.paint(), p.paint()
+		p.foreground.from = p.paint()
+		p.foreground.to = p.near(p.foreground.from)
+		if p.legible() {
+			return
+		}
+	}
+	p.background.from, p.background.to = rgb{255, 255, 255}, rgb{255, 255, 255}
+	p.foreground.from, p.foreground.to = rgb{}, rgb{}
+}
+
+// legible reports whether the letter is everywhere lighter, or everywhere darker,
+// than the ground, by minContrast.
+func (p *pen) legible() bool {
+	b0, b1 := p.background.from.luminance(), p.background.to.luminance()
+	f0, f1 := p.foreground.from.luminance(), p.foreground.to.luminance()
+	return min(f0, f1) >= max(b0, b1)+minContrast || max(f0, f1)+minContrast <= min(b0, b1)
+}
+
+func (p *pen) paint() rgb {
+	bits := p.random.Uint32()
+	return rgb{int(bits & 255), int(bits >> 8 & 255), int(bits >> 16 & 255)}
+}
+
+func (p *pen) near(c rgb) rgb {
+	for k := range c {
+		c[k] = max(0, min(255, c[k]+p.random.IntN(97)-48))
+	}
+	return c
+}
+
+// weigh draws the pattern of a texture.
+func (p *pen) weigh(t *texture) {
+	cells := 1 << p.random.IntN(4)
+	t.cell = glyphSide / cells
+	for y := range cells + 1 {
+		for x := range cells + 1 {
+			t.weight[y][x] = p.random.IntN(257)
+		}
+	}
+	t.stripes = 0
+	if p.random.IntN(3) == 0 {
+		t.stripes = 64 + p.random.IntN(128)
+		t.sx, t.sy, t.s0 = p.random.IntN(65)-32, p.random.IntN(65)-32, p.random.IntN(256)
+	}
+}
