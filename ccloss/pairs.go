@@ -1,0 +1,137 @@
+package ccloss
+
+import "github.com/golanes/lanes/kernels"
+
+// pairs computes sums over all pairs and their gradient, tile by tile.
+type pairs struct {
+	c      int
+	margin float32
+	index  labelIndex
+	count  []int64
+
+	packed []float32         // the batch in panels, see kernels.PairPack
+	sums   []kernels.PairSum // one per panel
+
+	// The batch being worked on.
+	a, da  []float32
+	labels []int32
+	rule   kernels.PairRule
+	// Methods of the same names, kept so that calls do not allocate.
+	packWork, sumWork, gradWork func(lo, hi int)
+}
+
+func newPairs(opt Options, n, c int) *pairs {
+	p := &pairs{c: c, margin: float32(opt.hingeAt(c))}
+	p.index.reserve(min(n, reservedClasses))
+	p.count = make([]int64, 0, min(n, reservedClasses))
+	p.packed = make([]float32, kernels.PairPackLen(n, c))
+	p.sums = make([]kernels.PairSum, panels(n))
+	p.packWork, p.sumWork, p.gradWork = p.packPanels, p.sumPanels, p.gradPanels
+	return p
+}
+
+// panels is the number of panels of n samples.
+func panels(n int) int { return (n + kernels.PairPanel - 1) / kernels.PairPanel }
+
+// panel returns packed panel i, its rows of a and its labels.
+func (p *pairs) panel(i int) (packed, rows []float32, labels []int32) {
+	lo := i * kernels.PairPanel
+	hi := min(len(p.labels), lo+kernels.PairPanel)
+	return p.packed[lo*p.c : (lo+kernels.PairPanel)*p.c], p.a[lo*p.c : hi*p.c], p.labels[lo:hi]
+}
+
+// samePairs counts the pairs with equal labels.
+func (p *pairs) samePairs(labels []int32) int64 {
+	p.index.reset()
+	p.count = p.count[:0]
+	var same int64
+	for _, l := range labels {
+		k := int(p.index.class(l))
+		if k == len(p.count) {
+			p.count = append(p.count, 0)
+		}
+		same += p.count[k]
+		p.count[k]++
+	}
+	return same
+}
+
+// forward returns the sums over all pairs i < j. Panels' sums are added in the
+// order of the panels.
+func (p *pairs) forward(a []float32, labels []int32) kernels.PairSum {
+	p.a, p.labels = a, labels
+	n := panels(len(labels))
+	kernels.Parallel(n, p.grain(n, 1), p.packWork)
+	// Panel j meets panels 0..j. Work item q does panels q and n-1-q, so that
+	// items are equal.
+	kernels.Parallel((n+1)/2, p.grain(n, n), p.sumWork)
+	var total kernels.PairSum
+	for _, s := range p.sums[:n] {
+		total.Same += s.Same
+		total.Diff += s.Diff
+		total.Hinge += s.Hinge
+	}
+	p.a, p.labels = nil, nil
+	return total
+}
+
+// grain returns how many work items, of the given number of tiles each, are
+// worth a goroutine of their own.
+func (p *pairs) grain(items, tiles int) int {
+	const worth = 1 << 19 // pair-channels, some 20 us
+	return min(items, 1+worth/(max(1, tiles)*p.c*kernels.PairPanel*kernels.PairPanel))
+}
+
+func (p *pairs) packPanels(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		packed, rows, _ := p.panel(i)
+		kernels.PairPackPanel(packed, rows, p.c)
+	}
+}
+
+func (p *pairs) sumPanels(lo, hi int) {
+	n := panels(len(p.labels))
+	for q := lo; q < hi; q++ {
+		p.sumPanel(q)
+		if n-1-q != q {
+			p.sumPanel(n - 1 - q)
+		}
+	}
+}
+
+// sumPanel sums the pairs of panel j with the panels up to j.
+func (p *pairs) sumPanel(j int) {
+	var tile kernels.PairTile
+	var sum kernels.PairSum
+	pj, _, lj := p.panel(j)
+	for i := 0; i <= j; i++ {
+		pi, _, li := p.panel(i)
+		kernels.PairSquares(&tile, pi, pj, len(li), p.c)
+		kernels.PairSums(&sum, &tile, li, lj, p.margin, i == j)
+	}
+	p.sums[j] = sum
+}
+
+// backward adds to da the sum over j of w_ij*(a_i-a_j), w from rule. The
+// distances are computed again. A panel of rows belongs to one work item,
+// which meets all panels in order.
+func (p *pairs) backward(da, a []float32, labels []int32, rule kernels.PairRule) {
+	p.a, p.da, p.labels, p.rule = a, da, labels, rule
+	n := panels(len(labels))
+	kernels.Parallel(n, p.grain(n, n), p.gradWork)
+	p.a, p.da, p.labels = nil, nil, nil
+}
+
+func (p *pairs) gradPanels(lo, hi int) {
+	var tile kernels.PairTile
+	for i := lo; i < hi; i++ {
+		pi, ai, li := p.panel(i)
+		at := i * kernels.PairPanel * p.c
+		for j := range panels(len(p.labels)) {
+			pj, aj, lj := p.panel(j)
+			kernels.PairSquares(&tile, pi, pj, len(li), p.c)
+			kernels.PairWeights(&tile, li, lj, p.rule)
+			kernels.PairApply(p.da[at:at+len(ai)], &tile, ai, aj, len(li), len(lj), p.c)
+		}
+	}
+}

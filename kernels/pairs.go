@@ -1,0 +1,227 @@
+package kernels
+
+import "math"
+
+// Pairwise kernels work on tiles of PairPanel x PairPanel pairs. Samples are
+// packed into panels (see PairPack) so that one vector holds a channel of
+// consecutive samples: a tile is then summed without horizontal additions.
+//
+// Assembly because a subtract and a multiply-add per channel and pair is all
+// there is to do, and the compiler emits neither vectors nor register tiles.
+
+// PairPanel is the number of samples in a packed panel and the side of a
+// PairTile. It is a multiple of every ISA's tile: 8x48 and 6x16.
+const PairPanel = 48
+
+// pairBlock is the number of channels summed in one float32 accumulator before
+// the partial sum is added to the tile, which bounds the relative error of a
+// squared distance by (pairBlock + c/pairBlock)*2^-24.
+const pairBlock = 256
+
+// A PairTile holds one float32 per pair of a sample of panel i (row) and a
+// sample of panel j (column), row-major.
+type PairTile [PairPanel * PairPanel]float32
+
+// PairPackLen returns the length of the packed copy of n samples of c channels.
+func PairPackLen(n, c int) int {
+	return (n + PairPanel - 1) / PairPanel * PairPanel * c
+}
+
+// PairPack copies a (n x c, row-major) into panels of PairPanel samples:
+// panel p is c x PairPanel, element [ch][s] being sample p*PairPanel+s's
+// channel ch. Samples past n are zero. dst must not overlap a. It runs in
+// parallel.
+func PairPack(dst, a []float32, n, c int) {
+	if n < 0 || c < 0 || len(a) < n*c || len(dst) < PairPackLen(n, c) {
+		panic("kernels.PairPack: dst or a is too short")
+	}
+	panels := (n + PairPanel - 1) / PairPanel
+	Parallel(panels, 1+(1<<14)/(PairPanel*(c+1)), func(lo, hi int) {
+		for p := lo; p < hi; p++ {
+			PairPackPanel(dst[p*PairPanel*c:(p+1)*PairPanel*c], a[p*PairPanel*c:min(n, (p+1)*PairPanel)*c], c)
+		}
+	})
+}
+
+// PairPackPanel packs one panel: len(a)/c samples, at most PairPanel.
+func PairPackPanel(dst, a []float32, c int) {
+	if c == 0 {
+		return
+	}
+	n := len(a) / c
+	if n > PairPanel || len(dst) != PairPanel*c {
+		panic("kernels.PairPackPanel: not one panel")
+	}
+	pairPackPanelGeneric(dst, a, n, c)
+}
+
+func pairPackPanelGeneric(dst, a []float32, n, c int) {
+	for s := range n {
+		row := a[s*c : (s+1)*c]
+		for ch, v := range row {
+			dst[ch*PairPanel+s] = v
+		}
+	}
+	if n == PairPanel {
+		return
+	}
+	for ch := range c {
+		clear(dst[ch*PairPanel+n : (ch+1)*PairPanel])
+	}
+}
+
+// PairSquares sets t[r][s] to the sum over c channels of (pi[r]-pj[s])², for the
+// first rows rows (rounded up to the ISA's tile) of panel pi and all of panel
+// pj, both packed. pi and pj may be the same panel. Differences are taken first
+// and are exact for near vectors; no square root. Each block of 256 channels is
+// summed in order in one accumulator per pair.
+func PairSquares(t *PairTile, pi, pj []float32, rows, c int) {
+	if len(pi) != PairPanel*c || len(pj) != PairPanel*c || rows < 0 || rows > PairPanel {
+		panic("kernels.PairSquares: not two panels of c channels")
+	}
+	if c == 0 || rows == 0 {
+		*t = PairTile{}
+		return
+	}
+	pairSquaresGeneric(t, pi, pj, rows, c)
+}
+
+func pairSquaresGeneric(t *PairTile, pi, pj []float32, rows, c int) {
+	var acc [PairPanel]float32
+	for r := range rows {
+		row := t[r*PairPanel : (r+1)*PairPanel]
+		clear(row)
+		for lo := 0; lo < c; lo += pairBlock {
+			clear(acc[:])
+			for ch := lo; ch < min(c, lo+pairBlock); ch++ {
+				x := pi[ch*PairPanel+r]
+				for s, y := range pj[ch*PairPanel : (ch+1)*PairPanel] {
+					d := x - y
+					acc[s] += d * d
+				}
+			}
+			for s, v := range acc {
+				row[s] += v
+			}
+		}
+	}
+}
+
+// A PairSum is what PairSums adds up over the pairs of a tile.
+type PairSum struct {
+	Same  float64 // distances of pairs with equal labels
+	Diff  float64 // distances of the other pairs
+	Hinge float64 // max(0, margin-distance)² of the other pairs
+}
+
+// PairSums adds to sum the distances, square roots of t, of the pairs of rows
+// li and columns lj; the labels' lengths say how much of t counts. With diag,
+// the tile lies on the diagonal and only columns s > r count. NaN in t gives NaN
+// in the sums. Distances and hinges are float32; they are added over a row in
+// float32, rows in float64.
+func PairSums(sum *PairSum, t *PairTile, li, lj []int32, margin float32, diag bool) {
+	if len(li) > PairPanel || len(lj) > PairPanel {
+		panic("kernels.PairSums: more labels than a panel has samples")
+	}
+	pairSumsGeneric(sum, t, li, lj, margin, diag)
+}
+
+func pairSumsGeneric(sum *PairSum, t *PairTile, li, lj []int32, margin float32, diag bool) {
+	for r, label := range li {
+		first := 0
+		if diag {
+			first = r + 1
+		}
+		var same, diff, hinge float32
+		for s := first; s < len(lj); s++ {
+			d := float32(math.Sqrt(float64(t[r*PairPanel+s])))
+			if label == lj[s] {
+				same += d
+				continue
+			}
+			diff += d
+			if h := margin - d; !(h <= 0) {
+				hinge += h * h
+			}
+		}
+		sum.Same += float64(same)
+		sum.Diff += float64(diff)
+		sum.Hinge += float64(hinge)
+	}
+}
+
+// A PairRule says what PairWeights makes of a squared distance.
+type PairRule struct {
+	Same   float32 // numerator for equal labels
+	Diff   float32 // numerator for different labels
+	Margin float32 // with Hinge, Diff is multiplied by max(0, Margin-d)
+	Hinge  bool
+}
+
+// PairWeights replaces the squared distances of t by the factor of (a_i-a_j) in
+// the gradient: numerator/d with d = sqrt(t), and 0 where d is 0. Rows li,
+// columns lj as in PairSums; columns past len(lj) become 0. NaN stays NaN.
+func PairWeights(t *PairTile, li, lj []int32, rule PairRule) {
+	if len(li) > PairPanel || len(lj) > PairPanel {
+		panic("kernels.PairWeights: more labels than a panel has samples")
+	}
+	pairWeightsGeneric(t, li, lj, rule)
+}
+
+func pairWeightsGeneric(t *PairTile, li, lj []int32, rule PairRule) {
+	for r, label := range li {
+		row := t[r*PairPanel : (r+1)*PairPanel]
+		for s, other := range lj {
+			if row[s] == 0 {
+				continue
+			}
+			d := float32(math.Sqrt(float64(row[s])))
+			switch h := rule.Margin - d; {
+			case label == other:
+				row[s] = rule.Same / d
+			case !rule.Hinge:
+				row[s] = rule.Diff / d
+			case h <= 0:
+				row[s] = 0
+			default:
+				row[s] = rule.Diff * h / d
+			}
+		}
+		clear(row[len(lj):])
+	}
+}
+
+// PairApply adds to dst (rows x c) the sum over the columns s of
+// t[r][s]*(ai[r]-aj[s]); ai is rows x c and aj cols x c, row-major. dst must not
+// overlap them; ai and aj may be the same slice. Every row of the tile is one
+// float32 accumulator per channel, added to dst at the end.
+func PairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+	if rows < 0 || rows > PairPanel || cols < 0 || cols > PairPanel ||
+		len(dst) != rows*c || len(ai) != rows*c || len(aj) != cols*c {
+		panic("kernels.PairApply: lengths do not fit rows, cols and c")
+	}
+	if rows == 0 || cols == 0 || c == 0 {
+		return
+	}
+	pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+}
+
+func pairApplyGeneric(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+	var acc [32]float32
+	for r := range rows {
+		for lo := 0; lo < c; lo += len(acc) {
+			hi := min(c, lo+len(acc))
+			clear(acc[:])
+			x := ai[r*c+lo : r*c+hi]
+			for s := range cols {
+				w := t[r*PairPanel+s]
+				for k, y := range aj[s*c+lo : s*c+hi] {
+					acc[k] += w * (x[k] - y)
+				}
+			}
+			for k := range x {
+				dst[r*c+lo+k] += acc[k]
+			}
+		}
+	}
+}
