@@ -87,6 +87,7 @@ type Plan struct {
 	zero    []float32
 	workers int
 	gather  []gatherWorker
+	outer   []outerWorker
 
 	job  job
 	next atomic.Int64
@@ -97,7 +98,8 @@ type Plan struct {
 type direction struct {
 	algorithm Algorithm
 	why       string
-	product   *product // Indirect
+	product   *product // Indirect, forward and backward-data
+	outer     *outer   // Indirect, backward-weights
 }
 
 // NewPlan returns the plan for a shape, or what is wrong with the shape or the
@@ -139,6 +141,14 @@ func (p *Plan) prepare() {
 		depth = max(depth, d.product.maxDepth)
 		tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
 	}
+	if p.weights.algorithm == Indirect {
+		o := newOuter(&p.shape)
+		p.weights.outer = o
+		p.outer = make([]outerWorker, min(p.workers, o.tasks()))
+		for i := range p.outer {
+			p.outer[i] = newOuterWorker(o)
+		}
+	}
 	p.zero = make([]float32, depth)
 	p.gather = make([]gatherWorker, p.workers)
 	for i := range p.gather {
@@ -166,6 +176,9 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&b, "\n%s: %v", pass3(i), d.algorithm)
 		if pr := d.product; pr != nil {
 			fmt.Fprintf(&b, ", tile=%dx%d, panels of %d columns, %d packed floats", pr.tileRows[0], pr.nr, pr.nr, pr.packed)
+		}
+		if o := d.outer; o != nil {
+			fmt.Fprintf(&b, ", tile=%dx%d, %d chunks of %d blocks", o.tiles[0].height, o.nr, o.chunks, o.blocks)
 		}
 		fmt.Fprintf(&b, ", workspace %d floats: %s", p.workspace(pass3(i)), d.why)
 	}

@@ -13,7 +13,7 @@ type job struct {
 	tasks int
 	d     *direction
 	operands
-	dw, db []float32
+	dw, db, partial, scratch []float32
 }
 
 type jobKind uint8
@@ -23,6 +23,8 @@ const (
 	jobPackData
 	jobProduct
 	jobActivate
+	jobOuter
+	jobReduce
 )
 
 // parallel runs a job's tasks on the plan's workers, each task once.
@@ -55,6 +57,12 @@ func (p *Plan) task(worker, t int) {
 		p.data.product.pack(j.b, j.c, &p.shape, true, t)
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
+	case jobOuter:
+		o := p.weights.outer
+		size := o.xLen + o.yLen
+		o.run(&p.shape, t, &p.outer[worker], j.partial, j.scratch[worker*size:][:size], j.a, j.b)
+	case jobReduce:
+		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
 	case jobActivate:
 		lo := t * activateChunk
 		row := j.c[lo:min(len(j.c), lo+activateChunk)]
@@ -91,6 +99,10 @@ func (p *Plan) workspace(dir pass3) int {
 	case passData:
 		if p.data.product != nil {
 			return p.data.product.packed
+		}
+	case passWeights:
+		if o := p.weights.outer; o != nil {
+			return o.chunks*o.partial + len(p.outer)*(o.xLen+o.yLen)
 		}
 	}
 	return 0
@@ -206,9 +218,19 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	db = optional(name, "db", db, p.shape.K)
 	src = need(name, "src", src, p.shape.SrcLen())
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
-	need(name, "work", work, p.WorkspaceBackwardWeights())
+	work = need(name, "work", work, p.WorkspaceBackwardWeights())
 	if p.shape.N == 0 {
 		return
 	}
-	p.directBackwardWeights(dw, db, src, ddst)
+	switch p.weights.algorithm {
+	case Direct:
+		p.directBackwardWeights(dw, db, src, ddst)
+	default:
+		o := p.weights.outer
+		partial := work[:o.chunks*o.partial]
+		p.job = job{operands: operands{a: src, b: ddst}, dw: dw, db: db, partial: partial, scratch: work[len(partial):]}
+		p.parallel(jobOuter, o.tasks())
+		p.parallel(jobReduce, o.reduceTasks(&p.shape))
+	}
+	p.job = job{}
 }

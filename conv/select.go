@@ -22,15 +22,9 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 			return fmt.Errorf("conv: %v does not take %v: %s", opt.Algorithm, *s, why)
 		}
 		d.algorithm, d.why = opt.Algorithm, "forced by Options.Algorithm"
-		if d.algorithm == Indirect && dir == passWeights {
-			d.algorithm = Direct
-		}
 		return nil
 	}
 	d.algorithm, d.why = Indirect, "any shape"
-	if dir == passWeights {
-		d.algorithm = Direct
-	}
 	return nil
 }
 

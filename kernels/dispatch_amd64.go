@@ -79,3 +79,70 @@ func gatherGemm(g *GatherGemm) {
 		gatherGemmGeneric(g)
 	}
 }
+
+func outerTiles() (rows []int, nr, narrow int) {
+	switch isa.Active {
+	case isa.AVX512:
+		return outerRowsAVX512[:], 32, 16
+	case isa.AVX2:
+		return outerRowsAVX2[:], 16, 8
+	default:
+		return outerTilesGeneric()
+	}
+}
+
+func outerGemm(o *OuterGemm) {
+	accumulate := 0
+	if o.Accumulate {
+		accumulate = 1
+	}
+	runs := len(o.Runs) / 3
+	switch {
+	case isa.Active == isa.AVX512 && o.MR == 12 && o.NR == 32:
+		avx512.OuterGemm12x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 12 && o.NR == 16:
+		avx512.OuterGemm12x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 9 && o.NR == 32:
+		avx512.OuterGemm9x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 9 && o.NR == 16:
+		avx512.OuterGemm9x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 8 && o.NR == 32:
+		avx512.OuterGemm8x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 8 && o.NR == 16:
+		avx512.OuterGemm8x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 4 && o.NR == 32:
+		avx512.OuterGemm4x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 4 && o.NR == 16:
+		avx512.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 2 && o.NR == 32:
+		avx512.OuterGemm2x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 2 && o.NR == 16:
+		avx512.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 1 && o.NR == 32:
+		avx512.OuterGemm1x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX512 && o.MR == 1 && o.NR == 16:
+		avx512.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 6 && o.NR == 16:
+		avx2.OuterGemm6x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 6 && o.NR == 8:
+		avx2.OuterGemm6x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 4 && o.NR == 16:
+		avx2.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 4 && o.NR == 8:
+		avx2.OuterGemm4x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 3 && o.NR == 16:
+		avx2.OuterGemm3x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 3 && o.NR == 8:
+		avx2.OuterGemm3x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 2 && o.NR == 16:
+		avx2.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 2 && o.NR == 8:
+		avx2.OuterGemm2x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 1 && o.NR == 16:
+		avx2.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	case isa.Active == isa.AVX2 && o.MR == 1 && o.NR == 8:
+		avx2.OuterGemm1x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+	default:
+		outerGemmGeneric(o)
+	}
+}

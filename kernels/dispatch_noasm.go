@@ -11,3 +11,7 @@ func dot(x, y []float32) float32 { return dotGeneric(x, y) }
 func gatherTiles() (rows [3]int, nr, narrow int) { return gatherTilesGeneric() }
 
 func gatherGemm(g *GatherGemm) { gatherGemmGeneric(g) }
+
+func outerTiles() (rows []int, nr, narrow int) { return outerTilesGeneric() }
+
+func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }

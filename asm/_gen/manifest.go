@@ -6,4 +6,5 @@ package gen
 var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
+	{"outergemm", on(avx2, avx512), native(outerGemm)},
 }

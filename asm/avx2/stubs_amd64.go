@@ -100,3 +100,103 @@ func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //
 //go:noescape
 func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// OuterGemm6x16 computes a tile of 6 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm6x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm6x8 computes a tile of 6 rows by 8 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm6x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm4x16 computes a tile of 4 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm4x8 computes a tile of 4 rows by 8 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm4x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm3x16 computes a tile of 3 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm3x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm3x8 computes a tile of 3 rows by 8 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm3x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm2x16 computes a tile of 2 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm2x8 computes a tile of 2 rows by 8 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm2x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm1x16 computes a tile of 1 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm1x8 computes a tile of 1 rows by 8 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm1x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)

@@ -100,3 +100,123 @@ func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //
 //go:noescape
 func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+
+// OuterGemm12x32 computes a tile of 12 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm12x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm12x16 computes a tile of 12 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm12x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm9x32 computes a tile of 9 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm9x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm9x16 computes a tile of 9 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm9x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm8x32 computes a tile of 8 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm8x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm8x16 computes a tile of 8 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm8x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm4x32 computes a tile of 4 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm4x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm4x16 computes a tile of 4 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm2x32 computes a tile of 2 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm2x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm2x16 computes a tile of 2 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm1x32 computes a tile of 1 rows by 32 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+
+// OuterGemm1x16 computes a tile of 1 rows by 16 columns:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
