@@ -146,3 +146,38 @@ func outerGemm(o *OuterGemm) {
 		outerGemmGeneric(o)
 	}
 }
+func channelSums(dst, x []float32, rows, c int) { channelSumsGeneric(dst, x, rows, c) }
+
+func channelDots(dst, x, y []float32, rows, c int) { channelDotsGeneric(dst, x, y, rows, c) }
+
+func channelScale(dst, x, a []float32, rows, c int) { channelScaleGeneric(dst, x, a, rows, c) }
+
+func channelScaleShift(dst, x, a, b []float32, rows, c int) {
+	channelScaleShiftGeneric(dst, x, a, b, rows, c)
+}
+
+func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows, c) }
+
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
+	channelMaxIndexGeneric(dst, index, x, rows, c)
+}
+
+func planeSums(dst, x []float32, n, stride int) { planeSumsGeneric(dst, x, n, stride) }
+
+func planeDots(dst, x, y []float32, n, stride int) { planeDotsGeneric(dst, x, y, n, stride) }
+
+func planeScale(dst, x, a []float32, n int) { planeScaleGeneric(dst, x, a, n) }
+
+func planeScaleShift(dst, x, a, b []float32, n int) { planeScaleShiftGeneric(dst, x, a, b, n) }
+
+func windowMax(dst, src []float32, w *Window) { windowMaxGeneric(dst, src, w) }
+
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+	windowMaxIndexGeneric(dst, index, src, w)
+}
+
+func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+	windowMaxBackwardGeneric(dst, src, index, w)
+}
+
+func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }

@@ -1,0 +1,184 @@
+package kernels
+
+import "math"
+
+// The kernels of this file work on one feature map in NHWC: a row-major matrix
+// of rows = H*W pixels by c channels. They are serial; callers split by sample.
+// Vectors of c elements run along a row, so nothing is shuffled.
+//
+// In assembly because they are bounded by memory only when a core adds and
+// multiplies as fast as it loads, which takes vector instructions; to be
+// removed when the compiler vectorises these loops.
+
+// channelBlockRows is the number of rows that are summed up before the sum is
+// added to the total. It bounds the rounding error, keeps the rows in L1 while
+// the columns are done group by group, and ends each assembly call early.
+const channelBlockRows = 64
+
+func checkChannels(name string, rows, c int, maps ...[]float32) {
+	if rows < 0 || c < 0 {
+		panic("kernels." + name + ": negative size")
+	}
+	if c > 0 && rows > math.MaxInt/c {
+		panic("kernels." + name + ": size overflows")
+	}
+	for _, m := range maps {
+		if len(m) < rows*c {
+			panic("kernels." + name + ": map is shorter than rows*c")
+		}
+	}
+}
+
+func checkVector(name string, c int, vectors ...[]float32) {
+	for _, v := range vectors {
+		if len(v) < c {
+			panic("kernels." + name + ": vector is shorter than c")
+		}
+	}
+}
+
+// ChannelSums sets dst[j] to the sum of x[i*c+j] over i < rows, 0 if rows is 0.
+// dst must not overlap x. Rows are added in order in blocks of 64 and the block
+// sums in order, so the error is at most (64+rows/64)*eps*sum|x|, eps = 2^-24,
+// whatever the ISA; within a block the ISA chooses the order.
+func ChannelSums(dst, x []float32, rows, c int) {
+	checkChannels("ChannelSums", rows, c, x)
+	checkVector("ChannelSums", c, dst)
+	clear(dst[:c])
+	for i := 0; i < rows && c > 0; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		channelSums(dst[:c], x[i*c:(i+n)*c], n, c)
+	}
+}
+
+// channelSumsGeneric adds the column sums of x to dst.
+func channelSumsGeneric(dst, x []float32, rows, c int) {
+	for j := range dst {
+		var sum float32
+		for i := range rows {
+			sum += x[i*c+j]
+		}
+		dst[j] += sum
+	}
+}
+
+// ChannelDots sets dst[j] to the sum of x[i*c+j]*y[i*c+j] over i < rows. dst
+// must not overlap x or y. Order and error are those of [ChannelSums] with
+// |x*y| in place of |x| and one rounding more where the ISA has no FMA.
+func ChannelDots(dst, x, y []float32, rows, c int) {
+	checkChannels("ChannelDots", rows, c, x, y)
+	checkVector("ChannelDots", c, dst)
+	clear(dst[:c])
+	for i := 0; i < rows && c > 0; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		channelDots(dst[:c], x[i*c:(i+n)*c], y[i*c:(i+n)*c], n, c)
+	}
+}
+
+// channelDotsGeneric adds the column sums of x*y to dst.
+func channelDotsGeneric(dst, x, y []float32, rows, c int) {
+	for j := range dst {
+		var sum float32
+		for i := range rows {
+			sum += x[i*c+j] * y[i*c+j]
+		}
+		dst[j] += sum
+	}
+}
+
+// ChannelScale sets dst[i*c+j] = x[i*c+j]*a[j] for i < rows. dst may be x but
+// must not overlap x otherwise, nor a.
+func ChannelScale(dst, x, a []float32, rows, c int) {
+	checkChannels("ChannelScale", rows, c, dst, x)
+	checkVector("ChannelScale", c, a)
+	for i := 0; i < rows && c > 0; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		channelScale(dst[i*c:(i+n)*c], x[i*c:(i+n)*c], a[:c], n, c)
+	}
+}
+
+func channelScaleGeneric(dst, x, a []float32, rows, c int) {
+	for i := range rows {
+		d, s := dst[i*c:(i+1)*c], x[i*c:(i+1)*c]
+		for j, v := range a {
+			d[j] = s[j] * v
+		}
+	}
+}
+
+// ChannelScaleShift sets dst[i*c+j] = x[i*c+j]*a[j] + b[j] for i < rows, fused
+// where the ISA has FMA. dst may be x but must not overlap x otherwise, nor a
+// or b.
+func ChannelScaleShift(dst, x, a, b []float32, rows, c int) {
+	checkChannels("ChannelScaleShift", rows, c, dst, x)
+	checkVector("ChannelScaleShift", c, a, b)
+	for i := 0; i < rows && c > 0; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		channelScaleShift(dst[i*c:(i+n)*c], x[i*c:(i+n)*c], a[:c], b[:c], n, c)
+	}
+}
+
+func channelScaleShiftGeneric(dst, x, a, b []float32, rows, c int) {
+	b = b[:len(a)]
+	for i := range rows {
+		d, s := dst[i*c:(i+1)*c], x[i*c:(i+1)*c]
+		for j, v := range a {
+			d[j] = s[j]*v + b[j]
+		}
+	}
+}
+
+// ChannelFill sets dst[i*c+j] = v[j] for i < rows. dst must not overlap v.
+func ChannelFill(dst, v []float32, rows, c int) {
+	checkChannels("ChannelFill", rows, c, dst)
+	checkVector("ChannelFill", c, v)
+	for i := range rows {
+		copy(dst[i*c:(i+1)*c], v[:c])
+	}
+}
+
+// ChannelMax sets dst[j] to the maximum of x[i*c+j] over i < rows and, unless
+// index is nil, index[j] to the i it was found at: the first of equal values
+// (-0 equals 0), the last NaN if there is one, in which case dst[j] is NaN.
+// rows must be positive. dst must not overlap x.
+func ChannelMax(dst []float32, index []int32, x []float32, rows, c int) {
+	checkChannels("ChannelMax", rows, c, x)
+	checkVector("ChannelMax", c, dst)
+	if rows == 0 || rows > math.MaxInt32 {
+		panic("kernels.ChannelMax: rows out of range")
+	}
+	if c == 0 {
+		return
+	}
+	if index == nil {
+		channelMax(dst[:c], x[:rows*c], rows, c)
+		return
+	}
+	if len(index) < c {
+		panic("kernels.ChannelMax: index is shorter than c")
+	}
+	channelMaxIndex(dst[:c], index[:c], x[:rows*c], rows, c)
+}
+
+func channelMaxGeneric(dst, x []float32, rows, c int) {
+	copy(dst, x[:c])
+	for i := 1; i < rows; i++ {
+		for j, v := range x[i*c : (i+1)*c] {
+			if v > dst[j] || v != v {
+				dst[j] = v
+			}
+		}
+	}
+}
+
+func channelMaxIndexGeneric(dst []float32, index []int32, x []float32, rows, c int) {
+	copy(dst, x[:c])
+	clear(index)
+	for i := 1; i < rows; i++ {
+		for j, v := range x[i*c : (i+1)*c] {
+			if v > dst[j] || v != v {
+				dst[j], index[j] = v, int32(i)
+			}
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package kernels
+
+import "math"
+
+// The kernels of this file work on feature maps in NCHW: planes of n
+// contiguous elements, one per sample and channel, so that a "row" is a plane.
+// They are serial; callers split by plane. In assembly for the reason given in
+// channels.go.
+
+// planeBlock is the number of elements of a plane that one assembly call takes:
+// some microseconds of work, and a bound on the error of sums.
+const planeBlock = 1 << 14
+
+func checkPlanes(name string, planes, n int, maps ...[]float32) {
+	if planes < 0 || n < 0 {
+		panic("kernels." + name + ": negative size")
+	}
+	if n > 0 && planes > math.MaxInt/n {
+		panic("kernels." + name + ": size overflows")
+	}
+	for _, m := range maps {
+		if len(m) < planes*n {
+			panic("kernels." + name + ": map is shorter than planes*n")
+		}
+	}
+}
+
+func checkPlaneVector(name string, planes int, vectors ...[]float32) {
+	for _, v := range vectors {
+		if len(v) < planes {
+			panic("kernels." + name + ": vector is shorter than planes")
+		}
+	}
+}
+
+// planesPerCall returns how many planes of n elements make a call.
+func planesPerCall(n int) int { return max(1, planeBlock/max(n, 1)) }
+
+// PlaneSums sets dst[p] to the sum of plane p of x, 0 if n is 0. dst must not
+// overlap x. Sums run in at least four interleaved partial sums over at most
+// 2^14 elements, then over these blocks in order: the error is at most
+// (min(n, 2^14)/4 + 8 + n/2^14)*eps*sum|x|, eps = 2^-24.
+func PlaneSums(dst, x []float32, planes, n int) {
+	checkPlanes("PlaneSums", planes, n, x)
+	checkPlaneVector("PlaneSums", planes, dst)
+	clear(dst[:planes])
+	if n == 0 {
+		return
+	}
+	step := planesPerCall(n)
+	for p := 0; p < planes; p += step {
+		q := min(p+step, planes)
+		for i := 0; i < n; i += planeBlock {
+			planeSums(dst[p:q], x[p*n+i:q*n], min(n-i, planeBlock), n)
+		}
+	}
+}
+
+// planeSumsGeneric adds to dst[p] the sum of the n elements at x[p*stride].
+func planeSumsGeneric(dst, x []float32, n, stride int) {
+	for p := range dst {
+		v := x[p*stride : p*stride+n]
+		var s0, s1, s2, s3 float32
+		for ; len(v) >= 4; v = v[4:] {
+			s0 += v[0]
+			s1 += v[1]
+			s2 += v[2]
+			s3 += v[3]
+		}
+		for _, t := range v {
+			s0 += t
+		}
+		dst[p] += (s0 + s1) + (s2 + s3)
+	}
+}
+
+// PlaneDots sets dst[p] to the sum of x*y over plane p. dst must not overlap x
+// or y. Order and error are those of [PlaneSums] with |x*y| in place of |x| and
+// one rounding more where the ISA has no FMA.
+func PlaneDots(dst, x, y []float32, planes, n int) {
+	checkPlanes("PlaneDots", planes, n, x, y)
+	checkPlaneVector("PlaneDots", planes, dst)
+	clear(dst[:planes])
+	if n == 0 {
+		return
+	}
+	step := planesPerCall(n)
+	for p := 0; p < planes; p += step {
+		q := min(p+step, planes)
+		for i := 0; i < n; i += planeBlock {
+			planeDots(dst[p:q], x[p*n+i:q*n], y[p*n+i:q*n], min(n-i, planeBlock), n)
+		}
+	}
+}
+
+// planeDotsGeneric adds to dst[p] the dot product of n elements at p*stride.
+func planeDotsGeneric(dst, x, y []float32, n, stride int) {
+	for p := range dst {
+		dst[p] += dotGeneric(x[p*stride:p*stride+n], y[p*stride:p*stride+n])
+	}
+}
+
+// PlaneScale sets dst[i] = x[i]*a[p] for the elements i of plane p. dst may be x
+// but must not overlap x otherwise, nor a.
+func PlaneScale(dst, x, a []float32, planes, n int) {
+	checkPlanes("PlaneScale", planes, n, dst, x)
+	checkPlaneVector("PlaneScale", planes, a)
+	step := planesPerCall(n)
+	for p := 0; p < planes && n > 0; p += step {
+		q := min(p+step, planes)
+		planeScale(dst[p*n:q*n], x[p*n:q*n], a[p:q], n)
+	}
+}
+
+func planeScaleGeneric(dst, x, a []float32, n int) {
+	for p, v := range a {
+		d, s := dst[p*n:(p+1)*n], x[p*n:(p+1)*n]
+		for i := range d {
+			d[i] = s[i] * v
+		}
+	}
+}
+
+// PlaneScaleShift sets dst[i] = x[i]*a[p] + b[p] for the elements i of plane p,
+// fused where the ISA has FMA. dst may be x but must not overlap x otherwise,
+// nor a or b.
+func PlaneScaleShift(dst, x, a, b []float32, planes, n int) {
+	checkPlanes("PlaneScaleShift", planes, n, dst, x)
+	checkPlaneVector("PlaneScaleShift", planes, a, b)
+	step := planesPerCall(n)
+	for p := 0; p < planes && n > 0; p += step {
+		q := min(p+step, planes)
+		planeScaleShift(dst[p*n:q*n], x[p*n:q*n], a[p:q], b[p:q], n)
+	}
+}
+
+func planeScaleShiftGeneric(dst, x, a, b []float32, n int) {
+	b = b[:len(a)]
+	for p, v := range a {
+		d, s := dst[p*n:(p+1)*n], x[p*n:(p+1)*n]
+		for i := range d {
+			d[i] = s[i]*v + b[p]
+		}
+	}
+}
+
+// PlaneFill sets the elements of plane p of dst to v[p]. dst must not overlap v.
+func PlaneFill(dst, v []float32, planes, n int) {
+	checkPlanes("PlaneFill", planes, n, dst)
+	checkPlaneVector("PlaneFill", planes, v)
+	for p, t := range v[:planes] {
+		d := dst[p*n : (p+1)*n]
+		for i := range d {
+			d[i] = t
+		}
+	}
+}
+
+// PlaneMax sets dst[p] to the maximum of plane p of x and, unless index is nil,
+// index[p] to the position within the plane where it was found: the first of
+// equal values (-0 equals 0), the last NaN if there is one, in which case dst[p]
+// is NaN. n must be positive.
+func PlaneMax(dst []float32, index []int32, x []float32, planes, n int) {
+	checkPlanes("PlaneMax", planes, n, x)
+	checkPlaneVector("PlaneMax", planes, dst)
+	if n == 0 || n > math.MaxInt32 {
+		panic("kernels.PlaneMax: n out of range")
+	}
+	if index != nil && len(index) < planes {
+		panic("kernels.PlaneMax: index is shorter than planes")
+	}
+	for p := range planes {
+		v := x[p*n : (p+1)*n]
+		best, at := v[0], 0
+		for i, t := range v {
+			if t > best || t != t {
+				best, at = t, i
+			}
+		}
+		dst[p] = best
+		if index != nil {
+			index[p] = int32(at)
+		}
+	}
+}

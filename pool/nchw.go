@@ -1,0 +1,178 @@
+package pool
+
+import (
+	"sync"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// In NCHW a window's taps are scattered and a vector along a row needs shuffles
+// for every stride. The entry points of this file instead take a few channels of
+// a sample at a time, turn them to NHWC in a buffer that stays in cache, pool
+// there, and turn the result back. So main memory is read and written once, as
+// in NHWC.
+
+// blockChannels is the number of channels of a block: one vector of the widest
+// ISA.
+const blockChannels = 16
+
+// blocks cuts the maps of a grid into blocks and keeps their buffers.
+type blocks struct {
+	perImage int
+	src, dst int // elements of a block's maps
+	mu       sync.Mutex
+	free     []*blockBuffer
+}
+
+// blockBuffer holds one block in NHWC.
+type blockBuffer struct{ src, dst []float32 }
+
+func (b *blocks) init(g *grid) {
+	b.perImage = (g.c + blockChannels - 1) / blockChannels
+	width := min(g.c, blockChannels)
+	b.src, b.dst = g.rows.in*g.cols.in*width, g.rows.out*g.cols.out*width
+}
+
+// take returns a buffer that nobody uses, until put.
+func (b *blocks) take() *blockBuffer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := len(b.free) - 1; last >= 0 {
+		buf := b.free[last]
+		b.free = b.free[:last]
+		return buf
+	}
+	return &blockBuffer{make([]float32, b.src), make([]float32, b.dst)}
+}
+
+func (b *blocks) put(buf *blockBuffer) {
+	b.mu.Lock()
+	b.free = append(b.free, buf)
+	b.mu.Unlock()
+}
+
+// block returns the range of planes, of n*C, of block i.
+func (g *grid) block(b *blocks, i int) (plane, width int) {
+	first := i % b.perImage * blockChannels
+	return i/b.perImage*g.c + first, min(blockChannels, g.c-first)
+}
+
+// toNHWC sets dst[i*c+j] = src[j*n+i] for c planes of n elements.
+func toNHWC(dst, src []float32, c, n int) {
+	for j := range c {
+		for i, v := range src[j*n : (j+1)*n] {
+			dst[i*c+j] = v
+		}
+	}
+}
+
+// toNCHW is the inverse of toNHWC.
+func toNCHW(dst, src []float32, c, n int) {
+	for j := range c {
+		for i := range n {
+			dst[j*n+i] = src[i*c+j]
+		}
+	}
+}
+
+// ForwardNCHW is [Max.Forward] for maps in NCHW.
+func (p *Max) ForwardNCHW(dst []float32, arg *Argmax, src []float32) {
+	p.check("Max.ForwardNCHW", dst, src)
+	if arg != nil {
+		p.checkArgmax("Max.ForwardNCHW", arg)
+		arg.nchw = true
+	}
+	p.job = maxJob{dst, src, arg}
+	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.forwardBlocks)
+	p.job = maxJob{}
+}
+
+func (p *Max) forwardBlocksRange(lo, hi int) {
+	j, in, out := &p.job, p.rows.in*p.cols.in, p.rows.out*p.cols.out
+	buf := p.blocks.take()
+	for i := lo; i < hi; i++ {
+		plane, c := p.block(&p.blocks, i)
+		arg := j.arg.image(plane*out, c*out)
+		toNHWC(buf.src, j.src[plane*in:], c, in)
+		for o := range p.rows.out {
+			p.forwardRow(buf.dst[:c*out], arg, buf.src[:c*in], o, c)
+		}
+		toNCHW(j.dst[plane*out:], buf.dst, c, out)
+	}
+	p.blocks.put(buf)
+}
+
+// BackwardNCHW is [Max.Backward] for maps in NCHW and an arg that ForwardNCHW
+// filled.
+func (p *Max) BackwardNCHW(dx, dy []float32, arg *Argmax) {
+	p.check("Max.BackwardNCHW", dy, dx)
+	p.checkArgmax("Max.BackwardNCHW", arg)
+	if !arg.nchw {
+		panic("pool.Max.BackwardNCHW: argmax of Forward")
+	}
+	p.job = maxJob{dy, dx, arg}
+	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	p.job = maxJob{}
+}
+
+func (p *Max) backwardBlocksRange(lo, hi int) {
+	j, in, out := &p.job, p.rows.in*p.cols.in, p.rows.out*p.cols.out
+	buf := p.blocks.take()
+	for i := lo; i < hi; i++ {
+		plane, c := p.block(&p.blocks, i)
+		arg := j.arg.image(plane*out, c*out)
+		toNHWC(buf.dst, j.dst[plane*out:], c, out)
+		for h := range p.rows.in {
+			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], arg, h, c)
+		}
+		toNCHW(j.src[plane*in:], buf.src, c, in)
+	}
+	p.blocks.put(buf)
+}
+
+// ForwardNCHW is [Avg.Forward] for maps in NCHW.
+func (p *Avg) ForwardNCHW(dst, src []float32) {
+	p.check("Avg.ForwardNCHW", dst, src)
+	p.job = avgJob{dst, src}
+	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.forwardBlocks)
+	p.job = avgJob{}
+}
+
+func (p *Avg) forwardBlocksRange(lo, hi int) {
+	j, in, out := &p.job, p.rows.in*p.cols.in, p.rows.out*p.cols.out
+	buf := p.blocks.take()
+	for i := lo; i < hi; i++ {
+		plane, c := p.block(&p.blocks, i)
+		toNHWC(buf.src, j.src[plane*in:], c, in)
+		for o := range p.rows.out {
+			p.forwardRow(buf.dst[:c*out], buf.src[:c*in], o, c)
+		}
+		toNCHW(j.dst[plane*out:], buf.dst, c, out)
+	}
+	p.blocks.put(buf)
+}
+
+// BackwardNCHW is [Avg.Backward] for maps in NCHW.
+func (p *Avg) BackwardNCHW(dx, dy []float32) {
+	p.check("Avg.BackwardNCHW", dy, dx)
+	p.job = avgJob{dy, dx}
+	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	p.job = avgJob{}
+}
+
+func (p *Avg) backwardBlocksRange(lo, hi int) {
+	j, in, out := &p.job, p.rows.in*p.cols.in, p.rows.out*p.cols.out
+	buf := p.blocks.take()
+	for i := lo; i < hi; i++ {
+		plane, c := p.block(&p.blocks, i)
+		toNHWC(buf.dst, j.dst[plane*out:], c, out)
+		if !p.uniform {
+			kernels.PlaneScale(buf.dst, buf.dst, p.scale, out, c)
+		}
+		for h := range p.rows.in {
+			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], h, c)
+		}
+		toNCHW(j.src[plane*in:], buf.src, c, in)
+	}
+	p.blocks.put(buf)
+}
