@@ -146,6 +146,7 @@ func outerGemm(o *OuterGemm) {
 		outerGemmGeneric(o)
 	}
 }
+
 func channelSums(dst, x []float32, rows, c int) { channelSumsGeneric(dst, x, rows, c) }
 
 func channelDots(dst, x, y []float32, rows, c int) { channelDotsGeneric(dst, x, y, rows, c) }
@@ -181,3 +182,55 @@ func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
 }
 
 func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
+
+func activeGemmTile() gemmTile {
+	switch isa.Active {
+	case isa.AVX512:
+		return gemmTile{mr: 14, nr: 32, narrow: 16}
+	case isa.AVX2:
+		return gemmTile{mr: 6, nr: 16, narrow: 8}
+	default:
+		return gemmTileGeneric()
+	}
+}
+
+func gemmPanel(t *panelArgs) {
+	switch {
+	case isa.Active == isa.AVX512 && t.n == 32:
+		avx512.Gemm14x32(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.AVX512:
+		avx512.Gemm14x16(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.AVX2 && t.n == 16:
+		avx2.Gemm6x16(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.AVX2:
+		avx2.Gemm12x8(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	default:
+		gemmPanelGeneric(t)
+	}
+}
+
+func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.CopyBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	case isa.AVX2:
+		avx2.CopyBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		copyBlockGeneric(rows, cols, dst, ldd, src, lds)
+	}
+}
+
+func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.TransposeBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	case isa.AVX2:
+		avx2.TransposeBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
+	}
+}

@@ -33,7 +33,8 @@ func gatherGemm(g *GatherGemm) { gatherGemmGeneric(g) }
 
 func outerTiles() (rows []int, nr, narrow int) { return outerTilesGeneric() }
 
-func outerGemm(o *OuterGemm)                    { outerGemmGeneric(o) }
+func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }
+
 func channelSums(dst, x []float32, rows, c int) { channelSumsGeneric(dst, x, rows, c) }
 
 func channelDots(dst, x, y []float32, rows, c int) { channelDotsGeneric(dst, x, y, rows, c) }
@@ -69,3 +70,20 @@ func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
 }
 
 func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
+
+func activeGemmTile() gemmTile { return gemmTileGeneric() }
+
+func gemmPanel(t *panelArgs) { gemmPanelGeneric(t) }
+
+func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.CopyBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		copyBlockGeneric(rows, cols, dst, ldd, src, lds)
+	}
+}
+
+func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
+}

@@ -4,34 +4,53 @@ package kernels
 // op(X) is X or its transpose: op(A) is m x k, op(B) is k x n, C is m x n. With
 // transA, A is stored k x m (leading dimension lda >= m), else m x k
 // (lda >= k); likewise B. C must not overlap A or B. beta = 0 never reads C,
-// which may hold NaN. Zeros in A and B are not skipped.
+// which may hold NaN.
+//
+// Each element is a sum over k in blocks of up to 384 terms, each block one
+// chain of multiply-adds in ascending order (fused on AVX2, AVX-512 and NEON)
+// times alpha; beta*C comes with the first block. Zeros in A and B are not
+// skipped. Products with n = 1 or m = 1 may sum in another order. Which order,
+// and so every bit of the result, depends on the ISA and the arguments' shape
+// alone, not on the number of threads.
+//
+// Large products are divided over [Parallel] and pack their operands into
+// buffers that the package keeps, one set per thread that was ever busy here.
 func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemmGeneric(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	checkMatrix("Gemm", "A", transA, m, k, a, lda)
+	checkMatrix("Gemm", "B", transB, k, n, b, ldb)
+	checkMatrix("Gemm", "C", false, m, n, c, ldc)
+	if m == 0 || n == 0 {
+		return
+	}
+	g := newGemmCall()
+	g.m, g.n, g.k = m, n, k
+	g.alpha, g.beta = alpha, beta
+	g.a, g.rsa, g.csa = a, lda, 1
+	if transA {
+		g.rsa, g.csa = 1, lda
+	}
+	g.b, g.rsb, g.csb = b, ldb, 1
+	if transB {
+		g.rsb, g.csb = 1, ldb
+	}
+	g.c, g.ldc = c, ldc
+	g.run()
+	g.release()
 }
 
-func gemmGeneric(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	ars, acs := lda, 1
-	if transA {
-		ars, acs = 1, lda
+// checkMatrix panics unless x can hold op(X) of rows x cols, stored row-major
+// with leading dimension ld.
+func checkMatrix(op, name string, trans bool, rows, cols int, x []float32, ld int) {
+	if rows < 0 || cols < 0 {
+		panic("kernels." + op + ": negative dimension of " + name)
 	}
-	for i := range m {
-		row := c[i*ldc : i*ldc+n]
-		if beta == 0 {
-			clear(row)
-		} else if beta != 1 {
-			for j := range row {
-				row[j] *= beta
-			}
-		}
-		for p := range k {
-			v := alpha * a[i*ars+p*acs]
-			if transB {
-				for j := range row {
-					row[j] += v * b[j*ldb+p]
-				}
-				continue
-			}
-			axpyGeneric(v, b[p*ldb:p*ldb+n], row)
-		}
+	if trans {
+		rows, cols = cols, rows
+	}
+	if ld < max(1, cols) {
+		panic("kernels." + op + ": leading dimension of " + name + " below its row length")
+	}
+	if rows > 0 && cols > 0 && (len(x) < cols || (len(x)-cols)/ld < rows-1) {
+		panic("kernels." + op + ": " + name + " is too short")
 	}
 }

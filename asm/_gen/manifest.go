@@ -7,4 +7,10 @@ var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 	{"outergemm", on(avx2, avx512), native(outerGemm)},
+	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
+	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
+	{"gemm_6x16", on(avx2), native(gemm(gemmTile{maxRows: 6, vecs: 2}))},
+	{"gemm_12x8", on(avx2), native(gemm(gemmTile{maxRows: 12, vecs: 1, masked: true}))},
+	{"gemm_14x32", on(avx512), native(gemm(gemmTile{maxRows: 14, vecs: 2}))},
+	{"gemm_14x16", on(avx512), native(gemm(gemmTile{maxRows: 14, vecs: 1, masked: true}))},
 }

@@ -16,3 +16,9 @@ func Axpy(alpha float32, x, y *float32, n int)
 //
 //go:noescape
 func Dot(x, y *float32, n int) float32
+
+// CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
+// rows > 0, cols > 0; the blocks must not overlap.
+//
+//go:noescape
+func CopyBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int)

@@ -1,0 +1,286 @@
+package kernels
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// The blocked matrix product, after Goto and van de Geijn, "Anatomy of
+// High-Performance Matrix Multiplication" (2008), with rows and columns
+// exchanged: C is computed in panels of nr columns, whose slice of B is kc rows
+// that stay in the first-level cache while mc rows of A go by.
+
+// gemmKC is the most terms of a sum that one pass over k adds up: a panel of B
+// of this depth and the rows of A that meet it share the first-level cache. It
+// is a constant, not derived from the cache, because results depend on it.
+const gemmKC = 384
+
+// A gemmTile is the register tile of the active ISA.
+type gemmTile struct {
+	mr     int // most rows of a tile
+	nr     int // columns of a full panel
+	narrow int // most columns of a panel at the right edge
+}
+
+// A gemmCall is one matrix product. Element (i, j) of A is a[i*rsa+j*csa]; one
+// of the strides is 1; likewise B.
+type gemmCall struct {
+	m, n, k     int
+	alpha, beta float32
+	a           []float32
+	rsa, csa    int
+	b           []float32
+	rsb, csb    int
+	c           []float32
+	ldc         int
+	bias        *float32 // per column, added in the last pass over k
+	clamp       *[2]float32
+
+	tile         gemmTile
+	gridM, gridN int
+	part         func(lo, hi int) // g.runParts
+}
+
+// calls and buffers are kept for reuse, so that a product allocates nothing
+// once as many products have run at a time.
+var gemmFree struct {
+	sync.Mutex
+	calls   []*gemmCall
+	buffers []*gemmBuffers
+}
+
+func newGemmCall() *gemmCall {
+	gemmFree.Lock()
+	defer gemmFree.Unlock()
+	if last := len(gemmFree.calls) - 1; last >= 0 {
+		g := gemmFree.calls[last]
+		gemmFree.calls = gemmFree.calls[:last]
+		return g
+	}
+	g := &gemmCall{}
+	g.part = g.runParts
+	return g
+}
+
+// release makes g reusable and forgets its operands.
+func (g *gemmCall) release() {
+	*g = gemmCall{part: g.part}
+	gemmFree.Lock()
+	gemmFree.calls = append(gemmFree.calls, g)
+	gemmFree.Unlock()
+}
+
+// gemmBuffers holds the packed blocks of one thread.
+type gemmBuffers struct{ a, b []float32 }
+
+func takeGemmBuffers() *gemmBuffers {
+	gemmFree.Lock()
+	defer gemmFree.Unlock()
+	if last := len(gemmFree.buffers) - 1; last >= 0 {
+		b := gemmFree.buffers[last]
+		gemmFree.buffers = gemmFree.buffers[:last]
+		return b
+	}
+	return &gemmBuffers{}
+}
+
+func (b *gemmBuffers) release() {
+	gemmFree.Lock()
+	gemmFree.buffers = append(gemmFree.buffers, b)
+	gemmFree.Unlock()
+}
+
+// grow returns x with at least n elements, starting on a cache line.
+func grow(x []float32, n int) []float32 {
+	if len(x) >= n {
+		return x
+	}
+	const line = 64 / 4
+	x = make([]float32, n+line)
+	off := int(-uintptr(unsafe.Pointer(&x[0])) % 64 / 4)
+	return x[off : off+n]
+}
+
+// run computes the product.
+func (g *gemmCall) run() {
+	if g.k == 0 {
+		scaleMatrix(g.m, g.n, g.beta, g.c, g.ldc)
+		return
+	}
+	g.tile = activeGemmTile()
+	g.chooseGrid(threadsFor(g.m, g.n, g.k))
+	Parallel(g.gridM*g.gridN, 1, g.part)
+}
+
+// runParts computes the cells lo to hi-1 of the grid over C.
+func (g *gemmCall) runParts(lo, hi int) {
+	buf := takeGemmBuffers()
+	for p := lo; p < hi; p++ {
+		pm, pn := p/g.gridN, p%g.gridN
+		g.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),
+			g.cutColumns(pn), g.cutColumns(pn+1))
+	}
+	buf.release()
+}
+
+func cut(n, parts, i int) int { return n * i / parts }
+
+// cutColumns cuts between panels.
+func (g *gemmCall) cutColumns(i int) int {
+	panels := (g.n + g.tile.nr - 1) / g.tile.nr
+	return min(g.n, cut(panels, g.gridN, i)*g.tile.nr)
+}
+
+// block computes C[i0:i1, j0:j1].
+func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
+	if i0 == i1 || j0 == j1 {
+		return
+	}
+	passes := (g.k + gemmKC - 1) / gemmKC
+	packA, packB := g.packs(i1-i0, j1-j0)
+	mc, nc := blockSizes(g.tile, (g.k+passes-1)/passes, i1-i0)
+	if !packB {
+		nc = j1 - j0
+	}
+	for jc := j0; jc < j1; jc += nc {
+		jn := min(jc+nc, j1)
+		for pass := range passes {
+			p0, p1 := cut(g.k, passes, pass), cut(g.k, passes, pass+1)
+			s := gemmStep{g: g, p0: p0, p1: p1, last: pass == passes-1}
+			if packB {
+				s.b = g.packB(buf, p0, p1, jc, jn)
+			}
+			for ic := i0; ic < i1; ic += mc {
+				in := min(ic+mc, i1)
+				if packA {
+					s.a, s.rsa, s.csa = g.packA(buf, ic, in, p0, p1)
+				} else {
+					s.a, s.rsa, s.csa = g.a[ic*g.rsa+p0*g.csa:], g.rsa, g.csa
+				}
+				s.panels(ic, in, jc, jn)
+			}
+		}
+	}
+}
+
+// packA copies A[i0:i1, p0:p1] into a compact matrix of the same orientation.
+func (g *gemmCall) packA(buf *gemmBuffers, i0, i1, p0, p1 int) (a []float32, rsa, csa int) {
+	src := g.a[i0*g.rsa+p0*g.csa:]
+	rows, cols, lds := i1-i0, p1-p0, g.rsa
+	if g.csa != 1 {
+		rows, cols, lds = cols, rows, g.csa
+	}
+	ldd := packedLD(cols)
+	buf.a = grow(buf.a, rows*ldd)
+	copyBlock(rows, cols, buf.a, ldd, src, lds)
+	if g.csa != 1 {
+		return buf.a, 1, ldd
+	}
+	return buf.a, ldd, 1
+}
+
+// packedLD returns the leading dimension for packed rows of n: an odd number of
+// cache lines, so that no two of the rows that a tile reads together fall into
+// the same set of the cache.
+func packedLD(n int) int {
+	const line = 64 / 4
+	return ((n+line-1)/line | 1) * line
+}
+
+// packB copies B[p0:p1, j0:j1] into panels: columns j to j+w-1 of a panel are
+// the p1-p0 rows of ld floats from (j-j0)*(p1-p0), see [gemmTile.panel].
+func (g *gemmCall) packB(buf *gemmBuffers, p0, p1, j0, j1 int) []float32 {
+	kc := p1 - p0
+	buf.b = grow(buf.b, kc*(j1-j0+g.tile.narrow))
+	packPanels(buf.b, g.tile, g.b[p0*g.rsb+j0*g.csb:], g.rsb, g.csb, kc, j1-j0)
+	return buf.b
+}
+
+// packPanels packs a kc x n matrix into panels.
+func packPanels(dst []float32, tile gemmTile, b []float32, rsb, csb, kc, n int) {
+	for j := 0; j < n; {
+		w, ld := tile.panel(n - j)
+		panel := dst[j*kc:]
+		if csb == 1 {
+			copyBlock(kc, w, panel, ld, b[j:], rsb)
+		} else {
+			for i := 0; i < w; i += tile.narrow {
+				transposeBlock(min(tile.narrow, w-i), kc, panel[i:], ld, b[(j+i)*csb:], csb)
+			}
+		}
+		j += w
+	}
+}
+
+// panel returns the columns of the next panel when n are left, and the leading
+// dimension of its packed rows.
+func (t gemmTile) panel(n int) (w, ld int) {
+	if n >= t.nr {
+		return t.nr, t.nr
+	}
+	return min(n, t.narrow), t.narrow
+}
+
+// A gemmStep is one pass over a block of k.
+type gemmStep struct {
+	g        *gemmCall
+	p0, p1   int
+	last     bool
+	a        []float32 // element (i, p) of the current rows is a[i*rsa+p*csa]
+	rsa, csa int
+	b        []float32 // packed panels, or nil for B itself
+}
+
+// panels multiplies rows i0 to i1-1 with the panels of columns j0 to j1-1.
+func (s *gemmStep) panels(i0, i1, j0, j1 int) {
+	g, kc := s.g, s.p1-s.p0
+	rows, tiles, less := g.tile.split(i1 - i0)
+	beta := g.beta
+	if s.p0 > 0 {
+		beta = 1
+	}
+	t := panelArgs{rows: rows, tiles: tiles, less: less, k: kc, alpha: g.alpha, beta: beta,
+		a: s.a, rsa: s.rsa, csa: s.csa, ldc: g.ldc}
+	for j := j0; j < j1; j += t.n {
+		t.n, t.ldb = g.tile.panel(j1 - j)
+		if s.b != nil {
+			t.b = s.b[(j-j0)*kc:]
+		} else {
+			t.b, t.ldb = g.b[s.p0*g.rsb+j:], g.rsb
+		}
+		t.c = g.c[i0*g.ldc+j:]
+		gemmPanel(&t)
+	}
+}
+
+// split divides m rows into tiles rows of equal height, as far as possible:
+// tiles of rows rows and less of rows-1.
+func (t gemmTile) split(m int) (rows, tiles, less int) {
+	count := (m + t.mr - 1) / t.mr
+	rows = (m + count - 1) / count
+	less = rows*count - m
+	return rows, count - less, less
+}
+
+// panelArgs are the arguments of a micro-kernel call: row tiles of A times one
+// panel of B, n <= nr columns. It computes, for each row i and column j < n,
+//
+//	s := alpha * sum over p < k of a[i*rsa+p*csa]*b[p*ldb+j]
+//	if beta != 0 { s += beta*c[i*ldc+j] }
+//	if bias != nil { s += bias[j] }
+//	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
+//	c[i*ldc+j] = s
+type panelArgs struct {
+	n                 int
+	rows, tiles, less int // tiles of rows rows, then less of rows-1
+	k                 int
+	alpha, beta       float32
+	a                 []float32
+	rsa, csa          int
+	b                 []float32
+	ldb               int
+	c                 []float32
+	ldc               int
+	bias              []float32
+	clamp             *[2]float32
+}

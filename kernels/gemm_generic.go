@@ -1,0 +1,133 @@
+package kernels
+
+// The pure-Go twins of the GEMM machine code. They run in the same blocked
+// algorithm.
+
+// gemmTileGeneric is 4 x 16 with the columns taken four at a time: sixteen
+// accumulators are what the Go compiler keeps in registers.
+func gemmTileGeneric() gemmTile { return gemmTile{mr: 4, nr: 16, narrow: 16} }
+
+func gemmPanelGeneric(t *panelArgs) {
+	i := 0
+	for range t.tiles {
+		gemmRowsGeneric(t, i, t.rows)
+		i += t.rows
+	}
+	for range t.less {
+		gemmRowsGeneric(t, i, t.rows-1)
+		i += t.rows - 1
+	}
+}
+
+// gemmRowsGeneric computes rows i to i+rows-1.
+func gemmRowsGeneric(t *panelArgs, i, rows int) {
+	for ; rows >= 2; rows -= 2 {
+		j := 0
+		for ; j+4 <= t.n; j += 4 {
+			gemm2x4Generic(t, i, j)
+		}
+		for ; j < t.n; j++ {
+			t.finishGeneric(i, j, gemm1x1Generic(t, i, j))
+			t.finishGeneric(i+1, j, gemm1x1Generic(t, i+1, j))
+		}
+		i += 2
+	}
+	if rows == 1 {
+		for j := range t.n {
+			t.finishGeneric(i, j, gemm1x1Generic(t, i, j))
+		}
+	}
+}
+
+func gemm1x1Generic(t *panelArgs, i, j int) float32 {
+	var s float32
+	a, b := i*t.rsa, j
+	for range t.k {
+		s += t.a[a] * t.b[b]
+		a += t.csa
+		b += t.ldb
+	}
+	return s
+}
+
+func gemm2x4Generic(t *panelArgs, i, j int) {
+	var s00, s01, s02, s03, s10, s11, s12, s13 float32
+	a0, a1, rb := t.a[i*t.rsa:], t.a[(i+1)*t.rsa:], t.b[j:]
+	a, b := 0, 0
+	for range t.k {
+		v := rb[b : b+4 : b+4]
+		x, y := a0[a], a1[a]
+		s00 += x * v[0]
+		s01 += x * v[1]
+		s02 += x * v[2]
+		s03 += x * v[3]
+		s10 += y * v[0]
+		s11 += y * v[1]
+		s12 += y * v[2]
+		s13 += y * v[3]
+		a += t.csa
+		b += t.ldb
+	}
+	t.finishGeneric(i, j, s00)
+	t.finishGeneric(i, j+1, s01)
+	t.finishGeneric(i, j+2, s02)
+	t.finishGeneric(i, j+3, s03)
+	t.finishGeneric(i+1, j, s10)
+	t.finishGeneric(i+1, j+1, s11)
+	t.finishGeneric(i+1, j+2, s12)
+	t.finishGeneric(i+1, j+3, s13)
+}
+
+// finishGeneric stores element (i, j), whose sum over k is s.
+func (t *panelArgs) finishGeneric(i, j int, s float32) {
+	c := &t.c[i*t.ldc+j]
+	s *= t.alpha
+	if t.beta != 0 {
+		s += t.beta * *c
+	}
+	if t.bias != nil {
+		s += t.bias[j]
+	}
+	if t.clamp != nil {
+		// Comparisons that are false for NaN let it through.
+		if s < t.clamp[0] {
+			s = t.clamp[0]
+		}
+		if s > t.clamp[1] {
+			s = t.clamp[1]
+		}
+	}
+	*c = s
+}
+
+// copyBlockGeneric computes dst[i*ldd+j] = src[i*lds+j], i < rows, j < cols.
+func copyBlockGeneric(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	for i := range rows {
+		copy(dst[i*ldd:i*ldd+cols], src[i*lds:i*lds+cols])
+	}
+}
+
+// transposeBlockGeneric computes dst[j*ldd+i] = src[i*lds+j], i < rows,
+// j < cols.
+func transposeBlockGeneric(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	for i := range rows {
+		row := src[i*lds : i*lds+cols]
+		for j, v := range row {
+			dst[j*ldd+i] = v
+		}
+	}
+}
+
+// scaleMatrix computes C = beta*C; beta = 0 clears C without reading it.
+func scaleMatrix(m, n int, beta float32, c []float32, ldc int) {
+	for i := range m {
+		row := c[i*ldc : i*ldc+n]
+		if beta == 0 {
+			clear(row)
+			continue
+		}
+		for j := range row {
+			row[j] *= beta
+		}
+	}
+}

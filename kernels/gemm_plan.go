@@ -1,0 +1,52 @@
+package kernels
+
+import "runtime"
+
+// How a product is divided: over threads, into blocks, packed or not.
+
+// packs decides which operands of an m x n part are worth copying into packed
+// form: A always, B unless few row tiles would share the copy.
+func (g *gemmCall) packs(m, n int) (a, b bool) {
+	return true, g.rsb == 1 || m > 4*g.tile.mr
+}
+
+// blockSizes returns the rows of A and the columns of B that are kept in the
+// cache together, for a pass of depth kc over m rows.
+func blockSizes(t gemmTile, kc, m int) (mc, nc int) {
+	mc = max(1, 512<<10/4/kc/t.mr) * t.mr
+	nc = max(1, 4<<20/4/kc/t.nr) * t.nr
+	if m <= mc {
+		nc = max(1, 384<<10/4/kc/t.nr) * t.nr
+	}
+	return mc, nc
+}
+
+// minThreadFlops is the work that makes another thread worth its fork and join.
+const minThreadFlops = 400_000
+
+// threadsFor returns how many threads an m x n x k product should use.
+func threadsFor(m, n, k int) int {
+	flops := 2 * float64(m) * float64(n) * float64(k)
+	return max(1, min(runtime.GOMAXPROCS(0), int(flops/minThreadFlops)))
+}
+
+// chooseGrid divides C into gridM x gridN parts for the given threads. Cutting
+// the rows makes every thread pack all of B, cutting the columns all of A, so
+// the parts should be as square as the tile allows.
+func (g *gemmCall) chooseGrid(threads int) {
+	panels := (g.n + g.tile.nr - 1) / g.tile.nr
+	tiles := (g.m + g.tile.mr - 1) / g.tile.mr
+	g.gridM, g.gridN = 1, 1
+	best := -1.0
+	for gm := 1; gm <= min(threads, tiles); gm++ {
+		gn := min(threads/gm, panels)
+		rows := (g.m + gm - 1) / gm
+		cols := (panels + gn - 1) / gn * g.tile.nr
+		// Multiplications of the slowest part, plus what packing costs in the
+		// same unit.
+		cost := float64(rows)*float64(cols) + 16*float64(rows+cols)
+		if best < 0 || cost < best {
+			best, g.gridM, g.gridN = cost, gm, gn
+		}
+	}
+}

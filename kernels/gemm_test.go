@@ -1,0 +1,150 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/golanes/lanes/kernels"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// gemmCase is one product and its operands, each against a guard page.
+type gemmCase struct {
+	transA, transB bool
+	m, n, k        int
+	alpha, beta    float32
+	pad            int // added to each leading dimension
+	a, b, c        []float32
+	lda, ldb, ldc  int
+}
+
+func (g *gemmCase) String() string {
+	return fmt.Sprintf("transA=%v/transB=%v/m=%d/n=%d/k=%d/alpha=%g/beta=%g/pad=%d",
+		g.transA, g.transB, g.m, g.n, g.k, g.alpha, g.beta, g.pad)
+}
+
+// matrixLen is the least length of a rows x cols matrix.
+func matrixLen(rows, cols, ld int) int {
+	if rows == 0 || cols == 0 {
+		return 0
+	}
+	return (rows-1)*ld + cols
+}
+
+func (g *gemmCase) make(t testing.TB, r *kerneltest.Random) {
+	ar, ac, br, bc := g.m, g.k, g.k, g.n
+	if g.transA {
+		ar, ac = ac, ar
+	}
+	if g.transB {
+		br, bc = bc, br
+	}
+	g.lda, g.ldb, g.ldc = max(1, ac+g.pad), max(1, bc+g.pad), max(1, g.n+g.pad)
+	fenced := kerneltest.Guarded
+	if r.IntN(2) == 0 {
+		fenced = kerneltest.GuardedStart
+	}
+	g.a = fenced(t, matrixLen(ar, ac, g.lda))
+	g.b = fenced(t, matrixLen(br, bc, g.ldb))
+	g.c = fenced(t, matrixLen(g.m, g.n, g.ldc))
+	r.Fill(g.a)
+	r.Fill(g.b)
+	r.Fill(g.c)
+}
+
+func (g *gemmCase) run() {
+	kernels.Gemm(g.transA, g.transB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc)
+}
+
+// check runs the case and compares it with the float64 product.
+func (g *gemmCase) check(t *testing.T) {
+	t.Helper()
+	before := append([]float32(nil), g.c...)
+	want, mag := kerneltest.GemmRef(g.transA, g.transB, g.m, g.n, g.k, g.alpha, g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc)
+	g.run()
+	// k additions, the product with alpha, the product with beta, its sum; one
+	// more rounding per pass over k.
+	bound := float64(g.k+4+g.k/384) * kerneltest.Eps
+	for i := range g.m {
+		for j := range g.n {
+			got, e := float64(g.c[i*g.ldc+j]), i*g.n+j
+			if !(math.Abs(got-want[e]) <= bound*mag[e]) {
+				t.Fatalf("%v: C[%d,%d] = %g, want %g +- %g", g, i, j, got, want[e], bound*mag[e])
+			}
+		}
+		if i < g.m-1 && g.n > 0 {
+			for j := g.n; j < g.ldc; j++ {
+				if e := i*g.ldc + j; g.c[e] != before[e] {
+					t.Fatalf("%v: wrote between rows, at C[%d,%d]", g, i, j)
+				}
+			}
+		}
+	}
+}
+
+func TestGemmShapes(t *testing.T) {
+	const seed = 1
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		r := kerneltest.Rand(seed)
+		check := func(g gemmCase) {
+			g.make(t, r)
+			g.check(t)
+		}
+		// Around the tiles of every ISA, all row counts.
+		for _, m := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 27, 29} {
+			for _, n := range []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 49, 65} {
+				for i, k := range []int{1, 2, 17, 33} {
+					check(gemmCase{transA: i&1 != 0, transB: i&2 != 0, m: m, n: n, k: k, alpha: 1, pad: (m + n) % 3})
+					check(gemmCase{transA: i&2 == 0, transB: i&1 == 0, m: m, n: n, k: k, alpha: -0.5, beta: 2, pad: (m + n + 1) % 3})
+				}
+			}
+		}
+		// Several blocks in every direction, and empty products.
+		for _, s := range [][3]int{{70, 530, 390}, {410, 40, 769}, {350, 70, 1200}, {3, 1100, 700}, {1100, 3, 700}, {0, 3, 3}, {3, 0, 3}, {3, 3, 0}, {130, 130, 130}} {
+			for trans := range 4 {
+				for _, beta := range []float32{0, 1, -0.25} {
+					check(gemmCase{transA: trans&1 != 0, transB: trans&2 != 0, m: s[0], n: s[1], k: s[2], alpha: 1.5, beta: beta, pad: trans})
+				}
+			}
+		}
+	})
+}
+
+// TestGemmThreads checks that the number of threads changes no bit.
+func TestGemmThreads(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		r := kerneltest.Rand(2)
+		for _, s := range [][3]int{{200, 200, 200}, {64, 1000, 500}, {1000, 20, 500}, {150, 150, 900}} {
+			for trans := range 4 {
+				g := gemmCase{transA: trans&1 != 0, transB: trans&2 != 0, m: s[0], n: s[1], k: s[2], alpha: 1, beta: 1}
+				g.make(t, r)
+				before := append([]float32(nil), g.c...)
+				withProcs(t, 1, g.run)
+				want := append([]float32(nil), g.c...)
+				for _, procs := range []int{2, 3, 8} {
+					copy(g.c, before)
+					withProcs(t, procs, g.run)
+					for i := range want {
+						if math.Float32bits(g.c[i]) != math.Float32bits(want[i]) {
+							t.Fatalf("%v/threads=%d: element %d is %g, %g with one thread", &g, procs, i, g.c[i], want[i])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestGemmAllocatesNothing(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		r := kerneltest.Rand(3)
+		for _, m := range []int{8, 300} {
+			g := gemmCase{transB: true, m: m, n: 300, k: 300, alpha: 1}
+			g.make(t, r)
+			if allocs := testing.AllocsPerRun(10, g.run); allocs != 0 {
+				t.Errorf("%v: %g allocations", &g, allocs)
+			}
+		}
+	})
+}
