@@ -66,8 +66,9 @@ func GlyphClasses() []string {
 	return classes
 }
 
-// drawGlyphs draws n images with the given fonts. Image i shows class i modulo
-// the number of classes and has the random stream (seed, i).
+// drawGlyphs draws n images with the given fonts. Image i has the random stream
+// (seed, i). The classes come in rounds of all 36, each in an order of its own, so
+// that any part of the set has them all alike.
 func drawGlyphs(fields []field, fonts []int, n int, seed uint64) (*Images, error) {
 	const size = glyphSide * glyphSide * 3
 	pixels, labels := make([]byte, n*size), make([]int32, n)
@@ -75,8 +76,10 @@ func drawGlyphs(fields []field, fonts []int, n int, seed uint64) (*Images, error
 		var pcg rand.PCG
 		pen := pen{random: rand.New(&pcg)}
 		for i := lo; i < hi; i++ {
+			round, place := i/len(glyphRunes), i%len(glyphRunes)
+			pcg.Seed(mix(seed, saltShuffle), uint64(round))
+			label := pen.random.Perm(len(glyphRunes))[place]
 			pcg.Seed(seed, uint64(i))
-			label := i % len(glyphRunes)
 			font := fonts[pen.random.IntN(len(fonts))]
 			labels[i] = int32(label)
 			pen.draw((*[size]byte)(pixels[i*size:]), &fields[font*len(glyphRunes)+label])

@@ -6,7 +6,6 @@ const (
 	saltShuffle
 	saltAugment
 	saltGlyphs
-	saltBackground
 )
 
 // mix hashes its arguments to one seed. Neighbouring arguments give unrelated
