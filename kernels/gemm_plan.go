@@ -11,12 +11,15 @@ func (g *gemmCall) packs(m, n int) (a, b bool) {
 }
 
 // blockSizes returns the rows of A and the columns of B that are kept in the
-// cache together, for a pass of depth kc over m rows.
+// cache together, for a pass of depth kc over m rows. The block of A takes half
+// of the second-level cache; all of B's block goes by for each, so it may be
+// larger unless A is one block anyway.
 func blockSizes(t gemmTile, kc, m int) (mc, nc int) {
-	mc = max(1, 512<<10/4/kc/t.mr) * t.mr
-	nc = max(1, 4<<20/4/kc/t.nr) * t.nr
+	const widestB = 4 << 20
+	mc = max(1, caches.l2/2/4/kc/t.mr) * t.mr
+	nc = max(1, widestB/4/kc/t.nr) * t.nr
 	if m <= mc {
-		nc = max(1, 384<<10/4/kc/t.nr) * t.nr
+		nc = max(1, caches.l2/3/4/kc/t.nr) * t.nr
 	}
 	return mc, nc
 }
