@@ -1,0 +1,133 @@
+package blas
+
+import (
+	"sync"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// Implementation is a gonum blas.Float32. Its zero value is ready for use, also
+// from several goroutines.
+type Implementation struct{ gonum.Implementation }
+
+var _ blas.Float32 = Implementation{}
+
+// transposed reports whether t is one of the transposes, and whether it is
+// legal at all.
+func transposed(t blas.Transpose) (trans, ok bool) {
+	switch t {
+	case blas.NoTrans:
+		return false, true
+	case blas.Trans, blas.ConjTrans:
+		return true, true
+	}
+	return false, false
+}
+
+func legalUplo(ul blas.Uplo) bool { return ul == blas.Upper || ul == blas.Lower }
+func legalDiag(d blas.Diag) bool  { return d == blas.Unit || d == blas.NonUnit }
+func legalSide(s blas.Side) bool  { return s == blas.Left || s == blas.Right }
+
+// holds reports whether x has n elements with the given increment.
+func holds(x []float32, n, inc int) bool {
+	if inc < 0 {
+		inc = -inc
+	}
+	return n > 0 && inc != 0 && (n-1)*inc < len(x)
+}
+
+// fits reports whether a holds a rows x cols matrix with leading dimension ld.
+func fits(a []float32, rows, cols, ld int) bool {
+	return rows > 0 && cols > 0 && ld >= cols && ld*(rows-1)+cols <= len(a)
+}
+
+// scratch keeps temporary memory between calls.
+var scratch sync.Pool
+
+// borrow returns a slice of n elements of unspecified content.
+func borrow(n int) *[]float32 {
+	if p, _ := scratch.Get().(*[]float32); p != nil && cap(*p) >= n {
+		*p = (*p)[:n]
+		return p
+	}
+	s := make([]float32, n)
+	return &s
+}
+
+// A vector is a contiguous view of a strided vector: the vector itself or a
+// borrowed copy.
+type vector struct {
+	data []float32
+	copy *[]float32
+}
+
+// contiguous returns the n elements of x, which holds them.
+func contiguous(n int, x []float32, inc int) vector {
+	if inc == 1 {
+		return vector{data: x[:n]}
+	}
+	v := vector{copy: borrow(n)}
+	v.data = *v.copy
+	at := first(n, inc)
+	for i := range v.data {
+		v.data[i] = x[at]
+		at += inc
+	}
+	return v
+}
+
+// first is the index of a strided vector's first element.
+func first(n, inc int) int {
+	if inc < 0 {
+		return (1 - n) * inc
+	}
+	return 0
+}
+
+// done releases the copy.
+func (v vector) done() {
+	if v.copy != nil {
+		scratch.Put(v.copy)
+	}
+}
+
+// store writes the elements back to where they came from and releases the copy.
+func (v vector) store(x []float32, inc int) {
+	if v.copy == nil {
+		return
+	}
+	at := first(len(v.data), inc)
+	for _, e := range v.data {
+		x[at] = e
+		at += inc
+	}
+	scratch.Put(v.copy)
+}
+
+// scaleBy sets x = beta*x; beta = 0 does not read x.
+func scaleBy(beta float32, x []float32) {
+	switch beta {
+	case 0:
+		clear(x)
+	case 1:
+	default:
+		for i := range x {
+			x[i] *= beta
+		}
+	}
+}
+
+// scaleMatrix is scaleBy for m rows of n elements.
+func scaleMatrix(beta float32, m, n int, b []float32, ldb int) {
+	if beta == 1 {
+		return
+	}
+	kernels.Parallel(m, 1+(1<<16)/n, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			scaleBy(beta, b[i*ldb:i*ldb+n])
+		}
+	})
+}
