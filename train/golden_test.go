@@ -1,0 +1,223 @@
+package train
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/golanes/lanes/kernels"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// golden runs f over the reference cases of op on every ISA.
+func golden(t *testing.T, op string, f func(t *testing.T, c *kerneltest.Case)) {
+	kerneltest.ForEachISA(t, func(t *testing.T) { kerneltest.Golden(t, op, f) })
+}
+
+// The tolerance of the reference cases: float32 inputs and results of a few
+// hundred operations each.
+const atol, rtol = 1e-5, 2e-5
+
+func TestGoldenCrossEntropy(t *testing.T) {
+	golden(t, "crossentropy", func(t *testing.T, c *kerneltest.Case) {
+		testClassification(t, c, LossConfig{Kind: LossCE, LabelSmoothing: c.Float("label_smoothing")})
+	})
+}
+
+func TestGoldenFocal(t *testing.T) {
+	golden(t, "focal", func(t *testing.T, c *kerneltest.Case) {
+		testClassification(t, c, LossConfig{Kind: LossFocal, Gamma: c.Float("gamma")})
+	})
+}
+
+func testClassification(t *testing.T, c *kerneltest.Case, cfg LossConfig) {
+	shape := c.Shape("logits")
+	io := &lossIO{logits: c.F32("logits"), labels: c.Labels("labels"), dLogits: nanSlice(shape[0] * shape[1])}
+	loss := newCrossEntropy(cfg, shape[0], shape[1]).compute(io)
+	kerneltest.Close(t, "loss", []float32{float32(loss)}, c.F32("loss"), atol, rtol)
+	kerneltest.Close(t, "glogits", io.dLogits, c.F32("glogits"), atol, rtol)
+}
+
+func TestGoldenCenter(t *testing.T) {
+	golden(t, "center", func(t *testing.T, c *kerneltest.Case) {
+		f, k := c.Shape("features"), c.Shape("centers")
+		l := newCenterLoss(f[0], k[0], k[1])
+		set := testParams(t, l.params())
+		copy(l.centers.Value, c.F32("centers"))
+		io := &lossIO{features: c.F32("features"), labels: c.Labels("labels"), dFeatures: nanSlice(f[0] * f[1])}
+		loss := l.compute(io, 1)
+		kerneltest.Close(t, "loss", []float32{float32(loss)}, c.F32("loss"), atol, rtol)
+		kerneltest.Close(t, "gfeatures", io.dFeatures, c.F32("gfeatures"), atol, rtol)
+		kerneltest.Close(t, "gcenters", set.byName["loss.centers"].Grad, c.F32("gcenters"), atol, rtol)
+	})
+}
+
+func TestGoldenMarginSoftmax(t *testing.T) {
+	golden(t, "marginsoftmax", func(t *testing.T, c *kerneltest.Case) {
+		f, k := c.Shape("features"), c.Shape("weights")
+		n, classes := f[0], k[0]
+		cfg := LossConfig{Kind: c.Str("kind"), Scale: c.Float("scale"), Margin: c.Float("margin")}
+		if !cfg.CosineHead() {
+			t.Fatalf("not understood: kind %q", cfg.Kind)
+		}
+		l := NewCosineLinear("fc", k[1], classes)
+		testParams(t, l.Params())
+		copy(l.Weight.Value, c.F32("weights"))
+		r := newLayerRun(t, l, n, []Shape{{1, 1, f[1]}}, true)
+		r.io.Src[0] = c.F32("features")
+		r.op.Forward(r.io)
+		loss := newCrossEntropy(cfg, n, classes).compute(&lossIO{logits: r.io.Dst[0], dLogits: r.io.DDst[0], labels: c.Labels("labels")})
+		r.op.Backward(r.io)
+		kerneltest.Close(t, "loss", []float32{float32(loss)}, c.F32("loss"), atol, rtol)
+		kerneltest.Close(t, "gfeatures", r.io.DSrc[0], c.F32("gfeatures"), atol, rtol)
+		kerneltest.Close(t, "gweights", l.Weight.Grad, c.F32("gweights"), atol, rtol)
+	})
+}
+
+func TestGoldenLinear(t *testing.T) {
+	golden(t, "linear", func(t *testing.T, c *kerneltest.Case) {
+		x, w := c.Shape("x"), c.Shape("w")
+		l := NewLinear("fc", w[1], w[0], c.Has("b"))
+		testParams(t, l.Params())
+		copy(l.Weight.Value, c.F32("w"))
+		if l.Bias != nil {
+			copy(l.Bias.Value, c.F32("b"))
+		}
+		r := newLayerRun(t, l, x[0], []Shape{{1, 1, x[1]}}, true)
+		r.io.Src[0], r.io.DDst[0] = c.F32("x"), c.F32("gy")
+		r.op.Forward(r.io)
+		r.op.Backward(r.io)
+		kerneltest.Close(t, "y", r.io.Dst[0], c.F32("y"), atol, rtol)
+		kerneltest.Close(t, "gx", r.io.DSrc[0], c.F32("gx"), atol, rtol)
+		kerneltest.Close(t, "gw", l.Weight.Grad, c.F32("gw"), atol, rtol)
+		if l.Bias != nil {
+			kerneltest.Close(t, "gb", l.Bias.Grad, c.F32("gb"), atol, rtol)
+		}
+	})
+}
+
+func TestGoldenBatchNorm(t *testing.T) {
+	golden(t, "batchnorm", func(t *testing.T, c *kerneltest.Case) {
+		shape := append(c.Shape("x"), 1, 1)[:4]
+		n, ch, h, w := shape[0], shape[1], shape[2], shape[3]
+		nhwc := func(name string) []float32 { return kerneltest.ToNHWC(c.F32(name), n, ch, h, w) }
+		l := NewBatchNorm("bn", ch, kernels.Identity)
+		l.Eps, l.Momentum = c.Float("eps"), c.Float("momentum")
+		set := testParams(t, l.Params())
+		set.initialise(1)
+		copy(l.Weight.Value, c.F32("gamma"))
+		copy(l.Bias.Value, c.F32("beta"))
+		in := []Shape{{h, w, ch}}
+		r := newLayerRun(t, l, n, in, true)
+		r.io.Src[0], r.io.DDst[0] = nhwc("x"), nhwc("gy")
+		r.op.Forward(r.io)
+		r.op.Backward(r.io)
+		kerneltest.Close(t, "y", r.io.Dst[0], nhwc("y"), atol, rtol)
+		kerneltest.Close(t, "gx", r.io.DSrc[0], nhwc("gx"), atol, rtol)
+		kerneltest.Close(t, "ggamma", l.Weight.Grad, c.F32("ggamma"), atol, rtol)
+		kerneltest.Close(t, "gbeta", l.Bias.Grad, c.F32("gbeta"), atol, rtol)
+		kerneltest.Close(t, "running_mean", l.RunningMean.Value, c.F32("running_mean"), atol, rtol)
+		kerneltest.Close(t, "running_var", l.RunningVar.Value, c.F32("running_var"), atol, rtol)
+		e := newLayerRun(t, l, n, in, false)
+		e.io.Src[0] = r.io.Src[0]
+		e.op.Forward(e.io)
+		kerneltest.Close(t, "y_eval", e.io.Dst[0], nhwc("y_eval"), atol, rtol)
+	})
+}
+
+// TestGoldenOptim repeats the reference's updates. Each is a handful of float32
+// operations on weights of about 1, so after six of them an error of a few units
+// in the last place, 2^-24, is all that is allowed.
+func TestGoldenOptim(t *testing.T) {
+	golden(t, "optim", func(t *testing.T, c *kerneltest.Case) {
+		cfg := optimConfig(t, c)
+		p := newParam("p", initConstant(0), c.Shape("p0")...)
+		set := testParams(t, []*Param{p})
+		copy(p.Value, c.F32("p0"))
+		o := newOptimizer(cfg, set)
+		for k := 1; c.Has(fmt.Sprintf("g%d", k)); k++ {
+			copy(p.Grad, c.F32(fmt.Sprintf("g%d", k)))
+			o.step(cfg.LR)
+			kerneltest.Close(t, fmt.Sprintf("p%d", k), p.Value, c.F32(fmt.Sprintf("p%d", k)), 4e-7, 4e-7)
+		}
+	})
+}
+
+// optimConfig reads the settings of an optimizer of torch.optim. Which one can be
+// told from their names, but for adam and adamw, which the case's name tells.
+func optimConfig(t *testing.T, c *kerneltest.Case) OptimizerConfig {
+	cfg := OptimizerConfig{LR: c.Float("lr"), WeightDecay: c.Float("weight_decay"), Maximize: c.Bool("maximize")}
+	for _, key := range []string{"capturable", "differentiable", "fused", "foreach"} {
+		if c.Has(key) { // how torch computes it, not what
+			c.Str(key)
+		}
+	}
+	switch {
+	case c.Has("dampening"):
+		cfg.Kind = SGD
+		cfg.Momentum, cfg.Dampening, cfg.Nesterov = c.Float("momentum"), c.Float("dampening"), c.Bool("nesterov")
+	case c.Has("betas"):
+		cfg.Kind = Adam
+		if strings.HasPrefix(c.Name, AdamW) || c.Has("decoupled_weight_decay") && c.Bool("decoupled_weight_decay") {
+			cfg.Kind = AdamW
+		}
+		betas := c.Floats("betas")
+		cfg.Beta1, cfg.Beta2, cfg.Eps, cfg.AMSGrad = betas[0], betas[1], c.Float("eps"), c.Bool("amsgrad")
+	case c.Has("alpha"):
+		cfg.Kind = RMSprop
+		cfg.Momentum, cfg.Alpha, cfg.Eps, cfg.Centered = c.Float("momentum"), c.Float("alpha"), c.Float("eps"), c.Bool("centered")
+	default:
+		t.Fatal("not understood: unknown optimizer")
+	}
+	return cfg
+}
+
+// TestGoldenSchedule compares learning rates step by step: float64 formulas
+// against values rounded to float32, so within one rounding, 2^-24 relative.
+func TestGoldenSchedule(t *testing.T) {
+	golden(t, "schedule", func(t *testing.T, c *kerneltest.Case) {
+		want := c.F32("lr")
+		cfg := scheduleConfig(t, c)
+		s, err := cfg.New(c.Float("base_lr"), len(want), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(want))
+		for i := range got {
+			got[i] = float32(s.LR(i))
+		}
+		kerneltest.Close(t, "lr", got, want, 0, 1.2e-7)
+	})
+}
+
+// scheduleConfig reads the settings of a schedule of torch.optim.lr_scheduler,
+// which one can tell from the name of its length.
+func scheduleConfig(t *testing.T, c *kerneltest.Case) ScheduleConfig {
+	optional := func(key string) float64 {
+		if c.Has(key) {
+			return c.Float(key)
+		}
+		return 0
+	}
+	switch {
+	case c.Has("step_size"):
+		return ScheduleConfig{Kind: StepDecay, StepSize: c.Float("step_size"), Gamma: c.Float("gamma")}
+	case c.Has("milestones"):
+		return ScheduleConfig{Kind: MultiStep, Milestones: c.Floats("milestones"), Gamma: c.Float("gamma")}
+	case c.Has("T_max"):
+		return ScheduleConfig{Kind: Cosine, Length: c.Float("T_max"), MinLR: optional("eta_min")}
+	case c.Has("total_steps"):
+		if c.Float("max_lr") != c.Float("base_lr") || c.Int("total_steps") < len(c.F32("lr")) {
+			t.Fatal("not understood: a cycle of another height or length than the run")
+		}
+		return ScheduleConfig{Kind: OneCycle, Length: c.Float("total_steps"), Start: c.Float("pct_start"),
+			DivFactor: optional("div_factor"), FinalDivFactor: optional("final_div_factor")}
+	case c.Has("total_iters"):
+		if optional("end_factor") > 0 && optional("end_factor") != 1 {
+			t.Fatal("not understood: a warm-up that does not end at the base rate")
+		}
+		return ScheduleConfig{Kind: Constant, Warmup: c.Float("total_iters"), WarmupFactor: c.Float("start_factor")}
+	}
+	t.Fatal("not understood: unknown schedule")
+	return ScheduleConfig{}
+}

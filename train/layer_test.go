@@ -1,0 +1,184 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// layerRun is a layer planned by itself, with buffers of its own.
+type layerRun struct {
+	op Op
+	io *IO
+}
+
+func newLayerRun(t *testing.T, l Layer, n int, in []Shape, train bool) *layerRun {
+	t.Helper()
+	out, err := l.Outputs(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op, err := l.Plan(n, in, train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &layerRun{op, &IO{Train: train, Work: nanSlice(op.Needs().Work), Step: 7}}
+	for _, s := range in {
+		r.io.Src = append(r.io.Src, make([]float32, n*s.Size()))
+		r.io.DSrc = append(r.io.DSrc, nanSlice(n*s.Size()))
+	}
+	for _, s := range out {
+		r.io.Dst = append(r.io.Dst, nanSlice(n*s.Size()))
+		r.io.DDst = append(r.io.DDst, make([]float32, n*s.Size()))
+	}
+	return r
+}
+
+// nanSlice returns a slice that shows every element nobody wrote.
+func nanSlice(n int) []float32 {
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = float32(math.NaN())
+	}
+	return s
+}
+
+// testParams gives tensors storage without initialising it.
+func testParams(t *testing.T, params []*Param) *paramSet {
+	t.Helper()
+	set, err := newParamSet(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func fillNormal(rng *rand.Rand, x []float32) {
+	for i := range x {
+		x[i] = float32(rng.NormFloat64())
+	}
+}
+
+// layerCases are all layers with inputs of n samples.
+func layerCases() []struct {
+	name  string
+	layer Layer
+	n     int
+	in    []Shape
+} {
+	geometry := conv.Shape{C: 3, K: 5, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, StrideH: 2, StrideW: 2}
+	return []struct {
+		name  string
+		layer Layer
+		n     int
+		in    []Shape
+	}{
+		{"conv", NewConv2D("l", geometry, true), 2, []Shape{{5, 4, 3}}},
+		{"linear", NewLinear("l", 7, 5, true), 3, []Shape{{1, 1, 7}}},
+		{"linear/bias=no", NewLinear("l", 7, 5, false), 1, []Shape{{1, 1, 7}}},
+		{"cosine", NewCosineLinear("l", 7, 5), 3, []Shape{{1, 1, 7}}},
+		{"batchnorm", NewBatchNorm("l", 3, kernels.Identity), 3, []Shape{{2, 3, 3}}},
+		{"batchnorm/residual", NewBatchNorm("l", 3, kernels.Identity), 3, []Shape{{2, 3, 3}, {2, 3, 3}}},
+		{"batchnorm/act=relu", NewBatchNorm("l", 3, kernels.ReLU), 3, []Shape{{2, 3, 3}}},
+		{"batchnorm/act=relu/residual", NewBatchNorm("l", 3, kernels.ReLU), 3, []Shape{{2, 3, 3}, {2, 3, 3}}},
+		{"batchnorm/act=relu6", NewBatchNorm("l", 3, kernels.ReLU6), 3, []Shape{{2, 3, 3}}},
+		{"relu", NewActivate("l", kernels.ReLU), 2, []Shape{{2, 3, 3}}},
+		{"silu", NewActivate("l", kernels.SiLU), 2, []Shape{{2, 3, 3}}},
+		{"add", NewAdd("l"), 2, []Shape{{2, 3, 3}, {2, 3, 3}}},
+		{"flatten", NewFlatten("l"), 2, []Shape{{2, 3, 5}}},
+		{"dropout", NewDropout("l", 0.4), 2, []Shape{{2, 3, 5}}},
+		{"globalavgpool", NewGlobalAvgPool("l"), 2, []Shape{{2, 3, 5}}},
+		{"globalavgpool/view", NewGlobalAvgPool("l"), 2, []Shape{{1, 1, 5}}},
+		{"maxpool", NewMaxPool("l", 3, 2, 1), 2, []Shape{{5, 4, 3}}},
+		{"avgpool", NewAvgPool("l", 2, 2, 0), 2, []Shape{{4, 4, 3}}},
+		{"se", NewSE("l1", "l2", 6, 3, true), 2, []Shape{{2, 3, 6}}},
+		{"se/rescale=no", NewSE("l1", "l2", 6, 3, false), 2, []Shape{{2, 3, 6}}},
+	}
+}
+
+// TestLayerGradients compares every gradient of every layer with central
+// differences of L = sum(gy*y) with random gy. The step is h = 2^-6: with values
+// of about 1 the forward pass in float32 is good to about 1e-6, which leaves an
+// error of 1e-6/h = 6e-5 per difference, summed over some tens of outputs; the
+// third derivative adds h^2/6 = 4e-5 of it. A kink of ReLU within h of a value
+// makes a difference meaningless there, so inputs that come close are moved.
+func TestLayerGradients(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, c := range layerCases() {
+			t.Run(c.name, func(t *testing.T) { testLayerGradient(t, c.layer, c.n, c.in) })
+		}
+	})
+}
+
+func testLayerGradient(t *testing.T, l Layer, n int, in []Shape) {
+	const seed = 12
+	rng := rand.New(rand.NewPCG(seed, 1))
+	set := testParams(t, l.Params())
+	set.initialise(seed)
+	for _, p := range l.Params() {
+		if !p.Buffer {
+			for i := range p.Value {
+				p.Value[i] += float32(rng.NormFloat64() * 0.3)
+			}
+			copy(p.Grad, nanSlice(len(p.Grad)))
+		}
+	}
+	r := newLayerRun(t, l, n, in, true)
+	for _, x := range r.io.Src {
+		fillNormal(rng, x)
+		for i, v := range x {
+			if math.Abs(float64(v)) < 0.05 {
+				x[i] = 0.05
+			}
+		}
+	}
+	for _, g := range r.io.DDst {
+		fillNormal(rng, g)
+	}
+	loss := func() float64 {
+		r.op.Forward(r.io)
+		sum := 0.0
+		for k, y := range r.io.Dst {
+			for i, v := range y {
+				sum += float64(v) * float64(r.io.DDst[k][i])
+			}
+		}
+		return sum
+	}
+	loss()
+	grads := make([][]float32, len(r.io.DDst))
+	for k, g := range r.io.DDst {
+		grads[k] = append([]float32(nil), g...) // Backward may use the buffer
+	}
+	r.op.Backward(r.io)
+	for k := range grads {
+		copy(r.io.DDst[k], grads[k])
+	}
+	for k, x := range r.io.Src {
+		compareDifferences(t, fmt.Sprintf("dsrc%d", k), x, r.io.DSrc[k], loss)
+	}
+	for _, p := range set.trained {
+		compareDifferences(t, p.Name, p.Value, append([]float32(nil), p.Grad...), loss)
+	}
+}
+
+func compareDifferences(t *testing.T, name string, x, got []float32, loss func() float64) {
+	t.Helper()
+	const h = 1.0 / 64
+	for i, v := range x {
+		x[i] = v + h
+		up := loss()
+		x[i] = v - h
+		down := loss()
+		x[i] = v
+		want := (up - down) / (2 * h)
+		if d := math.Abs(float64(got[i]) - want); !(d <= 2e-3*(1+math.Abs(want))) {
+			t.Errorf("%s[%d]: got %v, central difference %v", name, i, got[i], want)
+		}
+	}
+}
