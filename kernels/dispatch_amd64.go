@@ -234,3 +234,17 @@ func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds i
 		transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
 	}
 }
+
+// fmaLoop returns the lanes of a vector.
+func fmaLoop(rounds int) int {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.FMALoop(rounds)
+		return 16
+	case isa.AVX2:
+		avx2.FMALoop(rounds)
+		return 8
+	default:
+		return fmaLoopGeneric(rounds)
+	}
+}

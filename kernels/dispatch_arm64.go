@@ -87,3 +87,14 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
 }
+
+// fmaLoop returns the lanes of a vector.
+func fmaLoop(rounds int) int {
+	switch isa.Active {
+	case isa.NEON:
+		neon.FMALoop(rounds)
+		return 4
+	default:
+		return fmaLoopGeneric(rounds)
+	}
+}

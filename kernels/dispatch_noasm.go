@@ -63,3 +63,5 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
 }
+
+func fmaLoop(rounds int) int { return fmaLoopGeneric(rounds) }

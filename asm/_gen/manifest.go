@@ -7,6 +7,7 @@ var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 	{"outergemm", on(avx2, avx512), native(outerGemm)},
+	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
 	{"gemm_6x16", on(avx2), native(gemm(gemmTile{maxRows: 6, vecs: 2}))},

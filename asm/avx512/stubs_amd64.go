@@ -221,6 +221,12 @@ func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n i
 //go:noescape
 func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
 
+// FMALoop performs n rounds of 12 independent vector fused multiply-adds on
+// registers, n >= 0.
+//
+//go:noescape
+func FMALoop(n int)
+
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
 //

@@ -17,6 +17,12 @@ func Axpy(alpha float32, x, y *float32, n int)
 //go:noescape
 func Dot(x, y *float32, n int) float32
 
+// FMALoop performs n rounds of 12 independent vector fused multiply-adds on
+// registers, n >= 0.
+//
+//go:noescape
+func FMALoop(n int)
+
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
 //

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+func TestRunRows(t *testing.T) {
+	var out bytes.Buffer
+	opt := Options{Suite: "gemm", Threads: 1, Match: "cube/NN/m=64/", JSON: true, Rivals: true, Rounds: 1}
+	if err := Run(context.Background(), &out, opt); err != nil {
+		t.Fatal(err)
+	}
+	rivals := 0
+	for line := range strings.Lines(out.String()) {
+		if strings.HasPrefix(line, "#") {
+			t.Log(line)
+			continue
+		}
+		d := json.NewDecoder(strings.NewReader(line))
+		d.DisallowUnknownFields()
+		var r Row
+		if err := d.Decode(&r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if r.Suite != "gemm" || r.Case != "cube/NN/m=64/n=64/k=64" || r.ISA != kernels.Info().ISA || r.Threads != 1 {
+			t.Errorf("row of the wrong case: %s", line)
+		}
+		if !(r.NS > 0 && r.GFlops > 0 && r.GBps == 0 && r.FractionOfPeak > 0) {
+			t.Errorf("implausible: %s", line)
+		}
+		if r.Rival != "" {
+			rivals++
+			if !(r.RivalNS > 0 && r.Ratio > 0) {
+				t.Errorf("implausible: %s", line)
+			}
+		}
+	}
+	if rivals == 0 {
+		t.Error("gonum at least is always there, but no row names a rival")
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	active := kernels.Info().ISA
+	for _, opt := range []Options{
+		{Suite: "nothing"},
+		{Suite: "gemm", Threads: -1},
+		{Suite: "gemm", Threads: 1 << 20},
+		{Suite: "gemm", ISA: "mmx"},
+	} {
+		if err := Run(context.Background(), io.Discard, opt); err == nil {
+			t.Errorf("%+v was accepted", opt)
+		}
+	}
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Run(stopped, io.Discard, Options{Suite: "gemm"}); err != context.Canceled {
+		t.Errorf("a cancelled run returned %v", err)
+	}
+	if kernels.Info().ISA != active {
+		t.Errorf("%s is active, was %s", kernels.Info().ISA, active)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		x    []float64
+		want float64
+	}{{[]float64{3}, 3}, {[]float64{4, 2}, 3}, {[]float64{9, 1, 5}, 5}} {
+		if got := median(slices.Clone(c.x)); got != c.want {
+			t.Errorf("median(%v) = %g, want %g", c.x, got, c.want)
+		}
+	}
+}
+
+func ExampleRun() {
+	opt := Options{Suite: "gemm", ISA: "generic", Threads: 1, Match: "no such case"}
+	if err := Run(context.Background(), os.Stdout, opt); err != nil {
+		panic(err)
+	}
+	// Output:
+}

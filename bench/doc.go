@@ -1,0 +1,12 @@
+// Package bench measures the kernels against the ceilings of the machine and
+// against other libraries, all in one run: machines differ, and so does one
+// machine from hour to hour, so only ratios of neighbouring measurements mean
+// anything.
+//
+// Peak is the rate of independent multiply-adds on registers of the ISA under
+// test; bandwidth is that of a copy over as much memory as the case touches.
+//
+// Rivals written in C run in a helper process, compiled on first use from
+// _compare/rivals.c with the system's C compiler, so that this module stays free
+// of cgo. A rival that is not installed is left out.
+package bench

@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+// A rival is another library that can do some of the cases.
+type rival interface {
+	name() string
+	// prepare makes c the case to sample; false if the rival cannot do it.
+	prepare(c benchCase) (bool, error)
+	// sample returns the nanoseconds of a call.
+	sample() (float64, error)
+	close()
+}
+
+//go:embed _compare/rivals.c
+var rivalsSource []byte
+
+// nativeLibraries are the arguments of the helper process.
+var nativeLibraries = []string{"openblas", "blis", "onednn"}
+
+// startNative compiles the helper and starts it once per installed library.
+func startNative(ctx context.Context, threads int) ([]rival, error) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "lanes-bench")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	source, program := filepath.Join(dir, "rivals.c"), filepath.Join(dir, "rivals")
+	if err := os.WriteFile(source, rivalsSource, 0o600); err != nil {
+		return nil, err
+	}
+	if text, err := exec.CommandContext(ctx, cc, "-O2", "-o", program, source, "-ldl").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("compiling the helper: %w\n%s", err, text)
+	}
+	var rivals []rival
+	for _, library := range nativeLibraries {
+		r, err := startLibrary(ctx, program, library, threads)
+		if err != nil {
+			return rivals, err
+		}
+		if r != nil {
+			rivals = append(rivals, r)
+		}
+	}
+	return rivals, nil
+}
+
+// nativeEnv gives each library its best: without the second and third line,
+// OpenBLAS and BLIS of Debian fall back to kernels of older CPUs on ones they do
+// not know. Variables that are set already win.
+func nativeEnv(threads int) []string {
+	n := strconv.Itoa(threads)
+	env := []string{
+		"OMP_NUM_THREADS=" + n, "OPENBLAS_NUM_THREADS=" + n, "BLIS_NUM_THREADS=" + n, "OMP_PROC_BIND=true",
+		"OMP_DYNAMIC=false",
+	}
+	if has("AVX512F") {
+		env = append(env, "OPENBLAS_CORETYPE=SKYLAKEX", "BLIS_ARCH_TYPE=0")
+	}
+	return append(env, os.Environ()...)
+}
+
+// native is a helper process that holds one library.
+type native struct {
+	library string
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	out     *json.Decoder
+	request string
+}
+
+// startLibrary returns nil if the library is not installed.
+func startLibrary(ctx context.Context, program, library string, threads int) (rival, error) {
+	n := &native{library: library, cmd: exec.CommandContext(ctx, program, library)}
+	n.cmd.Env = nativeEnv(threads)
+	n.cmd.Stderr = os.Stderr
+	var err error
+	if n.in, err = n.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := n.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	n.out = json.NewDecoder(bufio.NewReader(out))
+	if err := n.cmd.Start(); err != nil {
+		return nil, err
+	}
+	var hello struct{ Ready bool }
+	if err := n.out.Decode(&hello); err != nil {
+		n.close()
+		return nil, fmt.Errorf("%s: %w", library, err)
+	}
+	if !hello.Ready {
+		n.close()
+		return nil, nil
+	}
+	return n, nil
+}
+
+func (n *native) name() string { return n.library }
+
+func (n *native) prepare(c benchCase) (bool, error) {
+	n.request = c.native
+	if n.request == "" {
+		return false, nil
+	}
+	_, err := n.sample()
+	return true, err
+}
+
+func (n *native) sample() (float64, error) {
+	if _, err := fmt.Fprintf(n.in, "%s %d\n", n.request, sampleTime.Nanoseconds()); err != nil {
+		return 0, fmt.Errorf("%s: %w", n.library, err)
+	}
+	var answer struct{ NS float64 }
+	if err := n.out.Decode(&answer); err != nil {
+		return 0, fmt.Errorf("%s: %w", n.library, err)
+	}
+	return answer.NS, nil
+}
+
+// close ends the process, which stops at the end of its input.
+func (n *native) close() {
+	n.in.Close()
+	n.cmd.Wait()
+}
+
+// gonumRival runs in this process.
+type gonumRival struct{ run func() }
+
+func (*gonumRival) name() string { return "gonum" }
+
+func (g *gonumRival) prepare(c benchCase) (bool, error) {
+	if c.gonum == nil {
+		return false, nil
+	}
+	g.run = c.gonum()
+	g.run()
+	return true, nil
+}
+
+func (g *gonumRival) sample() (float64, error) { return sample(g.run), nil }
+
+func (*gonumRival) close() {}

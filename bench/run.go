@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+// Options selects what [Run] measures.
+type Options struct {
+	Suite   string // one of [Suites]
+	Threads int    // 0 means GOMAXPROCS
+	ISA     string // "" means the active one
+	Match   string // only cases whose name contains it
+	JSON    bool   // one JSON object per line instead of a table
+	Rivals  bool   // also time the rivals that are installed
+	Rounds  int    // samples per case; 0 means 7
+}
+
+// A Row is one line of the result: a case, or with rivals a case against one
+// rival. Times are medians per call.
+type Row struct {
+	Suite          string  `json:"suite"`
+	Case           string  `json:"case"`
+	ISA            string  `json:"isa"`
+	Threads        int     `json:"threads"`
+	NS             float64 `json:"ns"`
+	GFlops         float64 `json:"gflops,omitempty"` // 1e9 operations a second
+	GBps           float64 `json:"gbps,omitempty"`   // 1e9 bytes a second, reads and writes
+	FractionOfPeak float64 `json:"fraction_of_peak"` // of FMA peak, or of copy bandwidth
+	Rival          string  `json:"rival,omitempty"`
+	RivalNS        float64 `json:"rival_ns,omitempty"`
+	Ratio          float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
+}
+
+// A benchCase is one thing to measure. Exactly one of flops and bytes is set.
+type benchCase struct {
+	name  string
+	flops float64 // per call
+	bytes float64 // per call, read and written
+	// workingSet is how many bytes a call touches, for the bandwidth that
+	// bytes is compared with.
+	workingSet int
+	// setup allocates the operands and returns what is timed.
+	setup func() func()
+	// native is the request to the helper process, or "".
+	native string
+	// gonum returns the same work done by gonum, or nil.
+	gonum func() func()
+}
+
+// suites lists the suites by name.
+func suites() map[string]func() []benchCase {
+	return map[string]func() []benchCase{
+		"gemm": gemmCases,
+	}
+}
+
+// Suites returns the names of the suites in ascending order.
+func Suites() []string {
+	var names []string
+	for name := range suites() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Run measures a suite and writes its rows to w as they come. It changes
+// GOMAXPROCS and the active ISA while it runs: nothing else should.
+func Run(ctx context.Context, w io.Writer, opt Options) error {
+	list, ok := suites()[opt.Suite]
+	if !ok {
+		return fmt.Errorf("unknown suite %q (one of %s)", opt.Suite, strings.Join(Suites(), ", "))
+	}
+	if opt.Threads < 0 || opt.Threads > runtime.NumCPU() {
+		return fmt.Errorf("%d threads: this machine has %d", opt.Threads, runtime.NumCPU())
+	}
+	if opt.Threads == 0 {
+		opt.Threads = runtime.GOMAXPROCS(0)
+	}
+	if opt.Rounds <= 0 {
+		opt.Rounds = 7
+	}
+	if opt.ISA != "" {
+		previous, err := kernels.UseISA(opt.ISA)
+		if err != nil {
+			return err
+		}
+		defer kernels.UseISA(previous)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(opt.Threads))
+
+	var rivals []rival
+	if opt.Rivals {
+		native, err := startNative(ctx, opt.Threads)
+		if err != nil {
+			fmt.Fprintf(w, "# no rivals in C: %v\n", err)
+		}
+		rivals = append(native, &gonumRival{})
+		defer func() {
+			for _, r := range rivals {
+				r.close()
+			}
+		}()
+	}
+	out := &printer{w: w, json: opt.JSON}
+	m := &machine{threads: opt.Threads}
+	for _, c := range list() {
+		if !strings.Contains(c.name, opt.Match) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rows, err := measure(m, opt, c, rivals)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		for _, r := range rows {
+			if err := out.row(r); err != nil {
+				return err
+			}
+		}
+	}
+	return out.summary()
+}
+
+// printer writes rows as JSON lines or as a table.
+type printer struct {
+	w      io.Writer
+	json   bool
+	header bool
+	ratios map[string][]float64 // of each rival
+}
+
+func (p *printer) row(r Row) error {
+	if r.Rival != "" {
+		if p.ratios == nil {
+			p.ratios = map[string][]float64{}
+		}
+		p.ratios[r.Rival] = append(p.ratios[r.Rival], r.Ratio)
+	}
+	if p.json {
+		return json.NewEncoder(p.w).Encode(r)
+	}
+	if !p.header {
+		p.header = true
+		fmt.Fprintf(p.w, "%-34s %-7s %7s %12s %9s %8s %-9s %12s %6s\n",
+			"case", "isa", "threads", "ns", "rate", "of peak", "rival", "rival ns", "ratio")
+	}
+	rate := fmt.Sprintf("%.1f GF", r.GFlops)
+	if r.GBps != 0 {
+		rate = fmt.Sprintf("%.1f GB", r.GBps)
+	}
+	_, err := fmt.Fprintf(p.w, "%-34s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
+	if err == nil && r.Rival != "" {
+		_, err = fmt.Fprintf(p.w, " %-9s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(p.w)
+	}
+	return err
+}
+
+// summary writes the geometric mean and the least ratio for each rival. JSON
+// output has rows only.
+func (p *printer) summary() error {
+	if p.json {
+		return nil
+	}
+	var names []string
+	for name := range p.ratios {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		logs, ratios := 0.0, p.ratios[name]
+		for _, r := range ratios {
+			logs += math.Log(r)
+		}
+		_, err := fmt.Fprintf(p.w, "%s: geometric mean %.2f, least %.2f over %d cases\n",
+			name, math.Exp(logs/float64(len(ratios))), slices.Min(ratios), len(ratios))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
