@@ -96,12 +96,12 @@ func writeMetrics(dir string, history []EpochMetrics) error {
 			return err
 		}
 	}
-	return writeAtomic(filepath.Join(dir, MetricsFile), b.Bytes())
+	return WriteFile(filepath.Join(dir, MetricsFile), b.Bytes())
 }
 
-// writeAtomic replaces a file: to a temporary one beside it, flushed, renamed. A
+// WriteFile replaces a file: to a temporary one beside it, flushed, renamed. A
 // crash at any moment leaves the old content or the new.
-func writeAtomic(path string, content []byte) error {
+func WriteFile(path string, content []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
 	if err != nil {
 		return err

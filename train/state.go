@@ -158,7 +158,7 @@ func (t *trainer) checkpoint() error {
 		return err
 	}
 	pretty.WriteByte('\n')
-	return writeAtomic(filepath.Join(t.cfg.Dir, StateFile), pretty.Bytes())
+	return WriteFile(filepath.Join(t.cfg.Dir, StateFile), pretty.Bytes())
 }
 
 // namedTensor is a tensor of a checkpoint with the storage it lives in.

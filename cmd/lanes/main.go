@@ -1,0 +1,89 @@
+// Command lanes trains and evaluates image classifiers on CPUs.
+//
+//	lanes train                      draw a data set, train on it, write a report
+//	lanes eval --run runs/...        measure a trained model
+//	lanes info                       what this machine has and what will be used
+//
+// Each command explains itself with -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/golanes/lanes/train"
+	"github.com/golanes/lanes/train/data"
+)
+
+// cli is the grammar of the command line.
+type cli struct {
+	Train trainCmd `cmd:"" help:"Train an image classifier."`
+	Eval  evalCmd  `cmd:"" help:"Measure a trained classifier on test images."`
+	Info  infoCmd  `cmd:"" help:"Show what this machine has and what lanes uses of it."`
+}
+
+const description = `Train and run image classifiers on CPUs, with SIMD kernels and without cgo.
+
+'lanes train' without any flag draws its own data set, trains a small network on it with the channel-correlation loss and writes a report.`
+
+// console is where a command prints and what can interrupt it.
+type console struct {
+	ctx         context.Context
+	out, errors io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the program at once
+	}()
+	os.Exit(run(os.Args[1:], &console{ctx, os.Stdout, os.Stderr}))
+}
+
+// run is main without the process: it returns the exit status, 2 for a wrong
+// command line and 1 for what failed after it.
+func run(args []string, c *console) int {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parser, err := kong.New(&cli{}, kong.Name("lanes"), kong.Description(description),
+		kong.Writers(c.out, c.errors),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{
+			"datasets": strings.Join(data.Names(), ","),
+			"models":   strings.Join(train.ModelNames(), ","),
+			"epochs":   "6",
+			"losses":   strings.Join([]string{train.LossCE, train.LossCC}, ","),
+		})
+	if err != nil {
+		return fail(c, 2, err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return fail(c, 2, err)
+	}
+	if err := parsed.Run(c); err != nil {
+		return fail(c, 1, err)
+	}
+	return 0
+}
+
+// fail prints an error on one line.
+func fail(c *console, status int, err error) int {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	var usage *kong.ParseError
+	if errors.As(err, &usage) {
+		text += " (-h explains)"
+	}
+	fmt.Fprintln(c.errors, "lanes: "+text)
+	return status
+}

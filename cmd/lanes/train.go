@@ -1,0 +1,207 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/golanes/lanes/train"
+	"github.com/golanes/lanes/train/data"
+	"github.com/golanes/lanes/train/report"
+)
+
+// trainCmd is `lanes train`.
+type trainCmd struct {
+	Settings `embed:""`
+
+	Out       string `placeholder:"DIR" group:"Run" help:"Folder for the run (default runs/DATA-MODEL-LOSS, numbered if it is taken)."`
+	Resume    bool   `group:"Run" help:"Go on from the last checkpoint in --out, with the settings kept there."`
+	Overwrite bool   `xor:"start" group:"Run" help:"Replace the run that --out holds."`
+	JSON      bool   `name:"json" group:"Run" help:"Print the result as one JSON object on the last line, and the progress to standard error."`
+
+	given []string // the flags of the command line
+}
+
+// Help is shown after the flags.
+func (trainCmd) Help() string {
+	return `The folder of a run gets config.json (the settings), metrics.jsonl (one object per epoch), best.safetensors and last.safetensors (the weights of the best epoch on the validation images, and everything needed to go on), state.json, and report.html, a page to open in a browser.
+
+Ctrl-C writes a checkpoint and stops; --resume goes on from there and ends with the same weights as a run that was never stopped.
+
+Examples:
+  lanes train
+  lanes train --loss ce --seed 2 --out runs/plain
+  lanes train --data fashion-mnist --root ~/data/fashion-mnist --epochs 3 --json
+  lanes train --resume --out runs/plain`
+}
+
+// AfterApply notes which flags the command line gave; kong calls it.
+func (cmd *trainCmd) AfterApply(path *kong.Context) error {
+	for _, element := range path.Path {
+		if element.Flag != nil {
+			cmd.given = append(cmd.given, element.Flag.Name)
+		}
+	}
+	return nil
+}
+
+// result is the line that --json prints.
+type result struct {
+	TestAcc         float64  `json:"test_acc"`
+	ValAcc          float64  `json:"val_acc"`
+	Compactness     *float64 `json:"compactness"` // null for a model without attention
+	Separability    *float64 `json:"separability"`
+	ImagesPerSecond float64  `json:"images_per_s"`
+	Out             string   `json:"out"`
+}
+
+func newResult(val, test *train.Evaluation, imagesPerSecond float64, out string) result {
+	r := result{TestAcc: test.Accuracy, ValAcc: val.Accuracy, ImagesPerSecond: imagesPerSecond, Out: out}
+	if a := test.Attention; a != nil {
+		r.Compactness, r.Separability = &a.Compactness, &a.Separability
+	}
+	return r
+}
+
+// print writes the result for people or, with asJSON, as the one line.
+func (r result) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", line)
+		return err
+	}
+	fmt.Fprintf(w, "\ntest accuracy %.2f %%, validation %.2f %%\n", 100*r.TestAcc, 100*r.ValAcc)
+	if r.Compactness != nil {
+		fmt.Fprintf(w, "attention vectors: compactness %.4g, separability %.4g\n", *r.Compactness, *r.Separability)
+	}
+	return nil
+}
+
+// Run trains.
+func (cmd *trainCmd) Run(c *console) error {
+	if err := cmd.prepare(); err != nil {
+		return err
+	}
+	lines := c.out
+	if cmd.JSON {
+		lines = c.errors
+	}
+	out, err := makeFolder(cmd.Out)
+	if err != nil {
+		return err
+	}
+	config, err := cmd.begin(lines)
+	if err == nil && c.ctx.Err() != nil {
+		err = errors.New("interrupted before training began")
+	}
+	if err != nil {
+		out.undo()
+		return err
+	}
+	shown := newProgress(lines, c.errors, &cmd.Settings)
+	config.OnStep = shown.step
+	config.OnEpoch = func(m train.EpochMetrics) error {
+		shown.epoch(m, cmd.Epochs)
+		return nil
+	}
+	trained, err := train.Fit(c.ctx, config)
+	shown.clear()
+	if err != nil {
+		out.undo()
+		return err
+	}
+	if trained.Interrupted {
+		fmt.Fprintf(lines, "stopped; the checkpoint is in %s. Go on with: lanes train --resume --out %s\n", cmd.Out, cmd.Out)
+		return nil
+	}
+	return cmd.finish(c, lines, config, trained)
+}
+
+// prepare completes and checks the settings, from an earlier run if that is to be
+// resumed.
+func (cmd *trainCmd) prepare() error {
+	if err := cmd.Settings.check(); err != nil && !cmd.Resume {
+		return err
+	}
+	if cmd.Out == "" {
+		cmd.Out = defaultFolder(&cmd.Settings, cmd.Resume)
+	}
+	if !cmd.Resume {
+		if holdsRun(cmd.Out) && !cmd.Overwrite {
+			return fmt.Errorf("%s holds a run already: --resume goes on with it, --overwrite replaces it", cmd.Out)
+		}
+		return nil
+	}
+	if cmd.Overwrite {
+		return errors.New("--resume and --overwrite exclude each other")
+	}
+	saved, err := readRunConfig(cmd.Out)
+	if err != nil {
+		return err
+	}
+	cmd.Settings, err = cmd.takeOver(saved.Settings, cmd.given)
+	if err != nil {
+		return err
+	}
+	return cmd.Settings.check()
+}
+
+// begin opens the data and builds the model.
+func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
+	set, err := data.Open(cmd.Data, cmd.dataOptions())
+	if err != nil {
+		return train.Config{}, err
+	}
+	config, err := cmd.config(set)
+	if err != nil {
+		return train.Config{}, err
+	}
+	config.Dir, config.Resume = cmd.Out, cmd.Resume
+	fmt.Fprintf(lines, "%s: %d training, %d validation and %d test images in %d classes\n%s: %d weights; %s\n",
+		cmd.Data, set.Train.Len(), set.Val.Len(), set.Test.Len(), len(set.Train.Classes()), cmd.Model, config.Model.NumParams(), cmd.objective())
+	kept, err := newRunConfig(cmd.Settings, set)
+	if err != nil {
+		return train.Config{}, err
+	}
+	return config, kept.write(cmd.Out)
+}
+
+func (cmd *trainCmd) objective() string {
+	if cmd.Loss == train.LossCE {
+		return "cross entropy"
+	}
+	return fmt.Sprintf("cross entropy + %v x channel correlation (%s, %s)", cmd.Lambda, cmd.CCMetric, cmd.CCForm)
+}
+
+// finish writes the report and prints the result.
+func (cmd *trainCmd) finish(c *console, lines io.Writer, config train.Config, trained *train.Result) error {
+	page := filepath.Join(cmd.Out, "report.html")
+	err := report.WriteFile(page, &report.Run{
+		Title:     fmt.Sprintf("%s, %s, loss %s, seed %d", cmd.Data, cmd.Model, cmd.Loss, cmd.Seed),
+		Settings:  cmd.listed(),
+		Epochs:    trained.Epochs,
+		BestEpoch: trained.BestEpoch,
+		Seconds:   trained.Seconds, ImagesPerSecond: trained.ImagesPerSecond,
+		Val: trained.Val, Test: trained.Test, Images: config.Data.Test,
+	})
+	if err != nil {
+		return fmt.Errorf("the run is complete, its report is not: %w", err)
+	}
+	r := newResult(trained.Val, trained.Test, trained.ImagesPerSecond, cmd.Out)
+	if !cmd.JSON {
+		if err := r.print(lines, false); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(lines, "trained in %.1f s, %.0f images/s\nreport: %s\n", trained.Seconds, trained.ImagesPerSecond, page)
+		return err
+	}
+	fmt.Fprintf(lines, "report: %s\n", page)
+	return r.print(c.out, true)
+}
