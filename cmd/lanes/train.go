@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/alecthomas/kong"
@@ -13,6 +15,9 @@ import (
 	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/report"
 )
+
+// reportFile is in the folder of every complete run.
+const reportFile = "report.html"
 
 // trainCmd is `lanes train`.
 type trainCmd struct {
@@ -102,7 +107,7 @@ func (cmd *trainCmd) Run(c *console) error {
 		err = errors.New("interrupted before training began")
 	}
 	if err != nil {
-		out.undo()
+		cmd.undo(out)
 		return err
 	}
 	shown := newProgress(lines, c.errors, &cmd.Settings)
@@ -114,7 +119,7 @@ func (cmd *trainCmd) Run(c *console) error {
 	trained, err := train.Fit(c.ctx, config)
 	shown.clear()
 	if err != nil {
-		out.undo()
+		cmd.undo(out)
 		return err
 	}
 	if trained.Interrupted {
@@ -122,6 +127,14 @@ func (cmd *trainCmd) Run(c *console) error {
 		return nil
 	}
 	return cmd.finish(c, lines, config, trained)
+}
+
+// undo takes back a new run that has not begun. A run that was to be resumed
+// stays as it is.
+func (cmd *trainCmd) undo(out *folder) {
+	if !cmd.Resume {
+		out.undo()
+	}
 }
 
 // prepare completes and checks the settings, from an earlier run if that is to be
@@ -166,6 +179,11 @@ func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
 	config.Dir, config.Resume = cmd.Out, cmd.Resume
 	fmt.Fprintf(lines, "%s: %d training, %d validation and %d test images in %d classes\n%s: %d weights; %s\n",
 		cmd.Data, set.Train.Len(), set.Val.Len(), set.Test.Len(), len(set.Train.Classes()), cmd.Model, config.Model.NumParams(), cmd.objective())
+	if !cmd.Resume { // a report of the run that is replaced would be taken for this one's
+		if err := os.Remove(filepath.Join(cmd.Out, reportFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return train.Config{}, err
+		}
+	}
 	kept, err := newRunConfig(cmd.Settings, set)
 	if err != nil {
 		return train.Config{}, err
@@ -182,7 +200,7 @@ func (cmd *trainCmd) objective() string {
 
 // finish writes the report and prints the result.
 func (cmd *trainCmd) finish(c *console, lines io.Writer, config train.Config, trained *train.Result) error {
-	page := filepath.Join(cmd.Out, "report.html")
+	page := filepath.Join(cmd.Out, reportFile)
 	err := report.WriteFile(page, &report.Run{
 		Title:     fmt.Sprintf("%s, %s, loss %s, seed %d", cmd.Data, cmd.Model, cmd.Loss, cmd.Seed),
 		Settings:  cmd.listed(),
