@@ -66,7 +66,7 @@ type product struct {
 const panelBytes = 160 << 10
 
 func newProduct() *product {
-	d := &product{clampLo: float32(math.Inf(-1)), clampHi: float32(math.Inf(1))}
+	d := &product{clampLo: noLo, clampHi: noHi}
 	d.tileRows, d.nr, d.narrow = kernels.GatherTiles()
 	return d
 }
@@ -274,9 +274,9 @@ type kBlock struct {
 }
 
 // tileHeight returns the height of the tile for the next of left rows.
-func (d *product) tileHeight(left int) int {
-	mr := d.tileRows[0]
-	for _, h := range d.tileRows[1:] {
+func tileHeight(heights *[3]int, left int) int {
+	mr := heights[0]
+	for _, h := range heights[1:] {
 		if h >= left {
 			mr = h
 		}
@@ -324,7 +324,7 @@ func (d *product) place(ps *pass, wk *gatherWorker, row0, rows int) (aFirst, cFi
 func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
 	taps := t1 - t0
 	for r0 := 0; r0 < rows; {
-		mr := d.tileHeight(rows - r0)
+		mr := tileHeight(&d.tileRows, rows-r0)
 		table := wk.table[r0*taps:][:mr*taps]
 		for m, px := range wk.pixel[r0 : r0+mr] {
 			ro := ps.rowOff[int(px.row)+t0:][:taps]
@@ -363,7 +363,7 @@ func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, row
 			residual = o.residual[cFirst+ps.cBase+j*d.nr:]
 		}
 		for r0 := 0; r0 < rows; {
-			g.MR = d.tileHeight(rows - r0)
+			g.MR = tileHeight(&d.tileRows, rows-r0)
 			g.Rows = wk.rows[r0:]
 			d.tile(g, wk.table[r0*(kb.t1-kb.t0):], panel, residual, kb)
 			r0 += g.MR
@@ -376,7 +376,7 @@ func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, row
 // at least once.
 func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
 	accumulate := !kb.first
-	g.Lo, g.Hi, g.Residual = float32(math.Inf(-1)), float32(math.Inf(1)), nil
+	g.Lo, g.Hi, g.Residual = noLo, noHi, nil
 	taps := kb.t1 - kb.t0
 	t := nextTap(table, g.MR, 0, taps)
 	for {

@@ -169,8 +169,8 @@ type outerWorker struct {
 	all  [3]int32 // the run of all pixels of the block
 }
 
-func newOuterWorker(o *outer) outerWorker {
-	wk := outerWorker{runs: make([][]int32, o.taps), data: make([]int32, o.taps*o.runsLen)}
+func newOuterWorker(taps, runsLen int) outerWorker {
+	wk := outerWorker{runs: make([][]int32, taps), data: make([]int32, taps*runsLen)}
 	wk.one[0] = 1
 	return wk
 }

@@ -100,6 +100,9 @@ type direction struct {
 	why       string
 	product   *product // Indirect, forward and backward-data
 	outer     *outer   // Indirect, backward-weights
+
+	winograd        *winograd        // forward and backward-data
+	winogradWeights *winogradWeights // backward-weights
 }
 
 // NewPlan returns the plan for a shape, or what is wrong with the shape or the
@@ -125,35 +128,59 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 
 // prepare makes the tables of the chosen algorithms.
 func (p *Plan) prepare() {
-	depth := 1
-	tables, rows := 0, 0
-	for i, d := range []*direction{&p.forward, &p.data} {
-		if d.algorithm != Indirect {
-			continue
-		}
-		if i == 0 {
-			d.product = forwardProduct(&p.shape)
-			d.product.clampLo, d.product.clampHi, _ = clamp(p.opt.Activation)
-		} else {
-			d.product = backwardDataProduct(&p.shape)
-		}
-		d.product.schedule(p.workers)
-		depth = max(depth, d.product.maxDepth)
-		tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
-	}
-	if p.weights.algorithm == Indirect {
-		o := newOuter(&p.shape)
-		p.weights.outer = o
-		p.outer = make([]outerWorker, min(p.workers, o.tasks()))
-		for i := range p.outer {
-			p.outer[i] = newOuterWorker(o)
+	s := &p.shape
+	depth, tables, rows := max(s.C, s.K), 0, 0
+	for _, d := range []*direction{&p.forward, &p.data} {
+		switch d.algorithm {
+		case Indirect:
+			if d == &p.forward {
+				d.product = forwardProduct(s)
+			} else {
+				d.product = backwardDataProduct(s)
+			}
+			d.product.schedule(p.workers)
+			tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
+		case Winograd2, Winograd4:
+			d.winograd = newWinograd(s, d.algorithm.tile(), d == &p.data)
 		}
 	}
+	lo, hi, _ := clamp(p.opt.Activation)
+	if d := p.forward.product; d != nil {
+		d.clampLo, d.clampHi = lo, hi
+	}
+	if w := p.forward.winograd; w != nil {
+		w.clampLo, w.clampHi = lo, hi
+	}
+	p.prepareWeights()
 	p.zero = make([]float32, depth)
 	p.gather = make([]gatherWorker, p.workers)
 	for i := range p.gather {
 		p.gather[i] = newGatherWorker(tables, rows)
 	}
+}
+
+func (p *Plan) prepareWeights() {
+	d, runs, workers := &p.weights, 0, p.workers
+	switch d.algorithm {
+	case Indirect:
+		d.outer = newOuter(&p.shape)
+		runs = d.outer.runsLen
+		workers = min(workers, d.outer.tasks())
+	case Winograd2, Winograd4:
+		d.winogradWeights = newWinogradWeights(&p.shape, d.algorithm.tile())
+	}
+	p.outer = make([]outerWorker, workers)
+	for i := range p.outer {
+		p.outer[i] = newOuterWorker(p.shape.R*p.shape.S, runs)
+	}
+}
+
+// tile returns m of Winograd's F(m x m, 3 x 3).
+func (a Algorithm) tile() int {
+	if a == Winograd2 {
+		return 2
+	}
+	return 4
 }
 
 // Shape returns the plan's shape with defaults filled in.
@@ -175,20 +202,33 @@ func (p *Plan) String() string {
 	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
 		fmt.Fprintf(&b, "\n%s: %v", pass3(i), d.algorithm)
 		if pr := d.product; pr != nil {
-			fmt.Fprintf(&b, ", tile=%dx%d, panels of %d columns, %d packed floats", pr.tileRows[0], pr.nr, pr.nr, pr.packed)
+			fmt.Fprintf(&b, ", tile=%dx%d", pr.tileRows[0], pr.nr)
+		}
+		if w := d.winograd; w != nil {
+			mode := "blocks"
+			if w.staged {
+				mode = "shared blocks"
+			}
+			fmt.Fprintf(&b, ", tile=%dx%d, %d %s of %d tiles", w.tileRows[0], w.nr, w.blocks, mode, w.block)
 		}
 		if o := d.outer; o != nil {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d chunks of %d blocks", o.tiles[0].height, o.nr, o.chunks, o.blocks)
 		}
-		fmt.Fprintf(&b, ", workspace %d floats: %s", p.workspace(pass3(i)), d.why)
+		if w := d.winogradWeights; w != nil {
+			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0].height, w.nr, w.blocks, w.block)
+		}
+		if n := d.packedLen(); n > 0 {
+			fmt.Fprintf(&b, ", %d packed floats", n)
+		}
+		fmt.Fprintf(&b, ", workspace %d floats: %s", d.packedLen()+p.workLen(d), d.why)
 	}
 	return b.String()
 }
 
 // PackedLen is the length of packed weights for [Plan.ForwardPacked].
 func (p *Plan) PackedLen() int {
-	if pr := p.forward.product; pr != nil {
-		return pr.packed
+	if n := p.forward.packedLen(); n > 0 {
+		return n
 	}
 	return p.shape.WeightLen()
 }
@@ -196,18 +236,19 @@ func (p *Plan) PackedLen() int {
 // WorkspaceForward, WorkspaceBackwardData and WorkspaceBackwardWeights are the
 // floats that the work argument of the three methods must have; Workspace is
 // the largest of them, and serves a training step that reuses one slice.
-func (p *Plan) WorkspaceForward() int { return p.workspace(passForward) }
+func (p *Plan) WorkspaceForward() int { return p.forward.packedLen() + p.workLen(&p.forward) }
 
 // WorkspaceBackwardData is documented with [Plan.WorkspaceForward].
-func (p *Plan) WorkspaceBackwardData() int { return p.workspace(passData) }
+func (p *Plan) WorkspaceBackwardData() int { return p.data.packedLen() + p.workLen(&p.data) }
 
 // WorkspaceBackwardWeights is documented with [Plan.WorkspaceForward].
-func (p *Plan) WorkspaceBackwardWeights() int { return p.workspace(passWeights) }
+func (p *Plan) WorkspaceBackwardWeights() int { return p.workLen(&p.weights) }
 
 // Workspace is documented with [Plan.WorkspaceForward].
 func (p *Plan) Workspace() int {
 	return max(p.WorkspaceForward(), p.WorkspaceBackwardData(), p.WorkspaceBackwardWeights())
 }
 
-// WorkspaceForwardPacked is the floats of work for [Plan.ForwardPacked].
-func (p *Plan) WorkspaceForwardPacked() int { return 0 }
+// WorkspaceForwardPacked is the floats of work for [Plan.Pack] and
+// [Plan.ForwardPacked].
+func (p *Plan) WorkspaceForwardPacked() int { return p.workLen(&p.forward) }

@@ -14,17 +14,25 @@ type job struct {
 	d     *direction
 	operands
 	dw, db, partial, scratch []float32
+	wino                     winogradJob
 }
 
 type jobKind uint8
 
 const (
-	jobPackForward jobKind = iota
-	jobPackData
+	jobPack jobKind = iota
 	jobProduct
 	jobActivate
 	jobOuter
 	jobReduce
+	jobWinogradFilters
+	jobWinogradFused
+	jobWinogradInput
+	jobWinogradProduct
+	jobWinogradOutput
+	jobWinogradGrad
+	jobWinogradOuter
+	jobWinogradFilterGrad
 )
 
 // parallel runs a job's tasks on the plan's workers, each task once.
@@ -51,10 +59,8 @@ func (p *Plan) work(lo, hi int) {
 func (p *Plan) task(worker, t int) {
 	j := &p.job
 	switch j.kind {
-	case jobPackForward:
-		p.forward.product.pack(j.b, j.c, &p.shape, false, t)
-	case jobPackData:
-		p.data.product.pack(j.b, j.c, &p.shape, true, t)
+	case jobPack:
+		j.d.product.pack(j.b, j.c, &p.shape, j.d == &p.data, t)
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
 	case jobOuter:
@@ -67,43 +73,51 @@ func (p *Plan) task(worker, t int) {
 		lo := t * activateChunk
 		row := j.c[lo:min(len(j.c), lo+activateChunk)]
 		kernels.Activate(p.opt.Activation, row, row)
+	default:
+		p.winogradTask(j.kind, worker, t)
 	}
 }
 
 // activateChunk is the floats of one task of an activation that is not fused.
 const activateChunk = 16 << 10
 
+// The bounds of no clamp.
+var noLo, noHi = float32(math.Inf(-1)), float32(math.Inf(1))
+
 // clamp returns the bounds that an activation clamps to, or ok = false if it
 // is not a clamp.
 func clamp(act kernels.Activation) (lo, hi float32, ok bool) {
-	lo, hi = float32(math.Inf(-1)), float32(math.Inf(1))
 	switch act {
 	case kernels.Identity:
+		return noLo, noHi, true
 	case kernels.ReLU:
-		lo = 0
+		return 0, noHi, true
 	case kernels.ReLU6:
-		lo, hi = 0, 6
-	default:
-		return lo, hi, false
+		return 0, 6, true
 	}
-	return lo, hi, true
+	return noLo, noHi, false
 }
 
-// workspace returns the floats a direction needs.
-func (p *Plan) workspace(dir pass3) int {
-	switch dir {
-	case passForward:
-		if p.forward.product != nil {
-			return p.forward.product.packed
-		}
-	case passData:
-		if p.data.product != nil {
-			return p.data.product.packed
-		}
-	case passWeights:
-		if o := p.weights.outer; o != nil {
-			return o.chunks*o.partial + len(p.outer)*(o.xLen+o.yLen)
-		}
+// packedLen returns the floats of a direction's packed weights, and workLen what
+// it needs beside them.
+func (d *direction) packedLen() int {
+	switch {
+	case d.product != nil:
+		return d.product.packed
+	case d.winograd != nil:
+		return d.winograd.uLen()
+	}
+	return 0
+}
+
+func (p *Plan) workLen(d *direction) int {
+	switch {
+	case d.winograd != nil:
+		return d.winograd.workLen(p.workers)
+	case d.winogradWeights != nil:
+		return d.winogradWeights.workLen(p.workers)
+	case d.outer != nil:
+		return d.outer.chunks*d.outer.partial + len(p.outer)*(d.outer.xLen+d.outer.yLen)
 	}
 	return 0
 }
@@ -124,16 +138,26 @@ func optional(method, what string, x []float32, n int) []float32 {
 }
 
 // Pack packs weights for [Plan.ForwardPacked]: packed has [Plan.PackedLen]
-// floats. Inference packs once per model, training leaves it to Forward.
-func (p *Plan) Pack(packed, w []float32) {
+// floats, work [Plan.WorkspaceForwardPacked] floats of any content. Inference
+// packs once per model, training leaves it to Forward.
+func (p *Plan) Pack(packed, w, work []float32) {
 	packed = need("Pack", "packed", packed, p.PackedLen())
 	w = need("Pack", "w", w, p.shape.WeightLen())
-	if pr := p.forward.product; pr != nil {
-		p.job = job{operands: operands{b: packed, c: w}}
-		p.parallel(jobPackForward, pr.packTasks())
-		return
+	p.pack(&p.forward, packed, w, need("Pack", "work", work, p.WorkspaceForwardPacked()))
+	p.job = job{}
+}
+
+// pack brings weights into the form that direction d reads.
+func (p *Plan) pack(d *direction, packed, w, work []float32) {
+	switch {
+	case d.product != nil:
+		p.job = job{d: d, operands: operands{b: packed, c: w}}
+		p.parallel(jobPack, d.product.packTasks())
+	case d.winograd != nil:
+		p.packWinograd(d.winograd, packed, w, work)
+	default:
+		copy(packed, w)
 	}
-	copy(packed, w)
 }
 
 // Forward computes dst = act(src * w + bias + residual). bias has K elements,
@@ -143,12 +167,13 @@ func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
 	const name = "Forward"
 	work = need(name, "work", work, p.WorkspaceForward())
 	w = need(name, "w", w, p.shape.WeightLen())
-	if p.PackedLen() > len(work) { // nothing to pack
-		p.runForward(name, dst, src, w, bias, residual, work)
-		return
+	if n := p.forward.packedLen(); n > 0 {
+		packed := work[:n]
+		work = work[n:]
+		p.pack(&p.forward, packed, w, work)
+		w = packed
 	}
-	p.Pack(work, w)
-	p.runForward(name, dst, src, work[:p.PackedLen()], bias, residual, work[p.PackedLen():])
+	p.runForward(name, dst, src, w, bias, residual, work)
 }
 
 // ForwardPacked is [Plan.Forward] with weights from [Plan.Pack] and
@@ -167,20 +192,34 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 	if p.shape.N == 0 {
 		return
 	}
-	fused := false
-	switch p.forward.algorithm {
-	case Direct:
+	o := operands{a: src, b: w, c: dst, bias: bias, residual: residual}
+	fused := p.runProduct(&p.forward, o, work)
+	if !fused {
 		p.directForward(dst, src, w, bias, residual)
-	default:
-		_, _, fused = clamp(p.opt.Activation)
-		p.job = job{d: &p.forward, operands: operands{a: src, b: w, c: dst, bias: bias, residual: residual}}
-		p.parallel(jobProduct, p.forward.product.tasks)
+	} else if _, _, fused = clamp(p.opt.Activation); fused {
+		p.job = job{}
+		return
 	}
-	if !fused && p.opt.Activation != kernels.Identity {
+	if p.opt.Activation != kernels.Identity {
 		p.job = job{operands: operands{c: dst}}
 		p.parallel(jobActivate, (len(dst)+activateChunk-1)/activateChunk)
 	}
 	p.job = job{}
+}
+
+// runProduct runs forward or backward-data on packed weights; false if the
+// algorithm is Direct.
+func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
+	switch {
+	case d.product != nil:
+		p.job = job{d: d, operands: o}
+		p.parallel(jobProduct, d.product.tasks)
+	case d.winograd != nil:
+		p.runWinograd(d.winograd, o, work)
+	default:
+		return false
+	}
+	return true
 }
 
 // BackwardData computes dsrc, the gradient with respect to src, from ddst, the
@@ -196,15 +235,14 @@ func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
 	if p.shape.N == 0 {
 		return
 	}
-	switch p.data.algorithm {
-	case Direct:
+	packed := work[:p.data.packedLen()]
+	work = work[len(packed):]
+	if p.data.algorithm == Direct {
 		p.directBackwardData(dsrc, ddst, w)
-	default:
-		p.job = job{operands: operands{b: work, c: w}}
-		p.parallel(jobPackData, p.data.product.packTasks())
-		p.job = job{d: &p.data, operands: operands{a: ddst, b: work, c: dsrc}}
-		p.parallel(jobProduct, p.data.product.tasks)
+		return
 	}
+	p.pack(&p.data, packed, w, work)
+	p.runProduct(&p.data, operands{a: ddst, b: packed, c: dsrc}, work)
 	p.job = job{}
 }
 
@@ -222,15 +260,18 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	if p.shape.N == 0 {
 		return
 	}
-	switch p.weights.algorithm {
-	case Direct:
-		p.directBackwardWeights(dw, db, src, ddst)
-	default:
-		o := p.weights.outer
+	d := &p.weights
+	switch {
+	case d.winogradWeights != nil:
+		p.runWinogradWeights(d.winogradWeights, dw, db, src, ddst, work)
+	case d.outer != nil:
+		o := d.outer
 		partial := work[:o.chunks*o.partial]
 		p.job = job{operands: operands{a: src, b: ddst}, dw: dw, db: db, partial: partial, scratch: work[len(partial):]}
 		p.parallel(jobOuter, o.tasks())
 		p.parallel(jobReduce, o.reduceTasks(&p.shape))
+	default:
+		p.directBackwardWeights(dw, db, src, ddst)
 	}
 	p.job = job{}
 }

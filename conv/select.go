@@ -24,6 +24,10 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 		d.algorithm, d.why = opt.Algorithm, "forced by Options.Algorithm"
 		return nil
 	}
+	if opt.Accuracy == Fast && s.C >= 16 && s.K >= 16 && refuses(Winograd4, s) == "" && s.OH() > 2 {
+		d.algorithm, d.why = Winograd4, "3x3 stride 1"
+		return nil
+	}
 	d.algorithm, d.why = Indirect, "any shape"
 	return nil
 }
@@ -32,6 +36,16 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 func refuses(a Algorithm, s *Shape) string {
 	switch a {
 	case Direct, Indirect:
+		return ""
+	case Winograd2, Winograd4:
+		switch {
+		case s.R != 3 || s.S != 3:
+			return "the filter is not 3x3"
+		case s.StrideH != 1 || s.StrideW != 1 || s.DilationH != 1 || s.DilationW != 1:
+			return "stride or dilation is not 1"
+		case s.Groups != 1:
+			return "it has groups"
+		}
 		return ""
 	}
 	return "unknown algorithm"

@@ -248,3 +248,78 @@ func fmaLoop(rounds int) int {
 		return fmaLoopGeneric(rounds)
 	}
 }
+
+func winogradInput(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
+	switch {
+	case isa.Active == isa.AVX512 && m == 2:
+		avx512.WinogradInput2(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX512 && m == 4:
+		avx512.WinogradInput4(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 2:
+		avx2.WinogradInput2(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 4:
+		avx2.WinogradInput4(&v[0], stride, &table[0], n, &scratch[0])
+	default:
+		winogradInputGeneric(m, v, stride, table, n)
+	}
+}
+
+func winogradGrad(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
+	switch {
+	case isa.Active == isa.AVX512 && m == 2:
+		avx512.WinogradGrad2(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX512 && m == 4:
+		avx512.WinogradGrad4(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 2:
+		avx2.WinogradGrad2(&v[0], stride, &table[0], n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 4:
+		avx2.WinogradGrad4(&v[0], stride, &table[0], n, &scratch[0])
+	default:
+		winogradGradGeneric(m, v, stride, table, n)
+	}
+}
+
+func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+	switch {
+	case isa.Active == isa.AVX512 && m == 2:
+		avx512.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+	case isa.Active == isa.AVX512 && m == 4:
+		avx512.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 2:
+		avx2.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 4:
+		avx2.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+	default:
+		winogradFilterGeneric(m, u, uStride, g, gStride, n)
+	}
+}
+
+func winogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, n int, scratch []float32) {
+	switch {
+	case isa.Active == isa.AVX512 && m == 2:
+		avx512.WinogradFilterGrad2(&dg[0], gStride, &u[0], uStride, n, &scratch[0])
+	case isa.Active == isa.AVX512 && m == 4:
+		avx512.WinogradFilterGrad4(&dg[0], gStride, &u[0], uStride, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 2:
+		avx2.WinogradFilterGrad2(&dg[0], gStride, &u[0], uStride, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 4:
+		avx2.WinogradFilterGrad4(&dg[0], gStride, &u[0], uStride, n, &scratch[0])
+	default:
+		winogradFilterGradGeneric(m, dg, gStride, u, uStride, n)
+	}
+}
+
+func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32) {
+	switch {
+	case isa.Active == isa.AVX512 && m == 2:
+		avx512.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+	case isa.Active == isa.AVX512 && m == 4:
+		avx512.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 2:
+		avx2.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+	case isa.Active == isa.AVX2 && m == 4:
+		avx2.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+	default:
+		winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
+	}
+}

@@ -65,3 +65,23 @@ func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds i
 }
 
 func fmaLoop(rounds int) int { return fmaLoopGeneric(rounds) }
+
+func winogradInput(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
+	winogradInputGeneric(m, v, stride, table, n)
+}
+
+func winogradGrad(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
+	winogradGradGeneric(m, v, stride, table, n)
+}
+
+func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+	winogradFilterGeneric(m, u, uStride, g, gStride, n)
+}
+
+func winogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, n int, scratch []float32) {
+	winogradFilterGradGeneric(m, dg, gStride, u, uStride, n)
+}
+
+func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32) {
+	winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
+}

@@ -99,14 +99,15 @@ func gatherGemmGeneric(g *GatherGemm) {
 			if g.Residual != nil {
 				v += g.Residual[int(g.Rows[i])+j]
 			}
-			// Comparisons that are false for NaN let it through.
-			if v < g.Lo {
-				v = g.Lo
-			}
-			if v > g.Hi {
-				v = g.Hi
-			}
-			c[j] = v
+			c[j] = clampNaN(v, g.Lo, g.Hi)
 		}
 	}
+}
+
+// boolInt is 1 for true, as assembly takes flags.
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -8,6 +8,7 @@ var manifest = []entry{
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 	{"outergemm", on(avx2, avx512), native(outerGemm)},
 	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
+	{"winograd", on(avx2, avx512, neon), portable(winograd)},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
 	{"gemm_6x16", on(avx2), native(gemm(gemmTile{maxRows: 6, vecs: 2}))},

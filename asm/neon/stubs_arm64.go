@@ -23,6 +23,100 @@ func Dot(x, y *float32, n int) float32
 //go:noescape
 func FMALoop(n int)
 
+// WinogradInput2 transforms a tile of 4x4 pixels of src, which in points to: v = B'dB.
+//
+//	out[(i*4+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[k*4+l][c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 16 floats.
+//
+//go:noescape
+func WinogradInput2(out *float32, outStride int, in **float32, n int, scratch *float32)
+
+// WinogradGrad2 transforms a tile of 2x2 pixels of ddst, which in points to: v = AdA'.
+//
+//	out[(i*4+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[k*2+l][c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 8 floats.
+//
+//go:noescape
+func WinogradGrad2(out *float32, outStride int, in **float32, n int, scratch *float32)
+
+// WinogradFilter2 transforms 3x3 filters: out = GgG'.
+//
+//	out[(i*4+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*3+l)*inStride+c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 12 floats.
+//
+//go:noescape
+func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+
+// WinogradFilterGrad2 transforms the gradient of transformed filters back: out = G'uG.
+//
+//	out[(i*3+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*4+l)*inStride+c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 12 floats.
+//
+//go:noescape
+func WinogradFilterGrad2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+
+// WinogradOutput2 transforms products back to a tile of 2x2 pixels, which out points to:
+//
+//	y = sum over k, l of T[i][k]*T[j][l]*in[(k*4+l)*inStride+c] + bias[c]
+//	out[i*2+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*2+j][c] : 0)))   for c < n
+//
+// NaN passes through min and max.
+// scratch holds n, rounded up to whole vectors, times 8 floats.
+//
+//go:noescape
+func WinogradOutput2(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
+
+// WinogradInput4 transforms a tile of 6x6 pixels of src, which in points to: v = B'dB.
+//
+//	out[(i*6+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[k*6+l][c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 36 floats.
+//
+//go:noescape
+func WinogradInput4(out *float32, outStride int, in **float32, n int, scratch *float32)
+
+// WinogradGrad4 transforms a tile of 4x4 pixels of ddst, which in points to: v = AdA'.
+//
+//	out[(i*6+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[k*4+l][c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 24 floats.
+//
+//go:noescape
+func WinogradGrad4(out *float32, outStride int, in **float32, n int, scratch *float32)
+
+// WinogradFilter4 transforms 3x3 filters: out = GgG'.
+//
+//	out[(i*6+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*3+l)*inStride+c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 18 floats.
+//
+//go:noescape
+func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+
+// WinogradFilterGrad4 transforms the gradient of transformed filters back: out = G'uG.
+//
+//	out[(i*3+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*6+l)*inStride+c]   for c < n
+//
+// scratch holds n, rounded up to whole vectors, times 18 floats.
+//
+//go:noescape
+func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+
+// WinogradOutput4 transforms products back to a tile of 4x4 pixels, which out points to:
+//
+//	y = sum over k, l of T[i][k]*T[j][l]*in[(k*6+l)*inStride+c] + bias[c]
+//	out[i*4+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*4+j][c] : 0)))   for c < n
+//
+// NaN passes through min and max.
+// scratch holds n, rounded up to whole vectors, times 24 floats.
+//
+//go:noescape
+func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
+
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
 //

@@ -1,0 +1,313 @@
+package gen
+
+import "fmt"
+
+// The transforms of Winograd's convolution F(m x m, 3 x 3), t = m+2: each is
+// T X T' for a small matrix T, applied to one matrix X per channel, with
+// channels in the lanes. A first pass multiplies the columns of X by T, keeping
+// the result in scratch, a second pass multiplies its rows.
+
+// A matrix1D is T: rows outputs from len(rows[0]) inputs.
+type matrix1D [][]float64
+
+func (t matrix1D) inputs() int  { return len(t[0]) }
+func (t matrix1D) outputs() int { return len(t) }
+
+func (t matrix1D) transposed() matrix1D {
+	u := make(matrix1D, t.inputs())
+	for i := range u {
+		for j := range t {
+			u[i] = append(u[i], t[j][i])
+		}
+	}
+	return u
+}
+
+// toomCook returns the matrices of F(m, 3) for the given finite points and the
+// point at infinity: data (t x t), filter (t x 3) and output (m x t). Point a_j
+// evaluates a polynomial: row j of filter holds the powers of a_j over
+// f_j = product of a_j - a_l, row j of data the coefficients of the product of
+// x - a_l over the other points, and column j of output the powers of a_j.
+func toomCook(m int, points ...float64) (data, filter, output matrix1D) {
+	product := func(skip int) []float64 { // coefficients, lowest first
+		c := []float64{1}
+		for l, a := range points {
+			if l == skip {
+				continue
+			}
+			next := make([]float64, len(c)+1)
+			for i, v := range c {
+				next[i] -= a * v
+				next[i+1] += v
+			}
+			c = next
+		}
+		return c
+	}
+	power := func(a float64, n int) float64 {
+		v := 1.0
+		for range n {
+			v *= a
+		}
+		return v
+	}
+	t := len(points) + 1
+	output = make(matrix1D, m)
+	for j, a := range points {
+		f := 1.0
+		for l, b := range points {
+			if l != j {
+				f *= a - b
+			}
+		}
+		row := make([]float64, t)
+		copy(row, product(j))
+		data = append(data, row)
+		filter = append(filter, []float64{1 / f, a / f, a * a / f})
+		for i := range output {
+			output[i] = append(output[i], power(a, i))
+		}
+	}
+	data = append(data, product(-1))
+	filter = append(filter, []float64{0, 0, 1})
+	for i := range output {
+		last := 0.0
+		if i == m-1 {
+			last = 1
+		}
+		output[i] = append(output[i], last)
+	}
+	return data, filter, output
+}
+
+// winogradPoints are the finite points for each m. With 1/2 and -2 instead of 2
+// and -2 the error of F(4, 3) is a third lower.
+func winogradPoints(m int) []float64 {
+	if m == 2 {
+		return []float64{0, 1, -1}
+	}
+	return []float64{0, 1, -1, 0.5, -2}
+}
+
+func winograd(m Machine) {
+	for _, size := range []int{2, 4} {
+		data, filter, output := toomCook(size, winogradPoints(size)...)
+		t := size + 2
+		w := winogradEmitter{Machine: m}
+		w.gather(fmt.Sprintf("WinogradInput%d", size), data, fmt.Sprintf(
+			"transforms a tile of %dx%d pixels of src, which in points to: v = B'dB.", t, t))
+		w.gather(fmt.Sprintf("WinogradGrad%d", size), output.transposed(), fmt.Sprintf(
+			"transforms a tile of %dx%d pixels of ddst, which in points to: v = AdA'.", size, size))
+		w.strided(fmt.Sprintf("WinogradFilter%d", size), filter, "transforms 3x3 filters: out = GgG'.")
+		w.strided(fmt.Sprintf("WinogradFilterGrad%d", size), filter.transposed(),
+			"transforms the gradient of transformed filters back: out = G'uG.")
+		w.scatter(fmt.Sprintf("WinogradOutput%d", size), output, size)
+	}
+}
+
+type winogradEmitter struct {
+	Machine
+	consts map[float64]Vec
+}
+
+// load loads the constants of a matrix into registers.
+func (w *winogradEmitter) load(t matrix1D) {
+	w.consts = map[float64]Vec{}
+	for _, row := range t {
+		for _, c := range row {
+			if c < 0 {
+				c = -c
+			}
+			if _, ok := w.consts[c]; !ok && c != 0 && c != 1 {
+				w.consts[c] = w.Const(float32(c))
+			}
+		}
+	}
+}
+
+// times returns row . x. A term with coefficient 1 starts the sum if there is
+// one, so that the others can be fused.
+func (w *winogradEmitter) times(row []float64, x []Vec) Vec {
+	start := -1
+	for i, c := range row {
+		if c == 1 {
+			start = i
+			break
+		}
+	}
+	var sum Vec
+	begun := start >= 0
+	if begun {
+		sum = x[start]
+	}
+	owned := false
+	for i, c := range row {
+		if c == 0 || i == start {
+			continue
+		}
+		switch {
+		case !begun && c == -1:
+			sum, owned = w.Sub(w.Zero(), x[i]), true
+		case !begun:
+			sum, owned = w.Mul(w.consts[max(c, -c)], x[i]), true
+			if c < 0 {
+				sum = w.Sub(w.Zero(), sum)
+			}
+		case c == 1:
+			sum, owned = w.Add(sum, x[i]), true
+		case c == -1:
+			sum, owned = w.Sub(sum, x[i]), true
+		default:
+			if !owned {
+				sum, owned = w.Copy(sum), true
+			}
+			if c > 0 {
+				w.AccMulAdd(sum, w.consts[c], x[i])
+			} else {
+				w.AccMulSub(sum, w.consts[-c], x[i])
+			}
+		}
+		begun = true
+	}
+	if !owned {
+		sum = w.Copy(sum)
+	}
+	return sum
+}
+
+// pass emits one pass over n channels: for each strip it loads the inputs,
+// multiplies by t and stores the outputs. Scratch advances by area vectors.
+func (w *winogradEmitter) pass(t matrix1D, n Int, ptrs []Ptr, scratch Ptr, area int, load func(s Strip, i int) Vec, store func(s Strip, i int, v Vec)) {
+	w.Strips(n, ptrs, 1, func(s Strip) {
+		x := make([]Vec, t.inputs())
+		for i := range x {
+			x[i] = load(s, i)
+		}
+		for i, row := range t {
+			store(s, i, w.times(row, x))
+		}
+		w.AddPtrConst(scratch, area*w.Lanes())
+	})
+}
+
+// columns emits the first pass for column j of X, whose elements pointers point
+// to: scratch[strip][i][j] for i < outputs.
+func (w *winogradEmitter) columns(t matrix1D, j int, pointers []Ptr) {
+	n, scratch := w.ParamInt("n"), w.ParamPtr("scratch")
+	w.pass(t, n, pointers, scratch, t.inputs()*t.outputs(),
+		func(s Strip, i int) Vec { return s.Load(pointers[i], 0) },
+		func(_ Strip, i int, v Vec) { w.Store(scratch, (i*t.inputs()+j)*w.Lanes(), v) })
+}
+
+// rows emits the second pass for row i of the product.
+func (w *winogradEmitter) rows(t matrix1D, i int, pointers []Ptr, store func(s Strip, j int, v Vec)) {
+	n, scratch := w.ParamInt("n"), w.ParamPtr("scratch")
+	w.pass(t, n, pointers, scratch, t.inputs()*t.outputs(),
+		func(_ Strip, j int) Vec { return w.Load(scratch, (i*t.inputs()+j)*w.Lanes()) }, store)
+}
+
+// walk returns count pointers, step apart, and moves p behind the last.
+func (w *winogradEmitter) walk(p Ptr, step Int, count int) []Ptr {
+	list := make([]Ptr, count)
+	for i := range list {
+		list[i] = w.CopyPtr(p)
+		w.AddPtr(p, step)
+	}
+	return list
+}
+
+const winogradScratch = "scratch holds n, rounded up to whole vectors, times %d floats."
+
+// gather emits a transform from pixels to a strided array.
+func (w *winogradEmitter) gather(name string, t matrix1D, doc string) {
+	p, q := t.inputs(), t.outputs()
+	w.Func(name, "func(out *float32, outStride int, in **float32, n int, scratch *float32)",
+		name+" "+doc,
+		"",
+		fmt.Sprintf("\tout[(i*%d+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[k*%d+l][c]   for c < n", q, p),
+		"",
+		fmt.Sprintf(winogradScratch, p*q))
+	w.load(t)
+	for j := range p {
+		table := w.ParamPtr("in")
+		pointers := make([]Ptr, p)
+		for i := range pointers {
+			pointers[i] = w.LoadPtr(table, 8*(i*p+j))
+		}
+		w.columns(t, j, pointers)
+	}
+	w.rowsStrided(t)
+	w.Ret()
+}
+
+// rowsStrided emits the second pass of all rows to the array out.
+func (w *winogradEmitter) rowsStrided(t matrix1D) {
+	q := t.outputs()
+	out := w.ParamPtr("out")
+	for i := range q {
+		step := w.ParamInt("outStride")
+		pointers := w.walk(out, step, q)
+		w.rows(t, i, pointers, func(s Strip, j int, v Vec) { s.Store(pointers[j], 0, v) })
+	}
+}
+
+// strided emits a transform from one strided array to another.
+func (w *winogradEmitter) strided(name string, t matrix1D, doc string) {
+	p, q := t.inputs(), t.outputs()
+	w.Func(name, "func(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)",
+		name+" "+doc,
+		"",
+		fmt.Sprintf("\tout[(i*%d+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*%d+l)*inStride+c]   for c < n", q, p),
+		"",
+		fmt.Sprintf(winogradScratch, p*q))
+	w.load(t)
+	w.columnsStrided(t)
+	w.rowsStrided(t)
+	w.Ret()
+}
+
+// columnsStrided emits the first pass of all columns of the array in.
+func (w *winogradEmitter) columnsStrided(t matrix1D) {
+	p := t.inputs()
+	in := w.ParamPtr("in")
+	for j := range p {
+		step := w.ParamInt("inStride")
+		w.MulInt(step, p)
+		first := w.CopyPtr(in)
+		w.columns(t, j, w.walk(first, step, p))
+		w.AddPtr(in, w.ParamInt("inStride"))
+	}
+}
+
+// scatter emits the output transform with its epilogue.
+func (w *winogradEmitter) scatter(name string, t matrix1D, size int) {
+	p := t.inputs()
+	w.Func(name, "func(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)",
+		name+fmt.Sprintf(" transforms products back to a tile of %dx%d pixels, which out points to:", size, size),
+		"",
+		fmt.Sprintf("\ty = sum over k, l of T[i][k]*T[j][l]*in[(k*%d+l)*inStride+c] + bias[c]", p),
+		fmt.Sprintf("\tout[i*%d+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*%d+j][c] : 0)))   for c < n", size, size),
+		"",
+		"NaN passes through min and max.",
+		fmt.Sprintf(winogradScratch, p*size))
+	w.load(t)
+	w.columnsStrided(t)
+	lo, hi := w.ParamF32("lo"), w.ParamF32("hi")
+	flag := w.ParamInt("addResidual")
+	for i := range size {
+		bias := w.ParamPtr("bias")
+		outTable, residualTable := w.ParamPtr("out"), w.ParamPtr("residual")
+		var out, residual []Ptr
+		for j := range size {
+			out = append(out, w.LoadPtr(outTable, 8*(i*size+j)))
+			residual = append(residual, w.LoadPtr(residualTable, 8*(i*size+j)))
+		}
+		pointers := append(append([]Ptr{bias}, out...), residual...)
+		w.rows(t, i, pointers, func(s Strip, j int, v Vec) {
+			y := w.Add(v, s.Load(bias, 0))
+			w.IfNotZero(flag, func() { w.Set(y, w.Add(y, s.Load(residual[j], 0))) })
+			s.Store(out[j], 0, w.Min(hi, w.Max(lo, y)))
+		})
+	}
+	w.Ret()
+}
