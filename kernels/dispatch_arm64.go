@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"github.com/golanes/lanes/asm/neon"
 	"github.com/golanes/lanes/kernels/internal/isa"
 )
@@ -71,9 +73,33 @@ func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
 
 func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
 
-func activeGemmTile() gemmTile { return gemmTileGeneric() }
+func activeGemmTile() gemmTile {
+	switch isa.Active {
+	case isa.NEON:
+		return neonTile
+	default:
+		return gemmTileGeneric()
+	}
+}
 
-func gemmPanel(t *panelArgs) { gemmPanelGeneric(t) }
+func gemmPanel(t *panelArgs) {
+	switch {
+	case isa.Active == isa.NEON && t.n == 12:
+		neon.Gemm8x12(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.NEON && t.n == 8 && t.rows <= 4:
+		neon.Gemm4x8(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.NEON && t.n == 8:
+		neon.Gemm8x8(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	case isa.Active == isa.NEON:
+		neon.Gemm8x4(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+	default:
+		gemmPanelGeneric(t)
+	}
+}
 
 func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	switch isa.Active {
@@ -85,7 +111,12 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 }
 
 func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
-	transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
+	switch isa.Active {
+	case isa.NEON:
+		neon.TransposeBlock(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
+	}
 }
 
 // fmaLoop returns the lanes of a vector.

@@ -13,7 +13,7 @@ import (
 type Config struct {
 	ISA       string   `json:"isa"`               // active level
 	Available []string `json:"available"`         // levels of this machine, ascending
-	Warning   string   `json:"warning,omitempty"` // what was wrong with LANES_ISA
+	Warning   string   `json:"warning,omitempty"` // what was wrong with LANES_ISA or LANES_NEON_TILE
 
 	CPU        string   `json:"cpu"`
 	Features   []string `json:"features"` // instruction sets of the CPU that matter here
@@ -44,6 +44,8 @@ func Info() Config {
 	}
 	if err := isa.Err(); err != nil {
 		c.Warning = err.Error()
+	} else if neonTileErr != nil {
+		c.Warning = neonTileErr.Error()
 	}
 	if c.CPU == "" {
 		c.CPU = runtime.GOARCH
@@ -52,7 +54,7 @@ func Info() Config {
 		c.Cores = runtime.NumCPU()
 	}
 	for _, f := range []cpuid.FeatureID{cpuid.SSE42, cpuid.AVX, cpuid.FMA3, cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW,
-		cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP} {
+		cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI, cpuid.AVX512BF16, cpuid.ASIMD, cpuid.ASIMDDP, cpuid.FPHP, cpuid.ASIMDHP} {
 		if cpuid.CPU.Has(f) {
 			c.Features = append(c.Features, f.String())
 		}

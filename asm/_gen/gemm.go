@@ -56,35 +56,8 @@ type gemmProgram struct {
 func (g *gemmProgram) begin() {
 	columns := g.vecs * g.lanes
 	name := fmt.Sprintf("Gemm%dx%d", g.maxRows, columns)
-	sig, width := "", fmt.Sprintf("j < %d", columns)
-	if g.masked {
-		sig, width = "n, ", "j < n"
-	}
-	doc := []string{
-		name + " multiplies consecutive row tiles of A with one panel of B:",
-		"tiles tiles of rows rows each, then less tiles of rows-1 rows.",
-		fmt.Sprintf("For each row i of them and each column %s it computes", width),
-		"",
-		"\ts := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]",
-		"\ts = alpha*s",
-		"\tif beta != 0 { s += beta*d[i*ldc+j] }",
-		"\tif bias != nil { s += bias[j] }",
-		"\tif clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }",
-		"\tc[i*ldc+j] = s",
-		"",
-		fmt.Sprintf("with 0 < rows <= %d, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.", g.maxRows),
-	}
-	if g.masked {
-		doc = append(doc, fmt.Sprintf("0 < n <= %d; nothing of b, c, d or bias beyond column n is touched.", columns))
-	}
-	doc = append(doc,
-		"d may be c; otherwise c overlaps nothing. All strides are in elements.",
-		"The sum is one chain of fused multiply-adds in ascending p, so an element",
-		"does not depend on the tile it falls in; += beta*d is fused, too. NaN",
-		"passes through clamp. The call cannot be preempted: the caller keeps",
-		"(tiles*rows)*k small enough.")
-	g.Func(name, "func("+sig+"rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, "+
-		"b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)", doc...)
+	signature, doc := gemmContract(name, g.gemmTile, columns)
+	g.Func(name, signature, doc...)
 	rows := g.paramGP("rows")
 	g.tiles, g.less = g.paramGP("tiles"), g.paramGP("less")
 	g.a, g.c = g.paramGP("a"), g.paramGP("c")
@@ -108,6 +81,40 @@ func (g *gemmProgram) begin() {
 		g.JEQ(operand.LabelRef(rowsLabel(r)))
 	}
 	g.JMP(operand.LabelRef(rowsLabel(1)))
+}
+
+// gemmContract returns the signature and the doc comment of a tile family, the
+// same on every instruction set.
+func gemmContract(name string, t gemmTile, columns int) (signature string, doc []string) {
+	n, width := "", fmt.Sprintf("j < %d", columns)
+	if t.masked {
+		n, width = "n, ", "j < n"
+	}
+	doc = []string{
+		name + " multiplies consecutive row tiles of A with one panel of B:",
+		"tiles tiles of rows rows each, then less tiles of rows-1 rows.",
+		fmt.Sprintf("For each row i of them and each column %s it computes", width),
+		"",
+		"\ts := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]",
+		"\ts = alpha*s",
+		"\tif beta != 0 { s += beta*d[i*ldc+j] }",
+		"\tif bias != nil { s += bias[j] }",
+		"\tif clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }",
+		"\tc[i*ldc+j] = s",
+		"",
+		fmt.Sprintf("with 0 < rows <= %d, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.", t.maxRows),
+	}
+	if t.masked {
+		doc = append(doc, fmt.Sprintf("0 < n <= %d; nothing of b, c, d or bias beyond column n is touched.", columns))
+	}
+	doc = append(doc,
+		"d may be c; otherwise c overlaps nothing. All strides are in elements.",
+		"The sum is one chain of fused multiply-adds in ascending p, so an element",
+		"does not depend on the tile it falls in; += beta*d is fused, too. NaN",
+		"passes through clamp. The call cannot be preempted: the caller keeps",
+		"(tiles*rows)*k small enough.")
+	return "func(" + n + "rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, " +
+		"b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)", doc
 }
 
 // bytes loads an element count and returns it in bytes.

@@ -11,8 +11,13 @@ var manifest = []entry{
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
+	{"transpose_block", on(neon), nativeARM(transposeBlockNEON)},
 	{"gemm_6x16", on(avx2), native(gemm(gemmTile{maxRows: 6, vecs: 2}))},
 	{"gemm_12x8", on(avx2), native(gemm(gemmTile{maxRows: 12, vecs: 1, masked: true}))},
 	{"gemm_14x32", on(avx512), native(gemm(gemmTile{maxRows: 14, vecs: 2}))},
 	{"gemm_14x16", on(avx512), native(gemm(gemmTile{maxRows: 14, vecs: 1, masked: true}))},
+	{"gemm_8x12", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 3}))},
+	{"gemm_8x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 2}))},
+	{"gemm_4x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 4, vecs: 2}))},
+	{"gemm_8x4", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 1, masked: true}))},
 }

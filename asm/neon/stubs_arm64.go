@@ -122,3 +122,95 @@ func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *f
 //
 //go:noescape
 func CopyBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int)
+
+// TransposeBlock computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
+// and dst[j*ldd+i] = 0 for rows <= i < 4: it writes 4 columns of dst.
+// 0 < rows <= 4, cols > 0; the blocks must not overlap.
+//
+//go:noescape
+func TransposeBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int)
+
+// Gemm8x12 multiplies consecutive row tiles of A with one panel of B:
+// tiles tiles of rows rows each, then less tiles of rows-1 rows.
+// For each row i of them and each column j < 12 it computes
+//
+//	s := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+//	s = alpha*s
+//	if beta != 0 { s += beta*d[i*ldc+j] }
+//	if bias != nil { s += bias[j] }
+//	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
+//	c[i*ldc+j] = s
+//
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// d may be c; otherwise c overlaps nothing. All strides are in elements.
+// The sum is one chain of fused multiply-adds in ascending p, so an element
+// does not depend on the tile it falls in; += beta*d is fused, too. NaN
+// passes through clamp. The call cannot be preempted: the caller keeps
+// (tiles*rows)*k small enough.
+//
+//go:noescape
+func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+
+// Gemm8x8 multiplies consecutive row tiles of A with one panel of B:
+// tiles tiles of rows rows each, then less tiles of rows-1 rows.
+// For each row i of them and each column j < 8 it computes
+//
+//	s := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+//	s = alpha*s
+//	if beta != 0 { s += beta*d[i*ldc+j] }
+//	if bias != nil { s += bias[j] }
+//	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
+//	c[i*ldc+j] = s
+//
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// d may be c; otherwise c overlaps nothing. All strides are in elements.
+// The sum is one chain of fused multiply-adds in ascending p, so an element
+// does not depend on the tile it falls in; += beta*d is fused, too. NaN
+// passes through clamp. The call cannot be preempted: the caller keeps
+// (tiles*rows)*k small enough.
+//
+//go:noescape
+func Gemm8x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+
+// Gemm4x8 multiplies consecutive row tiles of A with one panel of B:
+// tiles tiles of rows rows each, then less tiles of rows-1 rows.
+// For each row i of them and each column j < 8 it computes
+//
+//	s := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+//	s = alpha*s
+//	if beta != 0 { s += beta*d[i*ldc+j] }
+//	if bias != nil { s += bias[j] }
+//	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
+//	c[i*ldc+j] = s
+//
+// with 0 < rows <= 4, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// d may be c; otherwise c overlaps nothing. All strides are in elements.
+// The sum is one chain of fused multiply-adds in ascending p, so an element
+// does not depend on the tile it falls in; += beta*d is fused, too. NaN
+// passes through clamp. The call cannot be preempted: the caller keeps
+// (tiles*rows)*k small enough.
+//
+//go:noescape
+func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+
+// Gemm8x4 multiplies consecutive row tiles of A with one panel of B:
+// tiles tiles of rows rows each, then less tiles of rows-1 rows.
+// For each row i of them and each column j < n it computes
+//
+//	s := sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+//	s = alpha*s
+//	if beta != 0 { s += beta*d[i*ldc+j] }
+//	if bias != nil { s += bias[j] }
+//	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
+//	c[i*ldc+j] = s
+//
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// 0 < n <= 4; nothing of b, c, d or bias beyond column n is touched.
+// d may be c; otherwise c overlaps nothing. All strides are in elements.
+// The sum is one chain of fused multiply-adds in ascending p, so an element
+// does not depend on the tile it falls in; += beta*d is fused, too. NaN
+// passes through clamp. The call cannot be preempted: the caller keeps
+// (tiles*rows)*k small enough.
+//
+//go:noescape
+func Gemm8x4(n, rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)

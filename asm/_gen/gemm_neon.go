@@ -1,0 +1,334 @@
+package gen
+
+import "fmt"
+
+// gemmNEON returns the op program of a NEON tile family with the contract of
+// [gemm]. Exactly one of rsa and csa is 1 wherever kernels calls it, and each
+// case has its own loop over k:
+//
+//   - csa = 1, rows of A contiguous: a vector of A holds four steps of k of one
+//     row. Four rows at a time, for each of the four steps, a row of B is
+//     loaded and multiplied by one lane of each row's vector.
+//   - rsa = 1, columns of A contiguous (packed A, or op(A) = A'): a vector of A
+//     holds one step of k for four rows.
+//
+// Both multiply by element, so no lane is ever broadcast by an instruction of
+// its own.
+func gemmNEON(t gemmTile) func(*arm64) {
+	return func(m *arm64) {
+		g := &gemmNEONProgram{arm64: m, gemmTile: t}
+		g.begin()
+		for r := t.maxRows; r > 0; r-- {
+			g.body(r)
+		}
+		g.place("done")
+		g.Ret()
+	}
+}
+
+// gemmNEONProgram is the state of one function being emitted. Strides are in
+// bytes.
+type gemmNEONProgram struct {
+	*arm64
+	gemmTile
+	tiles, less, a, c vreg // as in gemmProgram
+	rsa, csa, ldb     vreg
+	// scalar is true while the body for single columns is emitted: vectors
+	// hold one column in lane 0.
+	scalar bool
+}
+
+func (g *gemmNEONProgram) begin() {
+	columns := 4 * g.vecs
+	name := fmt.Sprintf("Gemm%dx%d", g.maxRows, columns)
+	signature, doc := gemmContract(name, g.gemmTile, columns)
+	g.Func(name, signature, doc...)
+	rows := g.paramR("rows")
+	g.tiles, g.less = g.paramR("tiles"), g.paramR("less")
+	g.a, g.c = g.paramR("a"), g.paramR("c")
+	g.rsa, g.csa, g.ldb = g.bytesParam("rsa"), g.bytesParam("csa"), g.bytesParam("ldb")
+	for r := g.maxRows; r > 1; r-- {
+		g.compare(rows, r)
+		g.branch("BEQ ", rowsLabel(r))
+	}
+	g.branch("B ", rowsLabel(1))
+}
+
+// bytesParam loads an element count and returns it in bytes.
+func (g *gemmNEONProgram) bytesParam(name string) vreg {
+	r := g.paramR(name)
+	g.update(r, nil, asmf("LSL $2, R%[1]d, R%[1]d"))
+	return r
+}
+
+func (g *gemmNEONProgram) compare(r vreg, c int) {
+	g.op(nil, []vreg{r}, asmf(fmt.Sprintf("CMP $%d, R%%d", c)))
+}
+
+func (g *gemmNEONProgram) add(r, by vreg) {
+	g.update(r, []vreg{by}, asmf("ADD R%[2]d, R%[1]d, R%[1]d"))
+}
+
+// body emits the loop over the tiles of r rows.
+func (g *gemmNEONProgram) body(r int) {
+	g.place(rowsLabel(r))
+	next := "done"
+	if r > 1 {
+		next = fmt.Sprintf("next%d", r)
+	}
+	g.branch("CBZ R%d, ", next, g.tiles)
+	tile := fmt.Sprintf("tile%d", r)
+	g.place(tile)
+	if !g.masked {
+		g.tile(r, 0, nil)
+	} else {
+		g.columns(r)
+	}
+	step, count := g.newR(), g.newR()
+	g.op([]vreg{count}, nil, asmf(fmt.Sprintf("MOVD $%d, R%%d", r)))
+	g.op([]vreg{step}, []vreg{count, g.rsa}, asmf("MUL R%[2]d, R%[3]d, R%[1]d"))
+	g.add(g.a, step)
+	g.op([]vreg{step}, []vreg{count, g.bytesParam("ldc")}, asmf("MUL R%[2]d, R%[3]d, R%[1]d"))
+	g.add(g.c, step)
+	g.update(g.tiles, nil, asmf("SUBS $1, R%[1]d, R%[1]d"))
+	g.branch("BNE ", tile)
+	if r > 1 {
+		g.place(next)
+		g.op([]vreg{g.tiles}, []vreg{g.less}, asmf("MOVD R%[2]d, R%[1]d"))
+		g.op([]vreg{g.less}, nil, asmf("MOVD $0, R%d"))
+	}
+}
+
+// columns emits a masked tile: four columns at once, or n < 4 one by one.
+func (g *gemmNEONProgram) columns(r int) {
+	single, done := fmt.Sprintf("single%d", r), fmt.Sprintf("columns%d", r)
+	n := g.paramR("n")
+	g.compare(n, 4)
+	g.branch("BLT ", single)
+	g.tile(r, 0, nil)
+	g.branch("B ", done)
+	g.place(single)
+	g.scalar = true
+	column, loop := g.newR(), fmt.Sprintf("column%d", r)
+	g.op([]vreg{column}, nil, asmf("MOVD $0, R%d"))
+	g.place(loop)
+	g.tile(r, 1, &column)
+	g.addConst(column, 4)
+	left := g.paramR("n")
+	g.op(nil, []vreg{column, left}, asmf("CMP R%[2]d<<2, R%[1]d"))
+	g.branch("BLT ", loop)
+	g.scalar = false
+	g.place(done)
+}
+
+// tile emits the product and the epilogue of one tile. column, if not nil, is
+// the byte offset of the only column; tag keeps the labels of the two forms
+// apart.
+func (g *gemmNEONProgram) tile(r, tag int, column *vreg) {
+	suffix := fmt.Sprintf("%d_%d", r, tag)
+	acc := make([][]Vec, r)
+	for i := range acc {
+		for range g.vecs {
+			acc[i] = append(acc[i], g.Zero())
+		}
+	}
+	at := func(p vreg) vreg {
+		if column != nil {
+			g.add(p, *column)
+		}
+		return p
+	}
+	pb, k := at(g.paramR("b")), g.paramR("k")
+	byColumn, multiplied := "bycolumn"+suffix, "multiplied"+suffix
+	g.compare(g.csa, 4)
+	g.branch("BNE ", byColumn)
+	g.accumulateRows(suffix, acc, pb, k)
+	g.branch("B ", multiplied)
+	g.place(byColumn)
+	g.accumulateColumns(suffix, acc, pb, k)
+	g.place(multiplied)
+	g.epilogue(suffix, acc, at)
+}
+
+// load and store move vector u of a row, or its only column.
+func (g *gemmNEONProgram) load(p vreg, u int) Vec {
+	if g.scalar {
+		return Vec{g.loadLane(Ptr{p}, 0)}
+	}
+	return g.Load(Ptr{p}, 4*u)
+}
+
+func (g *gemmNEONProgram) store(p vreg, u int, v Vec) {
+	if g.scalar {
+		g.StoreF32(Ptr{p}, 0, v)
+		return
+	}
+	g.Store(Ptr{p}, 4*u, v)
+}
+
+func (g *gemmNEONProgram) mulAddElem(acc, b Vec, a vreg, lane int) {
+	g.update(vr(acc.op), []vreg{vr(b.op), a}, func(r []int) string { return encFMLAElem(r[0], r[1], r[2], lane).String() })
+}
+
+func (g *gemmNEONProgram) loadRow(pb vreg) []Vec {
+	b := make([]Vec, g.vecs)
+	for u := range b {
+		b[u] = g.load(pb, u)
+	}
+	return b
+}
+
+// rowGroup is the number of rows whose vectors of A are held at once: with 24
+// accumulators and 3 vectors of B there is room for no more than five.
+const rowGroup = 4
+
+// accumulateRows is the loop over k for csa = 1.
+func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg) {
+	rows := make([]vreg, len(acc))
+	for i := range rows {
+		if i == 0 {
+			rows[i] = g.copyR(g.a)
+			continue
+		}
+		rows[i] = g.newR()
+		g.op([]vreg{rows[i]}, []vreg{rows[i-1], g.rsa}, asmf("ADD R%[2]d, R%[3]d, R%[1]d"))
+	}
+	four, one, done := "four"+suffix, "one"+suffix, "multiplied"+suffix
+	g.place(four)
+	g.compare(k, 4)
+	g.branch("BLT ", one)
+	var p vreg
+	for first := 0; first < len(acc); first += rowGroup {
+		last := min(first+rowGroup, len(acc))
+		av := make([]vreg, 0, rowGroup)
+		for _, row := range rows[first:last] {
+			av = append(av, vr(g.Load(Ptr{row}, 0).op))
+			g.addConst(row, 16)
+		}
+		p = g.copyR(pb)
+		for lane := range 4 {
+			b := g.loadRow(p)
+			g.add(p, g.ldb)
+			for i, a := range av {
+				for u := range b {
+					g.mulAddElem(acc[first+i][u], b[u], a, lane)
+				}
+			}
+		}
+	}
+	g.op([]vreg{pb}, []vreg{p}, asmf("MOVD R%[2]d, R%[1]d"))
+	g.SubInt(Int{k}, 4)
+	g.branch("B ", four)
+
+	g.place(one)
+	g.branch("CBZ R%d, ", done, k)
+	b := g.loadRow(pb)
+	g.add(pb, g.ldb)
+	for i, row := range rows {
+		a := g.loadLane(Ptr{row}, 0)
+		g.addConst(row, 4)
+		for u := range b {
+			g.mulAddElem(acc[i][u], b[u], a, 0)
+		}
+	}
+	g.SubInt(Int{k}, 1)
+	g.branch("B ", one)
+}
+
+// accumulateColumns is the loop over k for rsa = 1.
+func (g *gemmNEONProgram) accumulateColumns(suffix string, acc [][]Vec, pb, k vreg) {
+	pa, loop := g.copyR(g.a), "k"+suffix
+	g.place(loop)
+	b := g.loadRow(pb)
+	g.add(pb, g.ldb)
+	for first := 0; first < len(acc); {
+		group := 1
+		if len(acc)-first >= 4 {
+			group = 4
+		}
+		var a vreg
+		if group == 4 {
+			a = vr(g.Load(Ptr{pa}, first).op)
+		} else {
+			a = g.loadLane(Ptr{pa}, first)
+		}
+		for i := range group {
+			for u := range b {
+				g.mulAddElem(acc[first+i][u], b[u], a, i)
+			}
+		}
+		first += group
+	}
+	g.add(pa, g.csa)
+	g.update(k, nil, asmf("SUBS $1, R%[1]d, R%[1]d"))
+	g.branch("BNE ", loop)
+}
+
+// bits loads the bits of a float32 parameter.
+func (g *gemmNEONProgram) bits(name string) vreg {
+	r := g.newR()
+	g.op([]vreg{r}, nil, asmf("MOVWU "+g.symbol(name)+", R%d"))
+	return r
+}
+
+// eachRow calls f with a pointer to each row of the tile in the matrix at p,
+// whose leading dimension is ldc.
+func (g *gemmNEONProgram) eachRow(p vreg, acc [][]Vec, f func(p vreg, i, u int)) {
+	ldc := g.bytesParam("ldc")
+	for i := range acc {
+		for u := range acc[i] {
+			f(p, i, u)
+		}
+		if i < len(acc)-1 {
+			g.add(p, ldc)
+		}
+	}
+}
+
+func (g *gemmNEONProgram) epilogue(suffix string, acc [][]Vec, at func(vreg) vreg) {
+	each := func(f func(v Vec)) {
+		for i := range acc {
+			for _, v := range acc[i] {
+				f(v)
+			}
+		}
+	}
+	scaled, added, biased, clamped := "scaled"+suffix, "added"+suffix, "biased"+suffix, "clamped"+suffix
+
+	g.compare(g.bits("alpha"), 0x3f800000)
+	g.branch("BEQ ", scaled)
+	alpha := g.ParamF32("alpha")
+	each(func(v Vec) { g.Set(v, g.Mul(v, alpha)) })
+	g.place(scaled)
+
+	magnitude := g.bits("beta")
+	g.update(magnitude, nil, asmf("AND $0x7fffffff, R%[1]d, R%[1]d"))
+	g.branch("CBZ R%d, ", added, magnitude)
+	beta := g.ParamF32("beta")
+	d := at(g.paramR("d"))
+	g.update(d, []vreg{g.paramR("c")}, asmf("SUB R%[2]d, R%[1]d, R%[1]d"))
+	g.add(d, g.c)
+	g.eachRow(d, acc, func(p vreg, i, u int) { g.AccMulAdd(acc[i][u], beta, g.load(p, u)) })
+	g.place(added)
+
+	bias := g.paramR("bias")
+	g.branch("CBZ R%d, ", biased, bias)
+	at(bias)
+	for u := range g.vecs {
+		v := g.load(bias, u)
+		for i := range acc {
+			g.Set(acc[i][u], g.Add(acc[i][u], v))
+		}
+	}
+	g.place(biased)
+
+	clamp := g.paramR("clamp")
+	g.branch("CBZ R%d, ", clamped, clamp)
+	lo, hi := g.LoadBroadcast(Ptr{clamp}, 0), g.LoadBroadcast(Ptr{clamp}, 1)
+	each(func(v Vec) { g.accumulate(encBIT, v, lo, Vec(g.Less(v, lo))) })
+	each(func(v Vec) { g.accumulate(encBIT, v, hi, Vec(g.Less(hi, v))) })
+	g.place(clamped)
+
+	c := at(g.copyR(g.c))
+	g.eachRow(c, acc, func(p vreg, i, u int) { g.store(p, u, acc[i][u]) })
+}

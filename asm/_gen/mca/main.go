@@ -1,0 +1,229 @@
+// Command mca prints the static cost of every inner loop of the NEON kernels
+// that multiplies and accumulates: what LLVM's machine-code analyser expects of
+// it on three cores, as a Markdown table.
+//
+// Use, from asm/_gen, with llvm-mca (Debian's package llvm) on the PATH:
+//
+//	go run ./mca [-kernels regexp]
+//
+// An inner loop is the code between a backward branch and its target that holds
+// no other such loop. The FMA use of a loop is its number of multiply-add
+// instructions divided by what the same analyser lets 24 independent ones do in
+// the same cycles. Caches, branch prediction and preload behaviour are not
+// modelled: it is an upper bound that shows port and latency stalls.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var cores = []string{"cortex-a72", "neoverse-n1", "apple-m1"}
+
+var kernels = flag.String("kernels", ".", "`regexp` of the functions to list")
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "mca:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	pick, err := regexp.Compile(*kernels)
+	if err != nil {
+		return err
+	}
+	peak := map[string]float64{}
+	for _, core := range cores {
+		if peak[core], err = fmaPeak(core); err != nil {
+			return err
+		}
+	}
+	files, err := filepath.Glob("../neon/*_arm64.s")
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("no ../neon/*_arm64.s: run it from asm/_gen")
+	}
+	fmt.Printf("| kernel | loop at line | multiply-adds | instructions |")
+	for _, core := range cores {
+		fmt.Printf(" %s |", core)
+	}
+	fmt.Printf("\n|---|---|---|---|%s\n", strings.Repeat("---|", len(cores)))
+	for _, file := range files {
+		functions, err := disassemble(file)
+		if err != nil {
+			return err
+		}
+		for _, f := range functions {
+			if !pick.MatchString(f.name) {
+				continue
+			}
+			for _, l := range f.innerLoops() {
+				if err := report(f.name, l, peak); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func report(name string, loop []instruction, peak map[string]float64) error {
+	multiplies := 0
+	var text []string
+	for _, in := range loop {
+		if in.multiplies() {
+			multiplies++
+		}
+		text = append(text, in.gnu)
+	}
+	if multiplies == 0 {
+		return nil
+	}
+	fmt.Printf("| %s | %s | %d | %d |", name, loop[0].line, multiplies, len(loop))
+	for _, core := range cores {
+		cycles, err := analyse(core, text)
+		if err != nil {
+			return err
+		}
+		fmt.Printf(" %.0f %% |", 100*float64(multiplies)/cycles/peak[core])
+	}
+	fmt.Println()
+	return nil
+}
+
+// An instruction is one line of the disassembly.
+type instruction struct {
+	line   string // of the .s file
+	gnu    string
+	offset int // of a branch, in instructions; 0 if it is none
+}
+
+func (in instruction) multiplies() bool {
+	return strings.HasPrefix(in.gnu, "fmla ") || strings.HasPrefix(in.gnu, "fmls ")
+}
+
+type function struct {
+	name string
+	code []instruction
+}
+
+// innerLoops returns the code from each backward branch's target to the branch,
+// without the loops that contain another one.
+func (f function) innerLoops() [][]instruction {
+	type span struct{ first, last int }
+	var spans []span
+	for i, in := range f.code {
+		if in.offset < 0 {
+			spans = append(spans, span{i + in.offset, i})
+		}
+	}
+	var loops [][]instruction
+	for _, s := range spans {
+		inner := !slices.ContainsFunc(spans, func(o span) bool {
+			return o != s && o.first >= s.first && o.last <= s.last
+		})
+		if inner {
+			loops = append(loops, f.code[s.first:s.last+1])
+		}
+	}
+	return loops
+}
+
+var (
+	textLine = regexp.MustCompile(`^TEXT (?:\S*\.)?(\w+)\(SB\)`)
+	codeLine = regexp.MustCompile(`^\s+\S+:(\d+)\s+0x[0-9a-f]+\s+[0-9a-f]{8}\s+(.*?)\s+// (.*?)\s*$`)
+	branch   = regexp.MustCompile(`(-?\d+)\(PC\)`)
+)
+
+// disassemble assembles a file and returns its functions.
+func disassemble(file string) ([]function, error) {
+	dir, err := os.MkdirTemp("", "mca")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	object := filepath.Join(dir, "o")
+	assemble := exec.Command("go", "tool", "asm", "-p", "neon", "-I", filepath.Join(runtime.GOROOT(), "pkg", "include"), "-o", object, file)
+	assemble.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64")
+	if out, err := assemble.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", file, err, out)
+	}
+	out, err := exec.Command("go", "tool", "objdump", "-gnu", object).Output()
+	if err != nil {
+		return nil, fmt.Errorf("objdump %s: %w", file, err)
+	}
+	var functions []function
+	for _, line := range strings.Split(string(out), "\n") {
+		if m := textLine.FindStringSubmatch(line); m != nil {
+			functions = append(functions, function{name: m[1]})
+			continue
+		}
+		m := codeLine.FindStringSubmatch(line)
+		if m == nil || len(functions) == 0 {
+			continue
+		}
+		in := instruction{line: m[1], gnu: m[3]}
+		if b := branch.FindStringSubmatch(m[2]); b != nil {
+			if in.offset, err = strconv.Atoi(b[1]); err != nil {
+				return nil, err
+			}
+		}
+		f := &functions[len(functions)-1]
+		f.code = append(f.code, in)
+	}
+	return functions, nil
+}
+
+// fmaPeak returns the multiply-adds a cycle of 24 independent chains.
+func fmaPeak(core string) (float64, error) {
+	const chains = 24
+	var text []string
+	for i := range chains {
+		text = append(text, fmt.Sprintf("fmla v%d.4s, v30.4s, v31.s[0]", i))
+	}
+	cycles, err := analyse(core, text)
+	return chains / cycles, err
+}
+
+var totalCycles = regexp.MustCompile(`Total Cycles:\s+(\d+)`)
+
+// analyse returns the cycles an iteration of the loop takes on a core: the
+// difference of two runs, so that start and drain cancel.
+func analyse(core string, loop []string) (float64, error) {
+	const short, long = 100, 600
+	cycles := func(iterations int) (int, error) {
+		cmd := exec.Command("llvm-mca", "-mtriple=aarch64", "-mcpu="+core, fmt.Sprintf("-iterations=%d", iterations), "-instruction-info=0", "-resource-pressure=0", "-")
+		cmd.Stdin = strings.NewReader(strings.Join(loop, "\n") + "\n")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("llvm-mca for %s: %w\n%s", core, err, out)
+		}
+		m := totalCycles.FindSubmatch(out)
+		if m == nil {
+			return 0, fmt.Errorf("llvm-mca for %s: no cycle count", core)
+		}
+		return strconv.Atoi(string(m[1]))
+	}
+	a, err := cycles(short)
+	if err != nil {
+		return 0, err
+	}
+	b, err := cycles(long)
+	if err != nil {
+		return 0, err
+	}
+	return float64(b-a) / (long - short), nil
+}
