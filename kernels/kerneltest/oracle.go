@@ -64,3 +64,41 @@ func strides(trans bool, ld int) (row, col int) {
 	}
 	return ld, 1
 }
+
+// ActivationRef returns the activation of that name (as kernels.Activation
+// spells it), or exp or log, at x in float64.
+func ActivationRef(name string, x float64) float64 {
+	switch name {
+	case "identity":
+		return x
+	case "relu":
+		return math.Max(0, x)
+	case "relu6":
+		return math.Min(6, math.Max(0, x))
+	case "silu":
+		return x * sigmoidRef(x)
+	case "hardswish":
+		return x * math.Min(6, math.Max(0, x+3)) / 6
+	case "sigmoid":
+		return sigmoidRef(x)
+	case "tanh":
+		return math.Tanh(x)
+	case "gelu":
+		return x * 0.5 * math.Erfc(-x/math.Sqrt2)
+	case "softplus":
+		return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
+	case "hardsigmoid":
+		return math.Min(1, math.Max(0, x/6+0.5))
+	case "leakyrelu":
+		return math.Max(x, 0) + 0.01*math.Min(x, 0)
+	case "elu":
+		return math.Max(x, 0) + math.Expm1(math.Min(x, 0))
+	case "exp":
+		return math.Exp(x)
+	case "log":
+		return math.Log(x)
+	}
+	panic("kerneltest.ActivationRef: unknown name " + name)
+}
+
+func sigmoidRef(x float64) float64 { return 1 / (1 + math.Exp(-x)) }

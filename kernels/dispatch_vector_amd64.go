@@ -1,0 +1,125 @@
+//go:build !purego
+
+package kernels
+
+// The choices of dispatch_amd64.go for the vector, row and optimizer kernels.
+
+func add(dst, x, y []float32) {
+	addGeneric(dst, x, y)
+}
+
+func sub(dst, x, y []float32) {
+	subGeneric(dst, x, y)
+}
+
+func mul(dst, x, y []float32) {
+	mulGeneric(dst, x, y)
+}
+
+func scale(alpha float32, x []float32) {
+	scaleGeneric(alpha, x)
+}
+
+func clamp(dst, x []float32, lo, hi float32) {
+	clampGeneric(dst, x, lo, hi)
+}
+
+func sum(x []float32) float32 {
+	return sumGeneric(x)
+}
+
+func maxOf(x []float32) float32 {
+	return maxGeneric(x)
+}
+
+func expTo(dst, x []float32) {
+	expGeneric(dst, x)
+}
+
+func logTo(dst, x []float32) {
+	logGeneric(dst, x)
+}
+
+func activate(act Activation, dst, x []float32) {
+	activateGeneric(act, dst, x)
+}
+
+func activateGrad(act Activation, dx, dy, x []float32) {
+	activateGradGeneric(act, dx, dy, x)
+}
+
+func leaky(dst, x []float32, slope float32) {
+	leakyGeneric(dst, x, slope)
+}
+
+func elu(dst, x []float32, alpha float32) {
+	eluGeneric(dst, x, alpha)
+}
+
+func hardSigmoid(dst, x []float32, alpha, beta float32) {
+	hardSigmoidGeneric(dst, x, alpha, beta)
+}
+
+func expSum(dst, x []float32, m float32) float32 {
+	return expSumGeneric(dst, x, m)
+}
+
+func offset(dst, x []float32, a, b float32) {
+	offsetGeneric(dst, x, a, b)
+}
+
+func rowsShift(dst, x, shift []float32, lo, hi float32) {
+	rowsShiftGeneric(dst, x, shift, lo, hi)
+}
+
+func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32) {
+	rowsScaleShiftClampGeneric(dst, x, scale, shift, lo, hi)
+}
+
+func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32) {
+	rowsScaleShiftAddClampGeneric(dst, x, y, scale, shift, lo, hi)
+}
+
+func rowsSum(dst, x []float32) {
+	rowsSumGeneric(dst, x)
+}
+
+func rowsMoment(sum, sq, x, k []float32) {
+	rowsMomentGeneric(sum, sq, x, k)
+}
+
+func rowsGradSum(sum, dot, dy, x, mean []float32) {
+	rowsGradSumGeneric(sum, dot, dy, x, mean)
+}
+
+func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
+	rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
+}
+
+func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32) {
+	rowsGradPlainGeneric(dx, dy, x, mean, f0, f1, f2)
+}
+
+func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
+	rowsGradGatedGeneric(dx, dy, x, y, mean, f0, f1, f2, lo, hi)
+}
+
+func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
+	rowsGradResGeneric(dx, dres, dy, x, y, mean, f0, f1, f2, lo, hi)
+}
+
+func sgd(w, g []float32, lr, weightDecay float32) {
+	sgdGeneric(w, g, lr, weightDecay)
+}
+
+func sgdMomentum(w, v, g []float32, lr, momentum, keep, weightDecay, a, b float32) {
+	sgdMomentumGeneric(w, v, g, lr, momentum, keep, weightDecay, a, b)
+}
+
+func adam(w, m, v, g []float32, f *adamFactors) {
+	adamGeneric(w, m, v, g, f)
+}
+
+func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	transposeGeneric(rows, cols, dst, ldd, src, lds)
+}
