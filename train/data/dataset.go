@@ -3,7 +3,6 @@ package data
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -34,7 +33,7 @@ type Options struct {
 }
 
 // Names lists the data sets that [Open] knows.
-func Names() []string { return []string{"glyphs", "mnist", "fashion-mnist"} }
+func Names() []string { return []string{"glyphs", "mnist", "fashion-mnist", "cifar-10", "cifar-100"} }
 
 // NeedsRoot reports whether a data set is read from files.
 func NeedsRoot(name string) bool { return name != "glyphs" }
@@ -64,6 +63,12 @@ func Open(name string, opt Options) (*Dataset, error) {
 	case "fashion-mnist":
 		augment = Augment{Pad: 2, Flip: true}
 		train, test, err = openIDX(opt.Root, FashionClasses())
+	case "cifar-10":
+		augment = Augment{Pad: 4, Flip: true}
+		train, test, err = cifar10().open(opt.Root)
+	case "cifar-100":
+		augment = Augment{Pad: 4, Flip: true}
+		train, test, err = cifar100().open(opt.Root)
 	default:
 		err = fmt.Errorf("unknown data set %q, want one of %s", name, strings.Join(Names(), ", "))
 	}
@@ -95,15 +100,8 @@ func divide(name string, train, test Source, augment Augment, opt Options) (*Dat
 
 // openIDX reads the four files of MNIST and its kin.
 func openIDX(root string, classes []string) (train, test *Images, err error) {
-	if root == "" {
-		return nil, nil, errors.New("the folder of the data files is missing")
-	}
-	info, err := os.Stat(root)
-	if err != nil {
+	if err := checkRoot(root); err != nil {
 		return nil, nil, err
-	}
-	if !info.IsDir() {
-		return nil, nil, fmt.Errorf("%s: not a folder", root)
 	}
 	if train, err = readIDXPair(root, "train", classes); err != nil {
 		return nil, nil, err

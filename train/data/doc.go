@@ -2,7 +2,8 @@
 //
 // A [Source] is any numbered set of labelled images of one size, as bytes.
 // [Open] gives the built-in data sets as a [Dataset]: `glyphs`, which the program
-// draws itself, and the original files of `mnist` and `fashion-mnist`.
+// draws itself, and the original files of `mnist`, `fashion-mnist`, `cifar-10` and
+// `cifar-100`.
 // [NewImages] wraps images that a program already holds.
 //
 // A [Loader] makes mini-batches from a source: shuffled, cropped, flipped and

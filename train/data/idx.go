@@ -1,16 +1,11 @@
 package data
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 )
 
 // maxIDX is the most bytes of elements that an IDX file may describe: ten times
@@ -70,32 +65,16 @@ func unexpected(err error) error {
 
 // readIDXFile reads dir/name or dir/name.gz.
 func readIDXFile(dir, name string, rank int) (path string, shape []int, elements []byte, err error) {
-	path = filepath.Join(dir, name)
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		path += ".gz"
-		f, err = os.Open(path)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return path, nil, nil, fmt.Errorf("%s: neither %s nor %s.gz is there", dir, name, name)
-	}
+	f, err := openData(dir, name)
 	if err != nil {
-		return path, nil, nil, err
+		return "", nil, nil, err
 	}
 	defer f.Close()
-	var r io.Reader = bufio.NewReaderSize(f, 1<<16)
-	if strings.HasSuffix(path, ".gz") {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return path, nil, nil, fmt.Errorf("%s: %w", path, unexpected(err))
-		}
-		r = z
-	}
-	shape, elements, err = ReadIDX(r, rank)
+	shape, elements, err = ReadIDX(f, rank)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
+		err = fmt.Errorf("%s: %w", f.path, err)
 	}
-	return path, shape, elements, err
+	return f.path, shape, elements, err
 }
 
 // readIDXPair reads <prefix>-images-idx3-ubyte and <prefix>-labels-idx1-ubyte,

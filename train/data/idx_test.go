@@ -166,7 +166,7 @@ func TestOpenRejects(t *testing.T) {
 		{"mnist", filepath.Join(file, "..", "absent"), "no such"},
 		{"mnist", file, "not a folder"},
 		{"glyphs", file, "no root"},
-		{"imagenet", "", "glyphs, mnist, fashion-mnist"},
+		{"imagenet", "", "glyphs, mnist, fashion-mnist, cifar-10, cifar-100"},
 	} {
 		_, err := Open(c.name, Options{Root: c.root})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
