@@ -92,8 +92,14 @@ func TestGemmShapes(t *testing.T) {
 			g.check(t)
 		}
 		// Around the tiles of every ISA, all row counts.
+		columns := []int{1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 49, 65}
+		blocks := [][3]int{{70, 530, 390}, {410, 40, 769}, {350, 70, 1200}, {3, 1100, 700}, {1100, 3, 700}, {0, 3, 3}, {3, 0, 3}, {3, 3, 0}, {130, 130, 130}}
+		if testing.Short() {
+			columns = []int{1, 3, 4, 8, 13, 17, 33}
+			blocks = [][3]int{{20, 70, 390}, {0, 3, 3}, {3, 0, 3}, {3, 3, 0}}
+		}
 		for _, m := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 27, 29} {
-			for _, n := range []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 49, 65} {
+			for _, n := range columns {
 				for i, k := range []int{1, 2, 17, 33} {
 					check(gemmCase{transA: i&1 != 0, transB: i&2 != 0, m: m, n: n, k: k, alpha: 1, pad: (m + n) % 3})
 					check(gemmCase{transA: i&2 == 0, transB: i&1 == 0, m: m, n: n, k: k, alpha: -0.5, beta: 2, pad: (m + n + 1) % 3})
@@ -101,7 +107,7 @@ func TestGemmShapes(t *testing.T) {
 			}
 		}
 		// Several blocks in every direction, and empty products.
-		for _, s := range [][3]int{{70, 530, 390}, {410, 40, 769}, {350, 70, 1200}, {3, 1100, 700}, {1100, 3, 700}, {0, 3, 3}, {3, 0, 3}, {3, 3, 0}, {130, 130, 130}} {
+		for _, s := range blocks {
 			for trans := range 4 {
 				for _, beta := range []float32{0, 1, -0.25} {
 					check(gemmCase{transA: trans&1 != 0, transB: trans&2 != 0, m: s[0], n: s[1], k: s[2], alpha: 1.5, beta: beta, pad: trans})
@@ -115,7 +121,11 @@ func TestGemmShapes(t *testing.T) {
 func TestGemmThreads(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		r := kerneltest.Rand(2)
-		for _, s := range [][3]int{{200, 200, 200}, {64, 1000, 500}, {1000, 20, 500}, {150, 150, 900}} {
+		shapes := [][3]int{{200, 200, 200}, {64, 1000, 500}, {1000, 20, 500}, {150, 150, 900}}
+		if testing.Short() {
+			shapes = [][3]int{{100, 70, 100}}
+		}
+		for _, s := range shapes {
 			for trans := range 4 {
 				g := gemmCase{transA: trans&1 != 0, transB: trans&2 != 0, m: s[0], n: s[1], k: s[2], alpha: 1, beta: 1}
 				g.make(t, r)
@@ -140,6 +150,9 @@ func TestGemmAllocatesNothing(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		r := kerneltest.Rand(3)
 		for _, m := range []int{8, 300} {
+			if m > 8 && testing.Short() {
+				continue
+			}
 			g := gemmCase{transB: true, m: m, n: 300, k: 300, alpha: 1}
 			g.make(t, r)
 			if allocs := testing.AllocsPerRun(10, g.run); allocs != 0 {
