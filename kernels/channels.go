@@ -15,6 +15,10 @@ import "math"
 // the columns are done group by group, and ends each assembly call early.
 const channelBlockRows = 64
 
+// channelBlockCols bounds the columns of an assembly call: 64 rows of them take
+// some 10 us.
+const channelBlockCols = 4096
+
 func checkChannels(name string, rows, c int, maps ...[]float32) {
 	if rows < 0 || c < 0 {
 		panic("kernels." + name + ": negative size")
@@ -45,18 +49,22 @@ func ChannelSums(dst, x []float32, rows, c int) {
 	checkChannels("ChannelSums", rows, c, x)
 	checkVector("ChannelSums", c, dst)
 	clear(dst[:c])
-	for i := 0; i < rows && c > 0; i += channelBlockRows {
+	for i := 0; i < rows; i += channelBlockRows {
 		n := min(channelBlockRows, rows-i)
-		channelSums(dst[:c], x[i*c:(i+n)*c], n, c)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			channelSums(dst[j:k], x[i*c+j:(i+n-1)*c+k], n, c)
+		}
 	}
 }
 
-// channelSumsGeneric adds the column sums of x to dst.
-func channelSumsGeneric(dst, x []float32, rows, c int) {
+// channelSumsGeneric adds the column sums of x, whose rows are stride apart, to
+// dst.
+func channelSumsGeneric(dst, x []float32, rows, stride int) {
 	for j := range dst {
 		var sum float32
 		for i := range rows {
-			sum += x[i*c+j]
+			sum += x[i*stride+j]
 		}
 		dst[j] += sum
 	}
@@ -69,18 +77,23 @@ func ChannelDots(dst, x, y []float32, rows, c int) {
 	checkChannels("ChannelDots", rows, c, x, y)
 	checkVector("ChannelDots", c, dst)
 	clear(dst[:c])
-	for i := 0; i < rows && c > 0; i += channelBlockRows {
+	for i := 0; i < rows; i += channelBlockRows {
 		n := min(channelBlockRows, rows-i)
-		channelDots(dst[:c], x[i*c:(i+n)*c], y[i*c:(i+n)*c], n, c)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			at, end := i*c+j, (i+n-1)*c+k
+			channelDots(dst[j:k], x[at:end], y[at:end], n, c)
+		}
 	}
 }
 
-// channelDotsGeneric adds the column sums of x*y to dst.
-func channelDotsGeneric(dst, x, y []float32, rows, c int) {
+// channelDotsGeneric adds the column sums of x*y, whose rows are stride apart,
+// to dst.
+func channelDotsGeneric(dst, x, y []float32, rows, stride int) {
 	for j := range dst {
 		var sum float32
 		for i := range rows {
-			sum += x[i*c+j] * y[i*c+j]
+			sum += x[i*stride+j] * y[i*stride+j]
 		}
 		dst[j] += sum
 	}
@@ -91,15 +104,19 @@ func channelDotsGeneric(dst, x, y []float32, rows, c int) {
 func ChannelScale(dst, x, a []float32, rows, c int) {
 	checkChannels("ChannelScale", rows, c, dst, x)
 	checkVector("ChannelScale", c, a)
-	for i := 0; i < rows && c > 0; i += channelBlockRows {
+	for i := 0; i < rows; i += channelBlockRows {
 		n := min(channelBlockRows, rows-i)
-		channelScale(dst[i*c:(i+n)*c], x[i*c:(i+n)*c], a[:c], n, c)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			at, end := i*c+j, (i+n-1)*c+k
+			channelScale(dst[at:end], x[at:end], a[j:k], n, c)
+		}
 	}
 }
 
-func channelScaleGeneric(dst, x, a []float32, rows, c int) {
+func channelScaleGeneric(dst, x, a []float32, rows, stride int) {
 	for i := range rows {
-		d, s := dst[i*c:(i+1)*c], x[i*c:(i+1)*c]
+		d, s := dst[i*stride:i*stride+len(a)], x[i*stride:i*stride+len(a)]
 		for j, v := range a {
 			d[j] = s[j] * v
 		}
@@ -112,16 +129,20 @@ func channelScaleGeneric(dst, x, a []float32, rows, c int) {
 func ChannelScaleShift(dst, x, a, b []float32, rows, c int) {
 	checkChannels("ChannelScaleShift", rows, c, dst, x)
 	checkVector("ChannelScaleShift", c, a, b)
-	for i := 0; i < rows && c > 0; i += channelBlockRows {
+	for i := 0; i < rows; i += channelBlockRows {
 		n := min(channelBlockRows, rows-i)
-		channelScaleShift(dst[i*c:(i+n)*c], x[i*c:(i+n)*c], a[:c], b[:c], n, c)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			at, end := i*c+j, (i+n-1)*c+k
+			channelScaleShift(dst[at:end], x[at:end], a[j:k], b[j:k], n, c)
+		}
 	}
 }
 
-func channelScaleShiftGeneric(dst, x, a, b []float32, rows, c int) {
+func channelScaleShiftGeneric(dst, x, a, b []float32, rows, stride int) {
 	b = b[:len(a)]
 	for i := range rows {
-		d, s := dst[i*c:(i+1)*c], x[i*c:(i+1)*c]
+		d, s := dst[i*stride:i*stride+len(a)], x[i*stride:i*stride+len(a)]
 		for j, v := range a {
 			d[j] = s[j]*v + b[j]
 		}
@@ -132,8 +153,19 @@ func channelScaleShiftGeneric(dst, x, a, b []float32, rows, c int) {
 func ChannelFill(dst, v []float32, rows, c int) {
 	checkChannels("ChannelFill", rows, c, dst)
 	checkVector("ChannelFill", c, v)
+	for i := 0; i < rows; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			at, end := i*c+j, (i+n-1)*c+k
+			channelFill(dst[at:end], v[j:k], n, c)
+		}
+	}
+}
+
+func channelFillGeneric(dst, v []float32, rows, stride int) {
 	for i := range rows {
-		copy(dst[i*c:(i+1)*c], v[:c])
+		copy(dst[i*stride:i*stride+len(v)], v)
 	}
 }
 

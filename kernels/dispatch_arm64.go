@@ -37,42 +37,6 @@ func outerTiles() (rows []int, nr, narrow int) { return outerTilesGeneric() }
 
 func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }
 
-func channelSums(dst, x []float32, rows, c int) { channelSumsGeneric(dst, x, rows, c) }
-
-func channelDots(dst, x, y []float32, rows, c int) { channelDotsGeneric(dst, x, y, rows, c) }
-
-func channelScale(dst, x, a []float32, rows, c int) { channelScaleGeneric(dst, x, a, rows, c) }
-
-func channelScaleShift(dst, x, a, b []float32, rows, c int) {
-	channelScaleShiftGeneric(dst, x, a, b, rows, c)
-}
-
-func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows, c) }
-
-func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
-	channelMaxIndexGeneric(dst, index, x, rows, c)
-}
-
-func planeSums(dst, x []float32, n, stride int) { planeSumsGeneric(dst, x, n, stride) }
-
-func planeDots(dst, x, y []float32, n, stride int) { planeDotsGeneric(dst, x, y, n, stride) }
-
-func planeScale(dst, x, a []float32, n int) { planeScaleGeneric(dst, x, a, n) }
-
-func planeScaleShift(dst, x, a, b []float32, n int) { planeScaleShiftGeneric(dst, x, a, b, n) }
-
-func windowMax(dst, src []float32, w *Window) { windowMaxGeneric(dst, src, w) }
-
-func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
-	windowMaxIndexGeneric(dst, index, src, w)
-}
-
-func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
-	windowMaxBackwardGeneric(dst, src, index, w)
-}
-
-func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
-
 func activeGemmTile() gemmTile {
 	switch isa.Active {
 	case isa.NEON:
@@ -183,4 +147,136 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	default:
 		winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 	}
+}
+
+func channelSums(dst, x []float32, rows, stride int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelSums(&dst[0], &x[0], rows, len(dst), stride)
+	default:
+		channelSumsGeneric(dst, x, rows, stride)
+	}
+}
+
+func channelDots(dst, x, y []float32, rows, stride int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelDots(&dst[0], &x[0], &y[0], rows, len(dst), stride)
+	default:
+		channelDotsGeneric(dst, x, y, rows, stride)
+	}
+}
+
+func channelScale(dst, x, a []float32, rows, stride int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
+	default:
+		channelScaleGeneric(dst, x, a, rows, stride)
+	}
+}
+
+func channelScaleShift(dst, x, a, b []float32, rows, stride int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+	default:
+		channelScaleShiftGeneric(dst, x, a, b, rows, stride)
+	}
+}
+
+func channelFill(dst, v []float32, rows, stride int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelFill(&dst[0], &v[0], rows, len(v), stride)
+	default:
+		channelFillGeneric(dst, v, rows, stride)
+	}
+}
+
+func planeSums(dst, x []float32, n int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.PlaneSums(&dst[0], &x[0], len(dst), n)
+	default:
+		planeSumsGeneric(dst, x, n)
+	}
+}
+
+func planeDots(dst, x, y []float32, n int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.PlaneDots(&dst[0], &x[0], &y[0], len(dst), n)
+	default:
+		planeDotsGeneric(dst, x, y, n)
+	}
+}
+
+func planeScale(dst, x, a []float32, n int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
+	default:
+		planeScaleGeneric(dst, x, a, n)
+	}
+}
+
+func planeScaleShift(dst, x, a, b []float32, n int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+	default:
+		planeScaleShiftGeneric(dst, x, a, b, n)
+	}
+}
+
+func planeFill(dst, v []float32, n int) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.PlaneFill(&dst[0], &v[0], len(v), n)
+	default:
+		planeFillGeneric(dst, v, n)
+	}
+}
+
+func windowMax(dst, src []float32, w *Window) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	default:
+		windowMaxGeneric(dst, src, w)
+	}
+}
+
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	default:
+		windowMaxIndexGeneric(dst, index, src, w)
+	}
+}
+
+func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	default:
+		windowMaxBackwardGeneric(dst, src, index, w)
+	}
+}
+
+func windowAvg(dst, src []float32, scale float32, w *Window) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	default:
+		windowAvgGeneric(dst, src, scale, w)
+	}
+}
+
+func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows, c) }
+
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
+	channelMaxIndexGeneric(dst, index, x, rows, c)
 }

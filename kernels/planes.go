@@ -33,8 +33,14 @@ func checkPlaneVector(name string, planes int, vectors ...[]float32) {
 	}
 }
 
-// planesPerCall returns how many planes of n elements make a call.
-func planesPerCall(n int) int { return max(1, planeBlock/max(n, 1)) }
+// planesPerCall returns how many planes of n elements make a call, or 1 and how
+// much of one.
+func planesPerCall(n int) (planes, part int) {
+	if n >= planeBlock {
+		return 1, planeBlock
+	}
+	return planeBlock / max(n, 1), max(n, 1)
+}
 
 // PlaneSums sets dst[p] to the sum of plane p of x, 0 if n is 0. dst must not
 // overlap x. Sums run in at least four interleaved partial sums over at most
@@ -43,23 +49,39 @@ func planesPerCall(n int) int { return max(1, planeBlock/max(n, 1)) }
 func PlaneSums(dst, x []float32, planes, n int) {
 	checkPlanes("PlaneSums", planes, n, x)
 	checkPlaneVector("PlaneSums", planes, dst)
-	clear(dst[:planes])
 	if n == 0 {
+		clear(dst[:planes])
 		return
 	}
-	step := planesPerCall(n)
+	if n > planeBlock {
+		for p := range planes {
+			dst[p] = longSum(x[p*n : (p+1)*n])
+		}
+		return
+	}
+	step, _ := planesPerCall(n)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
-		for i := 0; i < n; i += planeBlock {
-			planeSums(dst[p:q], x[p*n+i:q*n], min(n-i, planeBlock), n)
-		}
+		planeSums(dst[p:q], x[p*n:q*n], n)
 	}
 }
 
-// planeSumsGeneric adds to dst[p] the sum of the n elements at x[p*stride].
-func planeSumsGeneric(dst, x []float32, n, stride int) {
+// longSum sums a plane of several blocks.
+func longSum(x []float32) float32 {
+	var sum float32
+	for i := 0; i < len(x); i += planeBlock {
+		var block [1]float32
+		m := min(planeBlock, len(x)-i)
+		planeSums(block[:], x[i:i+m], m)
+		sum += block[0]
+	}
+	return sum
+}
+
+// planeSumsGeneric sets dst[p] to the sum of plane p.
+func planeSumsGeneric(dst, x []float32, n int) {
 	for p := range dst {
-		v := x[p*stride : p*stride+n]
+		v := x[p*n : (p+1)*n]
 		var s0, s1, s2, s3 float32
 		for ; len(v) >= 4; v = v[4:] {
 			s0 += v[0]
@@ -70,7 +92,7 @@ func planeSumsGeneric(dst, x []float32, n, stride int) {
 		for _, t := range v {
 			s0 += t
 		}
-		dst[p] += (s0 + s1) + (s2 + s3)
+		dst[p] = (s0 + s1) + (s2 + s3)
 	}
 }
 
@@ -80,23 +102,39 @@ func planeSumsGeneric(dst, x []float32, n, stride int) {
 func PlaneDots(dst, x, y []float32, planes, n int) {
 	checkPlanes("PlaneDots", planes, n, x, y)
 	checkPlaneVector("PlaneDots", planes, dst)
-	clear(dst[:planes])
 	if n == 0 {
+		clear(dst[:planes])
 		return
 	}
-	step := planesPerCall(n)
+	if n > planeBlock {
+		for p := range planes {
+			dst[p] = longDot(x[p*n:(p+1)*n], y[p*n:(p+1)*n])
+		}
+		return
+	}
+	step, _ := planesPerCall(n)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
-		for i := 0; i < n; i += planeBlock {
-			planeDots(dst[p:q], x[p*n+i:q*n], y[p*n+i:q*n], min(n-i, planeBlock), n)
-		}
+		planeDots(dst[p:q], x[p*n:q*n], y[p*n:q*n], n)
 	}
 }
 
-// planeDotsGeneric adds to dst[p] the dot product of n elements at p*stride.
-func planeDotsGeneric(dst, x, y []float32, n, stride int) {
+// longDot is the dot product of planes of several blocks.
+func longDot(x, y []float32) float32 {
+	var sum float32
+	for i := 0; i < len(x); i += planeBlock {
+		var block [1]float32
+		m := min(planeBlock, len(x)-i)
+		planeDots(block[:], x[i:i+m], y[i:i+m], m)
+		sum += block[0]
+	}
+	return sum
+}
+
+// planeDotsGeneric sets dst[p] to the dot product of plane p of x and y.
+func planeDotsGeneric(dst, x, y []float32, n int) {
 	for p := range dst {
-		dst[p] += dotGeneric(x[p*stride:p*stride+n], y[p*stride:p*stride+n])
+		dst[p] = dotGeneric(x[p*n:(p+1)*n], y[p*n:(p+1)*n])
 	}
 }
 
@@ -105,10 +143,14 @@ func planeDotsGeneric(dst, x, y []float32, n, stride int) {
 func PlaneScale(dst, x, a []float32, planes, n int) {
 	checkPlanes("PlaneScale", planes, n, dst, x)
 	checkPlaneVector("PlaneScale", planes, a)
-	step := planesPerCall(n)
-	for p := 0; p < planes && n > 0; p += step {
+	step, part := planesPerCall(n)
+	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
-		planeScale(dst[p*n:q*n], x[p*n:q*n], a[p:q], n)
+		for i := 0; i < n; i += part {
+			m := min(part, n-i)
+			at, end := p*n+i, (q-1)*n+i+m
+			planeScale(dst[at:end], x[at:end], a[p:q], m)
+		}
 	}
 }
 
@@ -127,10 +169,14 @@ func planeScaleGeneric(dst, x, a []float32, n int) {
 func PlaneScaleShift(dst, x, a, b []float32, planes, n int) {
 	checkPlanes("PlaneScaleShift", planes, n, dst, x)
 	checkPlaneVector("PlaneScaleShift", planes, a, b)
-	step := planesPerCall(n)
-	for p := 0; p < planes && n > 0; p += step {
+	step, part := planesPerCall(n)
+	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
-		planeScaleShift(dst[p*n:q*n], x[p*n:q*n], a[p:q], b[p:q], n)
+		for i := 0; i < n; i += part {
+			m := min(part, n-i)
+			at, end := p*n+i, (q-1)*n+i+m
+			planeScaleShift(dst[at:end], x[at:end], a[p:q], b[p:q], m)
+		}
 	}
 }
 
@@ -148,7 +194,18 @@ func planeScaleShiftGeneric(dst, x, a, b []float32, n int) {
 func PlaneFill(dst, v []float32, planes, n int) {
 	checkPlanes("PlaneFill", planes, n, dst)
 	checkPlaneVector("PlaneFill", planes, v)
-	for p, t := range v[:planes] {
+	step, part := planesPerCall(n)
+	for p := 0; p < planes; p += step {
+		q := min(p+step, planes)
+		for i := 0; i < n; i += part {
+			m := min(part, n-i)
+			planeFill(dst[p*n+i:(q-1)*n+i+m], v[p:q], m)
+		}
+	}
+}
+
+func planeFillGeneric(dst, v []float32, n int) {
+	for p, t := range v {
 		d := dst[p*n : (p+1)*n]
 		for i := range d {
 			d[i] = t

@@ -24,6 +24,24 @@ type Window struct {
 	Tap, TapRow, TapCol  int
 }
 
+// windowWork bounds the taps times channels of an assembly call: some 50 us.
+const windowWork = 1 << 20
+
+// parts returns how many pixels and channels make a call.
+func (w *Window) parts() (pixels, c int) {
+	taps := max(w.Rows*w.Cols, 1)
+	c = max(1, min(w.C, windowWork/taps))
+	return max(1, windowWork/(taps*c)), c
+}
+
+// part returns the part of w for pixels from p and channels from c, and where it
+// starts in dst and src.
+func (w *Window) part(p, c, pixels, channels int) (sub Window, dst, src int) {
+	sub = *w
+	sub.Pixels, sub.C = min(pixels, w.Pixels-p), min(channels, w.C-c)
+	return sub, p*w.DstStep + c, p*w.SrcStep + c
+}
+
 func (w *Window) check(name string, dst, src int) {
 	if min(w.Pixels, w.C, w.DstStep, w.SrcStep, w.Rows, w.Cols, w.RowStride, w.ColStride) < 0 {
 		panic("kernels." + name + ": negative size")
@@ -59,16 +77,21 @@ func WindowMax(dst []float32, index []uint8, src []float32, w Window) {
 	if w.Rows == 0 || w.Cols == 0 {
 		panic("kernels.WindowMax: empty window")
 	}
-	if w.Pixels == 0 || w.C == 0 {
-		return
+	if index != nil {
+		w.check("WindowMax", len(index), len(src))
+		w.checkTaps("WindowMax", math.MaxUint8)
 	}
-	if index == nil {
-		windowMax(dst, src, &w)
-		return
+	pixels, channels := w.parts()
+	for p := 0; p < w.Pixels; p += pixels {
+		for c := 0; c < w.C; c += channels {
+			sub, d, s := w.part(p, c, pixels, channels)
+			if index == nil {
+				windowMax(dst[d:], src[s:], &sub)
+			} else {
+				windowMaxIndex(dst[d:], index[d:], src[s:], &sub)
+			}
+		}
 	}
-	w.check("WindowMax", len(index), len(src))
-	w.checkTaps("WindowMax", math.MaxUint8)
-	windowMaxIndex(dst, index, src, &w)
 }
 
 // WindowMaxWide is [WindowMax] for windows of more than 256 taps. index must not
@@ -129,10 +152,17 @@ func windowMaxIndexGeneric[T uint8 | int32](dst []float32, index []T, src []floa
 func WindowMaxBackward(dst, src []float32, index []uint8, w Window) {
 	w.check("WindowMaxBackward", len(dst), min(len(src), len(index)))
 	w.checkTaps("WindowMaxBackward", math.MaxUint8)
-	if w.Pixels == 0 || w.C == 0 {
+	if w.Rows == 0 || w.Cols == 0 {
+		windowMaxBackwardGeneric(dst, src, index, &w)
 		return
 	}
-	windowMaxBackward(dst, src, index, &w)
+	pixels, channels := w.parts()
+	for p := 0; p < w.Pixels; p += pixels {
+		for c := 0; c < w.C; c += channels {
+			sub, d, s := w.part(p, c, pixels, channels)
+			windowMaxBackward(dst[d:], src[s:], index[s:], &sub)
+		}
+	}
 }
 
 // WindowMaxBackwardWide is [WindowMaxBackward] with the index of
@@ -167,10 +197,17 @@ func windowMaxBackwardGeneric[T uint8 | int32](dst, src []float32, index []T, w 
 // magnitudes, eps = 2^-24. dst and src must not overlap.
 func WindowAvg(dst, src []float32, scale float32, w Window) {
 	w.check("WindowAvg", len(dst), len(src))
-	if w.Pixels == 0 || w.C == 0 {
+	if w.Rows == 0 || w.Cols == 0 {
+		windowAvgGeneric(dst, src, scale, &w)
 		return
 	}
-	windowAvg(dst, src, scale, &w)
+	pixels, channels := w.parts()
+	for p := 0; p < w.Pixels; p += pixels {
+		for c := 0; c < w.C; c += channels {
+			sub, d, s := w.part(p, c, pixels, channels)
+			windowAvg(dst[d:], src[s:], scale, &sub)
+		}
+	}
 }
 
 func windowAvgGeneric(dst, src []float32, scale float32, w *Window) {

@@ -24,6 +24,8 @@ type amd64 struct {
 	// tail selects the lanes of the partial vector: a K register on AVX-512, a
 	// vector of all-ones and all-zeros lanes on AVX2.
 	tail reg.Register
+	// tailLen holds the number of lanes that tail selects.
+	tailLen reg.GPVirtual
 	// tailTable is 8 x -1 followed by 8 x 0, from which AVX2 loads tail.
 	tailTable *operand.Mem
 	functions []*ir.Function
@@ -123,7 +125,7 @@ func (m *amd64) paramGP(name string) reg.GPVirtual {
 	return r
 }
 
-func (m *amd64) ParamPtr(name string) Ptr { return Ptr{m.paramGP(name)} }
+func (m *amd64) ParamPtr(name string) Ptr { return Ptr{op: m.paramGP(name)} }
 func (m *amd64) ParamInt(name string) Int { return Int{m.paramGP(name)} }
 
 func (m *amd64) copyGP(op any) reg.GPVirtual {
@@ -132,22 +134,23 @@ func (m *amd64) copyGP(op any) reg.GPVirtual {
 	return r
 }
 
-func (m *amd64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyGP(p.op)} }
+func (m *amd64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyGP(p.op), p.bytes} }
 func (m *amd64) CopyInt(n Int) Int { return Int{m.copyGP(n.op)} }
 
 func (m *amd64) LoadPtr(p Ptr, offBytes int) Ptr {
 	r := m.GP64()
 	m.MOVQ(operand.Mem{Base: gp(p.op), Disp: offBytes}, r)
-	return Ptr{r}
+	return Ptr{op: r}
 }
 
 func (m *amd64) AddPtr(p Ptr, n Int) {
-	m.LEAQ(operand.Mem{Base: gp(p.op), Index: gp(n.op), Scale: 4}, gp(p.op))
+	m.LEAQ(operand.Mem{Base: gp(p.op), Index: gp(n.op), Scale: p.size()}, gp(p.op))
 }
-func (m *amd64) AddPtrConst(p Ptr, n int) { m.ADDQ(operand.I32(4*n), gp(p.op)) }
-func (m *amd64) AddInt(n Int, c int)      { m.ADDQ(operand.I32(c), gp(n.op)) }
-func (m *amd64) SubInt(n Int, c int)      { m.SUBQ(operand.I32(c), gp(n.op)) }
-func (m *amd64) MulInt(n Int, c int)      { m.IMUL3Q(operand.I32(c), gp(n.op), gp(n.op)) }
+func (m *amd64) AddPtrConst(p Ptr, n int) { m.ADDQ(operand.I32(n*int(p.size())), gp(p.op)) }
+
+func (m *amd64) AddInt(n Int, c int) { m.ADDQ(operand.I32(c), gp(n.op)) }
+func (m *amd64) SubInt(n Int, c int) { m.SUBQ(operand.I32(c), gp(n.op)) }
+func (m *amd64) MulInt(n Int, c int) { m.IMUL3Q(operand.I32(c), gp(n.op), gp(n.op)) }
 
 func (m *amd64) Repeat(n Int, body func()) {
 	loop, done := m.label("repeat"), m.label("done")
@@ -213,6 +216,7 @@ func (m *amd64) Strips(n Int, ptrs []Ptr, unroll int, body func(s Strip)) {
 
 // setTail makes tail select the first n lanes, 0 < n < Lanes().
 func (m *amd64) setTail(n Int) {
+	m.tailLen = gp(n.op)
 	if m.avx512() {
 		ones, k := m.GP64(), m.K()
 		m.MOVQ(operand.I64(-1), ones)

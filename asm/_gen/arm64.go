@@ -161,7 +161,7 @@ func (m *arm64) paramR(name string) vreg {
 	return r
 }
 
-func (m *arm64) ParamPtr(name string) Ptr { return Ptr{m.paramR(name)} }
+func (m *arm64) ParamPtr(name string) Ptr { return Ptr{op: m.paramR(name)} }
 func (m *arm64) ParamInt(name string) Int { return Int{m.paramR(name)} }
 
 func (m *arm64) copyR(r vreg) vreg {
@@ -170,24 +170,28 @@ func (m *arm64) copyR(r vreg) vreg {
 	return d
 }
 
-func (m *arm64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyR(vr(p.op))} }
+func (m *arm64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyR(vr(p.op)), p.bytes} }
 func (m *arm64) CopyInt(n Int) Int { return Int{m.copyR(vr(n.op))} }
 
 func (m *arm64) LoadPtr(p Ptr, offBytes int) Ptr {
 	d := m.newR()
 	m.op([]vreg{d}, []vreg{vr(p.op)}, asmf(fmt.Sprintf("MOVD %d(R%%[2]d), R%%[1]d", offBytes)))
-	return Ptr{d}
+	return Ptr{op: d}
 }
 
 func (m *arm64) AddPtr(p Ptr, n Int) {
-	m.update(vr(p.op), []vreg{vr(n.op)}, asmf("ADD R%[2]d<<2, R%[1]d, R%[1]d"))
+	shift := 2
+	if p.bytes {
+		shift = 0
+	}
+	m.update(vr(p.op), []vreg{vr(n.op)}, asmf(fmt.Sprintf("ADD R%%[2]d<<%d, R%%[1]d, R%%[1]d", shift)))
 }
 
 func (m *arm64) addConst(r vreg, c int) {
 	m.update(r, nil, asmf(fmt.Sprintf("ADD $%d, R%%[1]d, R%%[1]d", c)))
 }
 
-func (m *arm64) AddPtrConst(p Ptr, n int) { m.addConst(vr(p.op), 4*n) }
+func (m *arm64) AddPtrConst(p Ptr, n int) { m.addConst(vr(p.op), n*int(p.size())) }
 func (m *arm64) AddInt(n Int, c int)      { m.addConst(vr(n.op), c) }
 func (m *arm64) SubInt(n Int, c int) {
 	m.update(vr(n.op), nil, asmf(fmt.Sprintf("SUB $%d, R%%[1]d, R%%[1]d", c)))

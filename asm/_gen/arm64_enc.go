@@ -42,6 +42,7 @@ var (
 	encFCMEQ = enc3{"fcmeq", 0x4E20E400, "4s"}
 	encADD   = enc3{"add", 0x4EA08400, "4s"}
 	encSUB   = enc3{"sub", 0x6EA08400, "4s"}
+	encCMEQ  = enc3{"cmeq", 0x6EA08C00, "4s"}
 	encAND   = enc3{"and", 0x4E201C00, "16b"}
 	encORR   = enc3{"orr", 0x4EA01C00, "16b"}
 	encEOR   = enc3{"eor", 0x6E201C00, "16b"}
@@ -122,3 +123,25 @@ func encEXT(d, n, m, bytes int) word {
 		fmt.Sprintf("ext v%d.16b, v%d.16b, v%d.16b, #%d", d, n, m, bytes),
 	}
 }
+
+// An encNarrow encodes a change of lane width, op Vd.<to>, Vn.<from>.
+type encNarrow struct {
+	name     string
+	base     uint32
+	to, from string
+	shift    string
+}
+
+func (e encNarrow) encode(d, n int) word {
+	return word{
+		e.base | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("%s v%d.%s, v%d.%s%s", e.name, d, e.to, n, e.from, e.shift),
+	}
+}
+
+var (
+	encXTNHalf  = encNarrow{"xtn", 0x0E612800, "4h", "4s", ""}
+	encXTNByte  = encNarrow{"xtn", 0x0E212800, "8b", "8h", ""}
+	encUXTLHalf = encNarrow{"uxtl", 0x2F08A400, "8h", "8b", ""}
+	encUXTLWord = encNarrow{"uxtl", 0x2F10A400, "4s", "4h", ""}
+)

@@ -153,17 +153,17 @@ func (g *gemmNEONProgram) tile(r, tag int, column *vreg) {
 // load and store move vector u of a row, or its only column.
 func (g *gemmNEONProgram) load(p vreg, u int) Vec {
 	if g.scalar {
-		return Vec{g.loadLane(Ptr{p}, 0)}
+		return Vec{g.loadLane(Ptr{op: p}, 0)}
 	}
-	return g.Load(Ptr{p}, 4*u)
+	return g.Load(Ptr{op: p}, 4*u)
 }
 
 func (g *gemmNEONProgram) store(p vreg, u int, v Vec) {
 	if g.scalar {
-		g.StoreF32(Ptr{p}, 0, v)
+		g.StoreF32(Ptr{op: p}, 0, v)
 		return
 	}
-	g.Store(Ptr{p}, 4*u, v)
+	g.Store(Ptr{op: p}, 4*u, v)
 }
 
 func (g *gemmNEONProgram) mulAddElem(acc, b Vec, a vreg, lane int) {
@@ -202,7 +202,7 @@ func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg)
 		last := min(first+rowGroup, len(acc))
 		av := make([]vreg, 0, rowGroup)
 		for _, row := range rows[first:last] {
-			av = append(av, vr(g.Load(Ptr{row}, 0).op))
+			av = append(av, vr(g.Load(Ptr{op: row}, 0).op))
 			g.addConst(row, 16)
 		}
 		p = g.copyR(pb)
@@ -225,7 +225,7 @@ func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg)
 	b := g.loadRow(pb)
 	g.add(pb, g.ldb)
 	for i, row := range rows {
-		a := g.loadLane(Ptr{row}, 0)
+		a := g.loadLane(Ptr{op: row}, 0)
 		g.addConst(row, 4)
 		for u := range b {
 			g.mulAddElem(acc[i][u], b[u], a, 0)
@@ -248,9 +248,9 @@ func (g *gemmNEONProgram) accumulateColumns(suffix string, acc [][]Vec, pb, k vr
 		}
 		var a vreg
 		if group == 4 {
-			a = vr(g.Load(Ptr{pa}, first).op)
+			a = vr(g.Load(Ptr{op: pa}, first).op)
 		} else {
-			a = g.loadLane(Ptr{pa}, first)
+			a = g.loadLane(Ptr{op: pa}, first)
 		}
 		for i := range group {
 			for u := range b {
@@ -324,7 +324,7 @@ func (g *gemmNEONProgram) epilogue(suffix string, acc [][]Vec, at func(vreg) vre
 
 	clamp := g.paramR("clamp")
 	g.branch("CBZ R%d, ", clamped, clamp)
-	lo, hi := g.LoadBroadcast(Ptr{clamp}, 0), g.LoadBroadcast(Ptr{clamp}, 1)
+	lo, hi := g.LoadBroadcast(Ptr{op: clamp}, 0), g.LoadBroadcast(Ptr{op: clamp}, 1)
 	each(func(v Vec) { g.accumulate(encBIT, v, lo, Vec(g.Less(v, lo))) })
 	each(func(v Vec) { g.accumulate(encBIT, v, hi, Vec(g.Less(hi, v))) })
 	g.place(clamped)

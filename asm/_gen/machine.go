@@ -7,11 +7,22 @@ type (
 	Vec struct{ op any }
 	// A Mask holds one truth value per lane.
 	Mask struct{ op any }
-	// A Ptr holds an address.
-	Ptr struct{ op any }
+	// A Ptr holds an address, of float32 elements unless bytes is set.
+	Ptr struct {
+		op    any
+		bytes bool
+	}
 	// An Int holds a 64-bit integer.
 	Int struct{ op any }
 )
+
+// size returns the bytes of an element.
+func (p Ptr) size() uint8 {
+	if p.bytes {
+		return 1
+	}
+	return 4
+}
 
 // A Machine emits the instructions of one kernel after another for one
 // instruction set.
@@ -38,6 +49,11 @@ type Machine interface {
 	// ParamPtr and ParamInt return a pointer or int parameter.
 	ParamPtr(name string) Ptr
 	ParamInt(name string) Int
+	// ParamBytes returns a pointer to bytes: it moves by bytes where others
+	// move by float32.
+	ParamBytes(name string) Ptr
+	// ParamI32 returns an int32 parameter in every lane.
+	ParamI32(name string) Vec
 
 	// CopyPtr and CopyInt return a copy that can be changed by itself.
 	CopyPtr(p Ptr) Ptr
@@ -118,8 +134,13 @@ type Machine interface {
 	LessEq(a, b Vec) Mask
 	Equal(a, b Vec) Mask
 	IsNaN(a Vec) Mask
+	// EqualI32 compares integers.
+	EqualI32(a, b Vec) Mask
+	OrMask(a, b Mask) Mask
 	// Select is m ? a : b.
 	Select(m Mask, a, b Vec) Vec
+	// SetIf is dst = m ? src : dst.
+	SetIf(dst Vec, m Mask, src Vec)
 
 	// SumLanes adds all lanes into lane 0: halves, then quarters, and so on.
 	SumLanes(a Vec) Vec
@@ -141,6 +162,8 @@ type stripMachine interface {
 	stripLoad(s Strip, p Ptr, u int) Vec
 	stripStore(s Strip, p Ptr, u int, v Vec)
 	stripKeep(s Strip, v, other Vec) Vec
+	stripLoadBytes(s Strip, p Ptr, u int) Vec
+	stripStoreBytes(s Strip, p Ptr, u int, v Vec)
 }
 
 // Load returns vector u of the strip at p. Lanes past the end are zero and
@@ -153,3 +176,12 @@ func (s Strip) Store(p Ptr, u int, v Vec) { s.m.stripStore(s, p, u, v) }
 // Keep returns v with the lanes past the end replaced by other's. In a full
 // strip it is v itself.
 func (s Strip) Keep(v, other Vec) Vec { return s.m.stripKeep(s, v, other) }
+
+// LoadBytes returns the bytes of vector u of the strip at p, one zero-extended
+// to each 32-bit lane. Lanes past the end are zero and their memory is not
+// touched.
+func (s Strip) LoadBytes(p Ptr, u int) Vec { return s.m.stripLoadBytes(s, p, u) }
+
+// StoreBytes stores the low byte of each lane of vector u of the strip at p; the
+// other bytes must be zero. Memory past the end is not touched.
+func (s Strip) StoreBytes(p Ptr, u int, v Vec) { s.m.stripStoreBytes(s, p, u, v) }

@@ -20,4 +20,7 @@ var manifest = []entry{
 	{"gemm_8x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 2}))},
 	{"gemm_4x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 4, vecs: 2}))},
 	{"gemm_8x4", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 1, masked: true}))},
+	{"channels", on(avx2, avx512, neon), portable(channelSums, channelDots, channelScale, channelScaleShift, channelFill)},
+	{"planes", on(avx2, avx512, neon), portable(planeSums, planeDots, planeScale, planeScaleShift, planeFill)},
+	{"window", on(avx2, avx512, neon), portable(windowMax, windowMaxIndex, windowMaxBackward, windowAvg)},
 }

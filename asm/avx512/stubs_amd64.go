@@ -376,3 +376,102 @@ func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, 
 //
 //go:noescape
 func Gemm14x16(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
+
+// ChannelSums computes dst[j] += sum of x[i*stride+j] over i < rows, for j < c.
+// Rows go round-robin to 2, 4 or 8 partial sums, which are added in halves.
+// dst must not overlap x.
+//
+//go:noescape
+func ChannelSums(dst *float32, x *float32, rows int, c int, stride int)
+
+// ChannelDots computes dst[j] += sum of x[i*stride+j]*y[i*stride+j] over
+// i < rows, for j < c, with fused multiply-adds. Rows go round-robin to 2, 4 or
+// 8 partial sums, which are added in halves. dst must not overlap x or y.
+//
+//go:noescape
+func ChannelDots(dst *float32, x *float32, y *float32, rows int, c int, stride int)
+
+// ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
+// dst may be x but must not overlap x otherwise, nor a.
+//
+//go:noescape
+func ChannelScale(dst *float32, x *float32, a *float32, rows int, c int, stride int)
+
+// ChannelScaleShift computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for
+// i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a
+// or b.
+//
+//go:noescape
+func ChannelScaleShift(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
+
+// ChannelFill computes dst[i*stride+j] = v[j] for i < rows, j < c.
+//
+//go:noescape
+func ChannelFill(dst *float32, v *float32, rows int, c int, stride int)
+
+// PlaneSums computes dst[p] = sum of x[p*n+i] over i < n, for p < planes.
+// Groups of 8 vectors go to 8 accumulators, the vectors behind the last group
+// to the first of them; accumulators and then lanes are added in halves.
+// dst must not overlap x.
+//
+//go:noescape
+func PlaneSums(dst *float32, x *float32, planes int, n int)
+
+// PlaneDots computes dst[p] = sum of x[p*n+i]*y[p*n+i] over i < n, for
+// p < planes, with fused multiply-adds, in the order of PlaneSums.
+// dst must not overlap x or y.
+//
+//go:noescape
+func PlaneDots(dst *float32, x *float32, y *float32, planes int, n int)
+
+// PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
+// dst may be x but must not overlap x otherwise, nor a.
+//
+//go:noescape
+func PlaneScale(dst *float32, x *float32, a *float32, planes int, n int)
+
+// PlaneScaleShift computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,
+// i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.
+//
+//go:noescape
+func PlaneScaleShift(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
+
+// PlaneFill computes dst[p*n+i] = v[p] for p < planes, i < n.
+//
+//go:noescape
+func PlaneFill(dst *float32, v *float32, planes int, n int)
+
+// WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, cols > 0.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+//
+//go:noescape
+func WindowMax(dst *float32, src *float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+
+// WindowMaxIndex computes dst = maximum over the taps and index, with the layout
+// of dst, = number tap + i*tapRow + j*tapCol of the tap it came from: the first
+// of equal ones, the last NaN if there is one. Numbers are < 256; rows, cols > 0.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+//
+//go:noescape
+func WindowMaxIndex(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+
+// WindowMaxBackward computes dst = sum over those taps whose index, with the
+// layout of src, is their number tap + i*tapRow + j*tapCol, in order.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+//
+//go:noescape
+func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+
+// WindowAvg computes dst = scale * sum over the taps, row by row, in order.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+//
+//go:noescape
+func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)

@@ -1,0 +1,112 @@
+package gen
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Bytes and masks of the amd64 Machine.
+
+func (m *amd64) ParamBytes(name string) Ptr { return Ptr{m.paramGP(name), true} }
+
+func (m *amd64) ParamI32(name string) Vec {
+	v := m.vec()
+	m.VPBROADCASTD(m.addr(m.Param(name)), v)
+	return Vec{v}
+}
+
+func (m *amd64) EqualI32(a, b Vec) Mask {
+	if m.avx512() {
+		k := m.K()
+		m.VPCMPEQD(vec(b), vec(a), k)
+		return Mask{k}
+	}
+	v := m.YMM()
+	m.VPCMPEQD(vec(b), vec(a), v)
+	return Mask{v}
+}
+
+func (m *amd64) OrMask(a, b Mask) Mask {
+	x, y := a.op.(reg.Register), b.op.(reg.Register)
+	if m.avx512() {
+		k := m.K()
+		m.KORW(x, y, k)
+		return Mask{k}
+	}
+	v := m.YMM()
+	m.VORPS(x, y, v)
+	return Mask{v}
+}
+
+func (m *amd64) SetIf(dst Vec, k Mask, src Vec) {
+	mask := k.op.(reg.Register)
+	if m.avx512() {
+		m.VMOVAPS(vec(src), mask, vec(dst))
+		return
+	}
+	m.VBLENDVPS(mask, vec(src), vec(dst), vec(dst))
+}
+
+func (m *amd64) byteMem(p Ptr, u int) operand.Mem {
+	return operand.Mem{Base: gp(p.op), Disp: u * m.lanes}
+}
+
+func (m *amd64) stripLoadBytes(s Strip, p Ptr, u int) Vec {
+	mem, v := m.byteMem(p, u), m.vec()
+	switch {
+	case !s.partial:
+		m.VPMOVZXBD(mem, v)
+	case m.avx512():
+		m.VPMOVZXBD_Z(mem, m.tail, v)
+	default:
+		x := m.XMM()
+		m.VMOVQ(m.gatherBytes(p), x)
+		m.VPMOVZXBD(x, v)
+	}
+	return Vec{v}
+}
+
+// gatherBytes loads tailLen bytes at p, fewer than 8, into a register.
+func (m *amd64) gatherBytes(p Ptr) reg.GPVirtual {
+	loop := m.label("bytes")
+	all, left, one := m.GP64(), m.GP64(), m.GP64()
+	m.XORQ(all, all)
+	m.MOVQ(m.tailLen, left)
+	m.Label(loop)
+	m.SHLQ(operand.Imm(8), all)
+	m.MOVBQZX(operand.Mem{Base: gp(p.op), Index: left, Scale: 1, Disp: -1}, one)
+	m.ORQ(one, all)
+	m.DECQ(left)
+	m.JNZ(operand.LabelRef(loop))
+	return all
+}
+
+func (m *amd64) stripStoreBytes(s Strip, p Ptr, u int, v Vec) {
+	mem, x := m.byteMem(p, u), m.XMM()
+	if m.avx512() {
+		m.VPMOVDB(vec(v), x)
+		if s.partial {
+			m.VMOVDQU8(x, m.tail, mem)
+		} else {
+			m.VMOVDQU8(x, mem)
+		}
+		return
+	}
+	m.VEXTRACTI128(operand.Imm(1), vec(v), x)
+	m.VPACKUSDW(x, vec(v).AsX(), x)
+	m.VPACKUSWB(x, x, x)
+	if !s.partial {
+		m.VMOVQ(x, mem)
+		return
+	}
+	loop := m.label("bytes")
+	all, i := m.GP64(), m.GP64()
+	m.VMOVQ(x, all)
+	m.XORQ(i, i)
+	m.Label(loop)
+	m.MOVB(all.As8L(), operand.Mem{Base: gp(p.op), Index: i, Scale: 1})
+	m.SHRQ(operand.Imm(8), all)
+	m.INCQ(i)
+	m.CMPQ(i, m.tailLen)
+	m.JNE(operand.LabelRef(loop))
+}
