@@ -193,6 +193,20 @@ func sandwich(t [][]float32, y, x *[winogradMax][winogradMax]float32) {
 	}
 }
 
+// Transposes that the pure-Go twins use, made once.
+var (
+	winogradFilter2T, winogradOutput2T = transposed(winogradFilter2), transposed(winogradOutput2)
+	winogradFilter4T, winogradOutput4T = transposed(winogradFilter4), transposed(winogradOutput4)
+)
+
+// winogradTransposed returns G' and A.
+func winogradTransposed(m int) (filter, output [][]float32) {
+	if m == 2 {
+		return winogradFilter2T, winogradOutput2T
+	}
+	return winogradFilter4T, winogradOutput4T
+}
+
 func transposed(t [][]float32) [][]float32 {
 	u := make([][]float32, len(t[0]))
 	for i := range u {
@@ -228,8 +242,8 @@ func winogradInputGeneric(m int, v []float32, stride int, table *winogradTable, 
 }
 
 func winogradGradGeneric(m int, v []float32, stride int, table *winogradTable, n int) {
-	_, _, output := winogradMatrices(m)
-	winogradPixelsGeneric(transposed(output), v, stride, table, n)
+	_, output := winogradTransposed(m)
+	winogradPixelsGeneric(output, v, stride, table, n)
 }
 
 // winogradStridedGeneric is the twin of the transforms of filters.
@@ -257,8 +271,8 @@ func winogradFilterGeneric(m int, u []float32, uStride int, g []float32, gStride
 }
 
 func winogradFilterGradGeneric(m int, dg []float32, gStride int, u []float32, uStride, n int) {
-	_, filter, _ := winogradMatrices(m)
-	winogradStridedGeneric(transposed(filter), dg, gStride, u, uStride, n)
+	filter, _ := winogradTransposed(m)
+	winogradStridedGeneric(filter, dg, gStride, u, uStride, n)
 }
 
 func winogradOutputGeneric(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32) {

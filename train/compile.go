@@ -195,6 +195,10 @@ func (c *compiler) newGrad(v Value, t int) {
 // addGrad makes layer i add its gradient of input j to what is there.
 func (c *compiler) addGrad(i, j, t int) {
 	s, n := &c.plan.steps[i], c.graph.nodes[i]
+	if j == 0 && c.needs[i].GradAdd {
+		s.add, s.dsrc[j] = true, c.plan.grads[n.in[j]]
+		return
+	}
 	s.dsrc[j] = c.newRegion(region{size: c.size(n.in[j]), first: t, last: t})
 	s.adds = append(s.adds, newAdder(n.in[j], s.dsrc[j]))
 }

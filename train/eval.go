@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/golanes/lanes/ccloss"
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -177,7 +178,7 @@ func (e *evaluator) score(ev *Evaluation, p *Plan, labels []int32) {
 	k := e.model.Classes()
 	logits := p.Output(e.model.graph.logits)
 	logp := e.prob[:len(labels)*k]
-	opLogSoftmax(logp, logits, len(labels), k)
+	kernels.LogSoftmax(logp, logits, len(labels), k)
 	for i, y := range labels {
 		z, lp := logits[i*k:(i+1)*k], logp[i*k:(i+1)*k]
 		best := argMax(z)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -297,11 +298,11 @@ func (t *trainer) accumulate(last bool) {
 	}
 	for i, set := range t.sets {
 		if !last {
-			opAdd(t.sums[i], t.sums[i], set.grads)
+			kernels.Add(t.sums[i], t.sums[i], set.grads)
 			continue
 		}
-		opAdd(set.grads, set.grads, t.sums[i])
-		opScale(float32(1/float64(n)), set.grads)
+		kernels.Add(set.grads, set.grads, t.sums[i])
+		kernels.Scale(float32(1/float64(n)), set.grads)
 		clear(t.sums[i])
 	}
 }
@@ -321,7 +322,7 @@ func (t *trainer) clip() error {
 	}
 	if norm > t.cfg.ClipNorm {
 		for _, set := range t.sets {
-			opScale(float32(t.cfg.ClipNorm/norm), set.grads)
+			kernels.Scale(float32(t.cfg.ClipNorm/norm), set.grads)
 		}
 	}
 	return nil

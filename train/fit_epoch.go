@@ -152,9 +152,9 @@ func newAverage(set *paramSet, decay float64) *average {
 func (a *average) update() {
 	a.updates++
 	decay := min(a.decay, float64(1+a.updates)/float64(10+a.updates))
-	opScale(float32(decay), a.values)
+	kernels.Scale(float32(decay), a.values)
 	kernels.Axpy(float32(1-decay), a.set.values, a.values)
-	opScale(float32(decay), a.buffers)
+	kernels.Scale(float32(decay), a.buffers)
 	kernels.Axpy(float32(1-decay), a.set.buffers, a.buffers)
 }
 
@@ -188,7 +188,7 @@ func newNormer(sets []*paramSet) *normer {
 	n.blocks = make([]float64, len(n.grads))
 	n.body = func(lo, hi int) {
 		for i := lo; i < hi; i++ {
-			n.blocks[i] = float64(opSumSquares(n.grads[i]))
+			n.blocks[i] = float64(kernels.SumSquares(n.grads[i]))
 		}
 	}
 	return n

@@ -59,6 +59,9 @@ type Needs struct {
 	// DDst[0]; it has the same size, and where it is not the same storage
 	// Backward copies.
 	GradInPlace [2]bool
+	// GradAdd: Backward can add to DSrc[0] (see IO.Add) in place of
+	// overwriting it.
+	GradAdd bool
 }
 
 // IO is what an Op works on. All slices of one batch are NHWC.
@@ -68,6 +71,8 @@ type IO struct {
 	// no gradient reaches that output; at least one is not.
 	DSrc, DDst [][]float32
 	Work       []float32
+	// Add is set when DSrc[0] holds a gradient to add to.
+	Add bool
 	// Train is false in evaluation: dropout passes everything and batch
 	// normalisation uses its running statistics.
 	Train bool

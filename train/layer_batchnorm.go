@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -65,25 +64,27 @@ func (l *BatchNorm) Plan(n int, in []Shape, train bool) (Op, error) {
 	if train && rows < 2 {
 		return nil, errors.New("batch statistics need more than one value per channel; use a larger batch")
 	}
-	return newBatchNormOp(l, rows, len(in) == 2, train), nil
+	return newBatchNormOp(l, rows, len(in) == 2), nil
 }
 
 type batchNormOp struct {
 	*BatchNorm
-	rows            int
-	residual, train bool
-	mean, variance  []float32 // of the batch
-	inv             []float32 // 1/sqrt(var+eps)
-	scale, shift    []float32 // y = x*scale + shift
+	rows           int
+	residual       bool
+	mean, variance []float32 // of the batch
+	scale, shift   []float32 // y = act(x*scale + shift + r)
+	grad           kernels.BatchNormGrad
+	unused         []float32 // takes a gradient nobody needs
 }
 
-func newBatchNormOp(l *BatchNorm, rows int, residual, train bool) *batchNormOp {
-	f := make([]float32, 5*l.C)
+func newBatchNormOp(l *BatchNorm, rows int, residual bool) *batchNormOp {
+	f := make([]float32, 4*l.C)
 	part := func(i int) []float32 { return f[i*l.C : (i+1)*l.C : (i+1)*l.C] }
-	return &batchNormOp{BatchNorm: l, rows: rows, residual: residual, train: train,
-		mean: part(0), variance: part(1), inv: part(2), scale: part(3), shift: part(4)}
+	return &batchNormOp{BatchNorm: l, rows: rows, residual: residual,
+		mean: part(0), variance: part(1), scale: part(2), shift: part(3)}
 }
 
+// With a residual the gated gradient is left to it in place, else dx is.
 func (o *batchNormOp) Needs() Needs {
 	return Needs{Src: true, Dst: o.Act != kernels.Identity, InPlace: true,
 		GradInPlace: [2]bool{!o.residual, o.residual}}
@@ -93,35 +94,33 @@ func (o *batchNormOp) Forward(io *IO) {
 	mean, variance := o.RunningMean.Value, o.RunningVar.Value
 	if io.Train {
 		mean, variance = o.mean, o.variance
-		opBatchNormStats(mean, variance, io.Src[0], o.rows, o.C)
-		o.updateRunning()
+		kernels.BatchNormStats(mean, variance, io.Src[0], o.rows, o.C)
+		kernels.BatchNormUpdate(o.RunningMean.Value, o.RunningVar.Value, mean, variance, o.rows, float32(o.Momentum))
 	}
-	for i, v := range variance {
-		inv := 1 / math.Sqrt(float64(v)+o.Eps)
-		scale := float64(o.Weight.Value[i]) * inv
-		o.inv[i], o.scale[i] = float32(inv), float32(scale)
-		o.shift[i] = float32(float64(o.Bias.Value[i]) - float64(mean[i])*scale)
-	}
+	kernels.BatchNormFold(o.scale, o.shift, o.Weight.Value, o.Bias.Value, mean, variance, float32(o.Eps))
 	if o.residual {
-		opBatchNormApplyAdd(o.Act, io.Dst[0], io.Src[0], io.Src[1], o.scale, o.shift, o.rows, o.C)
+		kernels.BatchNormApplyAdd(o.Act, io.Dst[0], io.Src[0], io.Src[1], o.scale, o.shift, o.rows, o.C)
 		return
 	}
-	opBatchNormApply(o.Act, io.Dst[0], io.Src[0], o.scale, o.shift, o.rows, o.C)
-}
-
-func (o *batchNormOp) updateRunning() {
-	m, unbias := o.Momentum, float64(o.rows)/float64(o.rows-1)
-	for i, v := range o.variance {
-		o.RunningMean.Value[i] = float32((1-m)*float64(o.RunningMean.Value[i]) + m*float64(o.mean[i]))
-		o.RunningVar.Value[i] = float32((1-m)*float64(o.RunningVar.Value[i]) + m*float64(v)*unbias)
-	}
+	kernels.BatchNormApply(o.Act, io.Dst[0], io.Src[0], o.scale, o.shift, o.rows, o.C)
 }
 
 func (o *batchNormOp) Backward(io *IO) {
-	var dres []float32
-	if o.residual {
-		dres = io.DSrc[1]
+	clear(o.Weight.Grad)
+	clear(o.Bias.Grad)
+	o.grad = kernels.BatchNormGrad{
+		Act: o.Act, DY: io.DDst[0], X: io.Src[0], Y: io.Dst[0],
+		Gamma: o.Weight.Value, Mean: o.mean, Variance: o.variance, Eps: float32(o.Eps),
+		DX: io.DSrc[0], DGamma: o.Weight.Grad, DBeta: o.Bias.Grad,
 	}
-	opBatchNormBackward(o.Act, io.DSrc[0], dres, o.Weight.Grad, o.Bias.Grad, io.DDst[0], io.Src[0], io.Dst[0],
-		o.mean, o.inv, o.Weight.Value, o.rows, o.C)
+	if o.residual {
+		o.grad.DRes = io.DSrc[1]
+	}
+	if o.grad.DX == nil { // the input is the image
+		if o.unused == nil {
+			o.unused = make([]float32, len(io.Src[0]))
+		}
+		o.grad.DX = o.unused
+	}
+	kernels.BatchNormBackward(&o.grad, o.rows, o.C)
 }

@@ -71,7 +71,7 @@ func (o *linearOp) Backward(io *IO) {
 	kernels.Gemm(true, false, o.Out, o.In, o.n, 1, dy, o.Out, io.Src[0], o.In, 0, o.Weight.Grad, o.In)
 	if o.Bias != nil {
 		clear(o.Bias.Grad)
-		opSumRows(o.Bias.Grad, dy, o.n, o.Out)
+		kernels.SumRows(o.Bias.Grad, dy, o.n, o.Out)
 	}
 	if io.DSrc[0] != nil {
 		kernels.Gemm(false, false, o.n, o.In, o.Out, 1, dy, o.Out, o.Weight.Value, o.In, 0, io.DSrc[0], o.In)

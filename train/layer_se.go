@@ -1,112 +1,162 @@
 package train
 
-import "math"
+import (
+	"errors"
+	"fmt"
 
-type seGap struct {
-	n int
-	s Shape
-}
+	"github.com/golanes/lanes/attention"
+)
 
-func (o *seGap) Needs() Needs { return Needs{} }
-func (o *seGap) Forward(io *IO) {
-	hw := o.s.H * o.s.W
-	for i := range o.n {
-		for c := range o.s.C {
-			s := 0.0
-			for p := range hw {
-				s += float64(io.Src[0][(i*hw+p)*o.s.C+c])
-			}
-			io.Dst[0][i*o.s.C+c] = float32(s / float64(hw))
-		}
-	}
-}
-func (o *seGap) Backward(io *IO) {
-	hw := o.s.H * o.s.W
-	for i := range o.n {
-		for p := range hw {
-			for c := range o.s.C {
-				io.DSrc[0][(i*hw+p)*o.s.C+c] = io.DDst[0][i*o.s.C+c] / float32(hw)
-			}
-		}
-	}
+// Attention is a channel attention module of package attention: squeeze and
+// excitation, ECA, or the channel half of CBAM. Its outputs are the features
+// multiplied by the attention vector, unless it only computes the vector, and the
+// vector, which losses may give a gradient of its own.
+//
+// The tensors of SE and CBAM are <fc1>.weight (Hidden x C), <fc1>.bias,
+// <fc2>.weight (C x Hidden) and <fc2>.bias; that of ECA is <name>.weight (1 x 1 x
+// K).
+type Attention struct {
+	name string
+	Kind string // SEAttention, ECAAttention or CBAMAttention
+	C    int
+	// Hidden is the width of the hidden layer, K the size of ECA's kernel.
+	Hidden, K int
+	// Rescale is false for a module that only computes the vector.
+	Rescale bool
+
+	W1, B1, W2, B2 *Param // of SE and CBAM
+	Kernel         *Param // of ECA
 }
 
-type SE struct {
-	fc1, fc2 *Linear
-	c, h     int
-	rescale  bool
+// NewSE returns squeeze and excitation of c channels with a hidden layer; fc1 and
+// fc2 name its tensors.
+func NewSE(fc1, fc2 string, c, hidden int, rescale bool) *Attention {
+	return newMLPAttention(SEAttention, fc1, fc2, c, hidden, rescale)
 }
 
-func NewSE(fc1, fc2 string, c, hidden int, rescale bool) *SE {
-	return &SE{NewLinear(fc1, c, hidden, true), NewLinear(fc2, hidden, c, true), c, hidden, rescale}
-}
-func (l *SE) Name() string     { return l.fc1.name }
-func (l *SE) Params() []*Param { return append(l.fc1.Params(), l.fc2.Params()...) }
-func (l *SE) Outputs(in []Shape) ([]Shape, error) {
-	if l.rescale {
-		return []Shape{in[0], {1, 1, l.c}}, nil
-	}
-	return []Shape{{1, 1, l.c}}, nil
-}
-func (l *SE) Plan(n int, in []Shape, t bool) (Op, error) {
-	return &seOp{l, n, in[0], make([]float32, n*l.c), make([]float32, n*l.h), make([]float32, n*l.c)}, nil
+// NewCBAM returns the channel half of CBAM; its arguments are those of NewSE.
+func NewCBAM(fc1, fc2 string, c, hidden int, rescale bool) *Attention {
+	return newMLPAttention(CBAMAttention, fc1, fc2, c, hidden, rescale)
 }
 
-type seOp struct {
-	*SE
-	n       int
-	s       Shape
-	z, h, a []float32
+func newMLPAttention(kind, fc1, fc2 string, c, hidden int, rescale bool) *Attention {
+	first, second := NewLinear(fc1, c, hidden, true), NewLinear(fc2, hidden, c, true)
+	return &Attention{name: fc1, Kind: kind, C: c, Hidden: hidden, Rescale: rescale,
+		W1: first.Weight, B1: first.Bias, W2: second.Weight, B2: second.Bias}
 }
 
-func (o *seOp) Needs() Needs { return Needs{Src: true} }
-func (o *seOp) Forward(io *IO) {
-	(&seGap{o.n, o.s}).Forward(&IO{Src: io.Src, Dst: [][]float32{o.z}})
-	f1, f2 := &linearOp{o.fc1, o.n}, &linearOp{o.fc2, o.n}
-	f1.Forward(&IO{Src: [][]float32{o.z}, Dst: [][]float32{o.h}})
-	for i := range o.h {
-		o.h[i] = max(0, o.h[i])
+// NewECA returns efficient channel attention of c channels with the kernel size
+// its authors choose for c.
+func NewECA(name string, c int, rescale bool) *Attention {
+	k := attention.ECASize(c)
+	return &Attention{name: name, Kind: ECAAttention, C: c, K: k, Rescale: rescale,
+		Kernel: newParam(name+".weight", initUniform(k), 1, 1, k)}
+}
+
+// Name implements Layer.
+func (l *Attention) Name() string { return l.name }
+
+// Params implements Layer.
+func (l *Attention) Params() []*Param {
+	if l.Kind == ECAAttention {
+		return []*Param{l.Kernel}
 	}
-	f2.Forward(&IO{Src: [][]float32{o.h}, Dst: [][]float32{o.a}})
-	for i, v := range o.a {
-		o.a[i] = float32(1 / (1 + math.Exp(-float64(v))))
+	return []*Param{l.W1, l.B1, l.W2, l.B2}
+}
+
+// Outputs implements Layer.
+func (l *Attention) Outputs(in []Shape) ([]Shape, error) {
+	if len(in) != 1 || in[0].C != l.C {
+		return nil, fmt.Errorf("inputs %v, want one of %d channels", in, l.C)
 	}
-	copy(io.Dst[len(io.Dst)-1], o.a)
-	if o.rescale {
-		hw := o.s.H * o.s.W
-		for i, v := range io.Src[0] {
-			io.Dst[0][i] = v * o.a[i/(hw*o.c)*o.c+i%o.c]
+	vector := Shape{1, 1, l.C}
+	if l.Rescale {
+		return []Shape{in[0], vector}, nil
+	}
+	return []Shape{vector}, nil
+}
+
+// Plan implements Layer.
+func (l *Attention) Plan(n int, in []Shape, train bool) (Op, error) {
+	shape := attention.Shape{N: n, C: l.C, H: in[0].H, W: in[0].W}
+	opt := attention.Options{HeadOnly: !l.Rescale}
+	o := &attentionOp{Attention: l}
+	var err error
+	switch l.Kind {
+	case SEAttention:
+		if o.se, err = attention.NewSE(shape, l.Hidden, opt); err == nil && train {
+			o.state = o.se.NewState()
 		}
+	case CBAMAttention:
+		if o.cbam, err = attention.NewCBAM(shape, l.Hidden, opt); err == nil && train {
+			o.state = o.cbam.NewState()
+		}
+	case ECAAttention:
+		if o.eca, err = attention.NewECA(shape, l.K, opt); err == nil && train {
+			o.state = o.eca.NewState()
+		}
+	default:
+		err = errors.New("unknown kind of attention")
+	}
+	return o, err
+}
+
+type attentionOp struct {
+	*Attention
+	se    *attention.SE // one of the three
+	cbam  *attention.CBAM
+	eca   *attention.ECA
+	state *attention.State
+}
+
+func (o *attentionOp) Needs() Needs {
+	return Needs{Src: o.Rescale, Dst: true, InPlace: o.Rescale,
+		GradInPlace: [2]bool{o.Rescale}, GradAdd: !o.Rescale}
+}
+
+// outputs splits a list of outputs into features, nil without rescaling, and
+// vector.
+func (o *attentionOp) outputs(list [][]float32) (features, vector []float32) {
+	if o.Rescale {
+		features = list[0]
+	}
+	return features, list[len(list)-1]
+}
+
+func (o *attentionOp) weights() attention.MLP {
+	return attention.MLP{W1: o.W1.Value, B1: o.B1.Value, W2: o.W2.Value, B2: o.B2.Value}
+}
+
+func (o *attentionOp) Forward(io *IO) {
+	dst, a := o.outputs(io.Dst)
+	switch {
+	case o.se != nil:
+		o.se.Forward(dst, a, io.Src[0], o.weights(), o.state)
+	case o.cbam != nil:
+		o.cbam.Forward(dst, a, io.Src[0], o.weights(), o.state)
+	default:
+		o.eca.Forward(dst, a, io.Src[0], o.Kernel.Value, o.state)
 	}
 }
-func (o *seOp) Backward(io *IO) {
-	da := make([]float32, len(o.a))
-	hw := o.s.H * o.s.W
-	if d := io.DDst[len(io.DDst)-1]; d != nil {
-		copy(da, d)
+
+func (o *attentionOp) Backward(io *IO) {
+	dy, da := o.outputs(io.DDst)
+	_, a := o.outputs(io.Dst)
+	if !o.Rescale && io.Add {
+		dy = io.DSrc[0]
 	}
-	if o.rescale {
-		for i, v := range io.Src[0] {
-			da[i/(hw*o.c)*o.c+i%o.c] += v * io.DDst[0][i]
-		}
+	if o.eca != nil {
+		clear(o.Kernel.Grad)
+		o.eca.Backward(io.DSrc[0], o.Kernel.Grad, dy, da, io.Src[0], a, o.Kernel.Value, o.state)
+		return
 	}
-	for i := range da {
-		da[i] *= o.a[i] * (1 - o.a[i])
+	for _, p := range [...]*Param{o.W1, o.B1, o.W2, o.B2} {
+		clear(p.Grad)
 	}
-	f1, f2 := &linearOp{o.fc1, o.n}, &linearOp{o.fc2, o.n}
-	dh, dz := make([]float32, len(o.h)), make([]float32, len(o.z))
-	f2.Backward(&IO{Src: [][]float32{o.h}, DDst: [][]float32{da}, DSrc: [][]float32{dh}})
-	for i := range dh {
-		if !(o.h[i] > 0) {
-			dh[i] = 0
-		}
+	dw := attention.MLP{W1: o.W1.Grad, B1: o.B1.Grad, W2: o.W2.Grad, B2: o.B2.Grad}
+	if o.se != nil {
+		o.se.Backward(io.DSrc[0], dw, dy, da, io.Src[0], a, o.weights(), o.state)
+		return
 	}
-	f1.Backward(&IO{Src: [][]float32{o.z}, DDst: [][]float32{dh}, DSrc: [][]float32{dz}})
-	for i := range io.DSrc[0] {
-		j := i/(hw*o.c)*o.c + i%o.c
-		io.DSrc[0][i] = dz[j] / float32(hw)
-		if o.rescale {
-			io.DSrc[0][i] += io.DDst[0][i] * o.a[j]
-		}
-	}
+	o.cbam.Backward(io.DSrc[0], dw, dy, da, io.Src[0], a, o.weights(), o.state)
 }

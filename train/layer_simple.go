@@ -46,7 +46,7 @@ func (l *Activate) Plan(_ int, _ []Shape, _ bool) (Op, error) {
 	o := &activateOp{act: l.Act}
 	o.forward = func(lo, hi int) { kernels.Activate(o.act, o.io.Dst[0][lo:hi], o.io.Src[0][lo:hi]) }
 	o.backward = func(lo, hi int) {
-		opActivateGrad(o.act, o.io.DSrc[0][lo:hi], o.io.DDst[0][lo:hi], o.input()[lo:hi])
+		kernels.ActivateGrad(o.act, o.io.DSrc[0][lo:hi], o.io.DDst[0][lo:hi], o.input()[lo:hi])
 	}
 	return o, nil
 }
@@ -109,7 +109,7 @@ func (l *Add) Outputs(in []Shape) ([]Shape, error) {
 func (l *Add) Plan(_ int, _ []Shape, _ bool) (Op, error) {
 	o := &addOp{}
 	o.body = func(lo, hi int) {
-		opAdd(o.io.Dst[0][lo:hi], o.io.Src[0][lo:hi], o.io.Src[1][lo:hi])
+		kernels.Add(o.io.Dst[0][lo:hi], o.io.Src[0][lo:hi], o.io.Src[1][lo:hi])
 	}
 	return o, nil
 }
@@ -173,7 +173,7 @@ func (o *flattenOp) Forward(io *IO) {
 		copy(io.Dst[0], io.Src[0])
 		return
 	}
-	opNHWCToNCHW(io.Dst[0], io.Src[0], o.n, o.in.C, o.in.H, o.in.W)
+	kernels.NHWCToNCHW(io.Dst[0], io.Src[0], o.n, o.in.C, o.in.H, o.in.W)
 }
 
 func (o *flattenOp) Backward(io *IO) {
@@ -182,7 +182,7 @@ func (o *flattenOp) Backward(io *IO) {
 	case o.view():
 		copy(io.DSrc[0], io.DDst[0])
 	default:
-		opNCHWToNHWC(io.DSrc[0], io.DDst[0], o.n, o.in.C, o.in.H, o.in.W)
+		kernels.NCHWToNHWC(io.DSrc[0], io.DDst[0], o.n, o.in.C, o.in.H, o.in.W)
 	}
 }
 

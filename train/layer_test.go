@@ -97,6 +97,8 @@ func layerCases() []struct {
 		{"maxpool", NewMaxPool("l", 3, 2, 1), 2, []Shape{{5, 4, 3}}},
 		{"avgpool", NewAvgPool("l", 2, 2, 0), 2, []Shape{{4, 4, 3}}},
 		{"se", NewSE("l1", "l2", 6, 3, true), 2, []Shape{{2, 3, 6}}},
+		{"eca", NewECA("l", 6, true), 2, []Shape{{2, 3, 6}}},
+		{"cbam", NewCBAM("l1", "l2", 6, 3, true), 2, []Shape{{2, 3, 6}}},
 		{"se/rescale=no", NewSE("l1", "l2", 6, 3, false), 2, []Shape{{2, 3, 6}}},
 	}
 }

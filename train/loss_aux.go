@@ -135,7 +135,7 @@ func (l *supCon) compute(io *lossIO, weight float64) float64 {
 	}
 	if anchors > 0 {
 		total /= float64(anchors)
-		opScale(float32(1/float64(anchors)), l.dsim)
+		kernels.Scale(float32(1/float64(anchors)), l.dsim)
 	}
 	l.backward(io.dFeatures, weight)
 	return total
@@ -232,7 +232,7 @@ func (l *triplet) compute(io *lossIO, weight float64) float64 {
 	}
 	if anchors > 0 {
 		total /= float64(anchors)
-		opScale(float32(1/float64(anchors)), l.dsim)
+		kernels.Scale(float32(1/float64(anchors)), l.dsim)
 	}
 	l.backward(io.dFeatures, weight)
 	return total

@@ -54,7 +54,7 @@ func (c *crossEntropy) rows(lo, hi int) {
 		row := c.logp[i*c.k : (i+1)*c.k]
 		y := int(c.io.labels[i])
 		c.scores(row, c.io.logits[i*c.k:(i+1)*c.k], i, y)
-		opLogSoftmax(row, row, 1, c.k)
+		kernels.LogSoftmax(row, row, 1, c.k)
 		var d []float32
 		if c.io.dLogits != nil {
 			d = c.io.dLogits[i*c.k : (i+1)*c.k]
@@ -66,7 +66,7 @@ func (c *crossEntropy) rows(lo, hi int) {
 			c.rowLoss[i] = c.smoothRow(row, d, y)
 		}
 		if d != nil && c.cfg.CosineHead() {
-			opScale(float32(c.cfg.Scale), d)
+			kernels.Scale(float32(c.cfg.Scale), d)
 			d[y] *= c.slope[i]
 		}
 	}
@@ -78,7 +78,7 @@ func (c *crossEntropy) scores(dst, z []float32, i, y int) {
 	if !c.cfg.CosineHead() {
 		return
 	}
-	opScale(float32(c.cfg.Scale), dst)
+	kernels.Scale(float32(c.cfg.Scale), dst)
 	cos := float64(z[y])
 	switch c.cfg.Kind {
 	case LossCosFace:
@@ -109,7 +109,7 @@ func (c *crossEntropy) smoothRow(logp, d []float32, y int) float64 {
 	if d == nil {
 		return loss
 	}
-	opExp(d, logp)
+	kernels.Exp(d, logp)
 	inv := float32(1 / float64(c.n))
 	low := float32(e / float64(c.k))
 	for j := range d {
@@ -136,7 +136,7 @@ func (c *crossEntropy) focalRow(logp, d []float32, y int) float64 {
 	if q > 0 {
 		slope += g * math.Pow(q, g-1) * math.Exp(lp) * lp
 	}
-	opExp(d, logp)
+	kernels.Exp(d, logp)
 	scale := float32(slope / float64(c.n))
 	for j := range d {
 		if j == y {

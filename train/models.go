@@ -1,9 +1,11 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/golanes/lanes/conv"
 	"github.com/golanes/lanes/kernels"
@@ -11,32 +13,47 @@ import (
 
 // Kinds of channel attention.
 const (
-	NoAttention = "none"
-	SEAttention = "se" // squeeze and excitation
+	NoAttention   = "none"
+	SEAttention   = "se"   // squeeze and excitation
+	ECAAttention  = "eca"  // efficient channel attention
+	CBAMAttention = "cbam" // the channel half of CBAM
+)
+
+// Placements of channel attention.
+const (
+	// AtHead puts one attention behind the last block.
+	AtHead = "head"
+	// AtStages puts one behind every stage: every change of resolution.
+	AtStages = "stages"
+	// AtBlocks puts one into every block, in front of its addition if it has
+	// one (Hu et al., 2018). Its attention vectors are those of the last block
+	// of each stage.
+	AtBlocks = "blocks"
 )
 
 // Spec says which model to build. Its zero fields stand for the defaults of the
 // named model.
 type Spec struct {
-	// Name is one of ModelNames.
+	// Name is one of ModelNames; "eca-" and "cbam-" may stand for "se-".
 	Name string `json:"name"`
-	// Image is the shape of the images, Classes the number of classes.
+	// Image is the shape of the images, Classes the number of classes. Images
+	// of up to 64 x 64 get a first layer that keeps their size.
 	Image   Shape `json:"image"`
 	Classes int   `json:"classes"`
 	// Width multiplies all channel counts; default 1. Counts are rounded to
 	// multiples of 8.
 	Width float64 `json:"width,omitempty"`
-	// Attention is the kind of channel attention. The default is se for names
-	// that begin with "se-", else none.
+	// Attention is the kind of channel attention. The default is what the
+	// name begins with, else none.
 	Attention string `json:"attention,omitempty"`
-	// EveryBlock puts attention into every residual block (Hu et al., 2018),
-	// not only behind the last one. It needs rescaling.
-	EveryBlock bool `json:"every_block,omitempty"`
+	// Placement is where attention is; default AtBlocks for resnet18,
+	// resnet34 and mobilenet-v2, AtHead for the others and with NoRescale.
+	Placement string `json:"placement,omitempty"`
 	// NoRescale computes attention for the loss only: features are not
 	// multiplied by it, and a deployed model does not compute it.
 	NoRescale bool `json:"no_rescale,omitempty"`
-	// Reduction divides the channels in the attention's hidden layer;
-	// default 4 behind the last block, 16 in every block.
+	// Reduction divides the channels in the attention's hidden layer; default
+	// 16 in blocks, else 4.
 	Reduction int `json:"reduction,omitempty"`
 	// CosineHead makes the class scores cosines, as arcface and cosface want.
 	CosineHead bool `json:"cosine_head,omitempty"`
@@ -46,27 +63,46 @@ type Spec struct {
 	Exact bool `json:"exact,omitempty"`
 }
 
-// ModelNames lists the models that New builds.
+// ModelNames lists the models that New builds, each without attention and with
+// squeeze and excitation: resnet8 to resnet32 for small images (He et al., 2015,
+// section 4.2), the others in torchvision's layout.
 func ModelNames() []string {
-	return []string{"se-resnet8", "se-resnet20", "resnet8", "resnet20"}
+	names := baseNames()
+	for _, n := range baseNames() {
+		names = append(names, SEAttention+"-"+n)
+	}
+	return names
+}
+
+func baseNames() []string {
+	return []string{"resnet8", "resnet20", "resnet32", "resnet18", "resnet34", "vgg11-bn", "vgg16-bn", "mobilenet-v2"}
 }
 
 // New builds the model that s describes, with weights drawn from seed.
 func New(s Spec, seed uint64) (*Model, error) {
-	if !slices.Contains(ModelNames(), s.Name) {
-		return nil, fmt.Errorf("train: unknown model %q", s.Name)
-	}
-	full, err := s.withDefaults()
+	full, base, err := s.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	g, image := NewGraph(s.Image)
-	b := &builder{Graph: g, spec: full}
-	switch s.Name {
-	case "se-resnet8", "resnet8":
+	b := &builder{Graph: g, spec: full, small: max(s.Image.H, s.Image.W) <= 64}
+	switch base {
+	case "resnet8":
 		b.resNet(image, cifarResNet(1))
-	case "se-resnet20", "resnet20":
+	case "resnet20":
 		b.resNet(image, cifarResNet(3))
+	case "resnet32":
+		b.resNet(image, cifarResNet(5))
+	case "resnet18":
+		b.resNet(image, imageResNet(2, 2, 2, 2))
+	case "resnet34":
+		b.resNet(image, imageResNet(3, 4, 6, 3))
+	case "vgg11-bn":
+		b.vgg(image, []int{1, 1, 2, 2, 2})
+	case "vgg16-bn":
+		b.vgg(image, []int{2, 2, 3, 3, 3})
+	case "mobilenet-v2":
+		b.mobileNetV2(image)
 	}
 	m, err := NewModel(g, seed)
 	if err != nil {
@@ -87,42 +123,59 @@ func SEResNet20(image Shape, classes int, seed uint64) (*Model, error) {
 	return New(Spec{Name: "se-resnet20", Image: image, Classes: classes}, seed)
 }
 
-func (s Spec) withDefaults() (Spec, error) {
-	if s.Classes < 2 || s.Classes > 1<<20 {
-		return s, fmt.Errorf("train: %d classes", s.Classes)
-	}
-	s.Width = orDefault(s.Width, 1)
-	if !(s.Width > 0 && s.Width <= 64) {
-		return s, fmt.Errorf("train: width %v, want more than 0 and at most 64", s.Width)
-	}
-	if s.Attention == "" {
-		s.Attention = NoAttention
-		if len(s.Name) > 3 && s.Name[:3] == "se-" {
-			s.Attention = SEAttention
+// withDefaults fills in what is zero, and returns the name without attention.
+func (s Spec) withDefaults() (full Spec, base string, err error) {
+	base, attention := s.Name, NoAttention
+	for _, kind := range attentionKinds() {
+		if rest, ok := strings.CutPrefix(s.Name, kind+"-"); ok {
+			base, attention = rest, kind
 		}
 	}
-	if s.Attention != NoAttention && s.Attention != SEAttention {
-		return s, fmt.Errorf("train: unknown attention %q", s.Attention)
+	if s.Attention == "" {
+		s.Attention = attention
 	}
-	if s.EveryBlock && s.NoRescale {
-		return s, fmt.Errorf("train: attention in every block needs rescaling")
+	blocks := base == "resnet18" || base == "resnet34" || base == "mobilenet-v2"
+	if s.Placement == "" {
+		s.Placement = AtHead
+		if blocks && !s.NoRescale {
+			s.Placement = AtBlocks
+		}
 	}
+	s.Width = orDefault(s.Width, 1)
 	if s.Reduction == 0 {
 		s.Reduction = 4
-		if s.EveryBlock {
+		if s.Placement == AtBlocks {
 			s.Reduction = 16
 		}
 	}
-	if s.Reduction < 1 {
-		return s, fmt.Errorf("train: attention reduction %d", s.Reduction)
+	switch {
+	case !slices.Contains(baseNames(), base):
+		err = fmt.Errorf("train: unknown model %q, want one of %s, by itself or after se-, eca- or cbam-", s.Name, strings.Join(baseNames(), ", "))
+	case s.Classes < 2 || s.Classes > 1<<20:
+		err = fmt.Errorf("train: %d classes", s.Classes)
+	case !(s.Width > 0 && s.Width <= 64):
+		err = fmt.Errorf("train: width %v, want more than 0 and at most 64", s.Width)
+	case s.Attention != NoAttention && !slices.Contains(attentionKinds(), s.Attention):
+		err = fmt.Errorf("train: unknown attention %q", s.Attention)
+	case !slices.Contains([]string{AtHead, AtStages, AtBlocks}, s.Placement):
+		err = fmt.Errorf("train: unknown placement %q of attention", s.Placement)
+	case s.Placement == AtBlocks && s.NoRescale:
+		err = errors.New("train: attention in every block must rescale; place it at stages")
+	case s.Reduction < 1:
+		err = fmt.Errorf("train: attention reduction %d", s.Reduction)
+	case !(s.Dropout >= 0 && s.Dropout < 1):
+		err = fmt.Errorf("train: dropout rate %v, want 0 <= rate < 1", s.Dropout)
 	}
-	return s, nil
+	return s, base, err
 }
+
+func attentionKinds() []string { return []string{SEAttention, ECAAttention, CBAMAttention} }
 
 // builder adds the parts that the models share to a graph.
 type builder struct {
 	*Graph
 	spec       Spec
+	small      bool // the first layer keeps the image's size
 	attentions []Value
 }
 
@@ -157,18 +210,53 @@ func (b *builder) norm(name string, act kernels.Activation, x Value, residual ..
 	return b.Add(NewBatchNorm(name, b.Shape(x).C, act), append([]Value{x}, residual...)...)
 }
 
-// attend adds the spec's attention to x and returns the features behind it.
-func (b *builder) attend(name string, x Value) Value {
+// attendAt adds attention to x if the spec places one here. stageEnd marks the
+// last of a stage, last that of the network.
+func (b *builder) attendAt(name string, x Value, stageEnd, last bool) Value {
+	switch b.spec.Placement {
+	case AtHead:
+		stageEnd = last
+	case AtBlocks:
+		return x // done in the block
+	}
+	if !stageEnd {
+		return x
+	}
+	return b.attend(name, x, true)
+}
+
+// inBlock adds attention to the branch x of a block if the spec wants one there.
+func (b *builder) inBlock(name string, x Value, stageEnd bool) Value {
+	if b.spec.Placement != AtBlocks {
+		return x
+	}
+	return b.attend(name, x, stageEnd)
+}
+
+// attend adds the spec's attention to x and returns the features behind it. tap
+// shows its vector to the losses.
+func (b *builder) attend(name string, x Value, tap bool) Value {
 	if b.spec.Attention == NoAttention || b.err != nil {
 		return x
 	}
 	c := b.Shape(x).C
-	l := NewSE(name+".fc1", name+".fc2", c, max(1, c/b.spec.Reduction), !b.spec.NoRescale)
+	var l *Attention
+	hidden, rescale := max(1, c/b.spec.Reduction), !b.spec.NoRescale
+	switch b.spec.Attention {
+	case SEAttention:
+		l = NewSE(name+".fc1", name+".fc2", c, hidden, rescale)
+	case CBAMAttention:
+		l = NewCBAM(name+".fc1", name+".fc2", c, hidden, rescale)
+	default:
+		l = NewECA(name+".conv", c, rescale)
+	}
 	out := b.AddAll(l, x)
 	if len(out) == 0 {
 		return x
 	}
-	b.attentions = append(b.attentions, out[len(out)-1])
+	if tap {
+		b.attentions = append(b.attentions, out[len(out)-1])
+	}
 	if b.spec.NoRescale {
 		return x
 	}

@@ -153,7 +153,7 @@ func (o *Optimizer) step(lr float64) {
 	o.steps++
 	o.lr = lr
 	if o.cfg.Maximize {
-		opScale(-1, o.params.grads)
+		kernels.Scale(-1, o.params.grads)
 	}
 	kernels.Parallel(len(o.params.values), updateGrain, o.body)
 }
@@ -164,19 +164,69 @@ func (o *Optimizer) update(lo, hi int) {
 			continue
 		}
 		end := min(s.end, hi)
-		w, g := o.params.values[lo:end], o.params.grads[lo:end]
-		switch o.cfg.Kind {
-		case SGD:
-			o.sgd(w, g, lo, s.decay)
-		case Adam, AdamW:
-			o.adam(w, g, lo, s.decay)
-		case RMSprop:
-			o.rmsprop(w, g, lo, s.decay)
-		}
+		o.updateRange(lo, end, s.decay)
 		if lo = end; lo == hi {
 			return
 		}
 	}
 }
 
-func (o *Optimizer) slice(k, lo, n int) []float32 { return o.slots[k].value[lo : lo+n] }
+// updateRange updates elements lo to hi, whose weight decay is decay.
+func (o *Optimizer) updateRange(lo, hi int, decay float64) {
+	c := &o.cfg
+	w, g := o.params.values[lo:hi], o.params.grads[lo:hi]
+	switch c.Kind {
+	case SGD:
+		dampening := c.Dampening
+		if o.steps == 1 {
+			dampening = 0 // the first gradient starts the average
+		}
+		kernels.SGDMomentum(w, o.slot("momentum_buffer", lo, hi), g,
+			float32(o.lr), float32(c.Momentum), float32(dampening), float32(decay), c.Nesterov)
+	case Adam, AdamW:
+		if c.AMSGrad {
+			o.amsgrad(w, g, lo, decay)
+			return
+		}
+		kernels.Adam(w, o.slot("exp_avg", lo, hi), o.slot("exp_avg_sq", lo, hi), g, kernels.AdamParams{
+			LR: o.lr, Beta1: c.Beta1, Beta2: c.Beta2, Eps: c.Eps, WeightDecay: decay,
+			Decoupled: c.Kind == AdamW, Step: o.steps})
+	case RMSprop:
+		kernels.RMSprop(w, o.slot("square_avg", lo, hi), o.slot("grad_avg", lo, hi), o.slot("momentum_buffer", lo, hi), g,
+			kernels.RMSpropParams{LR: o.lr, Alpha: c.Alpha, Eps: c.Eps, WeightDecay: decay, Momentum: c.Momentum, Centered: c.Centered})
+	}
+}
+
+// slot returns elements lo to hi of a moment, nil if the optimizer has none of
+// that name.
+func (o *Optimizer) slot(name string, lo, hi int) []float32 {
+	for _, s := range o.slots {
+		if s.name == name {
+			return s.value[lo:hi]
+		}
+	}
+	return nil
+}
+
+// amsgrad is Adam with the root of the largest second moment so far (Reddi et
+// al., 2018).
+func (o *Optimizer) amsgrad(w, g []float32, lo int, decay float64) {
+	m, v, peak := o.slot("exp_avg", lo, lo+len(w)), o.slot("exp_avg_sq", lo, lo+len(w)), o.slot("max_exp_avg_sq", lo, lo+len(w))
+	b1, b2 := float32(o.cfg.Beta1), float32(o.cfg.Beta2)
+	c1, c2 := float32(1-o.cfg.Beta1), float32(1-o.cfg.Beta2)
+	rate := float32(o.lr / (1 - math.Pow(o.cfg.Beta1, float64(o.steps))))
+	root := float32(1 / math.Sqrt(1-math.Pow(o.cfg.Beta2, float64(o.steps))))
+	eps := float32(o.cfg.Eps)
+	wd, shrink := float32(decay), float32(1)
+	if o.cfg.Kind == AdamW {
+		wd, shrink = 0, float32(1-o.lr*decay)
+	}
+	for i, gi := range g {
+		wi := w[i] * shrink
+		gi += wd * wi
+		m[i] = b1*m[i] + c1*gi
+		v[i] = b2*v[i] + c2*gi*gi
+		peak[i] = max(peak[i], v[i])
+		w[i] = wi - rate*m[i]/(float32(math.Sqrt(float64(peak[i])))*root+eps)
+	}
+}

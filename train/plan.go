@@ -36,6 +36,7 @@ type step struct {
 	view         bool // Dst[0] is Src[0]
 	gradView     bool // and DSrc[0] is DDst[0]
 	backward     bool
+	add          bool // DSrc[0] is added to
 	io           IO
 	work         [2]*region // forward, backward
 	dsrc         []*region
@@ -54,6 +55,10 @@ type PlanOptions struct {
 	// Gradients lists the outputs whose gradient the caller provides to
 	// Backward; the class scores if empty.
 	Gradients []Value
+
+	// separate gives every buffer storage of its own and lets nothing work in
+	// place, for tests of the sharing.
+	separate bool
 }
 
 // NewPlan lays out the buffers for batches of opt.Batch samples. The plan has no
@@ -76,6 +81,9 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 		}
 		p.steps[i].op = op
 		c.needs[i] = op.Needs()
+		if opt.separate {
+			c.needs[i].InPlace, c.needs[i].View, c.needs[i].GradInPlace, c.needs[i].GradAdd = false, false, [2]bool{}, false
+		}
 	}
 	gradients := opt.Gradients
 	if len(gradients) == 0 {
@@ -85,6 +93,11 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 	c.findLastUses()
 	c.placeValues()
 	c.placeGradients(gradients)
+	if opt.separate {
+		for _, r := range c.regions {
+			r.first, r.last = 0, 2*len(p.steps)+1
+		}
+	}
 	p.size = layOut(c.regions)
 	return p, nil
 }
@@ -112,7 +125,7 @@ func (p *Plan) Bind(arena []float32) {
 	p.images = p.images[:0]
 	for i, n := range g.nodes {
 		s := &p.steps[i]
-		s.io = IO{Train: p.train}
+		s.io = IO{Train: p.train, Add: s.add}
 		for j, v := range n.in {
 			s.io.Src = append(s.io.Src, p.bound[v])
 			if v == 0 {
@@ -273,7 +286,7 @@ const addGrain = 1 << 15
 
 func newAdder(v Value, from *region) *adder {
 	a := &adder{value: v, from: from}
-	a.body = func(lo, hi int) { opAdd(a.dst[lo:hi], a.dst[lo:hi], a.src[lo:hi]) }
+	a.body = func(lo, hi int) { kernels.Add(a.dst[lo:hi], a.dst[lo:hi], a.src[lo:hi]) }
 	return a
 }
 

@@ -10,6 +10,7 @@ import (
 type resNetPlan struct {
 	widths []int // channels by stage
 	blocks []int // blocks by stage
+	large  bool  // may begin with a 7 x 7 convolution and a pooling
 }
 
 // cifarResNet is the network for 32 x 32 images of He et al., 2015, section 4.2,
@@ -19,10 +20,21 @@ func cifarResNet(n int) resNetPlan {
 	return resNetPlan{widths: []int{16, 32, 64}, blocks: []int{n, n, n}}
 }
 
+// imageResNet is the network for large images of the same paper.
+func imageResNet(blocks ...int) resNetPlan {
+	return resNetPlan{widths: []int{64, 128, 256, 512}, blocks: blocks, large: true}
+}
+
 // resNet adds a residual network. Its tensors have torchvision's names.
 func (b *builder) resNet(x Value, p resNetPlan) {
-	x = b.conv("conv1", x, b.channels(p.widths[0]), 3, 1, false)
-	x = b.norm("bn1", kernels.ReLU, x)
+	if stem := b.channels(p.widths[0]); p.large && !b.small {
+		x = b.conv("conv1", x, stem, 7, 2, false)
+		x = b.norm("bn1", kernels.ReLU, x)
+		x = b.Add(NewMaxPool("maxpool", 3, 2, 1), x)
+	} else {
+		x = b.conv("conv1", x, stem, 3, 1, false)
+		x = b.norm("bn1", kernels.ReLU, x)
+	}
 	for s, n := range p.blocks {
 		k := b.channels(p.widths[s])
 		for i := range n {
@@ -30,17 +42,15 @@ func (b *builder) resNet(x Value, p resNetPlan) {
 			if i == 0 && s > 0 {
 				stride = 2
 			}
-			x = b.basicBlock(fmt.Sprintf("layer%d.%d", s+1, i), x, k, stride)
+			x = b.basicBlock(fmt.Sprintf("layer%d.%d", s+1, i), x, k, stride, i == n-1)
 		}
-	}
-	if !b.spec.EveryBlock {
-		x = b.attend("se", x)
+		x = b.attendAt(fmt.Sprintf("layer%d.se", s+1), x, true, s == len(p.blocks)-1)
 	}
 	b.head("fc", x)
 }
 
 // basicBlock adds two 3 x 3 convolutions around a shortcut.
-func (b *builder) basicBlock(name string, x Value, k, stride int) Value {
+func (b *builder) basicBlock(name string, x Value, k, stride int, stageEnd bool) Value {
 	y := b.conv(name+".conv1", x, k, 3, stride, false)
 	y = b.norm(name+".bn1", kernels.ReLU, y)
 	y = b.conv(name+".conv2", y, k, 3, 1, false)
@@ -49,11 +59,11 @@ func (b *builder) basicBlock(name string, x Value, k, stride int) Value {
 		shortcut = b.conv(name+".downsample.0", x, k, 1, stride, false)
 		shortcut = b.norm(name+".downsample.1", kernels.Identity, shortcut)
 	}
-	if !b.spec.EveryBlock || b.spec.Attention == NoAttention {
+	if b.spec.Placement != AtBlocks || b.spec.Attention == NoAttention {
 		return b.norm(name+".bn2", kernels.ReLU, y, shortcut)
 	}
 	y = b.norm(name+".bn2", kernels.Identity, y)
-	y = b.attend(name+".se", y)
+	y = b.inBlock(name+".se", y, stageEnd)
 	y = b.Add(NewAdd(name+".add"), y, shortcut)
 	return b.Add(NewActivate(name+".relu", kernels.ReLU), y)
 }
