@@ -11,7 +11,7 @@ func (m *amd64) ParamBytes(name string) Ptr { return Ptr{m.paramGP(name), true} 
 
 func (m *amd64) ParamI32(name string) Vec {
 	v := m.vec()
-	m.VPBROADCASTD(m.addr(m.Param(name)), v)
+	m.VBROADCASTSS(m.addr(m.Param(name)), v) // go vet takes the D of VPBROADCASTD for 8 bytes
 	return Vec{v}
 }
 

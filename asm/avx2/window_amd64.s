@@ -210,7 +210,7 @@ repeat1:
 while3:
 	CMPQ         SI, $+32
 	JLT          done4
-	VPBROADCASTD tap+88(FP), Y0
+	VBROADCASTSS tap+88(FP), Y0
 	VMOVAPS      Y0, Y1
 	VMOVUPS      (CX), Y2
 	VMOVAPS      Y2, Y2
@@ -261,7 +261,7 @@ repeat7:
 	VORPS        Y11, Y12, Y11
 	VBLENDVPS    Y11, Y10, Y8, Y8
 	VBLENDVPS    Y11, Y1, Y9, Y9
-	VPBROADCASTD tapCol+96(FP), Y10
+	VBROADCASTSS tapCol+96(FP), Y10
 	VPADDD       Y10, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         colStride+80(FP), R11
@@ -270,7 +270,7 @@ repeat7:
 	JNZ          repeat7
 
 done8:
-	VPBROADCASTD tapRow+92(FP), Y1
+	VBROADCASTSS tapRow+92(FP), Y1
 	VPADDD       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
 	MOVQ         rowStride+72(FP), R9
@@ -309,7 +309,7 @@ done4:
 while9:
 	CMPQ         SI, $+8
 	JLT          done10
-	VPBROADCASTD tap+88(FP), Y0
+	VBROADCASTSS tap+88(FP), Y0
 	VMOVAPS      Y0, Y1
 	VMOVUPS      (CX), Y2
 	VMOVAPS      Y2, Y2
@@ -333,7 +333,7 @@ repeat13:
 	VORPS        Y5, Y6, Y5
 	VBLENDVPS    Y5, Y4, Y2, Y2
 	VBLENDVPS    Y5, Y1, Y3, Y3
-	VPBROADCASTD tapCol+96(FP), Y4
+	VBROADCASTSS tapCol+96(FP), Y4
 	VPADDD       Y4, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         colStride+80(FP), R11
@@ -342,7 +342,7 @@ repeat13:
 	JNZ          repeat13
 
 done14:
-	VPBROADCASTD tapRow+92(FP), Y1
+	VBROADCASTSS tapRow+92(FP), Y1
 	VPADDD       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
 	MOVQ         rowStride+72(FP), R9
@@ -369,7 +369,7 @@ done10:
 	LEAQ         tail<>+32(SB), DI
 	NEGQ         R8
 	VMOVUPS      (DI)(R8*4), Y0
-	VPBROADCASTD tap+88(FP), Y1
+	VBROADCASTSS tap+88(FP), Y1
 	VMOVAPS      Y1, Y2
 	VMASKMOVPS   (CX), Y0, Y3
 	VMOVAPS      Y3, Y3
@@ -393,7 +393,7 @@ repeat18:
 	VORPS        Y6, Y7, Y6
 	VBLENDVPS    Y6, Y5, Y3, Y3
 	VBLENDVPS    Y6, Y2, Y4, Y4
-	VPBROADCASTD tapCol+96(FP), Y5
+	VBROADCASTSS tapCol+96(FP), Y5
 	VPADDD       Y5, Y2, Y2
 	VMOVAPS      Y2, Y2
 	MOVQ         colStride+80(FP), R11
@@ -402,7 +402,7 @@ repeat18:
 	JNZ          repeat18
 
 done19:
-	VPBROADCASTD tapRow+92(FP), Y2
+	VBROADCASTSS tapRow+92(FP), Y2
 	VPADDD       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         rowStride+72(FP), R9
@@ -459,7 +459,7 @@ repeat1:
 while3:
 	CMPQ         SI, $+32
 	JLT          done4
-	VPBROADCASTD tap+88(FP), Y0
+	VBROADCASTSS tap+88(FP), Y0
 	VMOVAPS      Y0, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -505,7 +505,7 @@ repeat7:
 	VBLENDVPS    Y7, Y8, Y2, Y7
 	VADDPS       Y7, Y6, Y6
 	VMOVAPS      Y6, Y6
-	VPBROADCASTD tapCol+96(FP), Y7
+	VBROADCASTSS tapCol+96(FP), Y7
 	VPADDD       Y7, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         colStride+80(FP), R13
@@ -515,7 +515,7 @@ repeat7:
 	JNZ          repeat7
 
 done8:
-	VPBROADCASTD tapRow+92(FP), Y1
+	VBROADCASTSS tapRow+92(FP), Y1
 	VPADDD       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
 	MOVQ         rowStride+72(FP), R10
@@ -539,7 +539,7 @@ done4:
 while9:
 	CMPQ         SI, $+8
 	JLT          done10
-	VPBROADCASTD tap+88(FP), Y0
+	VBROADCASTSS tap+88(FP), Y0
 	VMOVAPS      Y0, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
@@ -564,7 +564,7 @@ repeat13:
 	VBLENDVPS    Y4, Y5, Y2, Y4
 	VADDPS       Y4, Y3, Y3
 	VMOVAPS      Y3, Y3
-	VPBROADCASTD tapCol+96(FP), Y4
+	VBROADCASTSS tapCol+96(FP), Y4
 	VPADDD       Y4, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         colStride+80(FP), R13
@@ -574,7 +574,7 @@ repeat13:
 	JNZ          repeat13
 
 done14:
-	VPBROADCASTD tapRow+92(FP), Y1
+	VBROADCASTSS tapRow+92(FP), Y1
 	VPADDD       Y1, Y0, Y0
 	VMOVAPS      Y0, Y0
 	MOVQ         rowStride+72(FP), R10
@@ -598,7 +598,7 @@ done10:
 	LEAQ         tail<>+32(SB), DI
 	NEGQ         R8
 	VMOVUPS      (DI)(R8*4), Y0
-	VPBROADCASTD tap+88(FP), Y1
+	VBROADCASTSS tap+88(FP), Y1
 	VMOVAPS      Y1, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
@@ -633,7 +633,7 @@ bytes20:
 	VBLENDVPS    Y5, Y6, Y3, Y5
 	VADDPS       Y5, Y4, Y4
 	VMOVAPS      Y4, Y4
-	VPBROADCASTD tapCol+96(FP), Y5
+	VBROADCASTSS tapCol+96(FP), Y5
 	VPADDD       Y5, Y2, Y2
 	VMOVAPS      Y2, Y2
 	MOVQ         colStride+80(FP), R13
@@ -643,7 +643,7 @@ bytes20:
 	JNZ          repeat18
 
 done19:
-	VPBROADCASTD tapRow+92(FP), Y2
+	VBROADCASTSS tapRow+92(FP), Y2
 	VPADDD       Y2, Y1, Y1
 	VMOVAPS      Y1, Y1
 	MOVQ         rowStride+72(FP), R10

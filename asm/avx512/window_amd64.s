@@ -191,7 +191,7 @@ repeat1:
 while3:
 	CMPQ         SI, $+64
 	JLT          done4
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VMOVUPS      (CX), Z2
 	VMOVAPS      Z2, Z2
@@ -242,7 +242,7 @@ repeat7:
 	KORW         K1, K2, K1
 	VMOVAPS      Z10, K1, Z8
 	VMOVAPS      Z1, K1, Z9
-	VPBROADCASTD tapCol+96(FP), Z10
+	VBROADCASTSS tapCol+96(FP), Z10
 	VPADDD       Z10, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R11
@@ -251,7 +251,7 @@ repeat7:
 	JNZ          repeat7
 
 done8:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R9
@@ -282,7 +282,7 @@ done4:
 while9:
 	CMPQ         SI, $+16
 	JLT          done10
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VMOVUPS      (CX), Z2
 	VMOVAPS      Z2, Z2
@@ -306,7 +306,7 @@ repeat13:
 	KORW         K1, K2, K1
 	VMOVAPS      Z4, K1, Z2
 	VMOVAPS      Z1, K1, Z3
-	VPBROADCASTD tapCol+96(FP), Z4
+	VBROADCASTSS tapCol+96(FP), Z4
 	VPADDD       Z4, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R11
@@ -315,7 +315,7 @@ repeat13:
 	JNZ          repeat13
 
 done14:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R9
@@ -339,7 +339,7 @@ done10:
 	MOVQ         $-1, DI
 	BZHIQ        SI, DI, DI
 	KMOVW        DI, K1
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VMOVUPS.Z    (CX), K1, Z2
 	VMOVAPS      Z2, Z2
@@ -363,7 +363,7 @@ repeat18:
 	KORW         K2, K3, K2
 	VMOVAPS      Z4, K2, Z2
 	VMOVAPS      Z1, K2, Z3
-	VPBROADCASTD tapCol+96(FP), Z4
+	VBROADCASTSS tapCol+96(FP), Z4
 	VPADDD       Z4, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R11
@@ -372,7 +372,7 @@ repeat18:
 	JNZ          repeat18
 
 done19:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R9
@@ -419,7 +419,7 @@ repeat1:
 while3:
 	CMPQ         SI, $+64
 	JLT          done4
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
@@ -465,7 +465,7 @@ repeat7:
 	VBLENDMPS    Z7, Z2, K1, Z11
 	VADDPS       Z11, Z6, Z6
 	VMOVAPS      Z6, Z6
-	VPBROADCASTD tapCol+96(FP), Z7
+	VBROADCASTSS tapCol+96(FP), Z7
 	VPADDD       Z7, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R13
@@ -475,7 +475,7 @@ repeat7:
 	JNZ          repeat7
 
 done8:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R10
@@ -499,7 +499,7 @@ done4:
 while9:
 	CMPQ         SI, $+16
 	JLT          done10
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
@@ -524,7 +524,7 @@ repeat13:
 	VBLENDMPS    Z4, Z2, K1, Z12
 	VADDPS       Z12, Z3, Z3
 	VMOVAPS      Z3, Z3
-	VPBROADCASTD tapCol+96(FP), Z4
+	VBROADCASTSS tapCol+96(FP), Z4
 	VPADDD       Z4, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R13
@@ -534,7 +534,7 @@ repeat13:
 	JNZ          repeat13
 
 done14:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R10
@@ -557,7 +557,7 @@ done10:
 	MOVQ         $-1, DI
 	BZHIQ        SI, DI, DI
 	KMOVW        DI, K1
-	VPBROADCASTD tap+88(FP), Z0
+	VBROADCASTSS tap+88(FP), Z0
 	VMOVAPS      Z0, Z1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
@@ -582,7 +582,7 @@ repeat18:
 	VBLENDMPS    Z4, Z2, K2, Z13
 	VADDPS       Z13, Z3, Z3
 	VMOVAPS      Z3, Z3
-	VPBROADCASTD tapCol+96(FP), Z4
+	VBROADCASTSS tapCol+96(FP), Z4
 	VPADDD       Z4, Z1, Z1
 	VMOVAPS      Z1, Z1
 	MOVQ         colStride+80(FP), R13
@@ -592,7 +592,7 @@ repeat18:
 	JNZ          repeat18
 
 done19:
-	VPBROADCASTD tapRow+92(FP), Z1
+	VBROADCASTSS tapRow+92(FP), Z1
 	VPADDD       Z1, Z0, Z0
 	VMOVAPS      Z0, Z0
 	MOVQ         rowStride+72(FP), R10
