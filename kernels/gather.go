@@ -15,7 +15,7 @@ func GatherMean(mean []float64, a []float32, rows []int32) {
 	if c == 0 {
 		return
 	}
-	gatherMeanGeneric(mean, a, rows)
+	gatherMean(mean, a, rows)
 }
 
 func gatherMeanGeneric(mean []float64, a []float32, rows []int32) {
@@ -41,7 +41,7 @@ func GatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	if c == 0 {
 		return 0
 	}
-	return gatherSquaresGeneric(a, mean, rows)
+	return gatherSquares(a, mean, rows)
 }
 
 func gatherSquaresGeneric(a []float32, mean []float64, rows []int32) float64 {
@@ -86,7 +86,7 @@ func ScaleShiftF64(dst, x []float32, slope float64, shift []float64) {
 	if len(x) == 0 {
 		return
 	}
-	scaleShiftF64Generic(dst, x, slope, shift)
+	scaleShiftF64(dst, x, slope, shift)
 }
 
 func scaleShiftF64Generic(dst, x []float32, slope float64, shift []float64) {

@@ -52,15 +52,9 @@ func PairPackPanel(dst, a []float32, c int) {
 	if n > PairPanel || len(dst) != PairPanel*c {
 		panic("kernels.PairPackPanel: not one panel")
 	}
-	pairPackPanelGeneric(dst, a, n, c)
-}
-
-func pairPackPanelGeneric(dst, a []float32, n, c int) {
-	for s := range n {
-		row := a[s*c : (s+1)*c]
-		for ch, v := range row {
-			dst[ch*PairPanel+s] = v
-		}
+	width := activeGemmTile().narrow // of transposeBlock
+	for s := 0; s < n; s += width {
+		transposeBlock(min(width, n-s), c, dst[s:], PairPanel, a[s*c:], c)
 	}
 	if n == PairPanel {
 		return
@@ -83,26 +77,28 @@ func PairSquares(t *PairTile, pi, pj []float32, rows, c int) {
 		*t = PairTile{}
 		return
 	}
-	pairSquaresGeneric(t, pi, pj, rows, c)
+	for lo := 0; lo < c; lo += pairBlock {
+		pairSquares(t, pi[lo*PairPanel:], pj[lo*PairPanel:], rows, min(pairBlock, c-lo), lo)
+	}
 }
 
-func pairSquaresGeneric(t *PairTile, pi, pj []float32, rows, c int) {
-	var acc [PairPanel]float32
+// pairSquaresGeneric sums c channels into t, adding if accumulate is not 0.
+func pairSquaresGeneric(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
 	for r := range rows {
+		var acc [PairPanel]float32
+		for ch := range c {
+			x := pi[ch*PairPanel+r]
+			for s, y := range pj[ch*PairPanel : (ch+1)*PairPanel] {
+				d := y - x
+				acc[s] += d * d
+			}
+		}
 		row := t[r*PairPanel : (r+1)*PairPanel]
-		clear(row)
-		for lo := 0; lo < c; lo += pairBlock {
-			clear(acc[:])
-			for ch := lo; ch < min(c, lo+pairBlock); ch++ {
-				x := pi[ch*PairPanel+r]
-				for s, y := range pj[ch*PairPanel : (ch+1)*PairPanel] {
-					d := x - y
-					acc[s] += d * d
-				}
-			}
-			for s, v := range acc {
-				row[s] += v
-			}
+		if accumulate == 0 {
+			clear(row)
+		}
+		for s, v := range acc {
+			row[s] += v
 		}
 	}
 }
@@ -114,39 +110,68 @@ type PairSum struct {
 	Hinge float64 // max(0, margin-distance)² of the other pairs
 }
 
+// pairRows is the number of rows of a tile whose sums are float32; strips of
+// this many rows are added in float64.
+const pairRows = 8
+
+// pairColumns are the column numbers of a tile.
+var pairColumns = func() (x [PairPanel]float32) {
+	for s := range x {
+		x[s] = float32(s)
+	}
+	return x
+}()
+
+// A pairWindow says which columns s of a strip's row r count:
+// after+r*step < s < end.
+type pairWindow struct {
+	labels           [PairPanel]int32
+	after, step, end float32
+}
+
+func (w *pairWindow) all() bool { return w.after < 0 && w.step == 0 && w.end == PairPanel }
+
 // PairSums adds to sum the distances, square roots of t, of the pairs of rows
 // li and columns lj; the labels' lengths say how much of t counts. With diag,
 // the tile lies on the diagonal and only columns s > r count. NaN in t gives NaN
-// in the sums. Distances and hinges are float32; they are added over a row in
-// float32, rows in float64.
+// in the sums. Distances and hinges are float32; they are added in float32 over
+// strips of 8 rows, strips in float64.
 func PairSums(sum *PairSum, t *PairTile, li, lj []int32, margin float32, diag bool) {
 	if len(li) > PairPanel || len(lj) > PairPanel {
 		panic("kernels.PairSums: more labels than a panel has samples")
 	}
-	pairSumsGeneric(sum, t, li, lj, margin, diag)
+	w := pairWindow{after: -1, end: float32(len(lj))}
+	copy(w.labels[:], lj)
+	for lo := 0; lo < len(li); lo += pairRows {
+		if diag {
+			w.after, w.step = float32(lo), 1
+		}
+		var s [3]float32
+		pairSums(&s, t[lo*PairPanel:], li[lo:min(len(li), lo+pairRows)], &w, margin)
+		sum.Same += float64(s[0])
+		sum.Diff += float64(s[1])
+		sum.Hinge += float64(s[2])
+	}
 }
 
-func pairSumsGeneric(sum *PairSum, t *PairTile, li, lj []int32, margin float32, diag bool) {
+func pairSumsGeneric(sums *[3]float32, t []float32, li []int32, w *pairWindow, margin float32) {
+	*sums = [3]float32{}
 	for r, label := range li {
-		first := 0
-		if diag {
-			first = r + 1
+		first := int(w.after+float32(r)*w.step) + 1
+		if w.after < 0 {
+			first = 0
 		}
-		var same, diff, hinge float32
-		for s := first; s < len(lj); s++ {
+		for s := first; s < int(w.end); s++ {
 			d := float32(math.Sqrt(float64(t[r*PairPanel+s])))
-			if label == lj[s] {
-				same += d
+			if label == w.labels[s] {
+				sums[0] += d
 				continue
 			}
-			diff += d
+			sums[1] += d
 			if h := margin - d; !(h <= 0) {
-				hinge += h * h
+				sums[2] += h * h
 			}
 		}
-		sum.Same += float64(same)
-		sum.Diff += float64(diff)
-		sum.Hinge += float64(hinge)
 	}
 }
 
@@ -160,15 +185,21 @@ type PairRule struct {
 
 // PairWeights replaces the squared distances of t by the factor of (a_i-a_j) in
 // the gradient: numerator/d with d = sqrt(t), and 0 where d is 0. Rows li,
-// columns lj as in PairSums; columns past len(lj) become 0. NaN stays NaN.
+// columns lj as in PairSums; what becomes of columns past len(lj) is not
+// specified. NaN stays NaN.
 func PairWeights(t *PairTile, li, lj []int32, rule PairRule) {
 	if len(li) > PairPanel || len(lj) > PairPanel {
 		panic("kernels.PairWeights: more labels than a panel has samples")
 	}
-	pairWeightsGeneric(t, li, lj, rule)
+	if len(li) == 0 {
+		return
+	}
+	var columns [PairPanel]int32
+	copy(columns[:], lj)
+	pairWeights(t, li, &columns, rule)
 }
 
-func pairWeightsGeneric(t *PairTile, li, lj []int32, rule PairRule) {
+func pairWeightsGeneric(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
 	for r, label := range li {
 		row := t[r*PairPanel : (r+1)*PairPanel]
 		for s, other := range lj {
@@ -176,18 +207,15 @@ func pairWeightsGeneric(t *PairTile, li, lj []int32, rule PairRule) {
 				continue
 			}
 			d := float32(math.Sqrt(float64(row[s])))
-			switch h := rule.Margin - d; {
+			switch {
 			case label == other:
 				row[s] = rule.Same / d
-			case !rule.Hinge:
-				row[s] = rule.Diff / d
-			case h <= 0:
-				row[s] = 0
+			case rule.Hinge:
+				row[s] = rule.Diff * max(0, rule.Margin-d) / d
 			default:
-				row[s] = rule.Diff * h / d
+				row[s] = rule.Diff / d
 			}
 		}
-		clear(row[len(lj):])
 	}
 }
 
@@ -203,7 +231,7 @@ func PairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) 
 	if rows == 0 || cols == 0 || c == 0 {
 		return
 	}
-	pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+	pairApply(dst, t, ai, aj, rows, cols, c)
 }
 
 func pairApplyGeneric(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {

@@ -1,8 +1,11 @@
 package gen
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+	"github.com/mmcloughlin/avo/x86"
 )
 
 // The arithmetic of the amd64 Machine. avo's instructions take their operands
@@ -89,11 +92,18 @@ func (m *amd64) IsNaN(a Vec) Mask     { return m.compare(cmpUnord, a, a) }
 func (m *amd64) Select(k Mask, a, b Vec) Vec {
 	v := m.vec()
 	mask := k.op.(reg.Register)
-	if m.avx512() {
-		m.VBLENDMPS(vec(a), vec(b), mask, v)
-	} else {
+	if !m.avx512() {
 		m.VBLENDVPS(mask, vec(a), vec(b), v)
+		return Vec{v}
 	}
+	blend, err := x86.VBLENDMPS(vec(a), vec(b), mask, v)
+	if err != nil {
+		panic(err)
+	}
+	// avo takes the destination of a masked instruction for an input, which
+	// would keep its register busy from the start of the function.
+	blend.Inputs = slices.DeleteFunc(blend.Inputs, func(op operand.Op) bool { return op == operand.Op(v) })
+	m.Instruction(blend)
 	return Vec{v}
 }
 

@@ -23,4 +23,6 @@ var manifest = []entry{
 	{"channels", on(avx2, avx512, neon), portable(channelSums, channelDots, channelScale, channelScaleShift, channelFill)},
 	{"planes", on(avx2, avx512, neon), portable(planeSums, planeDots, planeScale, planeScaleShift, planeFill)},
 	{"window", on(avx2, avx512, neon), portable(windowMax, windowMaxIndex, windowMaxBackward, windowAvg)},
+	{"pairs", on(avx2, avx512, neon), portable(pairSquares, pairSums, pairSumsAll, pairWeights, pairWeightsHinge, pairApply)},
+	{"gather", on(avx2, avx512), native(gatherMean, gatherSquares, scaleShift)},
 }

@@ -475,3 +475,79 @@ func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c i
 //
 //go:noescape
 func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+
+// PairSquares8x48 computes, for r < 8 and s < 48,
+//
+//	sum = sum over k < c, in order, of (pj[k*48+s]-pi[k*48+r])²
+//	t[r*48+s] = accumulate != 0 ? t[r*48+s]+sum : sum
+//
+// with one subtraction and one fused multiply-add per channel.
+//
+//go:noescape
+func PairSquares8x48(t *float32, pi *float32, pj *float32, c int, accumulate int)
+
+// PairSums computes, for the pairs of rows r < rows and columns s < 48 with
+// after+r*step < column[s] < end, d = sqrt(t[r*48+s]) and
+//
+//	sums[0] = sum of d where li[r] == lj[s]
+//	sums[1] = sum of d where li[r] != lj[s]
+//	sums[2] = sum of max(0, margin-d)² where li[r] != lj[s]
+//
+// column[s] is s. rows > 0. Lanes add over rows, then SumLanes' order. NaN in t
+// gives NaN in its sum.
+//
+//go:noescape
+func PairSums(sums *float32, t *float32, li *int32, lj *int32, column *float32, rows int, margin float32, after float32, step float32, end float32)
+
+// PairSumsAll is PairSums over all 48 columns.
+//
+//go:noescape
+func PairSumsAll(sums *float32, t *float32, li *int32, lj *int32, rows int, margin float32)
+
+// PairWeights replaces t[r*48+s], r < rows, s < 48, by f/d with d = sqrt(t[r*48+s])
+// and f = li[r] == lj[s] ? same : diff; by 0 where d is 0. NaN stays NaN.
+//
+//go:noescape
+func PairWeights(t *float32, li *int32, lj *int32, rows int, same float32, diff float32)
+
+// PairWeightsHinge is PairWeights with diff*max(0, margin-d) for diff.
+//
+//go:noescape
+func PairWeightsHinge(t *float32, li *int32, lj *int32, rows int, same float32, diff float32, margin float32)
+
+// PairApply8 computes, for r < 8 and k < c,
+//
+//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//
+// with one subtraction and one fused multiply-add per term. cols > 0.
+//
+//go:noescape
+func PairApply8(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+
+// PairApply1 computes, for r < 1 and k < c,
+//
+//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//
+// with one subtraction and one fused multiply-add per term. cols > 0.
+//
+//go:noescape
+func PairApply1(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+
+// GatherMean sets mean[k], k < c, to inv times the sum over i < n, in order, of
+// a[rows[i]*c+k] in float64. n > 0.
+//
+//go:noescape
+func GatherMean(mean *float64, a *float32, rows *int32, n int, c int, inv float64)
+
+// GatherSquares returns the sum over i < n and k < c of (a[rows[i]*c+k]-mean[k])² in
+// float64. Vector j of the channels goes to accumulator j mod 4, the rest behind the
+// last group of 4 to accumulator 0; accumulators and lanes are added in halves.
+//
+//go:noescape
+func GatherSquares(a *float32, mean *float64, rows *int32, n int, c int) float64
+
+// ScaleShiftF64 computes dst[k] = float32(slope*x[k] - shift[k]) for k < n, the inside in
+// float64 with one rounding. dst and x may be equal.
+//
+//go:noescape
+func ScaleShiftF64(dst *float32, x *float32, shift *float64, n int, slope float64)

@@ -313,3 +313,60 @@ func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGa
 //
 //go:noescape
 func WindowAvg(dst, src *float32, scale float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
+
+// PairSquares8x8 computes, for r < 8 and s < 8,
+//
+//	sum = sum over k < c, in order, of (pj[k*48+s]-pi[k*48+r])²
+//	t[r*48+s] = accumulate != 0 ? t[r*48+s]+sum : sum
+//
+// with one subtraction and one fused multiply-add per channel.
+//
+//go:noescape
+func PairSquares8x8(t, pi, pj *float32, c, accumulate int)
+
+// PairSums computes, for the pairs of rows r < rows and columns s < 48 with
+// after+r*step < column[s] < end, d = sqrt(t[r*48+s]) and
+//
+//	sums[0] = sum of d where li[r] == lj[s]
+//	sums[1] = sum of d where li[r] != lj[s]
+//	sums[2] = sum of max(0, margin-d)² where li[r] != lj[s]
+//
+// column[s] is s. rows > 0. Lanes add over rows, then SumLanes' order. NaN in t
+// gives NaN in its sum.
+//
+//go:noescape
+func PairSums(sums, t *float32, li, lj *int32, column *float32, rows int, margin, after, step, end float32)
+
+// PairSumsAll is PairSums over all 48 columns.
+//
+//go:noescape
+func PairSumsAll(sums, t *float32, li, lj *int32, rows int, margin float32)
+
+// PairWeights replaces t[r*48+s], r < rows, s < 48, by f/d with d = sqrt(t[r*48+s])
+// and f = li[r] == lj[s] ? same : diff; by 0 where d is 0. NaN stays NaN.
+//
+//go:noescape
+func PairWeights(t *float32, li, lj *int32, rows int, same, diff float32)
+
+// PairWeightsHinge is PairWeights with diff*max(0, margin-d) for diff.
+//
+//go:noescape
+func PairWeightsHinge(t *float32, li, lj *int32, rows int, same, diff, margin float32)
+
+// PairApply8 computes, for r < 8 and k < c,
+//
+//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//
+// with one subtraction and one fused multiply-add per term. cols > 0.
+//
+//go:noescape
+func PairApply8(dst, t, ai, aj *float32, cols, c int)
+
+// PairApply1 computes, for r < 1 and k < c,
+//
+//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//
+// with one subtraction and one fused multiply-add per term. cols > 0.
+//
+//go:noescape
+func PairApply1(dst, t, ai, aj *float32, cols, c int)

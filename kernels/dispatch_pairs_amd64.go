@@ -1,0 +1,123 @@
+//go:build !purego
+
+package kernels
+
+import (
+	"github.com/golanes/lanes/asm/avx2"
+	"github.com/golanes/lanes/asm/avx512"
+	"github.com/golanes/lanes/kernels/internal/isa"
+)
+
+// The choice of an implementation by ISA on amd64 for the kernels of the
+// channel-correlation loss.
+
+func pairSquares(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
+	switch isa.Active {
+	case isa.AVX512:
+		for r := 0; r < rows; r += 8 {
+			avx512.PairSquares8x48(&t[r*PairPanel], &pi[r], &pj[0], c, accumulate)
+		}
+	case isa.AVX2:
+		for r := 0; r < rows; r += 6 {
+			for s := 0; s < PairPanel; s += 16 {
+				avx2.PairSquares6x16(&t[r*PairPanel+s], &pi[r], &pj[s], c, accumulate)
+			}
+		}
+	default:
+		pairSquaresGeneric(t, pi, pj, rows, c, accumulate)
+	}
+}
+
+func pairSums(sums *[3]float32, t []float32, li []int32, w *pairWindow, margin float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		if w.all() {
+			avx512.PairSumsAll(&sums[0], &t[0], &li[0], &w.labels[0], len(li), margin)
+		} else {
+			avx512.PairSums(&sums[0], &t[0], &li[0], &w.labels[0], &pairColumns[0], len(li), margin, w.after, w.step, w.end)
+		}
+	case isa.AVX2:
+		if w.all() {
+			avx2.PairSumsAll(&sums[0], &t[0], &li[0], &w.labels[0], len(li), margin)
+		} else {
+			avx2.PairSums(&sums[0], &t[0], &li[0], &w.labels[0], &pairColumns[0], len(li), margin, w.after, w.step, w.end)
+		}
+	default:
+		pairSumsGeneric(sums, t, li, w, margin)
+	}
+}
+
+func pairWeights(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
+	switch isa.Active {
+	case isa.AVX512:
+		if rule.Hinge {
+			avx512.PairWeightsHinge(&t[0], &li[0], &lj[0], len(li), rule.Same, rule.Diff, rule.Margin)
+		} else {
+			avx512.PairWeights(&t[0], &li[0], &lj[0], len(li), rule.Same, rule.Diff)
+		}
+	case isa.AVX2:
+		if rule.Hinge {
+			avx2.PairWeightsHinge(&t[0], &li[0], &lj[0], len(li), rule.Same, rule.Diff, rule.Margin)
+		} else {
+			avx2.PairWeights(&t[0], &li[0], &lj[0], len(li), rule.Same, rule.Diff)
+		}
+	default:
+		pairWeightsGeneric(t, li, lj, rule)
+	}
+}
+
+func pairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+	switch isa.Active {
+	case isa.AVX512:
+		r := 0
+		for ; r+8 <= rows; r += 8 {
+			avx512.PairApply8(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		}
+		for ; r < rows; r++ {
+			avx512.PairApply1(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		}
+	case isa.AVX2:
+		r := 0
+		for ; r+6 <= rows; r += 6 {
+			avx2.PairApply6(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		}
+		for ; r < rows; r++ {
+			avx2.PairApply1(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		}
+	default:
+		pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+	}
+}
+
+func gatherMean(mean []float64, a []float32, rows []int32) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.GatherMean(&mean[0], &a[0], &rows[0], len(rows), len(mean), 1/float64(len(rows)))
+	case isa.AVX2:
+		avx2.GatherMean(&mean[0], &a[0], &rows[0], len(rows), len(mean), 1/float64(len(rows)))
+	default:
+		gatherMeanGeneric(mean, a, rows)
+	}
+}
+
+func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
+	switch isa.Active {
+	case isa.AVX512:
+		return avx512.GatherSquares(&a[0], &mean[0], &rows[0], len(rows), len(mean))
+	case isa.AVX2:
+		return avx2.GatherSquares(&a[0], &mean[0], &rows[0], len(rows), len(mean))
+	default:
+		return gatherSquaresGeneric(a, mean, rows)
+	}
+}
+
+func scaleShiftF64(dst, x []float32, slope float64, shift []float64) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.ScaleShiftF64(&dst[0], &x[0], &shift[0], len(x), slope)
+	case isa.AVX2:
+		avx2.ScaleShiftF64(&dst[0], &x[0], &shift[0], len(x), slope)
+	default:
+		scaleShiftF64Generic(dst, x, slope, shift)
+	}
+}

@@ -1,0 +1,34 @@
+//go:build purego || !(amd64 || arm64)
+
+package kernels
+
+// Without assembly every kernel of the channel-correlation loss is its pure-Go
+// twin.
+
+func pairSquares(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
+	pairSquaresGeneric(t, pi, pj, rows, c, accumulate)
+}
+
+func pairSums(sums *[3]float32, t []float32, li []int32, w *pairWindow, margin float32) {
+	pairSumsGeneric(sums, t, li, w, margin)
+}
+
+func pairWeights(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
+	pairWeightsGeneric(t, li, lj, rule)
+}
+
+func pairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+	pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+}
+
+func gatherMean(mean []float64, a []float32, rows []int32) {
+	gatherMeanGeneric(mean, a, rows)
+}
+
+func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
+	return gatherSquaresGeneric(a, mean, rows)
+}
+
+func scaleShiftF64(dst, x []float32, slope float64, shift []float64) {
+	scaleShiftF64Generic(dst, x, slope, shift)
+}
