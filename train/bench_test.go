@@ -14,48 +14,36 @@ func BenchmarkStep(b *testing.B) {
 	}{{"se-resnet8", 128}, {"se-resnet20", 128}, {"se-resnet18", 64}} {
 		b.Run(fmt.Sprintf("model=%s/batch=%d", c.name, c.batch), func(b *testing.B) {
 			m := mustModel(b, Spec{Name: c.name, Image: Shape{32, 32, 3}, Classes: 36})
-			cfg, err := LossConfig{Kind: LossCC, Lambda: 0.1}.withDefaults()
+			s, err := NewStepper(StepConfig{Model: m, Batch: c.batch, Loss: LossConfig{Kind: LossCC}, Optimizer: OptimizerConfig{Momentum: 0.9}})
 			if err != nil {
 				b.Fatal(err)
 			}
-			goal, err := newObjective(cfg, m, c.batch)
-			if err != nil {
-				b.Fatal(err)
-			}
-			p, err := m.NewPlan(PlanOptions{Batch: c.batch, Train: true, Gradients: goal.in.values()})
-			if err != nil {
-				b.Fatal(err)
-			}
-			p.Bind(alignedFloats(p.Size()))
-			o := newOptimizer(OptimizerConfig{Kind: SGD, LR: 1e-3, Momentum: 0.9}, m.set)
 			x := make([]float32, c.batch*m.Image().Size())
 			fillNormal(rand.New(rand.NewPCG(1, 1)), x)
 			labels := make([]int32, c.batch)
 			for i := range labels {
 				labels[i] = int32(i % 36)
 			}
-			step := 0
 			for b.Loop() {
-				p.Forward(x, uint64(step))
-				goal.compute(p, labels, 0.1)
-				p.Backward()
-				o.step(1e-3)
-				step++
+				if _, err := s.Step(x, labels, 1e-3, 0.1); err != nil {
+					b.Fatal(err)
+				}
 			}
 			b.ReportMetric(float64(b.N*c.batch)/b.Elapsed().Seconds(), "images/s")
-			reportLayers(b, p, step)
+			reportLayers(b, s)
 		})
 	}
 }
 
 // reportLayers prints the time of each kind of layer per step.
-func reportLayers(b *testing.B, p *Plan, steps int) {
+func reportLayers(b *testing.B, s *Stepper) {
+	_, layers := s.Times()
 	times := map[string][2]float64{}
-	for _, l := range p.Times() {
+	for _, l := range layers {
 		k := fmt.Sprintf("%T", l.Layer)
 		t := times[k]
-		t[0] += l.Forward.Seconds() * 1e3 / float64(steps)
-		t[1] += l.Backward.Seconds() * 1e3 / float64(steps)
+		t[0] += l.Forward.Seconds() * 1e3 / float64(s.steps)
+		t[1] += l.Backward.Seconds() * 1e3 / float64(s.steps)
 		times[k] = t
 	}
 	for k, t := range times {

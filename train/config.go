@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/golanes/lanes/train/data"
@@ -66,24 +65,15 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("train: no training images")
 	case c.Epochs < 1:
 		return c, fmt.Errorf("train: %d epochs", c.Epochs)
-	case c.Batch < 1:
-		return c, fmt.Errorf("train: batches of %d images", c.Batch)
-	case c.Accumulate < 0 || c.Patience < 0 || c.CheckpointSteps < 0:
-		return c, errors.New("train: negative number of steps")
-	case !(c.ClipNorm >= 0) || math.IsInf(c.ClipNorm, 0):
-		return c, fmt.Errorf("train: gradients clipped to norm %v", c.ClipNorm)
-	case !(c.EMA >= 0 && c.EMA < 1):
-		return c, fmt.Errorf("train: decay %v of the average weights, want 0 <= decay < 1", c.EMA)
+	case c.Patience < 0 || c.CheckpointSteps < 0:
+		return c, errors.New("train: negative number of epochs or steps")
 	}
-	c.Accumulate = max(c.Accumulate, 1)
 	c.Batch = min(c.Batch, c.Data.Train.Len())
-	var err error
-	if c.Loss, err = c.Loss.withDefaults(); err != nil {
+	step, err := c.step().withDefaults()
+	if err != nil {
 		return c, err
 	}
-	if c.Optimizer, err = c.Optimizer.withDefaults(); err != nil {
-		return c, err
-	}
+	c.Loss, c.Optimizer, c.Accumulate = step.Loss, step.Optimizer, step.Accumulate
 	for _, src := range []data.Source{c.Data.Train, c.Data.Val, c.Data.Test} {
 		if src == nil {
 			continue
@@ -93,6 +83,12 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// step is the part of c that an update depends on.
+func (c *Config) step() StepConfig {
+	return StepConfig{Model: c.Model, Batch: c.Batch, Loss: c.Loss, Optimizer: c.Optimizer,
+		Accumulate: c.Accumulate, ClipNorm: c.ClipNorm, EMA: c.EMA, Seed: c.Seed}
 }
 
 // checkSource reports images that a model cannot take.

@@ -3,10 +3,8 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
-	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -51,20 +49,13 @@ func (e *NonFiniteError) Error() string {
 
 // trainer is a run of Fit.
 type trainer struct {
+	*Stepper
 	cfg      Config
-	model    *Model
-	plan     *Plan
-	goal     *objective
 	loader   *data.Loader
 	val      *evaluator
-	sets     []*paramSet // the model's and the loss's
-	optims   []*Optimizer
 	schedule *Schedule
-	sums     [][]float32 // accumulated gradients, by set; nil without
-	norm     *normer
-	ema      *average
 	best     *snapshot
-	steps    int // per epoch
+	perEpoch int // steps
 	state    runState
 
 	rate       rate
@@ -83,37 +74,18 @@ func newTrainer(c Config) (*trainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &trainer{cfg: c, model: c.Model}
-	if t.goal, err = newObjective(c.Loss, c.Model, c.Batch); err != nil {
+	t := &trainer{cfg: c}
+	if t.Stepper, err = newStepper(c.step()); err != nil {
 		return nil, err
 	}
-	t.plan, err = c.Model.NewPlan(PlanOptions{Batch: c.Batch, Train: true, Gradients: t.goal.in.values()})
-	if err != nil {
+	t.best = newSnapshot(t.model.set)
+	if err := t.openData(); err != nil {
+		t.close()
 		return nil, err
 	}
 	arena := t.plan.Size()
-	d := c.Data
-	if d.Val != nil {
-		if t.val, err = newEvaluator(c.Model, d.Val, EvalOptions{Mean: d.Mean, Std: d.Std}); err != nil {
-			return nil, err
-		}
+	if t.val != nil {
 		arena = max(arena, t.val.arenaSize())
-	}
-	if err := t.prepareUpdate(); err != nil {
-		t.close()
-		return nil, err
-	}
-	t.loader, err = data.NewLoader(d.Train, data.LoaderOptions{Batch: c.Batch, Seed: c.Seed, Shuffle: true,
-		DropLast: true, Augment: d.Augment, Mean: d.Mean, Std: d.Std})
-	if err != nil {
-		t.close()
-		return nil, err
-	}
-	t.steps = t.loader.Batches()
-	updates := (t.steps + c.Accumulate - 1) / c.Accumulate
-	if t.schedule, err = c.Schedule.New(c.Optimizer.LR, c.Epochs, updates); err != nil {
-		t.close()
-		return nil, err
 	}
 	storage := alignedFloats(arena)
 	t.plan.Bind(storage)
@@ -123,31 +95,24 @@ func newTrainer(c Config) (*trainer, error) {
 	return t, nil
 }
 
-// prepareUpdate makes the optimizers and what goes with them.
-func (t *trainer) prepareUpdate() error {
-	t.sets = []*paramSet{t.model.set}
-	if extra := t.goal.params(); len(extra) > 0 {
-		set, err := newParamSet(extra)
-		if err != nil {
+// openData starts the loaders, and makes the schedule for their number of steps.
+func (t *trainer) openData() error {
+	c, d := &t.cfg, t.cfg.Data
+	var err error
+	if d.Val != nil {
+		if t.val, err = newEvaluator(c.Model, d.Val, EvalOptions{Mean: d.Mean, Std: d.Std}); err != nil {
 			return err
 		}
-		set.initialise(t.cfg.Seed)
-		t.sets = append(t.sets, set)
 	}
-	for _, set := range t.sets {
-		t.optims = append(t.optims, newOptimizer(t.cfg.Optimizer, set))
-		if t.cfg.Accumulate > 1 {
-			t.sums = append(t.sums, alignedFloats(len(set.grads)))
-		}
+	t.loader, err = data.NewLoader(d.Train, data.LoaderOptions{Batch: c.Batch, Seed: c.Seed, Shuffle: true,
+		DropLast: true, Augment: d.Augment, Mean: d.Mean, Std: d.Std})
+	if err != nil {
+		return err
 	}
-	if t.cfg.ClipNorm > 0 {
-		t.norm = newNormer(t.sets)
-	}
-	if t.cfg.EMA > 0 {
-		t.ema = newAverage(t.model.set, t.cfg.EMA)
-	}
-	t.best = newSnapshot(t.model.set)
-	return nil
+	t.perEpoch = t.loader.Batches()
+	updates := (t.perEpoch + c.Accumulate - 1) / c.Accumulate
+	t.schedule, err = c.Schedule.New(c.Optimizer.LR, c.Epochs, updates)
+	return err
 }
 
 func (t *trainer) close() {
@@ -174,7 +139,7 @@ func (t *trainer) epoch(ctx context.Context) (bool, error) {
 		}
 	}
 	t.last = time.Now()
-	for t.state.Step < t.steps {
+	for t.state.Step < t.perEpoch {
 		if ctx.Err() != nil {
 			return false, nil
 		}
@@ -183,13 +148,13 @@ func (t *trainer) epoch(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if b == nil {
-			return false, fmt.Errorf("train: the loader gave %d of %d batches", t.state.Step, t.steps)
+			return false, fmt.Errorf("train: the loader gave %d of %d batches", t.state.Step, t.perEpoch)
 		}
 		t.clock(&t.state.Sums.Times.Data)
 		if err := t.step(b); err != nil {
 			return false, err
 		}
-		if n := t.cfg.CheckpointSteps; n > 0 && t.state.Step%n == 0 && t.state.Step < t.steps {
+		if n := t.cfg.CheckpointSteps; n > 0 && t.state.Step%n == 0 && t.state.Step < t.perEpoch {
 			if err := t.checkpoint(); err != nil {
 				return false, err
 			}
@@ -213,29 +178,34 @@ func (t *trainer) clock(to *float64) {
 func (t *trainer) step(b *data.Batch) error {
 	s := &t.state
 	times := &s.Sums.Times
-	t.plan.Forward(b.X, uint64(s.Global))
+	t.plan.Forward(b.X, t.key())
 	t.clock(&times.Forward)
 	loss := t.goal.compute(t.plan, b.Labels, t.lambda())
 	t.count(b.Labels, loss)
 	if !finite(loss.Total) {
-		return t.locate(b)
+		return &NonFiniteError{s.Epoch + 1, s.Step + 1, t.findNonFinite(b.X, t.key())}
 	}
 	t.clock(&times.Loss)
 	t.plan.Backward()
 	t.clock(&times.Backward)
 	s.Step++
 	s.Global++
-	err := t.update()
+	s.LR = t.schedule.LR(s.Updates)
+	where := t.update(s.LR, s.Step == t.perEpoch)
+	if t.batches == 0 {
+		s.Updates++
+	}
 	t.clock(&times.Update)
-	if err != nil {
-		return err
+	if where != "" {
+		return &NonFiniteError{s.Epoch + 1, s.Step, where}
 	}
 	t.rate.images += len(b.Labels)
 	t.report()
 	return nil
 }
 
-func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+// key seeds what is random in the next step.
+func (t *trainer) key() uint64 { return t.cfg.Seed + uint64(t.state.Global) }
 
 // lambda is the weight of the loss's second term now.
 func (t *trainer) lambda() float64 {
@@ -243,7 +213,7 @@ func (t *trainer) lambda() float64 {
 	if l.Ramp <= 0 {
 		return l.Lambda
 	}
-	return l.Lambda * min(1, float64(t.state.Global)/(l.Ramp*float64(t.steps)))
+	return l.Lambda * min(1, float64(t.state.Global)/(l.Ramp*float64(t.perEpoch)))
 }
 
 // count adds a batch to the sums of the epoch.
@@ -262,88 +232,6 @@ func (t *trainer) count(labels []int32, loss LossValue) {
 	}
 }
 
-// update changes the weights, at the last batch of every Accumulate or of the
-// epoch.
-func (t *trainer) update() error {
-	s := &t.state
-	last := s.Step%t.cfg.Accumulate == 0 || s.Step == t.steps
-	s.LR = t.schedule.LR(s.Updates)
-	if t.sums != nil {
-		t.accumulate(last)
-	}
-	if !last {
-		return nil
-	}
-	if t.norm != nil {
-		if err := t.clip(); err != nil {
-			return err
-		}
-	}
-	s.Updates++
-	for _, o := range t.optims {
-		o.step(s.LR)
-	}
-	if t.ema != nil {
-		t.ema.update()
-	}
-	return nil
-}
-
-// accumulate adds the gradients to the sums, or at the last batch leaves the mean
-// in the gradients and clears the sums.
-func (t *trainer) accumulate(last bool) {
-	n := t.cfg.Accumulate
-	if r := t.state.Step % n; last && r != 0 {
-		n = r
-	}
-	for i, set := range t.sets {
-		if !last {
-			kernels.Add(t.sums[i], t.sums[i], set.grads)
-			continue
-		}
-		kernels.Add(set.grads, set.grads, t.sums[i])
-		kernels.Scale(float32(1/float64(n)), set.grads)
-		clear(t.sums[i])
-	}
-}
-
-// clip scales the gradients down to ClipNorm.
-func (t *trainer) clip() error {
-	norm := t.norm.norm()
-	if !finite(norm) {
-		for _, set := range t.sets {
-			for _, p := range set.trained {
-				if !allFinite(p.Grad) {
-					return &NonFiniteError{t.state.Epoch + 1, t.state.Step, "gradient of tensor " + p.Name}
-				}
-			}
-		}
-		return &NonFiniteError{t.state.Epoch + 1, t.state.Step, "norm of the gradient"}
-	}
-	if norm > t.cfg.ClipNorm {
-		for _, set := range t.sets {
-			kernels.Scale(float32(t.cfg.ClipNorm/norm), set.grads)
-		}
-	}
-	return nil
-}
-
-// locate finds where a non-finite loss came from. The forward pass is repeated
-// layer by layer; the running statistics it moves are put back.
-func (t *trainer) locate(b *data.Batch) error {
-	where := t.findNonFinite(b)
-	if where == "" {
-		where = "loss"
-	}
-	return &NonFiniteError{t.state.Epoch + 1, t.state.Step + 1, where}
-}
-
-func (t *trainer) findNonFinite(b *data.Batch) string {
-	buffers := append([]float32(nil), t.model.set.buffers...)
-	defer copy(t.model.set.buffers, buffers)
-	return t.plan.FindNonFinite(b.X, uint64(t.state.Global))
-}
-
 func (t *trainer) report() {
 	if t.cfg.OnStep == nil {
 		return
@@ -351,7 +239,7 @@ func (t *trainer) report() {
 	s := &t.state
 	n := float64(s.Sums.Images)
 	t.cfg.OnStep(StepInfo{
-		Epoch: s.Epoch + 1, Epochs: t.cfg.Epochs, Step: s.Step, Steps: t.steps,
+		Epoch: s.Epoch + 1, Epochs: t.cfg.Epochs, Step: s.Step, Steps: t.perEpoch,
 		Loss:            LossValue{s.Sums.Loss / n, s.Sums.CE / n, s.Sums.Aux / n},
 		LR:              s.LR,
 		ImagesPerSecond: n / s.Sums.Seconds,

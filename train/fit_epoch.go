@@ -69,17 +69,6 @@ func (t *trainer) validate(m *EpochMetrics) error {
 		"epoch": fmt.Sprint(m.Epoch), "val_acc": fmt.Sprint(m.ValAcc)})
 }
 
-// convSeconds is the time spent in convolutions by this call of Fit.
-func (t *trainer) convSeconds() float64 {
-	total := 0.0
-	for _, l := range t.plan.Times() {
-		if _, ok := l.Layer.(*Conv2D); ok {
-			total += (l.Forward + l.Backward).Seconds()
-		}
-	}
-	return total
-}
-
 func (t *trainer) result() *Result {
 	s := &t.state
 	r := &Result{Epochs: s.History, BestEpoch: s.BestEpoch, Seconds: t.rate.seconds, Layers: t.plan.Times()}
@@ -88,12 +77,7 @@ func (t *trainer) result() *Result {
 	}
 	r.Interrupted = !t.done()
 	r.EarlyStopped = s.Epoch < t.cfg.Epochs && !r.Interrupted
-	floats := len(t.plan.arena)
-	for i, set := range t.sets {
-		floats += 2*len(set.values) + len(set.buffers)
-		floats += len(t.optims[i].slots) * len(set.values)
-	}
-	r.PlanBytes = 4 * int64(floats)
+	r.PlanBytes = t.Bytes()
 	return r
 }
 

@@ -80,6 +80,20 @@ func baseNames() []string {
 
 // New builds the model that s describes, with weights drawn from seed.
 func New(s Spec, seed uint64) (*Model, error) {
+	g, err := s.graph()
+	if err != nil {
+		return nil, err
+	}
+	m, err := NewModel(g, seed)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", s.Name, err)
+	}
+	m.Spec = s
+	return m, nil
+}
+
+// graph lays out the network without storage.
+func (s Spec) graph() (*Graph, error) {
 	full, base, err := s.withDefaults()
 	if err != nil {
 		return nil, err
@@ -104,12 +118,7 @@ func New(s Spec, seed uint64) (*Model, error) {
 	case "mobilenet-v2":
 		b.mobileNetV2(image)
 	}
-	m, err := NewModel(g, seed)
-	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", s.Name, err)
-	}
-	m.Spec = s
-	return m, nil
+	return g, nil
 }
 
 // SEResNet8 builds the smallest residual network for small images, with squeeze

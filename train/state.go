@@ -260,7 +260,7 @@ func (t *trainer) restore(f *safetensors.File, copied []byte) error {
 	if err := sameRun(s.Run, t.state.Run); err != nil {
 		return err
 	}
-	if s.Epoch < 0 || s.Epoch > t.cfg.Epochs || s.Step < 0 || s.Step > t.steps || len(s.History) != s.Epoch || s.Updates < 0 || s.Global < 0 {
+	if s.Epoch < 0 || s.Epoch > t.cfg.Epochs || s.Step < 0 || s.Step > t.perEpoch || len(s.History) != s.Epoch || s.Updates < 0 || s.Global < 0 {
 		return errors.New("damaged state: impossible progress")
 	}
 	tensors := t.tensors()
@@ -287,6 +287,7 @@ func (t *trainer) restore(f *safetensors.File, copied []byte) error {
 	}
 	s.Platform = t.state.Platform
 	t.state = s
+	t.batches = s.Step % t.cfg.Accumulate
 	for _, o := range t.optims {
 		o.steps = s.Updates
 	}
