@@ -29,13 +29,92 @@ func dot(x, y []float32) float32 {
 	}
 }
 
-func gatherTiles() (rows [3]int, nr, narrow int) { return gatherTilesGeneric() }
+func gatherTiles() (rows [3]int, nr, narrow int) {
+	switch isa.Active {
+	case isa.NEON:
+		return [3]int{8, 4, 2}, 12, 4
+	default:
+		return gatherTilesGeneric()
+	}
+}
 
-func gatherGemm(g *GatherGemm) { gatherGemmGeneric(g) }
+func gatherGemm(g *GatherGemm) {
+	switch {
+	case isa.Active == isa.NEON && g.Cols < g.NR:
+		gatherGemmPadded(g)
+	case isa.Active == isa.NEON && (g.MR == 8 || g.MR == 4 || g.MR == 2) && g.NR == 12:
+		neon.GatherGemm8x12(g.MR, &g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0],
+			unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), g.Taps, g.TapLen, flag(g.Accumulate), g.Lo, g.Hi)
+	case isa.Active == isa.NEON && (g.MR == 8 || g.MR == 4 || g.MR == 2) && g.NR == 4:
+		neon.GatherGemm8x4(g.MR, &g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0],
+			unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), g.Taps, g.TapLen, flag(g.Accumulate), g.Lo, g.Hi)
+	default:
+		gatherGemmGeneric(g)
+	}
+}
 
-func outerTiles() (rows []int, nr, narrow int) { return outerTilesGeneric() }
+// gatherGemmPadded computes a tile with fewer columns than its panel as a whole
+// one whose rows of C, bias and residual are copies: NEON has no masked loads.
+func gatherGemmPadded(g *GatherGemm) {
+	var c, residual [8 * 12]float32
+	var bias [12]float32
+	var rows [8]int32
+	if g.MR > len(rows) || g.NR > len(bias) {
+		gatherGemmGeneric(g)
+		return
+	}
+	whole := *g
+	whole.Cols, whole.C, whole.Rows = g.NR, c[:], rows[:]
+	if g.Bias != nil {
+		copy(bias[:], g.Bias[:g.Cols])
+		whole.Bias = bias[:]
+	}
+	if g.Residual != nil {
+		whole.Residual = residual[:]
+	}
+	for i := range g.MR {
+		rows[i] = int32(i * g.NR)
+		if g.Accumulate {
+			copy(c[rows[i]:], g.C[g.Rows[i]:][:g.Cols])
+		}
+		if g.Residual != nil {
+			copy(residual[rows[i]:], g.Residual[g.Rows[i]:][:g.Cols])
+		}
+	}
+	gatherGemm(&whole)
+	for i := range g.MR {
+		copy(g.C[g.Rows[i]:][:g.Cols], c[rows[i]:])
+	}
+}
 
-func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+var outerRowsNEON = [...]int{8, 4, 3, 2, 1}
+
+func outerTiles() (rows []int, nr, narrow int) {
+	switch isa.Active {
+	case isa.NEON:
+		return outerRowsNEON[:], 12, 4
+	default:
+		return outerTilesGeneric()
+	}
+}
+
+func outerGemm(o *OuterGemm) {
+	switch {
+	case isa.Active == isa.NEON && o.MR <= 8 && (o.MR <= 4 || o.MR == 8) && o.NR == 12:
+		neon.OuterGemm8x12(o.MR, &o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], len(o.Runs)/3, o.APitch, o.AStep, o.BPitch, flag(o.Accumulate))
+	case isa.Active == isa.NEON && o.MR <= 8 && (o.MR <= 4 || o.MR == 8) && o.NR == 4:
+		neon.OuterGemm8x4(o.MR, &o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], len(o.Runs)/3, o.APitch, o.AStep, o.BPitch, flag(o.Accumulate))
+	default:
+		outerGemmGeneric(o)
+	}
+}
 
 func activeGemmTile() gemmTile {
 	switch isa.Active {

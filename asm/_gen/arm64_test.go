@@ -51,7 +51,7 @@ var (
 // TestWords disassembles every WORD of every generated file and compares the
 // text with the comment beside it.
 func TestWords(t *testing.T) {
-	files, err := generate()
+	files, err := generated()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestWords(t *testing.T) {
 // register that belongs to the linker, the platform, the assembler or the
 // runtime: R16-R18 and R27-R30.
 func TestReservedRegisters(t *testing.T) {
-	files, err := generate()
+	files, err := generated()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,12 +126,7 @@ func (g *gemmNEONProgram) columns(r int) {
 // apart.
 func (g *gemmNEONProgram) tile(r, tag int, column *vreg) {
 	suffix := fmt.Sprintf("%d_%d", r, tag)
-	acc := make([][]Vec, r)
-	for i := range acc {
-		for range g.vecs {
-			acc[i] = append(acc[i], g.Zero())
-		}
-	}
+	acc := g.arm64.tile(r, g.vecs)
 	at := func(p vreg) vreg {
 		if column != nil {
 			g.add(p, *column)
@@ -164,10 +159,6 @@ func (g *gemmNEONProgram) store(p vreg, u int, v Vec) {
 		return
 	}
 	g.Store(Ptr{op: p}, 4*u, v)
-}
-
-func (g *gemmNEONProgram) mulAddElem(acc, b Vec, a vreg, lane int) {
-	g.update(vr(acc.op), []vreg{vr(b.op), a}, func(r []int) string { return encFMLAElem(r[0], r[1], r[2], lane).String() })
 }
 
 func (g *gemmNEONProgram) loadRow(pb vreg) []Vec {

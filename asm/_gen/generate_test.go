@@ -6,15 +6,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
 var rewrite = flag.Bool("generate", false, "rewrite the generated files instead of comparing them")
 
+// generated makes the files once for all tests.
+var generated = sync.OnceValues(generate)
+
 // TestGenerated compares every generated file with what the programs here
 // produce, and finds generated files that no program produces.
 func TestGenerated(t *testing.T) {
-	files, err := generate()
+	files, err := generated()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,9 @@ package gen
 var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
+	{"gathergemm", on(neon), nativeARM(gatherNEON(3), gatherNEON(1))},
 	{"outergemm", on(avx2, avx512), native(outerGemm)},
+	{"outergemm", on(neon), nativeARM(outerNEON(3), outerNEON(1))},
 	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},

@@ -17,6 +17,52 @@ func Axpy(alpha float32, x, y *float32, n int)
 //go:noescape
 func Dot(x, y *float32, n int) float32
 
+// GatherGemm8x12 computes a tile of mr rows by 12 columns, mr being 8, 4 or 2:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*12+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. Rows may repeat:
+// all of c is read before it is written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm8x12(mr int, c *float32, rows *int32, a *float32, table *int32, zero, b, bias, residual *float32, taps, tapLen, accumulate int, lo, hi float32)
+
+// GatherGemm8x4 computes a tile of mr rows by 4 columns, mr being 8, 4 or 2:
+//
+//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*4+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// with one fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. Rows may repeat:
+// all of c is read before it is written. NaN passes through min and max.
+//
+//go:noescape
+func GatherGemm8x4(mr int, c *float32, rows *int32, a *float32, table *int32, zero, b, bias, residual *float32, taps, tapLen, accumulate int, lo, hi float32)
+
+// OuterGemm8x12 computes a tile of mr rows by 12 columns, mr being 8, 4, 3, 2 or 1:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm8x12(mr int, c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int)
+
+// OuterGemm8x4 computes a tile of mr rows by 4 columns, mr being 8, 4, 3, 2 or 1:
+//
+//	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
+//	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
+//
+// with one fused multiply-add per product. n >= 0, run lengths > 0.
+//
+//go:noescape
+func OuterGemm8x4(mr int, c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int)
+
 // FMALoop performs n rounds of 12 independent vector fused multiply-adds on
 // registers, n >= 0.
 //
