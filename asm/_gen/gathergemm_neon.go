@@ -57,7 +57,7 @@ func (m *arm64) signed32(p Ptr, off int) vreg {
 func (m *arm64) indexed(p Ptr, i vreg) Ptr {
 	d := m.newR()
 	m.op([]vreg{d}, []vreg{vr(p.op), i}, asmf("ADD R%[3]d<<2, R%[2]d, R%[1]d"))
-	return Ptr{d}
+	return Ptr{op: d}
 }
 
 // gatherNEON returns the op program of the gather tiles with vecs vectors.
