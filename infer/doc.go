@@ -1,0 +1,2 @@
+// Package infer runs ONNX models on the CPU.
+package infer

@@ -1,0 +1,134 @@
+package infer
+
+import (
+	"fmt"
+
+	"github.com/golanes/lanes/infer/onnx"
+)
+
+// Options say how a model is run. The zero value, and a nil pointer, are the
+// defaults.
+type Options struct {
+	// Exact keeps convolutions to algorithms that add up the defining products.
+	// By default Winograd's may be used, whose rounding errors are up to 8 times
+	// as large.
+	Exact bool
+}
+
+// A Session is a model that is ready to run. Its methods may be called from
+// many goroutines at once.
+type Session struct {
+	graph *graph
+	opt   Options
+}
+
+// Load reads a model from an ONNX file and the external data it refers to.
+func Load(path string, opt *Options) (*Session, error) {
+	m, err := onnx.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
+	}
+	return New(m, opt)
+}
+
+// Parse reads a model from the bytes of an ONNX file, which may be embedded in
+// the program.
+func Parse(b []byte, opt *Options) (*Session, error) {
+	m, err := onnx.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
+	}
+	return New(m, opt)
+}
+
+// New makes a session for a model. The error names node, operator and opset if
+// something is not supported; it wraps an [UnsupportedError] if that is an
+// operator.
+func New(m *onnx.Model, opt *Options) (*Session, error) {
+	g, err := newGraph(m)
+	if err != nil {
+		return nil, fmt.Errorf("infer: %w", err)
+	}
+	s := &Session{graph: g}
+	if opt != nil {
+		s.opt = *opt
+	}
+	return s, nil
+}
+
+// Inputs and Outputs describe what the model takes and gives. A negative size is
+// one that the model leaves open.
+func (s *Session) Inputs() []onnx.ValueInfo { return s.graph.inputs }
+
+// Outputs is documented with [Session.Inputs].
+func (s *Session) Outputs() []onnx.ValueInfo { return s.graph.outputs }
+
+// checkInputs compares tensors with what the model declares.
+func (s *Session) checkInputs(src []*Tensor) error {
+	if len(src) != len(s.graph.inputs) {
+		return fmt.Errorf("infer: %d inputs, want %d", len(src), len(s.graph.inputs))
+	}
+	for i, v := range s.graph.inputs {
+		t := src[i]
+		if t == nil {
+			return fmt.Errorf("infer: input %q is nil", v.Name)
+		}
+		if v.Type != onnx.Undefined && t.Type != v.Type {
+			return fmt.Errorf("infer: input %q is %v, want %v", v.Name, t.Type, v.Type)
+		}
+		if v.Shape == nil {
+			continue
+		}
+		ok := len(v.Shape) == len(t.Shape)
+		for d := 0; ok && d < len(v.Shape); d++ {
+			ok = v.Shape[d].Size < 0 || v.Shape[d].Size == int64(t.Shape[d])
+		}
+		if !ok {
+			return fmt.Errorf("infer: input %q of shape %v, want %v", v.Name, t.Shape, v.Shape)
+		}
+	}
+	return nil
+}
+
+// Run computes the outputs of the model: src are its inputs, in order, dst its
+// outputs. An output that is not nil is overwritten: it takes the type and the
+// shape of the result, and keeps its memory if that is large enough. Outputs
+// that are nil are allocated.
+func (s *Session) Run(dst, src []*Tensor) error {
+	if len(dst) != len(s.graph.out) {
+		return fmt.Errorf("infer: %d outputs, want %d", len(dst), len(s.graph.out))
+	}
+	if err := s.checkInputs(src); err != nil {
+		return err
+	}
+	return s.evaluate(dst, src)
+}
+
+// evaluate runs node by node, with shapes as they come.
+func (s *Session) evaluate(dst, src []*Tensor) error {
+	inputs := make([]*value, len(src))
+	for i, t := range src {
+		inputs[i] = &value{t.Type, t.Shape, t}
+	}
+	r, err := s.graph.resolve(inputs, true)
+	if err != nil {
+		return fmt.Errorf("infer: %w", err)
+	}
+	for i, id := range s.graph.out {
+		t := r.values[id].data
+		dst[i] = dst[i].reuse(t.Type, t.Shape)
+		copy(dst[i].mem, t.mem)
+	}
+	return nil
+}
+
+// reuse returns t as a tensor of another type and shape, or a new one if t is
+// nil or too small.
+func (t *Tensor) reuse(typ onnx.DataType, shape []int) *Tensor {
+	n := product(shape) * typ.Size()
+	if t == nil || cap(t.mem) < n {
+		return &Tensor{Type: typ, Shape: append([]int{}, shape...), mem: alignedBytes(n)}
+	}
+	t.Type, t.Shape, t.mem = typ, append(t.Shape[:0], shape...), t.mem[:n]
+	return t
+}
