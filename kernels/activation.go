@@ -75,7 +75,7 @@ func checkActivation(name string, act Activation) {
 // ReLU, ReLU6, HardSwish, HardSigmoid and LeakyReLU take the float32 operations
 // of their definition. Sigmoid and Tanh are within 2 ulp of the exact value and
 // SiLU within 3, denormal results included; ELU is within 3 ulp and Softplus
-// within 4. GELU is within 4 ulp of the exact value or 2^-24*|x|, whichever is
+// within 4. GELU is within 4 ulp of the exact value or 2^-21*|x|, whichever is
 // more: where Phi(x) is small its relative error grows.
 func Activate(act Activation, dst, x []float32) {
 	checkActivation("Activate", act)
@@ -85,33 +85,40 @@ func Activate(act Activation, dst, x []float32) {
 	}
 }
 
-func activateGeneric(act Activation, dst, x []float32) {
-	dst = dst[:len(x)]
+// activate chooses the kernel for act.
+func activate(act Activation, dst, x []float32) {
 	switch act {
 	case Identity:
 		copy(dst, x)
 	case ReLU:
-		clampGeneric(dst, x, 0, positiveInf)
+		clamp(dst, x, 0, positiveInf)
 	case ReLU6:
-		clampGeneric(dst, x, 0, 6)
-	case HardSwish:
-		for i, v := range x {
-			dst[i] = v * clampValue(float32(v*hardSigmoidA)+hardSigmoidB, 0, 1)
-		}
+		clamp(dst, x, 0, 6)
 	case HardSigmoid:
-		hardSigmoidGeneric(dst, x, hardSigmoidA, hardSigmoidB)
+		hardSigmoid(dst, x, hardSigmoidA, hardSigmoidB)
 	case LeakyReLU:
-		leakyGeneric(dst, x, leakySlope)
+		leaky(dst, x, leakySlope)
 	case ELU:
-		eluGeneric(dst, x, defaultELUAlpha)
+		elu(dst, x, defaultELUAlpha)
 	default:
-		for i, v := range x {
-			dst[i] = float32(activation64(act, float64(v)))
-		}
+		curve(act, dst, x)
 	}
 }
 
-// activation64 is act for the activations that are not piecewise linear.
+func curveGeneric(act Activation, dst, x []float32) {
+	dst = dst[:len(x)]
+	if act == HardSwish {
+		for i, v := range x {
+			dst[i] = v * clampValue(float32(v*hardSigmoidA)+hardSigmoidB, 0, 1)
+		}
+		return
+	}
+	for i, v := range x {
+		dst[i] = float32(activation64(act, float64(v)))
+	}
+}
+
+// activation64 is act for the activations that are not made of straight lines.
 func activation64(act Activation, x float64) float64 {
 	switch act {
 	case SiLU:
@@ -197,30 +204,35 @@ func ActivateGrad(act Activation, dx, dy, x []float32) {
 	}
 }
 
-func activateGradGeneric(act Activation, dx, dy, x []float32) {
-	dx, dy = dx[:len(x)], dy[:len(x)]
+// activateGrad chooses the kernel for act.
+func activateGrad(act Activation, dx, dy, x []float32) {
 	switch act {
 	case Identity:
 		copy(dx, dy)
 	case ReLU:
-		gateGeneric(dx, dy, x, 0, positiveInf, 0)
+		gate(dx, dy, x, 0, notANumber, 0)
 	case ReLU6:
-		gateGeneric(dx, dy, x, 0, 6, 0)
+		gate(dx, dy, x, 0, 6, 0)
 	case LeakyReLU:
-		gateGeneric(dx, dy, x, 0, positiveInf, leakySlope)
+		gate(dx, dy, x, 0, notANumber, leakySlope)
 	default:
-		for i, v := range x {
-			dx[i] = dy[i] * float32(derivative64(act, float64(v)))
-		}
+		curveGrad(act, dx, dy, x)
 	}
 }
 
-// gateGeneric computes dx = dy where lo < x < hi or x is NaN, and slope*dy
-// elsewhere, 0 if slope is 0. hi = +Inf is no bound.
+func curveGradGeneric(act Activation, dx, dy, x []float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	for i, v := range x {
+		dx[i] = dy[i] * float32(derivative64(act, float64(v)))
+	}
+}
+
+// gateGeneric computes dx = slope*dy where x <= lo or x >= hi, 0 there if slope
+// is 0, and dy elsewhere. A NaN bound is none.
 func gateGeneric(dx, dy, x []float32, lo, hi, slope float32) {
 	for i, v := range x {
 		d := dy[i]
-		if v <= lo || v >= hi && hi < positiveInf {
+		if v <= lo || v >= hi {
 			if slope == 0 {
 				d = 0
 			} else {
@@ -274,4 +286,8 @@ func derivative64(act Activation, x float64) float64 {
 	panic("kernels.ActivateGrad: unknown activation")
 }
 
-var positiveInf, negativeInf = float32(math.Inf(1)), float32(math.Inf(-1))
+var (
+	positiveInf = float32(math.Inf(1))
+	negativeInf = float32(math.Inf(-1))
+	notANumber  = float32(math.NaN())
+)

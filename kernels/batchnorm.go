@@ -167,7 +167,7 @@ func BatchNormBackward(b *BatchNormGrad, rows, c int) {
 	rep := widening(rows, c)
 	j := newRowsJob(rowsGradSums, (rows+rep-1)/rep, rep*c)
 	j.act, j.x, j.y, j.z = b.Act, b.X, b.DY, b.Y
-	j.lo, j.hi = 0, float32(math.NaN()) // no y is >= NaN
+	j.lo, j.hi = 0, notANumber
 	if b.Act == ReLU6 {
 		j.hi = 6
 	}

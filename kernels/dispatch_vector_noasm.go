@@ -2,7 +2,8 @@
 
 package kernels
 
-// The vector, row and optimizer kernels without assembly; see dispatch_noasm.go.
+// The vector, row and optimizer kernels without assembly; see
+// dispatch_noasm.go.
 
 func add(dst, x, y []float32) {
 	addGeneric(dst, x, y)
@@ -40,14 +41,6 @@ func logTo(dst, x []float32) {
 	logGeneric(dst, x)
 }
 
-func activate(act Activation, dst, x []float32) {
-	activateGeneric(act, dst, x)
-}
-
-func activateGrad(act Activation, dx, dy, x []float32) {
-	activateGradGeneric(act, dx, dy, x)
-}
-
 func leaky(dst, x []float32, slope float32) {
 	leakyGeneric(dst, x, slope)
 }
@@ -58,6 +51,22 @@ func elu(dst, x []float32, alpha float32) {
 
 func hardSigmoid(dst, x []float32, alpha, beta float32) {
 	hardSigmoidGeneric(dst, x, alpha, beta)
+}
+
+func gate(dx, dy, x []float32, lo, hi, slope float32) {
+	gateGeneric(dx, dy, x, lo, hi, slope)
+}
+
+// curve computes dst = act(x) for the activations that are no clamp and have no
+// parameter.
+func curve(act Activation, dst, x []float32) {
+	curveGeneric(act, dst, x)
+}
+
+// curveGrad computes dx = dy*act'(x) for the activations that gate does not
+// cover.
+func curveGrad(act Activation, dx, dy, x []float32) {
+	curveGradGeneric(act, dx, dy, x)
 }
 
 func expSum(dst, x []float32, m float32) float32 {
@@ -118,6 +127,10 @@ func sgdMomentum(w, v, g []float32, lr, momentum, keep, weightDecay, a, b float3
 
 func adam(w, m, v, g []float32, f *adamFactors) {
 	adamGeneric(w, m, v, g, f)
+}
+
+func rmsprop(w, s, g []float32, f *rmspropFactors) {
+	rmspropGeneric(w, s, g, f)
 }
 
 func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {

@@ -146,13 +146,22 @@ func RMSprop(w, s, a, v, g []float32, p RMSpropParams) {
 		rate: float32(p.LR), eps: float32(p.Eps),
 		decay: float32(p.WeightDecay), momentum: float32(p.Momentum),
 	}
-	rmspropGeneric(w, s, a, v, g, &f, p.Centered)
+	if p.Centered || p.Momentum != 0 {
+		rmspropFull(w, s, a, v, g, &f, p.Centered)
+		return
+	}
+	rmsprop(w, s, g, &f)
 }
 
-// rmspropFactors are the settings in float32.
+// rmspropFactors is laid out as the assembly reads it.
 type rmspropFactors struct{ alpha, rest, rate, eps, decay, momentum float32 }
 
-func rmspropGeneric(w, s, a, v, g []float32, f *rmspropFactors, centered bool) {
+func rmspropGeneric(w, s, g []float32, f *rmspropFactors) {
+	rmspropFull(w, s, nil, nil, g, f, false)
+}
+
+// rmspropFull is the step with all its options, which are rare.
+func rmspropFull(w, s, a, v, g []float32, f *rmspropFactors, centered bool) {
 	for i, x := range w {
 		d := g[i] + f.decay*x
 		s1 := f.alpha*s[i] + f.rest*d*d

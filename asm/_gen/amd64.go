@@ -61,6 +61,8 @@ func (m *amd64) avx512() bool { return m.lanes == 16 }
 
 func (m *amd64) Lanes() int { return m.lanes }
 
+func (m *amd64) Registers() int { return 2 * m.lanes }
+
 func (m *amd64) Func(name, signature string, doc ...string) {
 	m.labels = 0
 	m.Function(name)

@@ -65,6 +65,26 @@ func (m *amd64) Round(a Vec) Vec {
 	return Vec{v}
 }
 
+func (m *amd64) MulExp2(p, n Vec) Vec {
+	if m.avx512() {
+		return m.binary(m.VSCALEFPS, n, p)
+	}
+	return mulExp2(m, p, n)
+}
+
+// Reciprocal is a division on AVX2 and, on AVX-512, the 14-bit estimate with a
+// step of Newton's method, which leaves 2^-28 and a rounding.
+func (m *amd64) Reciprocal(a Vec) Vec {
+	if !m.avx512() {
+		return m.Div(m.Const(1), a)
+	}
+	y := m.unary(m.VRCP14PS, a)
+	e := m.Const(1)
+	m.AccMulSub(e, a, y)
+	m.Horner(e, y, y)
+	return e
+}
+
 // Predicates of VCMPPS, the ordered and quiet forms.
 const (
 	cmpEQ    = 0x00
@@ -134,5 +154,8 @@ func (m *amd64) fold(f func(...operand.Op), a Vec) Vec {
 	f(pair, r.AsX(), pair)
 	m.VPERMILPS(operand.Imm(0b10_11_00_01), pair, one)
 	f(one, pair, one)
-	return Vec{one}
+	if m.avx512() {
+		return Vec{one.AsZ()}
+	}
+	return Vec{one.AsY()}
 }

@@ -65,6 +65,8 @@ func layout(signature string) (params map[string]param, size int, err error) {
 
 func (m *arm64) Lanes() int { return 4 }
 
+func (m *arm64) Registers() int { return 32 }
+
 func (m *arm64) Func(name, signature string, doc ...string) {
 	params, size, err := layout(signature)
 	if err != nil {

@@ -75,6 +75,9 @@ func (m *arm64) ToI32(a Vec) Vec   { return m.two(encFCVTNS, a) }
 func (m *arm64) FromI32(a Vec) Vec { return m.two(encSCVTF, a) }
 func (m *arm64) Round(a Vec) Vec   { return m.two(encFRINTN, a) }
 
+func (m *arm64) MulExp2(p, n Vec) Vec { return mulExp2(m, p, n) }
+func (m *arm64) Reciprocal(a Vec) Vec { return m.Div(m.Const(1), a) }
+
 func (m *arm64) Less(a, b Vec) Mask   { return Mask(m.three(encFCMGT, b, a)) }
 func (m *arm64) LessEq(a, b Vec) Mask { return Mask(m.three(encFCMGE, b, a)) }
 func (m *arm64) Equal(a, b Vec) Mask  { return Mask(m.three(encFCMEQ, a, b)) }

@@ -33,6 +33,8 @@ func (p Ptr) size() uint8 {
 type Machine interface {
 	// Lanes is the number of float32 in a Vec.
 	Lanes() int
+	// Registers is the number of Vec the machine can hold at once.
+	Registers() int
 
 	// Func starts a function. signature is the Go signature without the name;
 	// doc is the stub's comment and should start with the name.
@@ -128,6 +130,12 @@ type Machine interface {
 	FromI32(a Vec) Vec
 	// Round rounds to the nearest integer, ties to even.
 	Round(a Vec) Vec
+
+	// MulExp2 is p * 2^n, rounded once, for whole n from -150 to 128 and |p|
+	// from 1/4 to 4.
+	MulExp2(p, n Vec) Vec
+	// Reciprocal is 1/a within 1 ulp for normal a and normal 1/a.
+	Reciprocal(a Vec) Vec
 
 	// Less, LessEq, Equal: false where a lane is NaN. IsNaN: where a is NaN.
 	Less(a, b Vec) Mask

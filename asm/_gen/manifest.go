@@ -4,7 +4,10 @@ package gen
 // holds, in order, and the instruction sets it is made for. A new kernel is one
 // line here.
 var manifest = []entry{
-	{"vector", on(avx2, avx512, neon), portable(axpy, dot)},
+	{"vector", on(avx2, avx512, neon), portable(axpy, dot, sum, maximum)},
+	{"elementwise", on(avx2, avx512, neon), portable(elementwise...)},
+	{"math", on(avx2, avx512, neon), portable(transcendental...)},
+	{"math_gradients", on(avx2, avx512, neon), portable(transcendentalGradients...)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 	{"gathergemm", on(neon), nativeARM(gatherNEON(3), gatherNEON(1))},
 	{"outergemm", on(avx2, avx512), native(outerGemm)},

@@ -176,3 +176,194 @@ zero5:
 	VMOVSS       X1, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func Sum(x *float32, n int) float32
+// Requires: AVX
+TEXT ·Sum(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+while1:
+	CMPQ    CX, $+64
+	JLT     done2
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(AX), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(AX), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(AX), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 128(AX), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 160(AX), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVAPS Y5, Y5
+	VMOVUPS 192(AX), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 224(AX), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVAPS Y7, Y7
+	ADDQ    $+256, AX
+	SUBQ    $+64, CX
+	JMP     while1
+
+done2:
+while3:
+	CMPQ    CX, $+8
+	JLT     done4
+	VMOVUPS (AX), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	ADDQ    $+32, AX
+	SUBQ    $+8, CX
+	JMP     while3
+
+done4:
+	TESTQ      CX, CX
+	JZ         zero5
+	MOVQ       CX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y8
+	VMASKMOVPS (AX), Y8, Y8
+	VADDPS     Y8, Y0, Y0
+	VMOVAPS    Y0, Y0
+	LEAQ       (AX)(CX*4), AX
+	XORQ       CX, CX
+
+zero5:
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0x4e, X1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDPS       X1, X0, X1
+	VMOVSS       X1, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func Max(x *float32, n int) float32
+// Requires: AVX
+TEXT ·Max(SB), NOSPLIT, $0-20
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS cff800000<>+0(SB), Y0
+	VMOVAPS      Y0, Y1
+	VXORPS       Y2, Y2, Y2
+	VMOVAPS      Y0, Y3
+	VXORPS       Y4, Y4, Y4
+	VMOVAPS      Y0, Y5
+	VXORPS       Y6, Y6, Y6
+	VMOVAPS      Y0, Y7
+	VXORPS       Y8, Y8, Y8
+
+while1:
+	CMPQ      CX, $+32
+	JLT       done2
+	VMOVUPS   (AX), Y9
+	VMAXPS    Y9, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, Y9, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VMOVUPS   32(AX), Y9
+	VMAXPS    Y9, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, Y9, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VMOVUPS   64(AX), Y9
+	VMAXPS    Y9, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, Y9, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VMOVUPS   96(AX), Y9
+	VMAXPS    Y9, Y7, Y7
+	VMOVAPS   Y7, Y7
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, Y9, Y8, Y8
+	VMOVAPS   Y8, Y8
+	ADDQ      $+128, AX
+	SUBQ      $+32, CX
+	JMP       while1
+
+done2:
+while3:
+	CMPQ      CX, $+8
+	JLT       done4
+	VMOVUPS   (AX), Y9
+	VMAXPS    Y9, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y9, Y9, Y10
+	VBLENDVPS Y10, Y9, Y2, Y2
+	VMOVAPS   Y2, Y2
+	ADDQ      $+32, AX
+	SUBQ      $+8, CX
+	JMP       while3
+
+done4:
+	TESTQ      CX, CX
+	JZ         zero5
+	MOVQ       CX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y9
+	VMASKMOVPS (AX), Y9, Y10
+	VBLENDVPS  Y9, Y10, Y0, Y0
+	VMAXPS     Y0, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y0, Y0, Y9
+	VBLENDVPS  Y9, Y0, Y2, Y0
+	VMOVAPS    Y0, Y2
+	LEAQ       (AX)(CX*4), AX
+	XORQ       CX, CX
+
+zero5:
+	VMAXPS       Y5, Y1, Y0
+	VADDPS       Y6, Y2, Y1
+	VMAXPS       Y7, Y3, Y2
+	VADDPS       Y8, Y4, Y3
+	VMAXPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VEXTRACTF128 $0x01, Y0, X2
+	VMAXPS       X2, X0, X2
+	VPERMILPS    $0x4e, X2, X0
+	VMAXPS       X0, X2, X0
+	VPERMILPS    $0xb1, X0, X11
+	VMAXPS       X11, X0, X11
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X12
+	VADDPS       X12, X1, X12
+	VADDPS       Y12, Y11, Y0
+	VMOVSS       X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+DATA cff800000<>+0(SB)/4, $0xff800000
+GLOBL cff800000<>(SB), RODATA|NOPTR, $4

@@ -17,6 +17,156 @@ func Axpy(alpha float32, x *float32, y *float32, n int)
 //go:noescape
 func Dot(x *float32, y *float32, n int) float32
 
+// Sum returns the sum of x[i] for i < n.
+// Vector i of the input goes to accumulator i mod 8, the rest behind the last
+// group of 8 to accumulator 0; accumulators and then lanes are added in halves.
+//
+//go:noescape
+func Sum(x *float32, n int) float32
+
+// Max returns the largest x[i] for i < n, n > 0; NaN if there is one.
+//
+//go:noescape
+func Max(x *float32, n int) float32
+
+// Add computes dst[i] = x[i] + y[i] for i < n. dst may be x or y.
+//
+//go:noescape
+func Add(dst *float32, x *float32, y *float32, n int)
+
+// Sub computes dst[i] = x[i] - y[i] for i < n. dst may be x or y.
+//
+//go:noescape
+func Sub(dst *float32, x *float32, y *float32, n int)
+
+// Mul computes dst[i] = x[i] * y[i] for i < n. dst may be x or y.
+//
+//go:noescape
+func Mul(dst *float32, x *float32, y *float32, n int)
+
+// Scale computes dst[i] = alpha*x[i] for i < n. dst may be x.
+//
+//go:noescape
+func Scale(dst *float32, x *float32, n int, alpha float32)
+
+// Offset computes dst[i] = (x[i]-a)-b for i < n. dst may be x.
+//
+//go:noescape
+func Offset(dst *float32, x *float32, n int, a float32, b float32)
+
+// Clamp computes dst[i] = min(max(x[i], lo), hi), x[i] if that is NaN or equals a bound, for i < n. dst may be x.
+//
+//go:noescape
+func Clamp(dst *float32, x *float32, n int, lo float32, hi float32)
+
+// Leaky computes dst[i] = x[i] > 0 ? x[i] : slope*x[i] for i < n. dst may be x.
+//
+//go:noescape
+func Leaky(dst *float32, x *float32, n int, slope float32)
+
+// HardSigmoid computes dst[i] = min(1, max(0, alpha*x[i] + beta)) for i < n. dst may be x.
+//
+//go:noescape
+func HardSigmoid(dst *float32, x *float32, n int, alpha float32, beta float32)
+
+// HardSwish computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
+//
+//go:noescape
+func HardSwish(dst *float32, x *float32, n int)
+
+// Gate computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,
+// where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.
+//
+//go:noescape
+func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
+
+// HardSwishGrad computes dx[i] = dy[i]*(x[i]/3 + 1/2; 0 up to -3, 1 from 3) for i < n. dx may be dy or x.
+//
+//go:noescape
+func HardSwishGrad(dx *float32, dy *float32, x *float32, n int)
+
+// HardSigmoidGrad computes dx[i] = dy[i]*(1/6; 0 up to -3 and from 3) for i < n. dx may be dy or x.
+//
+//go:noescape
+func HardSigmoidGrad(dx *float32, dy *float32, x *float32, n int)
+
+// Exp computes dst[i] = exp(x[i]) for i < n. dst may be x.
+//
+//go:noescape
+func Exp(dst *float32, x *float32, n int)
+
+// Log computes dst[i] = ln(x[i]) for i < n. dst may be x.
+//
+//go:noescape
+func Log(dst *float32, x *float32, n int)
+
+// Sigmoid computes dst[i] = 1/(1+exp(-x[i])) for i < n. dst may be x.
+//
+//go:noescape
+func Sigmoid(dst *float32, x *float32, n int)
+
+// SiLU computes dst[i] = x[i]/(1+exp(-x[i])) for i < n. dst may be x.
+//
+//go:noescape
+func SiLU(dst *float32, x *float32, n int)
+
+// Tanh computes dst[i] = tanh(x[i]) for i < n. dst may be x.
+//
+//go:noescape
+func Tanh(dst *float32, x *float32, n int)
+
+// GELU computes dst[i] = x[i]*Phi(x[i]) for i < n. dst may be x.
+//
+//go:noescape
+func GELU(dst *float32, x *float32, n int)
+
+// Softplus computes dst[i] = ln(1+exp(x[i])) for i < n. dst may be x.
+//
+//go:noescape
+func Softplus(dst *float32, x *float32, n int)
+
+// ELU computes dst[i] = x[i] > 0 ? x[i] : alpha*(exp(x[i])-1) for i < n. dst may be x.
+//
+//go:noescape
+func ELU(dst *float32, x *float32, n int, alpha float32)
+
+// ExpSum computes dst[i] = exp(x[i]-max) for i < n and returns the sum of dst.
+// Vector i goes to sum i mod 2, the last odd one and the rest to sum 0; the sums
+// and then their lanes are added in halves. dst may be x.
+//
+//go:noescape
+func ExpSum(dst *float32, x *float32, n int, max float32) float32
+
+// SiLUGrad computes dx[i] = dy[i]*silu'(x[i]) for i < n. dx may be dy or x.
+//
+//go:noescape
+func SiLUGrad(dx *float32, dy *float32, x *float32, n int)
+
+// SigmoidGrad computes dx[i] = dy[i]*sigmoid'(x[i]) for i < n. dx may be dy or x.
+//
+//go:noescape
+func SigmoidGrad(dx *float32, dy *float32, x *float32, n int)
+
+// TanhGrad computes dx[i] = dy[i]*tanh'(x[i]) for i < n. dx may be dy or x.
+//
+//go:noescape
+func TanhGrad(dx *float32, dy *float32, x *float32, n int)
+
+// GELUGrad computes dx[i] = dy[i]*gelu'(x[i]) for i < n. dx may be dy or x.
+//
+//go:noescape
+func GELUGrad(dx *float32, dy *float32, x *float32, n int)
+
+// SoftplusGrad computes dx[i] = dy[i]*sigmoid(x[i]) for i < n. dx may be dy or x.
+//
+//go:noescape
+func SoftplusGrad(dx *float32, dy *float32, x *float32, n int)
+
+// ELUGrad computes dx[i] = dy[i]*exp(min(x[i], 0)) for i < n. dx may be dy or x.
+//
+//go:noescape
+func ELUGrad(dx *float32, dy *float32, x *float32, n int)
+
 // GatherGemm12x32 computes a tile of 12 rows by cols <= 32 columns:
 //
 //	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0

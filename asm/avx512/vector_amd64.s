@@ -158,3 +158,198 @@ zero5:
 	VMOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func Sum(x *float32, n int) float32
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·Sum(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+
+while1:
+	CMPQ    CX, $+128
+	JLT     done2
+	VMOVUPS (AX), Z8
+	VADDPS  Z8, Z0, Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(AX), Z8
+	VADDPS  Z8, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(AX), Z8
+	VADDPS  Z8, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(AX), Z8
+	VADDPS  Z8, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(AX), Z8
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(AX), Z8
+	VADDPS  Z8, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(AX), Z8
+	VADDPS  Z8, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(AX), Z8
+	VADDPS  Z8, Z7, Z7
+	VMOVAPS Z7, Z7
+	ADDQ    $+512, AX
+	SUBQ    $+128, CX
+	JMP     while1
+
+done2:
+while3:
+	CMPQ    CX, $+16
+	JLT     done4
+	VMOVUPS (AX), Z8
+	VADDPS  Z8, Z0, Z0
+	VMOVAPS Z0, Z0
+	ADDQ    $+64, AX
+	SUBQ    $+16, CX
+	JMP     while3
+
+done4:
+	TESTQ     CX, CX
+	JZ        zero5
+	MOVQ      $-1, DX
+	BZHIQ     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z8
+	VADDPS    Z8, Z0, Z0
+	VMOVAPS   Z0, Z0
+	LEAQ      (AX)(CX*4), AX
+	XORQ      CX, CX
+
+zero5:
+	VADDPS        Z4, Z0, Z0
+	VADDPS        Z5, Z1, Z1
+	VADDPS        Z6, Z2, Z2
+	VADDPS        Z7, Z3, Z3
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y1
+	VEXTRACTF32X4 $0x01, Y1, X0
+	VADDPS        X0, X1, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0xb1, X1, X0
+	VADDPS        X0, X1, X0
+	VMOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func Max(x *float32, n int) float32
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+TEXT ·Max(SB), NOSPLIT, $0-20
+	MOVQ         x+0(FP), AX
+	MOVQ         n+8(FP), CX
+	VBROADCASTSS cff800000<>+0(SB), Z0
+	VMOVAPS      Z0, Z1
+	VXORPS       Z2, Z2, Z2
+	VMOVAPS      Z0, Z3
+	VXORPS       Z4, Z4, Z4
+	VMOVAPS      Z0, Z5
+	VXORPS       Z6, Z6, Z6
+	VMOVAPS      Z0, Z7
+	VXORPS       Z8, Z8, Z8
+
+while1:
+	CMPQ      CX, $+64
+	JLT       done2
+	VMOVUPS   (AX), Z9
+	VMAXPS    Z9, Z1, Z1
+	VMOVAPS   Z1, Z1
+	VCMPPS    $0x03, Z9, Z9, K1
+	VBLENDMPS Z9, Z2, K1, Z2
+	VMOVAPS   Z2, Z2
+	VMOVUPS   64(AX), Z9
+	VMAXPS    Z9, Z3, Z3
+	VMOVAPS   Z3, Z3
+	VCMPPS    $0x03, Z9, Z9, K1
+	VBLENDMPS Z9, Z4, K1, Z4
+	VMOVAPS   Z4, Z4
+	VMOVUPS   128(AX), Z9
+	VMAXPS    Z9, Z5, Z5
+	VMOVAPS   Z5, Z5
+	VCMPPS    $0x03, Z9, Z9, K1
+	VBLENDMPS Z9, Z6, K1, Z6
+	VMOVAPS   Z6, Z6
+	VMOVUPS   192(AX), Z9
+	VMAXPS    Z9, Z7, Z7
+	VMOVAPS   Z7, Z7
+	VCMPPS    $0x03, Z9, Z9, K1
+	VBLENDMPS Z9, Z8, K1, Z8
+	VMOVAPS   Z8, Z8
+	ADDQ      $+256, AX
+	SUBQ      $+64, CX
+	JMP       while1
+
+done2:
+while3:
+	CMPQ      CX, $+16
+	JLT       done4
+	VMOVUPS   (AX), Z9
+	VMAXPS    Z9, Z1, Z1
+	VMOVAPS   Z1, Z1
+	VCMPPS    $0x03, Z9, Z9, K1
+	VBLENDMPS Z9, Z2, K1, Z2
+	VMOVAPS   Z2, Z2
+	ADDQ      $+64, AX
+	SUBQ      $+16, CX
+	JMP       while3
+
+done4:
+	TESTQ     CX, CX
+	JZ        zero5
+	MOVQ      $-1, DX
+	BZHIQ     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z9
+	VBLENDMPS Z9, Z0, K1, Z0
+	VMAXPS    Z0, Z1, Z1
+	VMOVAPS   Z1, Z1
+	VCMPPS    $0x03, Z0, Z0, K1
+	VBLENDMPS Z0, Z2, K1, Z0
+	VMOVAPS   Z0, Z2
+	LEAQ      (AX)(CX*4), AX
+	XORQ      CX, CX
+
+zero5:
+	VMAXPS        Z5, Z1, Z0
+	VADDPS        Z6, Z2, Z1
+	VMAXPS        Z7, Z3, Z2
+	VADDPS        Z8, Z4, Z3
+	VMAXPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z0, Y2
+	VMAXPS        Y2, Y0, Y2
+	VEXTRACTF32X4 $0x01, Y2, X0
+	VMAXPS        X0, X2, X0
+	VPERMILPS     $0x4e, X0, X2
+	VMAXPS        X2, X0, X2
+	VPERMILPS     $0xb1, X2, X10
+	VMAXPS        X10, X2, X10
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPS        Y0, Y1, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X1, X0, X1
+	VPERMILPS     $0x4e, X1, X0
+	VADDPS        X0, X1, X0
+	VPERMILPS     $0xb1, X0, X11
+	VADDPS        X11, X0, X11
+	VADDPS        Z11, Z10, Z0
+	VMOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+DATA cff800000<>+0(SB)/4, $0xff800000
+GLOBL cff800000<>(SB), RODATA|NOPTR, $4

@@ -1,0 +1,374 @@
+package gen
+
+import (
+	"math"
+	"slices"
+)
+
+// Elementary functions as straight-line code over vectors.
+//
+// e^x is 2^n * (1+q) with n = x/ln2 rounded and q = e^r - 1 a polynomial in r =
+// x - n*ln2, |r| <= 0.3466. ln2 is split in two so that r keeps its bits. Adding
+// and subtracting 1.5*2^23 rounds to an integer, which then also stands in the
+// low bits of the sum: shifted left by 23 they are the exponent of 2^n. The
+// polynomials are minimax fits, relative to the function, with the error given
+// beside them; coefficients are in ascending order.
+
+// A function1 is an elementary function: the constants that are worth registers
+// and what it emits.
+type function1 struct {
+	constants []uint32
+	emit      func(c constants, x Vec) Vec
+}
+
+// constants provides a function's constants: from registers where there are 32
+// of them, from memory where there are 16.
+type constants struct {
+	Machine
+	held map[uint32]Vec
+}
+
+func hold(m Machine, list []uint32) constants {
+	c := constants{m, map[uint32]Vec{}}
+	if m.Registers() < 32 {
+		return c
+	}
+	for _, bits := range list {
+		if _, ok := c.held[bits]; !ok {
+			c.held[bits] = m.ConstBits(bits)
+		}
+	}
+	return c
+}
+
+// bits returns a constant that must not be changed.
+func (c constants) bits(bits uint32) Vec {
+	if v, ok := c.held[bits]; ok {
+		return v
+	}
+	return c.ConstBits(bits)
+}
+
+func (c constants) of(v float32) Vec { return c.bits(math.Float32bits(v)) }
+
+// fresh returns a constant in a register of its own.
+func (c constants) fresh(v float32) Vec {
+	if r, ok := c.held[math.Float32bits(v)]; ok {
+		return c.Copy(r)
+	}
+	return c.Const(v)
+}
+
+// polynomial returns p[0] + p[1]*x + ..., by Horner's rule.
+func (c constants) polynomial(x Vec, p []float32) Vec {
+	last := len(p) - 1
+	sum := c.fresh(p[last])
+	for _, a := range slices.Backward(p[:last]) {
+		c.Horner(sum, x, c.of(a))
+	}
+	return sum
+}
+
+// clampKeepingNaN returns x within lo and hi.
+func (c constants) clampKeepingNaN(x Vec, lo, hi float32) Vec {
+	return c.Min(c.of(hi), c.Max(c.of(lo), x))
+}
+
+func floats(v ...float32) []uint32 {
+	var list []uint32
+	for _, f := range v {
+		list = append(list, math.Float32bits(f))
+	}
+	return list
+}
+
+const (
+	magic    = 12582912 // 1.5*2^23
+	log2e    = 1.44269504
+	ln2Hi    = 0.693145751953125 // 16 bits of ln 2
+	ln2Lo    = 1.42860682030941723e-6
+	signBit  = 1 << 31
+	bias     = 127
+	tiny64   = 0x1p-64
+	half64   = 0x1p-32
+	expAbove = 89   // e^x overflows from 88.73
+	expBelow = -105 // e^x rounds to zero from -103.98
+)
+
+// mulExp2 implements [Machine.MulExp2] with two factors 2^(n/2), so that each is
+// a normal number and only the second product is rounded.
+func mulExp2(m Machine, p, n Vec) Vec {
+	whole := m.ToI32(n)
+	half := m.SarI32(whole, 1)
+	one := m.ConstBits(bias << 23)
+	factor := func(e Vec) Vec { return m.AddI32(m.ShlI32(e, 23), one) }
+	return m.Mul(m.Mul(p, factor(half)), factor(m.SubI32(whole, half)))
+}
+
+// expm1Poly is (e^r - 1 - r)/r^2, error 2^-28.3.
+var expm1Poly = []float32{0.49999994, 0.1666652, 0.0416684, 0.0083688516, 0.001381432}
+
+var expConstants = append(floats(magic, log2e, ln2Hi, ln2Lo), floats(expm1Poly...)...)
+
+// reduce splits x into n, whose low bits t holds above offset, and r.
+func (c constants) reduce(x Vec, offset float32) (t, n, r Vec) {
+	t = c.fresh(magic + offset)
+	c.AccMulAdd(t, x, c.of(log2e))
+	n = c.Sub(t, c.of(magic+offset))
+	r = c.Copy(x)
+	c.AccMulSub(r, n, c.of(ln2Hi))
+	c.AccMulSub(r, n, c.of(ln2Lo))
+	return t, n, r
+}
+
+// expm1Reduced returns e^r - 1.
+func (c constants) expm1Reduced(r Vec) Vec {
+	q := c.polynomial(r, expm1Poly)
+	q = c.Mul(q, r)
+	c.Horner(q, r, r)
+	return q
+}
+
+// expFunction is e^x.
+var expFunction = function1{
+	append(floats(expAbove, expBelow, 1), expConstants...),
+	func(c constants, x Vec) Vec { return c.exp(c.clampKeepingNaN(x, expBelow, expAbove)) },
+}
+
+// exp returns e^x for expBelow <= x <= expAbove and for NaN.
+func (c constants) exp(x Vec) Vec {
+	_, n, r := c.reduce(x, 0)
+	return c.MulExp2(c.Add(c.expm1Reduced(r), c.of(1)), n)
+}
+
+// logPoly is (ln(1+f) - f + f^2/2)/f^3, error 2^-30.4.
+var logPoly = []float32{0.3333331, -0.24999987, 0.20002227, -0.1666925, 0.14218655, -0.12384368, 0.11873021, -0.11789712, 0.06915156}
+
+const (
+	sqrtHalfBits = 0x3f3504f3
+	mantissaBits = 0x007fffff
+	minNormal    = 0x1p-126
+	infBits      = 0x7f800000
+	nanBits      = 0x7fc00000
+	negInfBits   = 0xff800000
+)
+
+// logFunction is ln x = e*ln2 + ln(1+f), 1+f from sqrt(1/2) to sqrt(2). A
+// denormal is first multiplied by 2^23.
+var logFunction = function1{
+	append(floats(append([]float32{0, minNormal, 0x1p23, 23, 1, -0.5, ln2Hi, ln2Lo}, logPoly...)...), sqrtHalfBits, mantissaBits),
+	func(c constants, x Vec) Vec {
+		denormal := c.Less(x, c.of(minNormal))
+		scaled := c.Select(denormal, c.Mul(x, c.of(0x1p23)), x)
+		lower := c.Select(denormal, c.of(23), c.of(0))
+		bits := c.SubI32(scaled, c.bits(sqrtHalfBits))
+		e := c.Sub(c.FromI32(c.SarI32(bits, 23)), lower)
+		f := c.Sub(c.AddI32(c.And(bits, c.bits(mantissaBits)), c.bits(sqrtHalfBits)), c.of(1))
+		f2 := c.Mul(f, f)
+		y := c.Mul(c.Mul(c.polynomial(f, logPoly), f), f2)
+		c.AccMulAdd(y, e, c.of(ln2Lo))
+		c.AccMulAdd(y, f2, c.of(-0.5))
+		y = c.Add(y, f)
+		c.AccMulAdd(y, e, c.of(ln2Hi))
+		// NaN and +Inf are returned, negative numbers give NaN, zeros -Inf.
+		y = c.Select(c.Less(x, c.bits(infBits)), y, x)
+		y = c.Select(c.Less(x, c.of(0)), c.bits(nanBits), y)
+		return c.Select(c.Equal(x, c.of(0)), c.bits(negInfBits), y)
+	},
+}
+
+// The logistic function is 1/(1+e^-x). Scaled by 2^-64 the denominator cannot
+// overflow; 2^-64 goes back in a last multiplication, which rounds denormals
+// once.
+const (
+	logisticAbove = 40   // 1 from 17.3
+	logisticBelow = -130 // rounds to zero from -103.98
+)
+
+var logisticConstants = append(floats(-log2e, magic+bias-64, logisticAbove, logisticBelow, tiny64, 1), expConstants...)
+
+// logistic64 returns 2^64/(1+e^-x) and x within the range in which that is not
+// constant in float32.
+func (c constants) logistic64(x Vec) (y, clamped Vec) {
+	x = c.clampKeepingNaN(x, logisticBelow, logisticAbove)
+	const m = magic + bias - 64
+	t := c.fresh(m)
+	c.AccMulAdd(t, x, c.of(-log2e))
+	n := c.Sub(t, c.of(m))
+	// The reduced argument of -x, negated: e^-r - 1 = -r + r^2*P(-r).
+	r := c.Copy(x)
+	c.AccMulAdd(r, n, c.of(ln2Hi))
+	c.AccMulAdd(r, n, c.of(ln2Lo))
+	r = c.Xor(r, c.bits(signBit))
+	q := c.expm1Reduced(r)
+	s := c.ShlI32(t, 23)
+	d := c.Add(s, c.of(tiny64))
+	c.AccMulAdd(d, s, q)
+	return c.Reciprocal(d), x
+}
+
+var sigmoidFunction = function1{append([]uint32{signBit}, logisticConstants...), func(c constants, x Vec) Vec {
+	y, _ := c.logistic64(x)
+	return c.Mul(y, c.of(tiny64))
+}}
+
+// siluFunction multiplies by x before the last bits of a denormal are lost, but
+// after the factor has become zero for -Inf. A large x, whose product would
+// overflow, is the result itself.
+var siluFunction = function1{append(floats(half64), sigmoidFunction.constants...), func(c constants, x Vec) Vec {
+	y, _ := c.logistic64(x)
+	y = c.Mul(c.Mul(x, c.Mul(y, c.of(half64))), c.of(half64))
+	return c.Select(c.Less(c.of(logisticAbove), x), x, y)
+}}
+
+// tanhPoly is (tanh(x)/x - 1)/x^2 in x^2, error 2^-32.6 up to 0.625.
+var tanhPoly = []float32{-0.3333333, 0.1333321, -0.0539472, 0.021702968, -0.0081826765, 0.0021475393}
+
+const (
+	tanhSmall = 0.625
+	tanhOne   = 20 // tanh is 1 from 9.01
+)
+
+var tanhFunction = function1{
+	append(append(floats(tanhSmall, tanhOne, 1, -2, magic+bias), signBit), append(floats(tanhPoly...), expConstants...)...),
+	func(c constants, x Vec) Vec { return c.tanh(x) },
+}
+
+// tanh is x + x^3*P(x^2) for small x and 1 - 2/(e^2|x| + 1) with the sign of x
+// for others.
+func (c constants) tanh(x Vec) Vec {
+	sign := c.And(x, c.bits(signBit))
+	a := c.Xor(x, sign)
+	z := c.Mul(x, x)
+	small := c.Mul(c.polynomial(z, tanhPoly), z)
+	c.Horner(small, x, x)
+
+	twice := c.Min(c.of(tanhOne), a)
+	twice = c.Add(twice, twice)
+	t, _, r := c.reduce(twice, bias)
+	q := c.expm1Reduced(r)
+	s := c.ShlI32(t, 23)
+	d := c.Add(s, c.of(1))
+	c.AccMulAdd(d, s, q)
+	big := c.Reciprocal(d)
+	c.Horner(big, c.of(-2), c.of(1))
+	return c.Select(c.Less(a, c.of(tanhSmall)), small, c.Or(big, sign))
+}
+
+// log1pPoly is (atanh(s)/s - 1)/s^2 in s^2, error 2^-33 up to s = 1/3.
+var log1pPoly = []float32{0.33333337, 0.19999437, 0.14308518, 0.10712925, 0.12154163}
+
+// softplusFunction is max(x, 0) + ln(1+e), e = e^-|x|, and ln(1+e) =
+// 2*atanh(e/(2+e)).
+var softplusFunction = function1{
+	append(append(floats(expBelow, 0, 1, 2, 0.25), signBit), append(floats(log1pPoly...), expConstants...)...),
+	func(c constants, x Vec) Vec {
+		e := c.exp(c.Max(c.of(expBelow), c.Or(x, c.bits(signBit))))
+		s := c.Mul(c.Add(e, e), c.Reciprocal(c.Add(e, c.of(2)))) // twice the s above
+		w := c.Mul(c.Mul(s, s), c.of(0.25))
+		y := c.Mul(c.polynomial(w, log1pPoly), w)
+		c.Horner(y, s, s)
+		return c.Add(y, c.Max(c.of(0), x))
+	},
+}
+
+// expm1Below is where e^x - 1 has become -1.
+const expm1Below = -40
+
+var expm1Constants = append(floats(expm1Below, magic+bias, 1), expConstants...)
+
+// expm1 returns e^x - 1 for x <= 0.
+func (c constants) expm1(x Vec) Vec {
+	t, _, r := c.reduce(c.Max(c.of(expm1Below), x), bias)
+	q := c.expm1Reduced(r)
+	s := c.ShlI32(t, 23)
+	y := c.Sub(s, c.of(1))
+	c.AccMulAdd(y, s, q)
+	return y
+}
+
+// normalPoly is Phi(-a)*e^(a^2/2)/t in t = 1/(1+a/4); its error times
+// e^(-a^2/2) is below 2^-25 of Phi(-a) + 2^-8.
+var normalPoly = []float32{0.09865516, 0.11397001, 0.017588995, 0.29582658, -0.28299898, 0.35061434, -0.09365612}
+
+const (
+	normalEnd   = 15 // Phi(-15) rounds to zero
+	inverseRoot = 0.3989422804
+)
+
+var normalConstants = append(append(floats(0, normalEnd, -normalEnd, -0.5, 0.25, 1, inverseRoot), signBit), append(floats(normalPoly...), expConstants...)...)
+
+// normal returns Phi(x), e^(-x^2/2), and x within +-normalEnd.
+func (c constants) normal(x Vec) (phi, e, clamped Vec) {
+	x = c.clampKeepingNaN(x, -normalEnd, normalEnd)
+	// x^2 in two parts: the exponential would magnify its rounding.
+	hi := c.Mul(x, x)
+	lo := c.Xor(hi, c.bits(signBit))
+	c.AccMulAdd(lo, x, x)
+	_, n, r := c.reduce(c.Mul(hi, c.of(-0.5)), 0)
+	c.AccMulAdd(r, lo, c.of(-0.5))
+	e = c.MulExp2(c.Add(c.expm1Reduced(r), c.of(1)), n)
+	t := c.AndNot(c.bits(signBit), x)
+	c.Horner(t, c.of(0.25), c.of(1))
+	t = c.Reciprocal(t)
+	tail := c.Mul(c.Mul(c.polynomial(t, normalPoly), t), e)
+	return c.Select(c.Less(x, c.of(0)), tail, c.Sub(c.of(1), tail)), e, x
+}
+
+// geluFunction is x*Phi(x).
+var geluFunction = function1{normalConstants, func(c constants, x Vec) Vec {
+	phi, _, _ := c.normal(x)
+	return c.Mul(x, phi)
+}}
+
+const sixth = 1. / 6
+
+// hardSwishFunction is x*clamp(x/6 + 1/2, 0, 1).
+var hardSwishFunction = function1{floats(sixth, 0.5, 0, 1), func(c constants, x Vec) Vec {
+	g := c.fresh(0.5)
+	c.AccMulAdd(g, x, c.of(sixth))
+	return c.Mul(x, c.clampKeepingNaN(g, 0, 1))
+}}
+
+// The derivatives, as functions of what the activation was applied to.
+
+var siluDerivative = function1{append(floats(1), sigmoidFunction.constants...), func(c constants, x Vec) Vec {
+	y, clamped := c.logistic64(x)
+	s := c.Mul(y, c.of(tiny64))
+	d := c.Sub(c.of(1), s)
+	c.Horner(d, clamped, c.of(1))
+	return c.Mul(d, s)
+}}
+
+var sigmoidDerivative = function1{append(floats(1), sigmoidFunction.constants...), func(c constants, x Vec) Vec {
+	s := sigmoidFunction.emit(c, x)
+	return c.Mul(s, c.Sub(c.of(1), s))
+}}
+
+var tanhDerivative = function1{append(floats(1), tanhFunction.constants...), func(c constants, x Vec) Vec {
+	t := c.tanh(x)
+	return c.Mul(c.Sub(c.of(1), t), c.Add(c.of(1), t))
+}}
+
+var geluDerivative = function1{normalConstants, func(c constants, x Vec) Vec {
+	phi, e, clamped := c.normal(x)
+	c.AccMulAdd(phi, clamped, c.Mul(e, c.of(inverseRoot)))
+	return phi
+}}
+
+var hardSwishDerivative = function1{floats(-3, 3, 0, 1, 0.5, 1./3), func(c constants, x Vec) Vec {
+	g := c.fresh(0.5)
+	c.AccMulAdd(g, x, c.of(1./3))
+	g = c.Select(c.LessEq(x, c.of(-3)), c.of(0), g)
+	return c.Select(c.LessEq(c.of(3), x), c.of(1), g)
+}}
+
+var hardSigmoidDerivative = function1{floats(-3, 3, sixth), func(c constants, x Vec) Vec {
+	g := c.Select(c.LessEq(x, c.of(-3)), c.of(0), c.of(sixth))
+	return c.Select(c.LessEq(c.of(3), x), c.of(0), g)
+}}
+
+// eluDerivative is e^x below zero and 1 above.
+var eluDerivative = function1{append(floats(0), expFunction.constants...), func(c constants, x Vec) Vec {
+	return c.exp(c.Min(c.of(0), c.Max(c.of(expBelow), x)))
+}}
