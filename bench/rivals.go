@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -29,9 +30,29 @@ var rivalsSource []byte
 // nativeLibraries are the arguments of the helper process.
 var nativeLibraries = []string{"openblas", "blis", "onednn"}
 
+//go:embed _compare/onednn.cpp
+var oneDNNSource []byte
+
+// oneDNNModes are the arguments of the helper process for convolutions.
+var oneDNNModes = []string{"any", "nhwc", "nchw", "winograd"}
+
 // startNative compiles the helper and starts it once per installed library.
 func startNative(ctx context.Context, threads int) ([]rival, error) {
-	cc, err := exec.LookPath("cc")
+	return startHelper(ctx, threads, "rivals.c", rivalsSource, "-ldl", nativeLibraries)
+}
+
+// startOneDNN starts the helper for convolutions once per layout.
+func startOneDNN(ctx context.Context, threads int) ([]rival, error) {
+	return startHelper(ctx, threads, "onednn.cpp", oneDNNSource, "-ldnnl", oneDNNModes)
+}
+
+// startHelper compiles a helper and starts it once with each argument.
+func startHelper(ctx context.Context, threads int, file string, text []byte, library string, args []string) ([]rival, error) {
+	compiler := "cc"
+	if filepath.Ext(file) == ".cpp" {
+		compiler = "c++"
+	}
+	cc, err := exec.LookPath(compiler)
 	if err != nil {
 		return nil, err
 	}
@@ -40,15 +61,15 @@ func startNative(ctx context.Context, threads int) ([]rival, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	source, program := filepath.Join(dir, "rivals.c"), filepath.Join(dir, "rivals")
-	if err := os.WriteFile(source, rivalsSource, 0o600); err != nil {
+	source, program := filepath.Join(dir, file), filepath.Join(dir, "rivals")
+	if err := os.WriteFile(source, text, 0o600); err != nil {
 		return nil, err
 	}
-	if text, err := exec.CommandContext(ctx, cc, "-O2", "-o", program, source, "-ldl").CombinedOutput(); err != nil {
+	if text, err := exec.CommandContext(ctx, cc, "-O2", "-o", program, source, library).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("compiling the helper: %w\n%s", err, text)
 	}
 	var rivals []rival
-	for _, library := range nativeLibraries {
+	for _, library := range args {
 		r, err := startLibrary(ctx, program, library, threads)
 		if err != nil {
 			return rivals, err
@@ -113,15 +134,20 @@ func startLibrary(ctx context.Context, program, library string, threads int) (ri
 	return n, nil
 }
 
-func (n *native) name() string { return n.library }
+func (n *native) name() string {
+	if slices.Contains(oneDNNModes, n.library) {
+		return "onednn-" + n.library
+	}
+	return n.library
+}
 
 func (n *native) prepare(c benchCase) (bool, error) {
-	n.request = c.native
+	n.request = c.native + c.conv
 	if n.request == "" {
 		return false, nil
 	}
-	_, err := n.sample()
-	return true, err
+	ns, err := n.sample()
+	return ns > 0, err
 }
 
 func (n *native) sample() (float64, error) {

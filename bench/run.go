@@ -22,6 +22,12 @@ type Options struct {
 	JSON    bool   // one JSON object per line instead of a table
 	Rivals  bool   // also time the rivals that are installed
 	Rounds  int    // samples per case; 0 means 7
+
+	// Suite conv only.
+	Dir        string // one of [ConvDirections], "" for all
+	Model      string // one of [ConvModels], "" for all
+	Batch      int    // 0 for each network's own
+	Algorithms bool   // every algorithm that takes the layer, without rivals
 }
 
 // A Row is one line of the result: a case, or with rivals a case against one
@@ -52,14 +58,17 @@ type benchCase struct {
 	setup func() func()
 	// native is the request to the helper process, or "".
 	native string
+	// conv is the request to the helper process of oneDNN's convolutions, or "".
+	conv string
 	// gonum returns the same work done by gonum, or nil.
 	gonum func() func()
 }
 
 // suites lists the suites by name.
-func suites() map[string]func() []benchCase {
-	return map[string]func() []benchCase{
-		"gemm": gemmCases,
+func suites() map[string]func(Options) ([]benchCase, error) {
+	return map[string]func(Options) ([]benchCase, error){
+		"conv": convCases,
+		"gemm": func(Options) ([]benchCase, error) { return gemmCases(), nil },
 	}
 }
 
@@ -79,6 +88,10 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	list, ok := suites()[opt.Suite]
 	if !ok {
 		return fmt.Errorf("unknown suite %q (one of %s)", opt.Suite, strings.Join(Suites(), ", "))
+	}
+	cases, err := list(opt)
+	if err != nil {
+		return err
 	}
 	if opt.Threads < 0 || opt.Threads > runtime.NumCPU() {
 		return fmt.Errorf("%d threads: this machine has %d", opt.Threads, runtime.NumCPU())
@@ -100,7 +113,11 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 
 	var rivals []rival
 	if opt.Rivals {
-		native, err := startNative(ctx, opt.Threads)
+		start := startNative
+		if opt.Suite == "conv" {
+			start = startOneDNN
+		}
+		native, err := start(ctx, opt.Threads)
 		if err != nil {
 			fmt.Fprintf(w, "# no rivals in C: %v\n", err)
 		}
@@ -113,7 +130,7 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	}
 	out := &printer{w: w, json: opt.JSON}
 	m := &machine{threads: opt.Threads}
-	for _, c := range list() {
+	for _, c := range cases {
 		if !strings.Contains(c.name, opt.Match) {
 			continue
 		}
@@ -153,7 +170,7 @@ func (p *printer) row(r Row) error {
 	}
 	if !p.header {
 		p.header = true
-		fmt.Fprintf(p.w, "%-34s %-7s %7s %12s %9s %8s %-9s %12s %6s\n",
+		fmt.Fprintf(p.w, "%-34s %-7s %7s %12s %9s %8s %-15s %12s %6s\n",
 			"case", "isa", "threads", "ns", "rate", "of peak", "rival", "rival ns", "ratio")
 	}
 	rate := fmt.Sprintf("%.1f GF", r.GFlops)
@@ -162,7 +179,7 @@ func (p *printer) row(r Row) error {
 	}
 	_, err := fmt.Fprintf(p.w, "%-34s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
 	if err == nil && r.Rival != "" {
-		_, err = fmt.Fprintf(p.w, " %-9s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
+		_, err = fmt.Fprintf(p.w, " %-15s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(p.w)

@@ -21,6 +21,7 @@ type jobKind uint8
 
 const (
 	jobPack jobKind = iota
+	jobSpread
 	jobProduct
 	jobActivate
 	jobOuter
@@ -61,6 +62,11 @@ func (p *Plan) task(worker, t int) {
 	switch j.kind {
 	case jobPack:
 		j.d.product.pack(j.b, j.c, &p.shape, j.d == &p.data, t)
+	case jobSpread:
+		pr := j.d.product
+		for i := t * spreadChunk; i < min(pr.pixels, (t+1)*spreadChunk); i++ {
+			copy(j.c[i*pr.pitch:][:pr.channels], j.a[i*pr.channels:])
+		}
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
 	case jobOuter:
@@ -77,6 +83,9 @@ func (p *Plan) task(worker, t int) {
 		p.winogradTask(j.kind, worker, t)
 	}
 }
+
+// spreadChunk is the pixels of one task that copies them apart.
+const spreadChunk = 64
 
 // activateChunk is the floats of one task of an activation that is not fused.
 const activateChunk = 16 << 10
@@ -112,6 +121,8 @@ func (d *direction) packedLen() int {
 
 func (p *Plan) workLen(d *direction) int {
 	switch {
+	case d.product != nil:
+		return d.product.pixels * d.product.pitch
 	case d.winograd != nil:
 		return d.winograd.workLen(p.workers)
 	case d.winogradWeights != nil:
@@ -212,6 +223,11 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
 	switch {
 	case d.product != nil:
+		if pr := d.product; pr.pixels > 0 {
+			p.job = job{d: d, operands: operands{a: o.a, c: work}}
+			p.parallel(jobSpread, (pr.pixels+spreadChunk-1)/spreadChunk)
+			o.a = work[:pr.pixels*pr.pitch]
+		}
 		p.job = job{d: d, operands: o}
 		p.parallel(jobProduct, d.product.tasks)
 	case d.winograd != nil:

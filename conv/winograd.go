@@ -37,6 +37,9 @@ type winograd struct {
 	block          int // tiles of a block, a multiple of the GEMM tile's height
 	blocks         int
 	rowsA, rowsC   []int32 // offsets of a block's rows in V[i] and M[i]
+	vRow, mRow     int     // floats from one row of V[i] or M[i] to the next
+	vStride        int     // floats from V[i] to V[i+1]
+	mStride        int
 	clampLo        float32
 	clampHi        float32
 	filterChannels int // channels of a filter transform task
@@ -88,17 +91,19 @@ func newWinograd(s *Shape, m int, backward bool) *winograd {
 	}
 	w.block = (w.block + mr - 1) / mr * mr
 	w.blocks = (w.tiles + w.block - 1) / w.block
+	w.vRow, w.mRow = rowPitch(w.c), rowPitch(w.k)
+	w.vStride, w.mStride = arrayPitch(w.block*w.vRow), arrayPitch(w.block*w.mRow)
 	w.rowsA, w.rowsC = make([]int32, w.block), make([]int32, w.block)
 	for i := range w.block {
-		w.rowsA[i], w.rowsC[i] = int32(i*w.c), int32(i*w.k)
+		w.rowsA[i], w.rowsC[i] = int32(i*w.vRow), int32(i*w.mRow)
 	}
 	w.filterChannels = max(1, winogradFilters/w.nr)
 	return w
 }
 
 func (w *winograd) uLen() int { return w.points * w.c * w.kPad }
-func (w *winograd) vLen() int { return w.points * w.block * w.c }
-func (w *winograd) mLen() int { return w.points * w.block * w.k }
+func (w *winograd) vLen() int { return w.points * w.vStride }
+func (w *winograd) mLen() int { return w.points * w.mStride }
 
 // scratchLen is what a worker needs to transform.
 func (w *winograd) scratchLen() int {
@@ -152,20 +157,20 @@ func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 	image := src[n*w.h*w.w*w.c:][:w.h*w.w*w.c]
 	for c := 0; c < w.c; c += winogradChannels {
 		n := min(winogradChannels, w.c-c)
-		kernels.WinogradInput(w.m, v[row*w.c+c:], w.block*w.c, image[c:], offsets[:], zero, n, scratch)
+		kernels.WinogradInput(w.m, v[row*w.vRow+c:], w.vStride, image[c:], offsets[:], zero, n, scratch)
 	}
 }
 
 // product computes M[i] = V[i] U[i] for panels [j0, j1) and rows rows.
 func (w *winograd) product(g *kernels.GatherGemm, i, j0, j1, rows int, u, v, m, zero []float32) {
-	g.A, g.Taps, g.TapLen = v[i*w.block*w.c:], 1, w.c
+	g.A, g.Taps, g.TapLen = v[i*w.vStride:], 1, w.c
 	g.Zero, g.Bias, g.Residual = zero, nil, nil
 	g.Lo, g.Hi, g.Accumulate = noLo, noHi, false
 	for j := j0; j < j1; j++ {
 		g.NR = min(w.nr, w.kPad-j*w.nr)
 		g.Cols = min(g.NR, w.k-j*w.nr)
 		g.B = u[i*w.c*w.kPad+j*w.nr*w.c:]
-		g.C = m[i*w.block*w.k+j*w.nr:]
+		g.C = m[i*w.mStride+j*w.nr:]
 		for r := 0; r < rows; r += g.MR {
 			g.MR = tileHeight(&w.tileRows, rows-r)
 			g.Table, g.Rows = w.rowsA[r:], w.rowsC[r:]
@@ -190,7 +195,7 @@ func (w *winograd) output(tile, row int, o *operands, m, zero, scratch []float32
 		if o.residual != nil {
 			residual = o.residual[first+k : first+size]
 		}
-		kernels.WinogradOutput(w.m, o.c[first+k:first+size], offsets[:], trash, m[row*w.k+k:], w.block*w.k,
+		kernels.WinogradOutput(w.m, o.c[first+k:first+size], offsets[:], trash, m[row*w.mRow+k:], w.mStride,
 			bias[k:], residual, n, w.clampLo, w.clampHi, scratch)
 	}
 }

@@ -19,6 +19,8 @@ type winogradWeights struct {
 	winograd
 	strips    []strip
 	gradTasks int
+	zRow      int // as vRow and vStride, of Z
+	zStride   int
 }
 
 func newWinogradWeights(s *Shape, m int) *winogradWeights {
@@ -32,6 +34,8 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 	w.block = max(winogradFused, winogradWeightsL3/(4*w.points*(w.c+w.kPad)))
 	w.blocks = max(1, (w.tiles+w.block-1)/w.block)
 	w.block = max(1, (w.tiles+w.blocks-1)/w.blocks)
+	w.vRow, w.zRow = rowPitch(w.c), rowPitch(w.kPad)
+	w.vStride, w.zStride = arrayPitch(w.block*w.vRow), arrayPitch(w.block*w.zRow)
 	w.gradTasks = (w.c + winogradGradChannels - 1) / winogradGradChannels
 	return w
 }
@@ -40,7 +44,7 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 // lines of dw it writes, 9 floats of each, are whole.
 const winogradGradChannels = 4
 
-func (w *winogradWeights) zLen() int { return w.points * w.block * w.kPad }
+func (w *winogradWeights) zLen() int { return w.points * w.zStride }
 
 func (w *winogradWeights) workLen(workers int) int {
 	return w.uLen() + w.kPad + w.vLen() + w.zLen() + workers*w.scratchLen()
@@ -58,10 +62,10 @@ func (w *winogradWeights) grad(tile, row int, z, ddst, zero, scratch []float32) 
 	image := ddst[n*w.oh*w.ow*w.k:][:w.oh*w.ow*w.k]
 	for k := 0; k < w.k; k += winogradChannels {
 		n := min(winogradChannels, w.k-k)
-		kernels.WinogradGrad(w.m, z[row*w.kPad+k:], w.block*w.kPad, image[k:], offsets[:], zero, n, scratch)
+		kernels.WinogradGrad(w.m, z[row*w.zRow+k:], w.zStride, image[k:], offsets[:], zero, n, scratch)
 	}
 	for i := range w.points {
-		clear(z[(i*w.block+row)*w.kPad:][w.k:w.kPad])
+		clear(z[i*w.zStride+row*w.zRow:][w.k:w.kPad])
 	}
 }
 
@@ -71,18 +75,18 @@ func (w *winogradWeights) outer(wk *outerWorker, i, rows int, accumulate bool, u
 	wk.all = [3]int32{0, 0, int32(rows)}
 	g := &wk.gemm
 	g.Runs = wk.all[:]
-	g.BPitch, g.LDC, g.Accumulate = w.kPad, w.kPad, accumulate
+	g.BPitch, g.LDC, g.Accumulate = w.zRow, w.kPad, accumulate
 	for j := range w.panels {
 		g.NR = min(w.nr, w.kPad-j*w.nr)
-		g.B = z[i*w.block*w.kPad+j*w.nr:]
+		g.B = z[i*w.zStride+j*w.nr:]
 		if i == w.t+1 {
 			g.MR, g.A, g.APitch, g.AStep, g.C = 1, wk.one[:], 0, 0, bias[j*w.nr:]
 			g.Run()
 		}
-		g.APitch, g.AStep = w.c, w.c
+		g.APitch, g.AStep = w.vRow, w.vRow
 		for _, t := range w.strips {
 			g.MR = t.height
-			g.A = v[i*w.block*w.c+t.row:]
+			g.A = v[i*w.vStride+t.row:]
 			g.C = u[(i*w.c+t.row)*w.kPad+j*w.nr:]
 			g.Run()
 		}

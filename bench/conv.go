@@ -1,0 +1,185 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/golanes/lanes/conv"
+)
+
+// A convLayer is a convolution of a network: square maps and filters, padded so
+// that stride 1 keeps the size. A depthwise layer has groups = c = k.
+type convLayer struct {
+	c, k, size, filter, stride int
+	depthwise                  bool
+}
+
+// A convModel is the distinct layers of a network and the batches to measure.
+type convModel struct {
+	name    string
+	batches []int
+	layers  []convLayer
+}
+
+// convModels lists the networks. Of MobileNetV2 it has the depthwise layers and
+// the pointwise ones of each size once.
+var convModels = []convModel{
+	{"resnet18", []int{1, 16}, []convLayer{
+		{3, 64, 224, 7, 2, false}, {64, 64, 56, 3, 1, false}, {64, 128, 56, 3, 2, false}, {64, 128, 56, 1, 2, false},
+		{128, 128, 28, 3, 1, false}, {128, 256, 28, 3, 2, false}, {128, 256, 28, 1, 2, false}, {256, 256, 14, 3, 1, false},
+		{256, 512, 14, 3, 2, false}, {256, 512, 14, 1, 2, false}, {512, 512, 7, 3, 1, false},
+	}},
+	{"vgg16", []int{1, 16}, []convLayer{
+		{3, 64, 224, 3, 1, false}, {64, 64, 224, 3, 1, false}, {64, 128, 112, 3, 1, false}, {128, 128, 112, 3, 1, false},
+		{128, 256, 56, 3, 1, false}, {256, 256, 56, 3, 1, false}, {256, 512, 28, 3, 1, false}, {512, 512, 28, 3, 1, false},
+		{512, 512, 14, 3, 1, false},
+	}},
+	{"mobilenetv2", []int{1, 16}, []convLayer{
+		{32, 32, 112, 3, 1, true}, {96, 96, 112, 3, 2, true}, {144, 144, 56, 3, 1, true}, {144, 144, 56, 3, 2, true},
+		{192, 192, 28, 3, 1, true}, {192, 192, 28, 3, 2, true}, {384, 384, 14, 3, 1, true}, {576, 576, 14, 3, 1, true},
+		{576, 576, 14, 3, 2, true}, {960, 960, 7, 3, 1, true},
+		{32, 16, 112, 1, 1, false}, {16, 96, 112, 1, 1, false}, {96, 24, 56, 1, 1, false}, {24, 144, 56, 1, 1, false},
+		{144, 32, 28, 1, 1, false}, {32, 192, 28, 1, 1, false}, {192, 64, 14, 1, 1, false}, {64, 384, 14, 1, 1, false},
+		{384, 96, 14, 1, 1, false}, {576, 160, 7, 1, 1, false}, {160, 960, 7, 1, 1, false}, {320, 1280, 7, 1, 1, false},
+	}},
+	{"resnet18-cifar", []int{128}, []convLayer{
+		{3, 64, 32, 3, 1, false}, {64, 64, 32, 3, 1, false}, {64, 128, 32, 3, 2, false}, {64, 128, 32, 1, 2, false},
+		{128, 128, 16, 3, 1, false}, {128, 256, 16, 3, 2, false}, {128, 256, 16, 1, 2, false}, {256, 256, 8, 3, 1, false},
+		{256, 512, 8, 3, 2, false}, {256, 512, 8, 1, 2, false}, {512, 512, 4, 3, 1, false},
+	}},
+	{"vgg16-cifar", []int{128}, []convLayer{
+		{3, 64, 32, 3, 1, false}, {64, 64, 32, 3, 1, false}, {64, 128, 16, 3, 1, false}, {128, 128, 16, 3, 1, false},
+		{128, 256, 8, 3, 1, false}, {256, 256, 8, 3, 1, false}, {256, 512, 4, 3, 1, false}, {512, 512, 4, 3, 1, false},
+		{512, 512, 2, 3, 1, false},
+	}},
+}
+
+// ConvModels returns the names of the networks of suite conv.
+func ConvModels() []string {
+	var names []string
+	for _, m := range convModels {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// ConvDirections are the passes of suite conv.
+var ConvDirections = []string{"fwd", "bwd-data", "bwd-weights"}
+
+func (l convLayer) shape(n int) conv.Shape {
+	p := l.filter / 2
+	s := conv.Shape{N: n, C: l.c, H: l.size, W: l.size, K: l.k, R: l.filter, S: l.filter, StrideH: l.stride, StrideW: l.stride,
+		PadTop: p, PadLeft: p, PadBottom: p, PadRight: p, DilationH: 1, DilationW: 1, Groups: 1}
+	if l.depthwise {
+		s.Groups = l.c
+	}
+	return s
+}
+
+func (l convLayer) String() string {
+	name := fmt.Sprintf("%d-%d_%d_k%ds%d", l.c, l.k, l.size, l.filter, l.stride)
+	if l.depthwise {
+		name += "_dw"
+	}
+	return name
+}
+
+// convCases returns, for each layer, direction and batch, the plan's choice
+// with Exact and, where it differs, with Fast; or with opt.Algorithms every
+// algorithm that takes the layer.
+func convCases(opt Options) ([]benchCase, error) {
+	if opt.Model != "" && !slices.Contains(ConvModels(), opt.Model) {
+		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
+	}
+	if opt.Dir != "" && !slices.Contains(ConvDirections, opt.Dir) {
+		return nil, fmt.Errorf("unknown direction %q (one of %s)", opt.Dir, strings.Join(ConvDirections, ", "))
+	}
+	if opt.Batch < 0 {
+		return nil, fmt.Errorf("batch %d", opt.Batch)
+	}
+	var cases []benchCase
+	for _, m := range convModels {
+		if opt.Model != "" && m.name != opt.Model {
+			continue
+		}
+		batches := m.batches
+		if opt.Batch > 0 {
+			batches = []int{opt.Batch}
+		}
+		for _, n := range batches {
+			for i, dir := range ConvDirections {
+				for _, l := range m.layers {
+					// Nobody needs the gradient of the pictures.
+					if opt.Dir == "" || opt.Dir == dir {
+						if l.c != 3 || dir != "bwd-data" {
+							cases = append(cases, layerCases(opt, m.name, l, n, i)...)
+						}
+					}
+				}
+			}
+		}
+	}
+	return cases, nil
+}
+
+func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase {
+	s := l.shape(n)
+	variants := []conv.Options{{Accuracy: conv.Exact}, {Accuracy: conv.Fast}}
+	if opt.Algorithms {
+		variants = nil
+		for _, a := range []conv.Algorithm{conv.Auto, conv.Indirect, conv.Depthwise, conv.Winograd2, conv.Winograd4} {
+			variants = append(variants, conv.Options{Algorithm: a})
+		}
+	}
+	var cases []benchCase
+	var before conv.Algorithm
+	for _, v := range variants {
+		plan, err := conv.NewPlan(s, v)
+		if err != nil {
+			continue // the algorithm does not take the layer
+		}
+		chosen := directionAlgorithm(plan, dir)
+		if v.Accuracy == conv.Fast && !opt.Algorithms && chosen == before {
+			continue
+		}
+		before = chosen
+		label := chosen.String()
+		if opt.Algorithms && v.Algorithm == conv.Auto {
+			label = "auto=" + label
+		}
+		c := benchCase{
+			name:  fmt.Sprintf("%s/n=%d/%s/%v/%s", model, n, ConvDirections[dir], l, label),
+			flops: s.FLOPs(),
+			setup: func() func() { return convRun(s, v, dir) },
+		}
+		if !opt.Algorithms {
+			c.conv = fmt.Sprintf("conv %s %d %d %d %d %d %d %d %d %d %d %d %d %d 1 1 %d", ConvDirections[dir], s.N, s.C, s.H, s.W, s.K,
+				s.R, s.S, s.StrideH, s.StrideW, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, s.Groups)
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+func directionAlgorithm(p *conv.Plan, dir int) conv.Algorithm {
+	forward, data, weights := p.Algorithms()
+	return [...]conv.Algorithm{forward, data, weights}[dir]
+}
+
+// convRun returns one pass as a training step runs it, packing included.
+func convRun(s conv.Shape, opt conv.Options, dir int) func() {
+	plan, err := conv.NewPlan(s, opt)
+	if err != nil {
+		panic(err) // layerCases has made the same plan
+	}
+	src, w, dst := filled(s.SrcLen()), filled(s.WeightLen()), filled(s.DstLen())
+	work := make([]float32, plan.Workspace())
+	switch ConvDirections[dir] {
+	case "fwd":
+		return func() { plan.Forward(dst, src, w, nil, nil, work) }
+	case "bwd-data":
+		return func() { plan.BackwardData(src, dst, w, work) }
+	}
+	return func() { plan.BackwardWeights(w, nil, src, dst, work) }
+}
