@@ -10,14 +10,16 @@ type pairs struct {
 	count  []int64
 
 	packed []float32         // the batch in panels, see kernels.PairPack
+	grad   []float32         // its gradient, packed alike
 	sums   []kernels.PairSum // one per panel
 
 	// The batch being worked on.
 	a, da  []float32
 	labels []int32
 	rule   kernels.PairRule
-	// Methods of the same names, kept so that calls do not allocate.
-	packWork, sumWork, gradWork func(lo, hi int)
+	round  int
+	// The methods of like names, kept so that calls do not allocate.
+	packWork, sumWork, ownWork, roundWork, unpackWork func(lo, hi int)
 }
 
 func newPairs(opt Options, n, c int) *pairs {
@@ -25,8 +27,10 @@ func newPairs(opt Options, n, c int) *pairs {
 	p.index.reserve(min(n, reservedClasses))
 	p.count = make([]int64, 0, min(n, reservedClasses))
 	p.packed = make([]float32, kernels.PairPackLen(n, c))
+	p.grad = make([]float32, kernels.PairPackLen(n, c))
 	p.sums = make([]kernels.PairSum, panels(n))
-	p.packWork, p.sumWork, p.gradWork = p.packPanels, p.sumPanels, p.gradPanels
+	p.packWork, p.sumWork = p.packPanels, p.sumPanels
+	p.ownWork, p.roundWork, p.unpackWork = p.ownPanels, p.roundPanels, p.unpackPanels
 	return p
 }
 
@@ -113,25 +117,72 @@ func (p *pairs) sumPanel(j int) {
 }
 
 // backward adds to da the sum over j of w_ij*(a_i-a_j), w from rule. The
-// distances are computed again. A panel of rows belongs to one work item,
-// which meets all panels in order.
+// distances are computed again, each tile once for both its panels.
+//
+// Panels meet like players of a round-robin tournament: in a round every panel
+// is in at most one tile, so that the tiles of a round can run at the same time,
+// and the order of the rounds is the order in which a panel's gradient grows.
 func (p *pairs) backward(da, a []float32, labels []int32, rule kernels.PairRule) {
 	p.a, p.da, p.labels, p.rule = a, da, labels, rule
 	n := panels(len(labels))
-	kernels.Parallel(n, p.grain(n, n), p.gradWork)
+	kernels.Parallel(n, p.grain(n, 2), p.ownWork)
+	even := (n + 1) &^ 1
+	for p.round = 0; p.round < even-1 && n > 1; p.round++ {
+		kernels.Parallel(even/2, p.grain(even/2, 3), p.roundWork)
+	}
+	kernels.Parallel(n, p.grain(n, 1), p.unpackWork)
 	p.a, p.da, p.labels = nil, nil, nil
 }
 
-func (p *pairs) gradPanels(lo, hi int) {
+// gradient returns the packed gradient of panel i.
+func (p *pairs) gradient(i int) []float32 {
+	size := kernels.PairPanel * p.c
+	return p.grad[i*size : (i+1)*size]
+}
+
+// ownPanels starts the gradients of panels with the pairs inside each.
+func (p *pairs) ownPanels(lo, hi int) {
 	var tile kernels.PairTile
 	for i := lo; i < hi; i++ {
-		pi, ai, li := p.panel(i)
-		at := i * kernels.PairPanel * p.c
-		for j := range panels(len(p.labels)) {
-			pj, aj, lj := p.panel(j)
-			kernels.PairSquares(&tile, pi, pj, len(li), p.c)
-			kernels.PairWeights(&tile, li, lj, p.rule)
-			kernels.PairApply(p.da[at:at+len(ai)], &tile, ai, aj, len(li), len(lj), p.c)
+		packed, _, labels := p.panel(i)
+		g := p.gradient(i)
+		clear(g)
+		kernels.PairSquares(&tile, packed, packed, len(labels), p.c)
+		kernels.PairWeights(&tile, labels, labels, p.rule)
+		kernels.PairApply(g, &tile, packed, packed, len(labels), p.c) // the tile is symmetric
+	}
+}
+
+// roundPanels adds the tiles [lo, hi) of the current round: with an even number
+// of players, the last one meets player round, and the others meet around it;
+// with an odd number the last one does not exist.
+func (p *pairs) roundPanels(lo, hi int) {
+	var tile, flipped kernels.PairTile
+	n := panels(len(p.labels))
+	others := (n+1)&^1 - 1
+	for q := lo; q < hi; q++ {
+		i, j := (p.round+q)%others, (p.round-q+others)%others
+		if q == 0 {
+			j = others
 		}
+		if i >= n || j >= n {
+			continue
+		}
+		pi, _, li := p.panel(i)
+		pj, _, lj := p.panel(j)
+		kernels.PairSquares(&tile, pi, pj, len(li), p.c)
+		kernels.PairWeights(&tile, li, lj, p.rule)
+		kernels.PairApply(p.gradient(j), &tile, pj, pi, len(li), p.c)
+		kernels.PairTranspose(&flipped, &tile)
+		kernels.PairApply(p.gradient(i), &flipped, pi, pj, len(lj), p.c)
+	}
+}
+
+// unpackPanels adds the packed gradients to da.
+func (p *pairs) unpackPanels(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		_, rows, _ := p.panel(i)
+		at := i * kernels.PairPanel * p.c
+		kernels.PairUnpackAdd(p.da[at:at+len(rows)], p.gradient(i), p.c)
 	}
 }

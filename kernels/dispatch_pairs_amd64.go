@@ -66,26 +66,24 @@ func pairWeights(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
 	}
 }
 
-func pairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+func pairApply(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
 	switch isa.Active {
 	case isa.AVX512:
-		r := 0
-		for ; r+8 <= rows; r += 8 {
-			avx512.PairApply8(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
-		}
-		for ; r < rows; r++ {
-			avx512.PairApply1(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		groups, at := c/4, c/4*4*PairPanel
+		avx512.PairApply4x48(&g[0], &t[0], &pi[0], &pj[0], cols, groups)
+		if c%4 > 0 {
+			avx512.PairApply1x48(&g[at], &t[0], &pi[at], &pj[at], cols, c%4)
 		}
 	case isa.AVX2:
-		r := 0
-		for ; r+6 <= rows; r += 6 {
-			avx2.PairApply6(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
-		}
-		for ; r < rows; r++ {
-			avx2.PairApply1(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		groups, at := c/2, c/2*2*PairPanel
+		for r := 0; r < PairPanel; r += 16 {
+			avx2.PairApply2x16(&g[r], &t[r], &pi[r], &pj[0], cols, groups)
+			if c%2 > 0 {
+				avx2.PairApply1x16(&g[at+r], &t[r], &pi[at+r], &pj[at], cols, c%2)
+			}
 		}
 	default:
-		pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+		pairApplyGeneric(g, t, pi, pj, cols, c)
 	}
 }
 

@@ -49,18 +49,18 @@ func pairWeights(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
 	}
 }
 
-func pairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
+func pairApply(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
 	switch isa.Active {
 	case isa.NEON:
-		r := 0
-		for ; r+8 <= rows; r += 8 {
-			neon.PairApply8(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
-		}
-		for ; r < rows; r++ {
-			neon.PairApply1(&dst[r*c], &t[r*PairPanel], &ai[r*c], &aj[0], cols, c)
+		groups, at := c/2, c/2*2*PairPanel
+		for r := 0; r < PairPanel; r += 16 {
+			neon.PairApply2x16(&g[r], &t[r], &pi[r], &pj[0], cols, groups)
+			if c%2 > 0 {
+				neon.PairApply1x16(&g[at+r], &t[r], &pi[at+r], &pj[at], cols, c%2)
+			}
 		}
 	default:
-		pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+		pairApplyGeneric(g, t, pi, pj, cols, c)
 	}
 }
 

@@ -17,8 +17,8 @@ func pairWeights(t *PairTile, li []int32, lj *[PairPanel]int32, rule PairRule) {
 	pairWeightsGeneric(t, li, lj, rule)
 }
 
-func pairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
-	pairApplyGeneric(dst, t, ai, aj, rows, cols, c)
+func pairApply(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
+	pairApplyGeneric(g, t, pi, pj, cols, c)
 }
 
 func gatherMean(mean []float64, a []float32, rows []int32) {

@@ -219,36 +219,75 @@ func pairWeightsGeneric(t *PairTile, li []int32, lj *[PairPanel]int32, rule Pair
 	}
 }
 
-// PairApply adds to dst (rows x c) the sum over the columns s of
-// t[r][s]*(ai[r]-aj[s]); ai is rows x c and aj cols x c, row-major. dst must not
-// overlap them; ai and aj may be the same slice. Every row of the tile is one
-// float32 accumulator per channel, added to dst at the end.
-func PairApply(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
-	if rows < 0 || rows > PairPanel || cols < 0 || cols > PairPanel ||
-		len(dst) != rows*c || len(ai) != rows*c || len(aj) != cols*c {
-		panic("kernels.PairApply: lengths do not fit rows, cols and c")
+// pairChannels is the number of channels of one call of an assembly kernel,
+// which bounds the time it cannot be preempted to some 100 us.
+const pairChannels = 2048
+
+// PairApply adds to g (c x PairPanel, packed like pi) the weighted differences
+// of the samples of panel pi to the first cols samples of panel pj:
+//
+//	g[k*PairPanel+r] += sum over s < cols of t[s*PairPanel+r]*(pi[r]-pj[s]) in channel k
+//
+// The rows of t belong to pj, its columns to pi. The terms of one call are one
+// float32 sum per element, added to g at the end. pi and pj may be the same
+// panel; g must not overlap them.
+func PairApply(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
+	if cols < 0 || cols > PairPanel || len(g) != PairPanel*c || len(pi) != PairPanel*c || len(pj) != PairPanel*c {
+		panic("kernels.PairApply: not panels of c channels")
 	}
-	if rows == 0 || cols == 0 || c == 0 {
+	if cols == 0 {
 		return
 	}
-	pairApply(dst, t, ai, aj, rows, cols, c)
+	for lo := 0; lo < c; lo += pairChannels {
+		at := lo * PairPanel
+		pairApply(g[at:], t, pi[at:], pj[at:], cols, min(pairChannels, c-lo))
+	}
 }
 
-func pairApplyGeneric(dst []float32, t *PairTile, ai, aj []float32, rows, cols, c int) {
-	var acc [32]float32
-	for r := range rows {
-		for lo := 0; lo < c; lo += len(acc) {
-			hi := min(c, lo+len(acc))
-			clear(acc[:])
-			x := ai[r*c+lo : r*c+hi]
-			for s := range cols {
-				w := t[r*PairPanel+s]
-				for k, y := range aj[s*c+lo : s*c+hi] {
-					acc[k] += w * (x[k] - y)
-				}
+func pairApplyGeneric(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
+	for k := range c {
+		var acc [PairPanel]float32
+		x := pi[k*PairPanel : (k+1)*PairPanel]
+		for s, y := range pj[k*PairPanel : k*PairPanel+cols] {
+			w := t[s*PairPanel : (s+1)*PairPanel]
+			for r := range acc {
+				acc[r] += w[r] * (x[r] - y)
 			}
-			for k := range x {
-				dst[r*c+lo+k] += acc[k]
+		}
+		row := g[k*PairPanel : (k+1)*PairPanel]
+		for r, v := range acc {
+			row[r] += v
+		}
+	}
+}
+
+// PairTranspose sets dst[s][r] to src[r][s]. They must be different tiles.
+func PairTranspose(dst, src *PairTile) {
+	width := activeGemmTile().narrow
+	for r := 0; r < PairPanel; r += width {
+		transposeBlock(width, PairPanel, dst[r:], PairPanel, src[r*PairPanel:], PairPanel)
+	}
+}
+
+// PairUnpackAdd adds a packed panel g (c x PairPanel) to dst, which holds
+// len(dst)/c samples of c channels, row-major.
+func PairUnpackAdd(dst, g []float32, c int) {
+	if c == 0 {
+		return
+	}
+	n := len(dst) / c
+	if n*c != len(dst) || n > PairPanel || len(g) != PairPanel*c {
+		panic("kernels.PairUnpackAdd: not one panel")
+	}
+	width := activeGemmTile().narrow
+	var block [PairPanel * 16]float32
+	for k := 0; k < c && n > 0; k += width {
+		w := min(width, c-k)
+		transposeBlock(w, n, block[:], width, g[k*PairPanel:], PairPanel)
+		for s := range n {
+			row := dst[s*c+k : s*c+k+w]
+			for i, v := range block[s*width : s*width+w] {
+				row[i] += v
 			}
 		}
 	}

@@ -232,26 +232,50 @@ func TestPairWeightsNaN(t *testing.T) {
 func TestPairApply(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		rng := kerneltest.Rand(35)
-		for _, c := range pairChannels {
-			for _, rows := range pairCounts {
-				cols := pairCounts[rng.IntN(len(pairCounts))]
-				p := newPairs(t, rng, rows, cols, c)
-				tile := newTile(t)
-				rng.Fill(tile[:])
-				dst := kerneltest.GuardedCopy(t, rng.Slice(rows*c))
-				before := slices.Clone(dst)
-				kernels.PairApply(dst, tile, p.ai, p.aj, rows, cols, c)
-				for r := range rows {
-					for k := range c {
-						want, size := float64(before[r*c+k]), math.Abs(float64(before[r*c+k]))
-						for s := range cols {
-							term := float64(tile[r*panel+s]) * (float64(p.ai[r*c+k]) - float64(p.aj[s*c+k]))
-							want += term
-							size += math.Abs(term)
-						}
-						if got := float64(dst[r*c+k]); math.Abs(got-want) > float64(cols+4)*kerneltest.Eps*size {
-							t.Fatalf("rows=%d/cols=%d/c=%d seed=%d: [%d,%d] = %v, want %v", rows, cols, c, rng.Seed, r, k, got, want)
-						}
+		for _, c := range append(pairChannels, 2051) {
+			cols, rows := pairCounts[rng.IntN(len(pairCounts))], pairCounts[rng.IntN(len(pairCounts))]
+			p := newPairs(t, rng, rows, cols, c)
+			tile := newTile(t)
+			rng.Fill(tile[:])
+			g := kerneltest.GuardedCopy(t, rng.Slice(panel*c))
+			before := slices.Clone(g)
+			kernels.PairApply(g, tile, p.pi, p.pj, cols, c)
+			for r := range rows {
+				for k := range c {
+					want, size := float64(before[k*panel+r]), math.Abs(float64(before[k*panel+r]))
+					for s := range cols {
+						term := float64(tile[s*panel+r]) * (float64(p.ai[r*c+k]) - float64(p.aj[s*c+k]))
+						want += term
+						size += math.Abs(term)
+					}
+					if got := float64(g[k*panel+r]); math.Abs(got-want) > float64(cols+4)*kerneltest.Eps*size {
+						t.Fatalf("rows=%d/cols=%d/c=%d seed=%d: [%d,%d] = %v, want %v", rows, cols, c, rng.Seed, r, k, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestPairTransposeAndUnpack(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		rng := kerneltest.Rand(36)
+		src, dst := newTile(t), newTile(t)
+		rng.Fill(src[:])
+		kernels.PairTranspose(dst, src)
+		for i, v := range src {
+			if dst[i%panel*panel+i/panel] != v {
+				t.Fatalf("seed=%d: transpose of [%d,%d]", rng.Seed, i/panel, i%panel)
+			}
+		}
+		for _, c := range append(pairChannels, 0) {
+			for _, n := range append(pairCounts, 0) {
+				g, rows := kerneltest.GuardedCopy(t, rng.Slice(panel*c)), kerneltest.GuardedCopy(t, rng.Slice(n*c))
+				before := slices.Clone(rows)
+				kernels.PairUnpackAdd(rows, g, c)
+				for i, v := range rows {
+					if want := before[i] + g[i%c*panel+i/c]; v != want {
+						t.Fatalf("n=%d/c=%d seed=%d: [%d,%d] = %v, want %v", n, c, rng.Seed, i/c, i%c, v, want)
 					}
 				}
 			}
@@ -267,7 +291,8 @@ func TestPairPanics(t *testing.T) {
 		"PairSquares":   func() { kernels.PairSquares(tile, x, x[:panel], 3, 2) },
 		"PairSums":      func() { kernels.PairSums(&kernels.PairSum{}, tile, l, l[:3], 0, false) },
 		"PairWeights":   func() { kernels.PairWeights(tile, l[:3], l, kernels.PairRule{}) },
-		"PairApply":     func() { kernels.PairApply(x[:3], tile, x[:4], x[:2], 2, 1, 2) },
+		"PairApply":     func() { kernels.PairApply(x, tile, x, x[:panel], 2, 2) },
+		"PairUnpackAdd": func() { kernels.PairUnpackAdd(x[:3], x, 2) },
 	} {
 		mustPanic(t, "kernels."+name+": ", f)
 	}

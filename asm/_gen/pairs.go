@@ -184,49 +184,59 @@ func pairWeightsBody(m Machine, hinge bool) {
 	m.Ret()
 }
 
-// pairApply adds weighted differences. The tile is rows x one vector of
-// channels: the row's own channels stay in registers and every load of the
-// other sample serves all rows.
+// pairApply adds weighted differences. The register tile is some channels of
+// some vectors of samples of panel i: their values stay in registers, a weight
+// serves all channels and a broadcast channel of panel j all vectors.
 func pairApply(m Machine) {
-	rows := 8
-	if m.Lanes() == 8 {
-		rows = 6
+	channels, vecs := 2, 16/m.Lanes()
+	if m.Lanes() == 16 {
+		channels, vecs = 4, 3
 	}
-	pairApplyRows(m, rows)
-	pairApplyRows(m, 1)
+	pairApplyTile(m, channels, vecs)
+	pairApplyTile(m, 1, vecs)
 }
 
-func pairApplyRows(m Machine, rows int) {
-	name := fmt.Sprintf("PairApply%d", rows)
-	m.Func(name, "func(dst, t, ai, aj *float32, cols, c int)",
-		fmt.Sprintf("%s computes, for r < %d and k < c,", name, rows),
+func pairApplyTile(m Machine, channels, vecs int) {
+	name, width := fmt.Sprintf("PairApply%dx%d", channels, vecs*m.Lanes()), vecs*m.Lanes()
+	m.Func(name, "func(grad, t, pi, pj *float32, cols, groups int)",
+		fmt.Sprintf("%s computes, for k < %d*groups and r < %d,", name, channels, width),
 		"",
-		fmt.Sprintf("\tdst[r*c+k] += sum over s < cols, in order, of t[r*%d+s]*(ai[r*c+k]-aj[s*c+k])", pairPanel),
+		fmt.Sprintf("\tgrad[k*%d+r] += sum over s < cols, in order, of t[s*%d+r]*(pi[k*%d+r]-pj[k*%d+s])", pairPanel, pairPanel, pairPanel, pairPanel),
 		"",
 		"with one subtraction and one fused multiply-add per term. cols > 0.")
-	dst, t, ai, aj := m.ParamPtr("dst"), m.ParamPtr("t"), m.ParamPtr("ai"), m.ParamPtr("aj")
-	cols, c := m.ParamInt("cols"), m.ParamInt("c")
-	left := m.CopyInt(c)
-	m.Strips(left, []Ptr{dst, ai, aj}, 1, func(s Strip) {
-		x, acc := make([]Vec, rows), make([]Vec, rows)
-		row := m.CopyPtr(ai)
-		for r := range x {
-			x[r], acc[r] = s.Load(row, 0), m.Zero()
-			m.AddPtr(row, c)
-		}
-		weight, other := m.CopyPtr(t), m.CopyPtr(aj)
-		m.Repeat(cols, func() {
-			y := s.Load(other, 0)
-			for r := range x {
-				m.AccMulAdd(acc[r], m.LoadBroadcast(weight, r*pairPanel), m.Sub(x[r], y))
+	g, t, pi, pj := m.ParamPtr("grad"), m.ParamPtr("t"), m.ParamPtr("pi"), m.ParamPtr("pj")
+	cols, groups := m.ParamInt("cols"), m.ParamInt("groups")
+	m.Repeat(groups, func() {
+		x, acc := make([][]Vec, channels), make([][]Vec, channels)
+		for k := range x {
+			x[k], acc[k] = make([]Vec, vecs), make([]Vec, vecs)
+			for v := range x[k] {
+				x[k][v], acc[k][v] = m.Load(pi, k*pairPanel+v*m.Lanes()), m.Zero()
 			}
-			m.AddPtrConst(weight, 1)
-			m.AddPtr(other, c)
+		}
+		weights, other := m.CopyPtr(t), m.CopyPtr(pj)
+		m.Repeat(cols, func() {
+			w := make([]Vec, vecs)
+			for v := range w {
+				w[v] = m.Load(weights, v*m.Lanes())
+			}
+			for k := range x {
+				y := m.LoadBroadcast(other, k*pairPanel)
+				for v := range w {
+					m.AccMulAdd(acc[k][v], w[v], m.Sub(x[k][v], y))
+				}
+			}
+			m.AddPtrConst(weights, pairPanel)
+			m.AddPtrConst(other, 1)
 		})
-		out := m.CopyPtr(dst)
-		for r := range acc {
-			s.Store(out, 0, m.Add(s.Load(out, 0), acc[r]))
-			m.AddPtr(out, c)
+		for k := range acc {
+			for v := range acc[k] {
+				at := k*pairPanel + v*m.Lanes()
+				m.Store(g, at, m.Add(m.Load(g, at), acc[k][v]))
+			}
+		}
+		for _, p := range []Ptr{g, pi, pj} {
+			m.AddPtrConst(p, channels*pairPanel)
 		}
 	})
 	m.Ret()

@@ -729,292 +729,123 @@ done2:
 	VZEROUPPER
 	RET
 
-// func PairApply6(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+// func PairApply2x16(grad *float32, t *float32, pi *float32, pj *float32, cols int, groups int)
 // Requires: AVX, FMA3
-TEXT ·PairApply6(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ t+8(FP), CX
-	MOVQ ai+16(FP), DX
-	MOVQ aj+24(FP), BX
-	MOVQ cols+32(FP), SI
-	MOVQ c+40(FP), DI
-	MOVQ DI, R8
+TEXT ·PairApply2x16(SB), NOSPLIT, $0-48
+	MOVQ  grad+0(FP), AX
+	MOVQ  t+8(FP), CX
+	MOVQ  pi+16(FP), DX
+	MOVQ  pj+24(FP), BX
+	MOVQ  cols+32(FP), SI
+	MOVQ  groups+40(FP), DI
+	TESTQ DI, DI
+	JLE   done2
 
-while1:
-	CMPQ    R8, $+8
-	JLT     done2
-	MOVQ    DX, R9
-	VMOVUPS (R9), Y0
+repeat1:
+	VMOVUPS (DX), Y0
 	VXORPS  Y1, Y1, Y1
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y2
+	VMOVUPS 32(DX), Y2
 	VXORPS  Y3, Y3, Y3
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y4
+	VMOVUPS 192(DX), Y4
 	VXORPS  Y5, Y5, Y5
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y6
+	VMOVUPS 224(DX), Y6
 	VXORPS  Y7, Y7, Y7
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y8
-	VXORPS  Y9, Y9, Y9
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y10
-	VXORPS  Y11, Y11, Y11
-	LEAQ    (R9)(DI*4), R9
-	MOVQ    CX, R9
-	MOVQ    BX, R10
-	MOVQ    SI, R11
-	TESTQ   R11, R11
+	MOVQ    CX, R8
+	MOVQ    BX, R9
+	MOVQ    SI, R10
+	TESTQ   R10, R10
 	JLE     done4
 
 repeat3:
-	VMOVUPS      (R10), Y12
-	VBROADCASTSS (R9), Y13
-	VSUBPS       Y12, Y0, Y14
-	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 192(R9), Y13
-	VSUBPS       Y12, Y2, Y14
-	VFMADD231PS  Y14, Y13, Y3
-	VBROADCASTSS 384(R9), Y13
-	VSUBPS       Y12, Y4, Y14
-	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 576(R9), Y13
-	VSUBPS       Y12, Y6, Y14
-	VFMADD231PS  Y14, Y13, Y7
-	VBROADCASTSS 768(R9), Y13
-	VSUBPS       Y12, Y8, Y14
-	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS 960(R9), Y13
-	VSUBPS       Y12, Y10, Y12
-	VFMADD231PS  Y12, Y13, Y11
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (R9), Y10
+	VSUBPS       Y10, Y0, Y11
+	VFMADD231PS  Y11, Y8, Y1
+	VSUBPS       Y10, Y2, Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS 192(R9), Y10
+	VSUBPS       Y10, Y4, Y11
+	VFMADD231PS  Y11, Y8, Y5
+	VSUBPS       Y10, Y6, Y8
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $+192, R8
 	ADDQ         $+4, R9
-	LEAQ         (R10)(DI*4), R10
-	DECQ         R11
+	DECQ         R10
 	JNZ          repeat3
 
 done4:
-	MOVQ    AX, R9
-	VMOVUPS (R9), Y0
+	VMOVUPS (AX), Y0
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y0
 	VADDPS  Y3, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 192(AX), Y0
 	VADDPS  Y5, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(AX), Y0
 	VADDPS  Y7, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y0
-	VADDPS  Y9, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	VMOVUPS (R9), Y0
-	VADDPS  Y11, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	ADDQ    $+32, AX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	SUBQ    $+8, R8
-	JMP     while1
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+384, AX
+	ADDQ    $+384, DX
+	ADDQ    $+384, BX
+	DECQ    DI
+	JNZ     repeat1
 
 done2:
-	TESTQ      R8, R8
-	JZ         zero5
-	MOVQ       R8, R10
-	LEAQ       tail<>+32(SB), R9
-	NEGQ       R10
-	VMOVUPS    (R9)(R10*4), Y0
-	MOVQ       DX, R9
-	VMASKMOVPS (R9), Y0, Y1
-	VXORPS     Y2, Y2, Y2
-	LEAQ       (R9)(DI*4), R9
-	VMASKMOVPS (R9), Y0, Y3
-	VXORPS     Y4, Y4, Y4
-	LEAQ       (R9)(DI*4), R9
-	VMASKMOVPS (R9), Y0, Y5
-	VXORPS     Y6, Y6, Y6
-	LEAQ       (R9)(DI*4), R9
-	VMASKMOVPS (R9), Y0, Y7
-	VXORPS     Y8, Y8, Y8
-	LEAQ       (R9)(DI*4), R9
-	VMASKMOVPS (R9), Y0, Y9
-	VXORPS     Y10, Y10, Y10
-	LEAQ       (R9)(DI*4), R9
-	VMASKMOVPS (R9), Y0, Y11
-	VXORPS     Y12, Y12, Y12
-	LEAQ       (R9)(DI*4), R9
-	MOVQ       BX, R9
-	TESTQ      SI, SI
-	JLE        done7
-
-repeat6:
-	VMASKMOVPS   (R9), Y0, Y13
-	VBROADCASTSS (CX), Y14
-	VSUBPS       Y13, Y1, Y15
-	VFMADD231PS  Y15, Y14, Y2
-	VBROADCASTSS 192(CX), Y14
-	VSUBPS       Y13, Y3, Y15
-	VFMADD231PS  Y15, Y14, Y4
-	VBROADCASTSS 384(CX), Y14
-	VSUBPS       Y13, Y5, Y15
-	VFMADD231PS  Y15, Y14, Y6
-	VBROADCASTSS 576(CX), Y14
-	VSUBPS       Y13, Y7, Y15
-	VFMADD231PS  Y15, Y14, Y8
-	VBROADCASTSS 768(CX), Y14
-	VSUBPS       Y13, Y9, Y15
-	VFMADD231PS  Y15, Y14, Y10
-	VBROADCASTSS 960(CX), Y14
-	VSUBPS       Y13, Y11, Y13
-	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         $+4, CX
-	LEAQ         (R9)(DI*4), R9
-	DECQ         SI
-	JNZ          repeat6
-
-done7:
-	MOVQ       AX, CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y4, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y6, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y8, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y10, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y12, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	LEAQ       (AX)(R8*4), AX
-	LEAQ       (DX)(R8*4), DX
-	LEAQ       (BX)(R8*4), BX
-	XORQ       R8, R8
-
-zero5:
 	VZEROUPPER
 	RET
 
-DATA tail<>+0(SB)/4, $0xffffffff
-DATA tail<>+4(SB)/4, $0xffffffff
-DATA tail<>+8(SB)/4, $0xffffffff
-DATA tail<>+12(SB)/4, $0xffffffff
-DATA tail<>+16(SB)/4, $0xffffffff
-DATA tail<>+20(SB)/4, $0xffffffff
-DATA tail<>+24(SB)/4, $0xffffffff
-DATA tail<>+28(SB)/4, $0xffffffff
-DATA tail<>+32(SB)/4, $0x00000000
-DATA tail<>+36(SB)/4, $0x00000000
-DATA tail<>+40(SB)/4, $0x00000000
-DATA tail<>+44(SB)/4, $0x00000000
-DATA tail<>+48(SB)/4, $0x00000000
-DATA tail<>+52(SB)/4, $0x00000000
-DATA tail<>+56(SB)/4, $0x00000000
-DATA tail<>+60(SB)/4, $0x00000000
-GLOBL tail<>(SB), RODATA|NOPTR, $64
-
-// func PairApply1(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+// func PairApply1x16(grad *float32, t *float32, pi *float32, pj *float32, cols int, groups int)
 // Requires: AVX, FMA3
-TEXT ·PairApply1(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ t+8(FP), CX
-	MOVQ ai+16(FP), DX
-	MOVQ aj+24(FP), BX
-	MOVQ cols+32(FP), SI
-	MOVQ c+40(FP), DI
-	MOVQ DI, R8
+TEXT ·PairApply1x16(SB), NOSPLIT, $0-48
+	MOVQ  grad+0(FP), AX
+	MOVQ  t+8(FP), CX
+	MOVQ  pi+16(FP), DX
+	MOVQ  pj+24(FP), BX
+	MOVQ  cols+32(FP), SI
+	MOVQ  groups+40(FP), DI
+	TESTQ DI, DI
+	JLE   done2
 
-while1:
-	CMPQ    R8, $+8
-	JLT     done2
-	MOVQ    DX, R9
-	VMOVUPS (R9), Y0
+repeat1:
+	VMOVUPS (DX), Y0
 	VXORPS  Y1, Y1, Y1
-	LEAQ    (R9)(DI*4), R9
-	MOVQ    CX, R9
-	MOVQ    BX, R10
-	MOVQ    SI, R11
-	TESTQ   R11, R11
+	VMOVUPS 32(DX), Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    CX, R8
+	MOVQ    BX, R9
+	MOVQ    SI, R10
+	TESTQ   R10, R10
 	JLE     done4
 
 repeat3:
-	VMOVUPS      (R10), Y2
-	VBROADCASTSS (R9), Y3
-	VSUBPS       Y2, Y0, Y2
-	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (R9), Y6
+	VSUBPS       Y6, Y0, Y7
+	VFMADD231PS  Y7, Y4, Y1
+	VSUBPS       Y6, Y2, Y4
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $+192, R8
 	ADDQ         $+4, R9
-	LEAQ         (R10)(DI*4), R10
-	DECQ         R11
+	DECQ         R10
 	JNZ          repeat3
 
 done4:
-	MOVQ    AX, R9
-	VMOVUPS (R9), Y0
+	VMOVUPS (AX), Y0
 	VADDPS  Y1, Y0, Y0
-	VMOVUPS Y0, (R9)
-	LEAQ    (R9)(DI*4), R9
-	ADDQ    $+32, AX
-	ADDQ    $+32, DX
-	ADDQ    $+32, BX
-	SUBQ    $+8, R8
-	JMP     while1
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+192, AX
+	ADDQ    $+192, DX
+	ADDQ    $+192, BX
+	DECQ    DI
+	JNZ     repeat1
 
 done2:
-	TESTQ      R8, R8
-	JZ         zero5
-	MOVQ       R8, R10
-	LEAQ       tail<>+32(SB), R9
-	NEGQ       R10
-	VMOVUPS    (R9)(R10*4), Y0
-	MOVQ       DX, R9
-	VMASKMOVPS (R9), Y0, Y1
-	VXORPS     Y2, Y2, Y2
-	LEAQ       (R9)(DI*4), R9
-	MOVQ       BX, R9
-	TESTQ      SI, SI
-	JLE        done7
-
-repeat6:
-	VMASKMOVPS   (R9), Y0, Y3
-	VBROADCASTSS (CX), Y4
-	VSUBPS       Y3, Y1, Y3
-	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         $+4, CX
-	LEAQ         (R9)(DI*4), R9
-	DECQ         SI
-	JNZ          repeat6
-
-done7:
-	MOVQ       AX, CX
-	VMASKMOVPS (CX), Y0, Y1
-	VADDPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)
-	LEAQ       (CX)(DI*4), CX
-	LEAQ       (AX)(R8*4), AX
-	LEAQ       (DX)(R8*4), DX
-	LEAQ       (BX)(R8*4), BX
-	XORQ       R8, R8
-
-zero5:
 	VZEROUPPER
 	RET

@@ -665,23 +665,23 @@ func PairWeights(t *float32, li *int32, lj *int32, rows int, same float32, diff 
 //go:noescape
 func PairWeightsHinge(t *float32, li *int32, lj *int32, rows int, same float32, diff float32, margin float32)
 
-// PairApply8 computes, for r < 8 and k < c,
+// PairApply4x48 computes, for k < 4*groups and r < 48,
 //
-//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//	grad[k*48+r] += sum over s < cols, in order, of t[s*48+r]*(pi[k*48+r]-pj[k*48+s])
 //
 // with one subtraction and one fused multiply-add per term. cols > 0.
 //
 //go:noescape
-func PairApply8(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+func PairApply4x48(grad *float32, t *float32, pi *float32, pj *float32, cols int, groups int)
 
-// PairApply1 computes, for r < 1 and k < c,
+// PairApply1x48 computes, for k < 1*groups and r < 48,
 //
-//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//	grad[k*48+r] += sum over s < cols, in order, of t[s*48+r]*(pi[k*48+r]-pj[k*48+s])
 //
 // with one subtraction and one fused multiply-add per term. cols > 0.
 //
 //go:noescape
-func PairApply1(dst *float32, t *float32, ai *float32, aj *float32, cols int, c int)
+func PairApply1x48(grad *float32, t *float32, pi *float32, pj *float32, cols int, groups int)
 
 // GatherMean sets mean[k], k < c, to inv times the sum over i < n, in order, of
 // a[rows[i]*c+k] in float64. n > 0.

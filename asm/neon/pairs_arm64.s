@@ -1423,330 +1423,170 @@ repeat1:
 done2:
 	RET
 
-// func PairApply8(dst, t, ai, aj *float32, cols, c int)
-TEXT ·PairApply8(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
+// func PairApply2x16(grad, t, pi, pj *float32, cols, groups int)
+TEXT ·PairApply2x16(SB), NOSPLIT, $0-48
+	MOVD grad+0(FP), R0
 	MOVD t+8(FP), R1
-	MOVD ai+16(FP), R2
-	MOVD aj+24(FP), R3
+	MOVD pi+16(FP), R2
+	MOVD pj+24(FP), R3
 	MOVD cols+32(FP), R4
-	MOVD c+40(FP), R5
-	MOVD R5, R6
+	MOVD groups+40(FP), R5
+	MOVD R5, R5
+	CMP $0, R5
+	BLE done2
 
-while1:
-	CMP $4, R6
-	BLT done2
-	MOVD R2, R7
-	FMOVQ 0(R7), F0
+repeat1:
+	FMOVQ 0(R2), F0
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F2
+	FMOVQ 16(R2), F2
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F4
+	FMOVQ 32(R2), F4
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F6
+	FMOVQ 48(R2), F6
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F8
+	FMOVQ 192(R2), F8
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F10
+	FMOVQ 208(R2), F10
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F12
+	FMOVQ 224(R2), F12
 	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F14
+	FMOVQ 240(R2), F14
 	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-	ADD R5<<2, R7, R7
-	MOVD R1, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	CMP $0, R9
+	MOVD R1, R6
+	MOVD R3, R7
+	MOVD R4, R8
+	CMP $0, R8
 	BLE done4
 
 repeat3:
-	FMOVQ 0(R8), F16
-	FMOVS 0(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D412 // fsub v18.4s, v0.4s, v16.4s
-	WORD $0x4E32CE21 // fmla v1.4s, v17.4s, v18.4s
-	FMOVS 192(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D452 // fsub v18.4s, v2.4s, v16.4s
-	WORD $0x4E32CE23 // fmla v3.4s, v17.4s, v18.4s
-	FMOVS 384(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D492 // fsub v18.4s, v4.4s, v16.4s
-	WORD $0x4E32CE25 // fmla v5.4s, v17.4s, v18.4s
-	FMOVS 576(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D4D2 // fsub v18.4s, v6.4s, v16.4s
-	WORD $0x4E32CE27 // fmla v7.4s, v17.4s, v18.4s
-	FMOVS 768(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D512 // fsub v18.4s, v8.4s, v16.4s
-	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
-	FMOVS 960(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D552 // fsub v18.4s, v10.4s, v16.4s
-	WORD $0x4E32CE2B // fmla v11.4s, v17.4s, v18.4s
-	FMOVS 1152(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D592 // fsub v18.4s, v12.4s, v16.4s
-	WORD $0x4E32CE2D // fmla v13.4s, v17.4s, v18.4s
-	FMOVS 1344(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D5D0 // fsub v16.4s, v14.4s, v16.4s
-	WORD $0x4E30CE2F // fmla v15.4s, v17.4s, v16.4s
+	FMOVQ 0(R6), F16
+	FMOVQ 16(R6), F17
+	FMOVQ 32(R6), F18
+	FMOVQ 48(R6), F19
+	FMOVS 0(R7), F20
+	WORD $0x4E040694 // dup v20.4s, v20.s[0]
+	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
+	WORD $0x4E35CE01 // fmla v1.4s, v16.4s, v21.4s
+	WORD $0x4EB4D455 // fsub v21.4s, v2.4s, v20.4s
+	WORD $0x4E35CE23 // fmla v3.4s, v17.4s, v21.4s
+	WORD $0x4EB4D495 // fsub v21.4s, v4.4s, v20.4s
+	WORD $0x4E35CE45 // fmla v5.4s, v18.4s, v21.4s
+	WORD $0x4EB4D4D4 // fsub v20.4s, v6.4s, v20.4s
+	WORD $0x4E34CE67 // fmla v7.4s, v19.4s, v20.4s
+	FMOVS 192(R7), F20
+	WORD $0x4E040694 // dup v20.4s, v20.s[0]
+	WORD $0x4EB4D515 // fsub v21.4s, v8.4s, v20.4s
+	WORD $0x4E35CE09 // fmla v9.4s, v16.4s, v21.4s
+	WORD $0x4EB4D550 // fsub v16.4s, v10.4s, v20.4s
+	WORD $0x4E30CE2B // fmla v11.4s, v17.4s, v16.4s
+	WORD $0x4EB4D590 // fsub v16.4s, v12.4s, v20.4s
+	WORD $0x4E30CE4D // fmla v13.4s, v18.4s, v16.4s
+	WORD $0x4EB4D5D0 // fsub v16.4s, v14.4s, v20.4s
+	WORD $0x4E30CE6F // fmla v15.4s, v19.4s, v16.4s
+	ADD $192, R6, R6
 	ADD $4, R7, R7
-	ADD R5<<2, R8, R8
-	SUBS $1, R9, R9
+	SUBS $1, R8, R8
 	BNE repeat3
 
 done4:
-	MOVD R0, R7
-	FMOVQ 0(R7), F0
+	FMOVQ 0(R0), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R0), F0
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
 	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
 	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 48(R0)
+	FMOVQ 192(R0), F0
 	WORD $0x4E29D400 // fadd v0.4s, v0.4s, v9.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 192(R0)
+	FMOVQ 208(R0), F0
 	WORD $0x4E2BD400 // fadd v0.4s, v0.4s, v11.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 208(R0)
+	FMOVQ 224(R0), F0
 	WORD $0x4E2DD400 // fadd v0.4s, v0.4s, v13.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVQ 0(R7), F0
+	FMOVQ F0, 224(R0)
+	FMOVQ 240(R0), F0
 	WORD $0x4E2FD400 // fadd v0.4s, v0.4s, v15.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	ADD $16, R0, R0
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	SUB $4, R6, R6
-	B while1
+	FMOVQ F0, 240(R0)
+	ADD $384, R0, R0
+	ADD $384, R2, R2
+	ADD $384, R3, R3
+	SUBS $1, R5, R5
+	BNE repeat1
 
 done2:
-
-while5:
-	CMP $1, R6
-	BLT done6
-	MOVD R2, R7
-	FMOVS 0(R7), F0
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F2
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F4
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F6
-	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F8
-	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F10
-	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F12
-	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F14
-	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-	ADD R5<<2, R7, R7
-	MOVD R1, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	CMP $0, R9
-	BLE done8
-
-repeat7:
-	FMOVS 0(R8), F16
-	FMOVS 0(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D412 // fsub v18.4s, v0.4s, v16.4s
-	WORD $0x4E32CE21 // fmla v1.4s, v17.4s, v18.4s
-	FMOVS 192(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D452 // fsub v18.4s, v2.4s, v16.4s
-	WORD $0x4E32CE23 // fmla v3.4s, v17.4s, v18.4s
-	FMOVS 384(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D492 // fsub v18.4s, v4.4s, v16.4s
-	WORD $0x4E32CE25 // fmla v5.4s, v17.4s, v18.4s
-	FMOVS 576(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D4D2 // fsub v18.4s, v6.4s, v16.4s
-	WORD $0x4E32CE27 // fmla v7.4s, v17.4s, v18.4s
-	FMOVS 768(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D512 // fsub v18.4s, v8.4s, v16.4s
-	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
-	FMOVS 960(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D552 // fsub v18.4s, v10.4s, v16.4s
-	WORD $0x4E32CE2B // fmla v11.4s, v17.4s, v18.4s
-	FMOVS 1152(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D592 // fsub v18.4s, v12.4s, v16.4s
-	WORD $0x4E32CE2D // fmla v13.4s, v17.4s, v18.4s
-	FMOVS 1344(R7), F17
-	WORD $0x4E040631 // dup v17.4s, v17.s[0]
-	WORD $0x4EB0D5D0 // fsub v16.4s, v14.4s, v16.4s
-	WORD $0x4E30CE2F // fmla v15.4s, v17.4s, v16.4s
-	ADD $4, R7, R7
-	ADD R5<<2, R8, R8
-	SUBS $1, R9, R9
-	BNE repeat7
-
-done8:
-	MOVD R0, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E29D400 // fadd v0.4s, v0.4s, v9.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E2BD400 // fadd v0.4s, v0.4s, v11.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E2DD400 // fadd v0.4s, v0.4s, v13.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E2FD400 // fadd v0.4s, v0.4s, v15.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	ADD $4, R0, R0
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	SUB $1, R6, R6
-	B while5
-
-done6:
 	RET
 
-// func PairApply1(dst, t, ai, aj *float32, cols, c int)
-TEXT ·PairApply1(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
+// func PairApply1x16(grad, t, pi, pj *float32, cols, groups int)
+TEXT ·PairApply1x16(SB), NOSPLIT, $0-48
+	MOVD grad+0(FP), R0
 	MOVD t+8(FP), R1
-	MOVD ai+16(FP), R2
-	MOVD aj+24(FP), R3
+	MOVD pi+16(FP), R2
+	MOVD pj+24(FP), R3
 	MOVD cols+32(FP), R4
-	MOVD c+40(FP), R5
-	MOVD R5, R6
+	MOVD groups+40(FP), R5
+	MOVD R5, R5
+	CMP $0, R5
+	BLE done2
 
-while1:
-	CMP $4, R6
-	BLT done2
-	MOVD R2, R7
-	FMOVQ 0(R7), F0
+repeat1:
+	FMOVQ 0(R2), F0
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	ADD R5<<2, R7, R7
-	MOVD R1, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	CMP $0, R9
+	FMOVQ 16(R2), F2
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	FMOVQ 32(R2), F4
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	FMOVQ 48(R2), F6
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	MOVD R1, R6
+	MOVD R3, R7
+	MOVD R4, R8
+	CMP $0, R8
 	BLE done4
 
 repeat3:
-	FMOVQ 0(R8), F2
-	FMOVS 0(R7), F3
-	WORD $0x4E040463 // dup v3.4s, v3.s[0]
-	WORD $0x4EA2D402 // fsub v2.4s, v0.4s, v2.4s
-	WORD $0x4E22CC61 // fmla v1.4s, v3.4s, v2.4s
+	FMOVQ 0(R6), F8
+	FMOVQ 16(R6), F9
+	FMOVQ 32(R6), F10
+	FMOVQ 48(R6), F11
+	FMOVS 0(R7), F12
+	WORD $0x4E04058C // dup v12.4s, v12.s[0]
+	WORD $0x4EACD40D // fsub v13.4s, v0.4s, v12.4s
+	WORD $0x4E2DCD01 // fmla v1.4s, v8.4s, v13.4s
+	WORD $0x4EACD448 // fsub v8.4s, v2.4s, v12.4s
+	WORD $0x4E28CD23 // fmla v3.4s, v9.4s, v8.4s
+	WORD $0x4EACD488 // fsub v8.4s, v4.4s, v12.4s
+	WORD $0x4E28CD45 // fmla v5.4s, v10.4s, v8.4s
+	WORD $0x4EACD4C8 // fsub v8.4s, v6.4s, v12.4s
+	WORD $0x4E28CD67 // fmla v7.4s, v11.4s, v8.4s
+	ADD $192, R6, R6
 	ADD $4, R7, R7
-	ADD R5<<2, R8, R8
-	SUBS $1, R9, R9
+	SUBS $1, R8, R8
 	BNE repeat3
 
 done4:
-	MOVD R0, R7
-	FMOVQ 0(R7), F0
+	FMOVQ 0(R0), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R7)
-	ADD R5<<2, R7, R7
-	ADD $16, R0, R0
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	SUB $4, R6, R6
-	B while1
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R0), F0
+	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
+	FMOVQ F0, 48(R0)
+	ADD $192, R0, R0
+	ADD $192, R2, R2
+	ADD $192, R3, R3
+	SUBS $1, R5, R5
+	BNE repeat1
 
 done2:
-
-while5:
-	CMP $1, R6
-	BLT done6
-	MOVD R2, R7
-	FMOVS 0(R7), F0
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	ADD R5<<2, R7, R7
-	MOVD R1, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	CMP $0, R9
-	BLE done8
-
-repeat7:
-	FMOVS 0(R8), F2
-	FMOVS 0(R7), F3
-	WORD $0x4E040463 // dup v3.4s, v3.s[0]
-	WORD $0x4EA2D402 // fsub v2.4s, v0.4s, v2.4s
-	WORD $0x4E22CC61 // fmla v1.4s, v3.4s, v2.4s
-	ADD $4, R7, R7
-	ADD R5<<2, R8, R8
-	SUBS $1, R9, R9
-	BNE repeat7
-
-done8:
-	MOVD R0, R7
-	FMOVS 0(R7), F0
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 0(R7)
-	ADD R5<<2, R7, R7
-	ADD $4, R0, R0
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	SUB $1, R6, R6
-	B while5
-
-done6:
 	RET

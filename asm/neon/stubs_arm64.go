@@ -549,20 +549,20 @@ func PairWeights(t *float32, li, lj *int32, rows int, same, diff float32)
 //go:noescape
 func PairWeightsHinge(t *float32, li, lj *int32, rows int, same, diff, margin float32)
 
-// PairApply8 computes, for r < 8 and k < c,
+// PairApply2x16 computes, for k < 2*groups and r < 16,
 //
-//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//	grad[k*48+r] += sum over s < cols, in order, of t[s*48+r]*(pi[k*48+r]-pj[k*48+s])
 //
 // with one subtraction and one fused multiply-add per term. cols > 0.
 //
 //go:noescape
-func PairApply8(dst, t, ai, aj *float32, cols, c int)
+func PairApply2x16(grad, t, pi, pj *float32, cols, groups int)
 
-// PairApply1 computes, for r < 1 and k < c,
+// PairApply1x16 computes, for k < 1*groups and r < 16,
 //
-//	dst[r*c+k] += sum over s < cols, in order, of t[r*48+s]*(ai[r*c+k]-aj[s*c+k])
+//	grad[k*48+r] += sum over s < cols, in order, of t[s*48+r]*(pi[k*48+r]-pj[k*48+s])
 //
 // with one subtraction and one fused multiply-add per term. cols > 0.
 //
 //go:noescape
-func PairApply1(dst, t, ai, aj *float32, cols, c int)
+func PairApply1x16(grad, t, pi, pj *float32, cols, groups int)
