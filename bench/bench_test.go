@@ -89,3 +89,33 @@ func ExampleRun() {
 	}
 	// Output:
 }
+
+// TestMapSuites times a case of each suite on feature maps, also with PyTorch if it
+// is installed, and checks that the others are complete.
+func TestMapSuites(t *testing.T) {
+	for suite, match := range map[string]string{"pool": "gavg/fwd/nhwc/128x512x4x4", "attention": "se/fwd+bwd/nhwc/128x512x4x4"} {
+		var out bytes.Buffer
+		opt := Options{Suite: suite, Threads: 1, Match: match, JSON: true, Rivals: true, Rounds: 1}
+		if err := Run(context.Background(), &out, opt); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if strings.HasPrefix(line, "#") {
+				t.Log(line)
+				continue
+			}
+			var r Row
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if r.Suite != suite || r.Case != match || !(r.NS > 0 && r.GBps > 0 && r.GFlops == 0 && r.FractionOfPeak > 0) {
+				t.Errorf("implausible: %s", line)
+			}
+		}
+	}
+	for _, c := range append(poolCases(), attentionCases()...) {
+		if c.bytes <= 0 || c.torch == nil || len(c.torch.Setups) == 0 || c.torch.Run == "" {
+			t.Errorf("%s: incomplete case", c.name)
+		}
+	}
+}

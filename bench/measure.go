@@ -58,7 +58,7 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 		row.FractionOfPeak = row.GFlops / m.peak()
 	} else {
 		row.GBps = c.bytes / row.NS
-		row.FractionOfPeak = row.GBps / m.bandwidth(c.workingSet)
+		row.FractionOfPeak = row.GBps / m.bandwidth(c.workingSet, c.readOnly)
 	}
 	rows := []Row{row}
 	for i, r := range active {
@@ -106,7 +106,13 @@ func median(x []float64) float64 {
 type machine struct {
 	threads    int
 	peaks      []float64
-	bandwidths map[int]float64
+	bandwidths map[transfer]float64
+}
+
+// A transfer is so many bytes read, or read and written.
+type transfer struct {
+	bytes    int
+	readOnly bool
 }
 
 // peak returns the multiply-add rate in 1e9 operations a second, the median of
@@ -129,18 +135,22 @@ func (m *machine) peak() float64 {
 }
 
 // bandwidth returns the rate of a copy that reads and writes size bytes in all,
-// in 1e9 bytes a second.
-func (m *machine) bandwidth(size int) float64 {
-	if gbps, ok := m.bandwidths[size]; ok {
+// or of a sum that reads them, in 1e9 bytes a second.
+func (m *machine) bandwidth(size int, readOnly bool) float64 {
+	key := transfer{size, readOnly}
+	if gbps, ok := m.bandwidths[key]; ok {
 		return gbps
 	}
 	n := max(size/8, 16)
-	src, dst := make([]float32, n), make([]float32, n)
-	for i := range src {
-		src[i] = 1
+	dst := make([]float32, n)
+	src := filled(n)
+	one := func(lo, hi int) { copy(dst[lo:hi], src[lo:hi]) }
+	if readOnly {
+		n *= 2
+		src = filled(n)
+		one = func(lo, hi int) { kernels.Sum(src[lo:hi]) }
 	}
 	grain := max(1, (n+m.threads-1)/m.threads)
-	one := func(lo, hi int) { copy(dst[lo:hi], src[lo:hi]) }
 	run := func() { kernels.Parallel(n, grain, one) }
 	if m.threads == 1 {
 		run = func() { one(0, n) }
@@ -150,9 +160,13 @@ func (m *machine) bandwidth(size int) float64 {
 		samples = append(samples, sample(run))
 	}
 	if m.bandwidths == nil {
-		m.bandwidths = map[int]float64{}
+		m.bandwidths = map[transfer]float64{}
 	}
-	m.bandwidths[size] = 8 * float64(n) / median(samples)
+	bytes := 8 * float64(n)
+	if readOnly {
+		bytes = 4 * float64(n)
+	}
+	m.bandwidths[key] = bytes / median(samples)
 	runtime.KeepAlive(dst)
-	return m.bandwidths[size]
+	return m.bandwidths[key]
 }

@@ -46,6 +46,35 @@ func startOneDNN(ctx context.Context, threads int) ([]rival, error) {
 	return startHelper(ctx, threads, "onednn.cpp", oneDNNSource, "-ldnnl", oneDNNModes)
 }
 
+// startRivals starts those that can do some of the cases, and writes to w why
+// others are left out.
+func startRivals(ctx context.Context, w io.Writer, opt Options, cases []benchCase) []rival {
+	some := func(f func(c benchCase) bool) bool { return slices.ContainsFunc(cases, f) }
+	var rivals []rival
+	add := func(name string, started []rival, err error) {
+		if err != nil {
+			fmt.Fprintf(w, "# no %s: %v\n", name, err)
+		}
+		rivals = append(rivals, started...)
+	}
+	if some(func(c benchCase) bool { return c.native != "" }) {
+		started, err := startNative(ctx, opt.Threads)
+		add("rivals in C", started, err)
+	}
+	if some(func(c benchCase) bool { return c.conv != "" }) {
+		started, err := startOneDNN(ctx, opt.Threads)
+		add("oneDNN", started, err)
+	}
+	if some(func(c benchCase) bool { return c.torch != nil }) {
+		started, err := startTorch(ctx, opt.Threads)
+		add("PyTorch", started, err)
+	}
+	if some(func(c benchCase) bool { return c.gonum != nil }) {
+		rivals = append(rivals, &gonumRival{})
+	}
+	return rivals
+}
+
 // startHelper compiles a helper and starts it once with each argument.
 func startHelper(ctx context.Context, threads int, file string, text []byte, library string, args []string) ([]rival, error) {
 	compiler := "cc"

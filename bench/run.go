@@ -60,6 +60,10 @@ type benchCase struct {
 	native string
 	// conv is the request to the helper process of oneDNN's convolutions, or "".
 	conv string
+	// torch is the same work in PyTorch, or nil.
+	torch *torchCase
+	// readOnly compares bytes with the rate of reading.
+	readOnly bool
 	// gonum returns the same work done by gonum, or nil.
 	gonum func() func()
 }
@@ -67,8 +71,10 @@ type benchCase struct {
 // suites lists the suites by name.
 func suites() map[string]func(Options) ([]benchCase, error) {
 	return map[string]func(Options) ([]benchCase, error){
-		"conv": convCases,
-		"gemm": func(Options) ([]benchCase, error) { return gemmCases(), nil },
+		"conv":      convCases,
+		"gemm":      func(Options) ([]benchCase, error) { return gemmCases(), nil },
+		"attention": func(Options) ([]benchCase, error) { return attentionCases(), nil },
+		"pool":      func(Options) ([]benchCase, error) { return poolCases(), nil },
 	}
 }
 
@@ -113,15 +119,7 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 
 	var rivals []rival
 	if opt.Rivals {
-		start := startNative
-		if opt.Suite == "conv" {
-			start = startOneDNN
-		}
-		native, err := start(ctx, opt.Threads)
-		if err != nil {
-			fmt.Fprintf(w, "# no rivals in C: %v\n", err)
-		}
-		rivals = append(native, &gonumRival{})
+		rivals = startRivals(ctx, w, opt, cases)
 		defer func() {
 			for _, r := range rivals {
 				r.close()
@@ -170,14 +168,14 @@ func (p *printer) row(r Row) error {
 	}
 	if !p.header {
 		p.header = true
-		fmt.Fprintf(p.w, "%-34s %-7s %7s %12s %9s %8s %-15s %12s %6s\n",
+		fmt.Fprintf(p.w, "%-38s %-7s %7s %12s %9s %8s %-15s %12s %6s\n",
 			"case", "isa", "threads", "ns", "rate", "of peak", "rival", "rival ns", "ratio")
 	}
 	rate := fmt.Sprintf("%.1f GF", r.GFlops)
 	if r.GBps != 0 {
 		rate = fmt.Sprintf("%.1f GB", r.GBps)
 	}
-	_, err := fmt.Fprintf(p.w, "%-34s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
+	_, err := fmt.Fprintf(p.w, "%-38s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
 	if err == nil && r.Rival != "" {
 		_, err = fmt.Fprintf(p.w, " %-15s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
 	}
