@@ -1,0 +1,70 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// childDir names the folder in which a copy of the test program trains.
+const childDir = "LANES_TEST_TRAIN_DIR"
+
+func killConfig(t *testing.T) Config {
+	c := stripeConfig(t)
+	c.Epochs, c.CheckpointSteps = 12, 3
+	return c
+}
+
+// TestFitKilled kills training processes with SIGKILL at random moments, several
+// times a run, restarting each with Resume, and compares the end with an unbroken
+// run's, bit for bit. LANES_LONG=1 kills at least 50 times instead of 8.
+func TestFitKilled(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" { // the process to be killed
+		c := killConfig(t)
+		c.Dir, c.Resume = dir, true
+		mustFit(t, c)
+		return
+	}
+	kills := 8
+	if os.Getenv("LANES_LONG") != "" {
+		kills = 50
+	}
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 1))
+	whole := killConfig(t)
+	whole.Dir = t.TempDir()
+	start := time.Now()
+	mustFit(t, whole)
+	took := time.Since(start)
+	want := weights(t, whole.Dir)
+	for kills > 0 {
+		dir := t.TempDir()
+		patience := 0.5 // grows, so that a busy machine gets there too
+		for finished := false; !finished; patience *= 1.1 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(float64(took)*(0.1+patience*rng.Float64())))
+			child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFitKilled$")
+			child.Env = append(os.Environ(), childDir+"="+dir)
+			out, err := child.CombinedOutput()
+			killed := ctx.Err() != nil
+			cancel()
+			var exit *exec.ExitError
+			switch {
+			case err == nil:
+				finished = true
+			case !killed || !errors.As(err, &exit):
+				t.Fatalf("seed %s: %v\n%s", strconv.FormatUint(seed, 10), err, out)
+			default:
+				kills--
+			}
+		}
+		sameWeights(t, weights(t, dir), want)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
