@@ -5,9 +5,23 @@ import "runtime"
 // How a product is divided: over threads, into blocks, packed or not.
 
 // packs decides which operands of an m x n part are worth copying into packed
-// form: A always, B unless few row tiles would share the copy.
+// form. A copy costs about as much as 5 columns (A) or rows (B) of the result
+// and serves all of them, so it pays for many, and for few where the leading
+// dimension is such a multiple of a page that the rows a tile reads together
+// compete for the same sets of the cache. A transposed B is always packed: the
+// tiles need its columns contiguous.
 func (g *gemmCall) packs(m, n int) (a, b bool) {
-	return true, g.rsb == 1 || m > 4*g.tile.mr
+	const (
+		manyColumns = 512
+		manyRows    = 256
+	)
+	if g.csa == 1 {
+		a = n > manyColumns || n > g.tile.nr && g.rsa%256 == 0
+	} else {
+		a = n > manyColumns || n > 2*g.tile.nr && g.csa%1024 == 0
+	}
+	b = g.rsb == 1 || m > manyRows || m > 4*g.tile.mr && g.rsb%1024 == 0
+	return a, b
 }
 
 // blockSizes returns the rows of A and the columns of B that are kept in the
