@@ -103,6 +103,7 @@ type direction struct {
 
 	winograd        *winograd        // forward and backward-data
 	winogradWeights *winogradWeights // backward-weights
+	depthwise       *depthwise
 }
 
 // NewPlan returns the plan for a shape, or what is wrong with the shape or the
@@ -142,6 +143,13 @@ func (p *Plan) prepare() {
 			tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
 		case Winograd2, Winograd4:
 			d.winograd = newWinograd(s, d.algorithm.tile(), d == &p.data)
+		case Depthwise:
+			dir := passForward
+			if d == &p.data {
+				dir = passData
+			}
+			d.depthwise = newDepthwise(s, dir)
+			depth = max(depth, d.depthwise.zeroLen())
 		}
 	}
 	lo, hi, _ := clamp(p.opt.Activation)
@@ -151,7 +159,13 @@ func (p *Plan) prepare() {
 	if w := p.forward.winograd; w != nil {
 		w.clampLo, w.clampHi = lo, hi
 	}
+	if w := p.forward.depthwise; w != nil {
+		w.clampLo, w.clampHi = lo, hi
+	}
 	p.prepareWeights()
+	if w := p.weights.depthwise; w != nil {
+		depth = max(depth, w.zeroLen())
+	}
 	p.zero = make([]float32, depth)
 	p.gather = make([]gatherWorker, p.workers)
 	for i := range p.gather {
@@ -168,6 +182,8 @@ func (p *Plan) prepareWeights() {
 		workers = min(workers, d.outer.tasks())
 	case Winograd2, Winograd4:
 		d.winogradWeights = newWinogradWeights(&p.shape, d.algorithm.tile())
+	case Depthwise:
+		d.depthwise = newDepthwise(&p.shape, passWeights)
 	}
 	p.outer = make([]outerWorker, workers)
 	for i := range p.outer {
@@ -216,6 +232,9 @@ func (p *Plan) String() string {
 		}
 		if w := d.winogradWeights; w != nil {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0].height, w.nr, w.blocks, w.block)
+		}
+		if w := d.depthwise; w != nil {
+			fmt.Fprintf(&b, ", %d rows of a map at a time, columns %d to %d in whole rows", w.taskRows, w.lo, w.hi)
 		}
 		if n := d.packedLen(); n > 0 {
 			fmt.Fprintf(&b, ", %d packed floats", n)

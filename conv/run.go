@@ -26,6 +26,9 @@ const (
 	jobActivate
 	jobOuter
 	jobReduce
+	jobDepthwise
+	jobDepthwiseData
+	jobDepthwiseWeights
 	jobWinogradFilters
 	jobWinogradFused
 	jobWinogradInput
@@ -79,6 +82,13 @@ func (p *Plan) task(worker, t int) {
 		lo := t * activateChunk
 		row := j.c[lo:min(len(j.c), lo+activateChunk)]
 		kernels.Activate(p.opt.Activation, row, row)
+	case jobDepthwise:
+		d := p.forward.depthwise
+		d.forward(t, &j.operands, p.zero, j.scratch[worker*d.rowLen:][:d.rowLen])
+	case jobDepthwiseData:
+		p.data.depthwise.data(t, &j.operands, p.zero)
+	case jobDepthwiseWeights:
+		p.weights.depthwise.weights(t, j.partial, j.a, j.b, p.zero)
 	default:
 		p.winogradTask(j.kind, worker, t)
 	}
@@ -115,6 +125,8 @@ func (d *direction) packedLen() int {
 		return d.product.packed
 	case d.winograd != nil:
 		return d.winograd.uLen()
+	case d.depthwise != nil:
+		return d.depthwise.packedLen()
 	}
 	return 0
 }
@@ -127,6 +139,8 @@ func (p *Plan) workLen(d *direction) int {
 		return d.winograd.workLen(p.workers)
 	case d.winogradWeights != nil:
 		return d.winogradWeights.workLen(p.workers)
+	case d.depthwise != nil:
+		return d.depthwise.chunks*d.depthwise.partialLen() + p.workers*d.depthwise.rowLen
 	case d.outer != nil:
 		return d.outer.chunks*d.outer.partial + len(p.outer)*(d.outer.xLen+d.outer.yLen)
 	}
@@ -166,6 +180,8 @@ func (p *Plan) pack(d *direction, packed, w, work []float32) {
 		p.parallel(jobPack, d.product.packTasks())
 	case d.winograd != nil:
 		p.packWinograd(d.winograd, packed, w, work)
+	case d.depthwise != nil:
+		d.depthwise.pack(packed, w)
 	default:
 		copy(packed, w)
 	}
@@ -207,11 +223,12 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 	fused := p.runProduct(&p.forward, o, work)
 	if !fused {
 		p.directForward(dst, src, w, bias, residual)
-	} else if _, _, fused = clamp(p.opt.Activation); fused {
-		p.job = job{}
-		return
+	} else if p.forward.depthwise == nil || residual == nil {
+		_, _, fused = clamp(p.opt.Activation)
+	} else {
+		fused = false
 	}
-	if p.opt.Activation != kernels.Identity {
+	if !fused && p.opt.Activation != kernels.Identity {
 		p.job = job{operands: operands{c: dst}}
 		p.parallel(jobActivate, (len(dst)+activateChunk-1)/activateChunk)
 	}
@@ -232,6 +249,13 @@ func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
 		p.parallel(jobProduct, d.product.tasks)
 	case d.winograd != nil:
 		p.runWinograd(d.winograd, o, work)
+	case d.depthwise != nil:
+		p.job = job{operands: o, scratch: work}
+		kind := jobDepthwise
+		if d == &p.data {
+			kind = jobDepthwiseData
+		}
+		p.parallel(kind, d.depthwise.tasks)
 	default:
 		return false
 	}
@@ -280,6 +304,10 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	switch {
 	case d.winogradWeights != nil:
 		p.runWinogradWeights(d.winogradWeights, dw, db, src, ddst, work)
+	case d.depthwise != nil:
+		p.job = job{operands: operands{a: src, b: ddst}, partial: work}
+		p.parallel(jobDepthwiseWeights, d.depthwise.chunks)
+		d.depthwise.reduce(dw, db, work)
 	case d.outer != nil:
 		o := d.outer
 		partial := work[:o.chunks*o.partial]

@@ -1,6 +1,10 @@
 package conv
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/golanes/lanes/kernels"
+)
 
 // A pass3 is one of the three directions.
 type pass3 int
@@ -28,6 +32,10 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 		d.algorithm, d.why = Winograd4, "3x3 stride 1"
 		return nil
 	}
+	if refuses(Depthwise, s) == "" {
+		d.algorithm, d.why = Depthwise, "one channel per group"
+		return nil
+	}
 	d.algorithm, d.why = Indirect, "any shape"
 	return nil
 }
@@ -36,6 +44,14 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 func refuses(a Algorithm, s *Shape) string {
 	switch a {
 	case Direct, Indirect:
+		return ""
+	case Depthwise:
+		if s.Groups == 1 || s.Groups != s.C || s.K != s.C {
+			return "its groups do not map one channel to one"
+		}
+		if s.R*s.S > kernels.DepthwiseMaxTaps {
+			return "the filter is too large"
+		}
 		return ""
 	case Winograd2, Winograd4:
 		switch {

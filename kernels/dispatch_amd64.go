@@ -447,3 +447,71 @@ func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows,
 func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
 	channelMaxIndexGeneric(dst, index, x, rows, c)
 }
+
+func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
+	switch {
+	case isa.Active == isa.AVX512 && size == 3 && stride == 1:
+		avx512.DepthwiseRow3s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 3 && stride == 2:
+		avx512.DepthwiseRow3s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 5 && stride == 1:
+		avx512.DepthwiseRow5s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 5 && stride == 2:
+		avx512.DepthwiseRow5s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 3 && stride == 1:
+		avx2.DepthwiseRow3s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 3 && stride == 2:
+		avx2.DepthwiseRow3s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 5 && stride == 1:
+		avx2.DepthwiseRow5s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 5 && stride == 2:
+		avx2.DepthwiseRow5s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	default:
+		depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
+	}
+}
+
+func depthwiseGradRow(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
+	switch {
+	case isa.Active == isa.AVX512 && size == 3 && stride == 1:
+		avx512.DepthwiseGradRow3s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 3 && stride == 2:
+		avx512.DepthwiseGradRow3s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 5 && stride == 1:
+		avx512.DepthwiseGradRow5s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX512 && size == 5 && stride == 2:
+		avx512.DepthwiseGradRow5s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 3 && stride == 1:
+		avx2.DepthwiseGradRow3s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 3 && stride == 2:
+		avx2.DepthwiseGradRow3s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 5 && stride == 1:
+		avx2.DepthwiseGradRow5s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX2 && size == 5 && stride == 2:
+		avx2.DepthwiseGradRow5s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	default:
+		depthwiseGradRowGeneric(size, stride, dw, wStride, rows, dy, c, pixels)
+	}
+}
+
+func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float32, lo, hi float32, c int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.DepthwisePixel(&dst[0], &taps[0], count, &bias[0], lo, hi, c)
+	case isa.Active == isa.AVX2:
+		avx2.DepthwisePixel(&dst[0], &taps[0], count, &bias[0], lo, hi, c)
+	default:
+		depthwisePixelGeneric(dst, taps, count, bias, lo, hi, c)
+	}
+}
+
+func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.DepthwiseGradPixel(&dy[0], &taps[0], count, c)
+	case isa.Active == isa.AVX2:
+		avx2.DepthwiseGradPixel(&dy[0], &taps[0], count, c)
+	default:
+		depthwiseGradPixelGeneric(taps, count, dy, c)
+	}
+}

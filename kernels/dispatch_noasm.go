@@ -91,3 +91,19 @@ func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows,
 func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
 	channelMaxIndexGeneric(dst, index, x, rows, c)
 }
+
+func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
+	depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
+}
+
+func depthwiseGradRow(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
+	depthwiseGradRowGeneric(size, stride, dw, wStride, rows, dy, c, pixels)
+}
+
+func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float32, lo, hi float32, c int) {
+	depthwisePixelGeneric(dst, taps, count, bias, lo, hi, c)
+}
+
+func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
+	depthwiseGradPixelGeneric(taps, count, dy, c)
+}

@@ -23,8 +23,9 @@ import "unsafe"
 // winogradMax is the largest t.
 const winogradMax = 6
 
-// WinogradScratch returns the floats of scratch for n channels.
-func WinogradScratch(n int) int { return (n + 15) / 16 * 16 * winogradMax * winogradMax }
+// WinogradScratch returns the floats of scratch for n channels: whole vectors,
+// and on NEON one vector for each channel of the last, incomplete one.
+func WinogradScratch(n int) int { return ((n+15)/16*16 + 16) * winogradMax * winogradMax }
 
 // The matrices B' (t x t), G (t x 3) and A' (m x t).
 var (

@@ -14,6 +14,7 @@ var manifest = []entry{
 	{"outergemm", on(neon), nativeARM(outerNEON(3), outerNEON(1))},
 	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
+	{"depthwise", on(avx2, avx512, neon), portable(depthwise)},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
 	{"transpose_block", on(neon), nativeARM(transposeBlockNEON)},

@@ -471,6 +471,107 @@ func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int,
 //go:noescape
 func WinogradOutput4(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo float32, hi float32, n int, scratch *float32)
 
+// DepthwiseRow3s1 computes consecutive output pixels of one row for n of c channels:
+//
+//	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*3+s)*wStride+i]
+//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
+//
+// The sum starts with the bias; products are fused. NaN passes through min and
+// max. pixels > 0.
+//
+//go:noescape
+func DepthwiseRow3s1(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
+
+// DepthwiseGradRow3s1 adds up the weight gradient over a row of output pixels, for n of c channels:
+//
+//	dw[(r*3+s)*wStride+i] += rows[r][(p*1+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
+//
+// Products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseGradRow3s1(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
+
+// DepthwiseRow3s2 computes consecutive output pixels of one row for n of c channels:
+//
+//	y = bias[i] + sum over r, s of rows[r][(p*2+s)*c+i] * w[(r*3+s)*wStride+i]
+//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
+//
+// The sum starts with the bias; products are fused. NaN passes through min and
+// max. pixels > 0.
+//
+//go:noescape
+func DepthwiseRow3s2(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
+
+// DepthwiseGradRow3s2 adds up the weight gradient over a row of output pixels, for n of c channels:
+//
+//	dw[(r*3+s)*wStride+i] += rows[r][(p*2+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
+//
+// Products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseGradRow3s2(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
+
+// DepthwiseRow5s1 computes consecutive output pixels of one row for n of c channels:
+//
+//	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*5+s)*wStride+i]
+//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
+//
+// The sum starts with the bias; products are fused. NaN passes through min and
+// max. pixels > 0.
+//
+//go:noescape
+func DepthwiseRow5s1(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
+
+// DepthwiseGradRow5s1 adds up the weight gradient over a row of output pixels, for n of c channels:
+//
+//	dw[(r*5+s)*wStride+i] += rows[r][(p*1+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
+//
+// Products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseGradRow5s1(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
+
+// DepthwiseRow5s2 computes consecutive output pixels of one row for n of c channels:
+//
+//	y = bias[i] + sum over r, s of rows[r][(p*2+s)*c+i] * w[(r*5+s)*wStride+i]
+//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
+//
+// The sum starts with the bias; products are fused. NaN passes through min and
+// max. pixels > 0.
+//
+//go:noescape
+func DepthwiseRow5s2(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
+
+// DepthwiseGradRow5s2 adds up the weight gradient over a row of output pixels, for n of c channels:
+//
+//	dw[(r*5+s)*wStride+i] += rows[r][(p*2+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
+//
+// Products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseGradRow5s2(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
+
+// DepthwisePixel computes one output pixel from count taps:
+//
+//	y = bias[i] + sum over t < count of taps[2*t][i] * taps[2*t+1][i]
+//	dst[i] = min(hi, max(lo, y))   for i < n
+//
+// taps holds pairs of pointers, to a pixel and to its weights. The sum starts
+// with the bias; products are fused. NaN passes through min and max. count >= 0.
+//
+//go:noescape
+func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo float32, hi float32, n int)
+
+// DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
+//
+//	taps[2*t+1][i] += taps[2*t][i] * dy[i]   for t < count, i < n
+//
+// taps holds pairs of pointers, to a pixel and to the gradient of its weights.
+// Products are fused. count >= 0.
+//
+//go:noescape
+func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
+
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
 //
