@@ -44,7 +44,7 @@ func alignedBytes(n int) []byte {
 
 // maxTensorBytes bounds every tensor, so that a file of a few bytes cannot ask
 // for all memory.
-const maxTensorBytes = 1 << 31
+const maxTensorBytes = 1<<31 - 1
 
 // elements multiplies the sizes of a shape, within what a tensor of elements of
 // the given size may have.

@@ -147,6 +147,9 @@ func outerGemm(o *OuterGemm) {
 	}
 }
 
+// tileErr has nothing to report: the tile cannot be chosen here.
+func tileErr() error { return nil }
+
 func activeGemmTile() gemmTile {
 	switch isa.Active {
 	case isa.AVX512:

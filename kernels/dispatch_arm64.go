@@ -3,7 +3,11 @@
 package kernels
 
 import (
+	"os"
+	"runtime"
 	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
 
 	"github.com/golanes/lanes/asm/neon"
 	"github.com/golanes/lanes/kernels/internal/isa"
@@ -115,6 +119,12 @@ func outerGemm(o *OuterGemm) {
 		outerGemmGeneric(o)
 	}
 }
+
+// neonTile is the tile of this machine, neonTileErr what was wrong with
+// LANES_NEON_TILE.
+var neonTile, neonTileErr = chooseNEONTile(os.Getenv("LANES_NEON_TILE"), runtime.GOOS, cpuid.CPU.VendorID, cpuid.CPU.Model>>4)
+
+func tileErr() error { return neonTileErr }
 
 func activeGemmTile() gemmTile {
 	switch isa.Active {

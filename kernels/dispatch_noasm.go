@@ -16,6 +16,9 @@ func outerTiles() (rows []int, nr, narrow int) { return outerTilesGeneric() }
 
 func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }
 
+// tileErr has nothing to report: the tile cannot be chosen here.
+func tileErr() error { return nil }
+
 func activeGemmTile() gemmTile { return gemmTileGeneric() }
 
 func gemmPanel(t *panelArgs) { gemmPanelGeneric(t) }

@@ -44,8 +44,8 @@ func Info() Config {
 	}
 	if err := isa.Err(); err != nil {
 		c.Warning = err.Error()
-	} else if neonTileErr != nil {
-		c.Warning = neonTileErr.Error()
+	} else if err := tileErr(); err != nil {
+		c.Warning = err.Error()
 	}
 	if c.CPU == "" {
 		c.CPU = runtime.GOARCH

@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"os"
-	"runtime"
 
 	"github.com/klauspost/cpuid/v2"
 )
@@ -20,10 +18,6 @@ var neonTiles = map[string]gemmTile{
 	"8x8":  {mr: 8, nr: 8, narrow: 4},
 	"4x8":  {mr: 4, nr: 8, narrow: 4},
 }
-
-// neonTile is the tile of this machine, neonTileErr what was wrong with
-// LANES_NEON_TILE.
-var neonTile, neonTileErr = chooseNEONTile(os.Getenv("LANES_NEON_TILE"), runtime.GOOS, cpuid.CPU.VendorID, cpuid.CPU.Model>>4)
 
 // chooseNEONTile returns the tile for a core, named by the implementer and part
 // number of its MIDR_EL1, which Linux lets a program read. env, if not empty,

@@ -103,7 +103,7 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 }
 
 // maxBuffer bounds one buffer, in elements.
-const maxBuffer = 1 << 31
+const maxBuffer = 1<<31 - 1
 
 // Size is the length of the arena that Bind needs, in float32.
 func (p *Plan) Size() int { return p.size }

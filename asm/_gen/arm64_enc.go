@@ -47,7 +47,6 @@ var (
 	encORR   = enc3{"orr", 0x4EA01C00, "16b"}
 	encEOR   = enc3{"eor", 0x6E201C00, "16b"}
 	encBIC   = enc3{"bic", 0x4E601C00, "16b"}
-	encBSL   = enc3{"bsl", 0x6E601C00, "16b"}
 	encBIT   = enc3{"bit", 0x6EA01C00, "16b"}
 )
 
@@ -67,8 +66,6 @@ func (e enc2) encode(d, n int) word {
 
 var (
 	encFSQRT  = enc2{"fsqrt", 0x6EA1F800, "4s"}
-	encFABS   = enc2{"fabs", 0x4EA0F800, "4s"}
-	encFNEG   = enc2{"fneg", 0x6EA0F800, "4s"}
 	encSCVTF  = enc2{"scvtf", 0x4E21D800, "4s"}
 	encFCVTNS = enc2{"fcvtns", 0x4E21A800, "4s"}
 	encFRINTN = enc2{"frintn", 0x4E218800, "4s"}

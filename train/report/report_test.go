@@ -170,7 +170,8 @@ func TestWriteRejects(t *testing.T) {
 // TestReportIsReproducible renders the same run twice.
 func TestReportIsReproducible(t *testing.T) {
 	src := glyphs(t, 72)
-	if render(t, made(t, src, 4)) != render(t, made(t, src, 4)) {
+	first := render(t, made(t, src, 4))
+	if again := render(t, made(t, src, 4)); again != first {
 		t.Error("the same run gave two pages")
 	}
 }

@@ -20,7 +20,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,7 +155,12 @@ func disassemble(file string) ([]function, error) {
 	}
 	defer os.RemoveAll(dir)
 	object := filepath.Join(dir, "o")
-	assemble := exec.Command("go", "tool", "asm", "-p", "neon", "-I", filepath.Join(runtime.GOROOT(), "pkg", "include"), "-o", object, file)
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env GOROOT: %w", err)
+	}
+	include := filepath.Join(strings.TrimSpace(string(root)), "pkg", "include")
+	assemble := exec.Command("go", "tool", "asm", "-p", "neon", "-I", include, "-o", object, file)
 	assemble.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64")
 	if out, err := assemble.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", file, err, out)
