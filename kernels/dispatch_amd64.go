@@ -165,16 +165,16 @@ func gemmPanel(t *panelArgs) {
 	switch {
 	case isa.Active == isa.AVX512 && t.n == 32:
 		avx512.Gemm14x32(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
 	case isa.Active == isa.AVX512:
 		avx512.Gemm14x16(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
 	case isa.Active == isa.AVX2 && t.n == 16:
 		avx2.Gemm6x16(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
 	case isa.Active == isa.AVX2:
 		avx2.Gemm12x8(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.c[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
 	default:
 		gemmPanelGeneric(t)
 	}

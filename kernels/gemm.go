@@ -23,16 +23,9 @@ func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 		return
 	}
 	g := newGemmCall()
-	g.m, g.n, g.k = m, n, k
-	g.alpha, g.beta = alpha, beta
-	g.a, g.rsa, g.csa = a, lda, 1
-	if transA {
-		g.rsa, g.csa = 1, lda
-	}
-	g.b, g.rsb, g.csb = b, ldb, 1
-	if transB {
-		g.rsb, g.csb = 1, ldb
-	}
+	g.setProduct(m, n, k, alpha, beta)
+	g.setA(transA, a, lda)
+	g.setB(transB, b, ldb)
 	g.c, g.ldc = c, ldc
 	g.run()
 	g.release()

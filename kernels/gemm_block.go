@@ -22,8 +22,8 @@ type gemmTile struct {
 	narrow int // most columns of a panel at the right edge
 }
 
-// A gemmCall is one matrix product. Element (i, j) of A is a[i*rsa+j*csa]; one
-// of the strides is 1; likewise B.
+// A gemmCall is one matrix product, or a batch of them. Element (i, j) of A is
+// a[i*rsa+j*csa]; one of the strides is 1; likewise B.
 type gemmCall struct {
 	m, n, k     int
 	alpha, beta float32
@@ -31,14 +31,40 @@ type gemmCall struct {
 	rsa, csa    int
 	b           []float32
 	rsb, csb    int
+	packed      *PackedB // instead of b
 	c           []float32
 	ldc         int
-	bias        *float32 // per column, added in the last pass over k
-	clamp       *[2]float32
+
+	batch                     int
+	strideA, strideB, strideC int
+
+	// The epilogue, see [Epilogue]. clamp and act exclude each other.
+	bias, rowBias, residual []float32
+	ldr                     int
+	clamp                   *[2]float32
+	act                     Activation
 
 	tile         gemmTile
 	gridM, gridN int
 	part         func(lo, hi int) // g.runParts
+}
+
+func (g *gemmCall) setProduct(m, n, k int, alpha, beta float32) {
+	g.m, g.n, g.k, g.alpha, g.beta, g.batch = m, n, k, alpha, beta, 1
+}
+
+func (g *gemmCall) setA(trans bool, a []float32, lda int) {
+	g.a, g.rsa, g.csa = a, lda, 1
+	if trans {
+		g.rsa, g.csa = 1, lda
+	}
+}
+
+func (g *gemmCall) setB(trans bool, b []float32, ldb int) {
+	g.b, g.rsb, g.csb = b, ldb, 1
+	if trans {
+		g.rsb, g.csb = 1, ldb
+	}
 }
 
 // calls and buffers are kept for reuse, so that a product allocates nothing
@@ -104,20 +130,39 @@ func grow(x []float32, n int) []float32 {
 // run computes the product.
 func (g *gemmCall) run() {
 	if g.k == 0 {
-		scaleMatrix(g.m, g.n, g.beta, g.c, g.ldc)
+		for i := range g.batch {
+			item := g.item(i)
+			item.runEmpty()
+		}
 		return
 	}
 	g.tile = activeGemmTile()
-	g.chooseGrid(threadsFor(g.m, g.n, g.k))
-	Parallel(g.gridM*g.gridN, 1, g.part)
+	threads := threadsFor(g.m, g.n, g.k*g.batch)
+	g.chooseGrid((threads + g.batch - 1) / g.batch)
+	if threads == 1 {
+		g.runParts(0, g.batch*g.gridM*g.gridN)
+		return
+	}
+	Parallel(g.batch*g.gridM*g.gridN, 1, g.part)
 }
 
-// runParts computes the cells lo to hi-1 of the grid over C.
+// item returns product i of the batch by itself.
+func (g *gemmCall) item(i int) gemmCall {
+	item := *g
+	if i > 0 {
+		item.a, item.b, item.c = g.a[i*g.strideA:], g.b[i*g.strideB:], g.c[i*g.strideC:]
+	}
+	return item
+}
+
+// runParts computes the cells lo to hi-1 of the grids over C.
 func (g *gemmCall) runParts(lo, hi int) {
 	buf := takeGemmBuffers()
 	for p := lo; p < hi; p++ {
-		pm, pn := p/g.gridN, p%g.gridN
-		g.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),
+		cell := p % (g.gridM * g.gridN)
+		item := g.item(p / (g.gridM * g.gridN))
+		pm, pn := cell/g.gridN, cell%g.gridN
+		item.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),
 			g.cutColumns(pn), g.cutColumns(pn+1))
 	}
 	buf.release()
@@ -131,12 +176,16 @@ func (g *gemmCall) cutColumns(i int) int {
 	return min(g.n, cut(panels, g.gridN, i)*g.tile.nr)
 }
 
+// gemmPasses returns how many blocks k terms are cut into, of equal depth as far
+// as possible.
+func gemmPasses(k int) int { return (k + gemmKC - 1) / gemmKC }
+
 // block computes C[i0:i1, j0:j1].
 func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 	if i0 == i1 || j0 == j1 {
 		return
 	}
-	passes := (g.k + gemmKC - 1) / gemmKC
+	passes := gemmPasses(g.k)
 	packA, packB := g.packs(i1-i0, j1-j0)
 	mc, nc := blockSizes(g.tile, (g.k+passes-1)/passes, i1-i0)
 	if !packB {
@@ -147,7 +196,9 @@ func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 		for pass := range passes {
 			p0, p1 := cut(g.k, passes, pass), cut(g.k, passes, pass+1)
 			s := gemmStep{g: g, p0: p0, p1: p1, last: pass == passes-1}
-			if packB {
+			if g.packed != nil {
+				s.b = g.packed.panels(p0, p1, jc)
+			} else if packB {
 				s.b = g.packB(buf, p0, p1, jc, jn)
 			}
 			for ic := i0; ic < i1; ic += mc {
@@ -235,12 +286,16 @@ type gemmStep struct {
 func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 	g, kc := s.g, s.p1-s.p0
 	rows, tiles, less := g.tile.split(i1 - i0)
-	beta := g.beta
-	if s.p0 > 0 {
-		beta = 1
+	c := g.c[i0*g.ldc:]
+	beta, d := float32(1), c
+	if s.p0 == 0 {
+		beta, d = g.addend(i0, i1, j0, j1)
 	}
 	t := panelArgs{rows: rows, tiles: tiles, less: less, k: kc, alpha: g.alpha, beta: beta,
 		a: s.a, rsa: s.rsa, csa: s.csa, ldc: g.ldc}
+	if s.last {
+		t.clamp = g.clamp
+	}
 	for j := j0; j < j1; j += t.n {
 		t.n, t.ldb = g.tile.panel(j1 - j)
 		if s.b != nil {
@@ -248,8 +303,14 @@ func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 		} else {
 			t.b, t.ldb = g.b[s.p0*g.rsb+j:], g.rsb
 		}
-		t.c = g.c[i0*g.ldc+j:]
+		t.c, t.d = c[j:], d[j:]
+		if s.last && g.bias != nil {
+			t.bias = g.bias[j:]
+		}
 		gemmPanel(&t)
+	}
+	if s.last {
+		g.activateBlock(i0, i1, j0, j1)
 	}
 }
 
@@ -266,7 +327,7 @@ func (t gemmTile) split(m int) (rows, tiles, less int) {
 // panel of B, n <= nr columns. It computes, for each row i and column j < n,
 //
 //	s := alpha * sum over p < k of a[i*rsa+p*csa]*b[p*ldb+j]
-//	if beta != 0 { s += beta*c[i*ldc+j] }
+//	if beta != 0 { s += beta*d[i*ldc+j] }
 //	if bias != nil { s += bias[j] }
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
@@ -279,7 +340,7 @@ type panelArgs struct {
 	rsa, csa          int
 	b                 []float32
 	ldb               int
-	c                 []float32
+	d, c              []float32 // d may be c
 	ldc               int
 	bias              []float32
 	clamp             *[2]float32

@@ -83,7 +83,7 @@ func (t *panelArgs) finishGeneric(i, j int, s float32) {
 	c := &t.c[i*t.ldc+j]
 	s *= t.alpha
 	if t.beta != 0 {
-		s += t.beta * *c
+		s += t.beta * t.d[i*t.ldc+j]
 	}
 	if t.bias != nil {
 		s += t.bias[j]
@@ -114,20 +114,6 @@ func transposeBlockGeneric(rows, cols int, dst []float32, ldd int, src []float32
 		row := src[i*lds : i*lds+cols]
 		for j, v := range row {
 			dst[j*ldd+i] = v
-		}
-	}
-}
-
-// scaleMatrix computes C = beta*C; beta = 0 clears C without reading it.
-func scaleMatrix(m, n int, beta float32, c []float32, ldc int) {
-	for i := range m {
-		row := c[i*ldc : i*ldc+n]
-		if beta == 0 {
-			clear(row)
-			continue
-		}
-		for j := range row {
-			row[j] *= beta
 		}
 	}
 }

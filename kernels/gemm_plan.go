@@ -9,7 +9,7 @@ import "runtime"
 // and serves all of them, so it pays for many, and for few where the leading
 // dimension is such a multiple of a page that the rows a tile reads together
 // compete for the same sets of the cache. A transposed B is always packed: the
-// tiles need its columns contiguous.
+// tiles need its columns contiguous. A [PackedB] counts as packed.
 func (g *gemmCall) packs(m, n int) (a, b bool) {
 	const (
 		manyColumns = 512
@@ -20,7 +20,7 @@ func (g *gemmCall) packs(m, n int) (a, b bool) {
 	} else {
 		a = n > manyColumns || n > 2*g.tile.nr && g.csa%1024 == 0
 	}
-	b = g.rsb == 1 || m > manyRows || m > 4*g.tile.mr && g.rsb%1024 == 0
+	b = g.packed != nil || g.rsb == 1 || m > manyRows || m > 4*g.tile.mr && g.rsb%1024 == 0
 	return a, b
 }
 
