@@ -85,9 +85,12 @@ func (c *call) int(name string, def int) int {
 	return def
 }
 
-// clampInt keeps sizes from a file within 40 bits, so that sums and products of
-// a few of them with small numbers do not overflow.
-func clampInt(v int64) int { return int(min(max(v, -1<<40), 1<<40)) }
+// sizeLimit bounds numbers from a file, so that sums and products of a few of
+// them with small numbers do not overflow: 2^40, or 2^28 where int has 32 bits.
+const sizeLimit = 1 << (28 + 12*(^uint(0)>>63))
+
+// clampInt brings a number from a file within sizeLimit.
+func clampInt(v int64) int { return int(min(max(v, -sizeLimit), sizeLimit)) }
 
 func (c *call) float(name string, def float32) float32 {
 	if a := c.attribute(name, onnx.AttributeFloat); a != nil {
@@ -139,7 +142,7 @@ func intsOf(t *Tensor) []int {
 	var out []int
 	if t.Type == onnx.Int32 {
 		for _, v := range view[int32](t) {
-			out = append(out, int(v))
+			out = append(out, clampInt(int64(v)))
 		}
 		return out
 	}

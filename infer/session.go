@@ -1,7 +1,10 @@
 package infer
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/golanes/lanes/infer/onnx"
 )
@@ -20,7 +23,15 @@ type Options struct {
 type Session struct {
 	graph *graph
 	opt   Options
+
+	mu    sync.Mutex
+	plans []*plan // the last used one first
+	packs map[packKey][]float32
 }
+
+// maxPlans is the number of plans that a session keeps: one for each combination
+// of input shapes.
+const maxPlans = 8
 
 // Load reads a model from an ONNX file and the external data it refers to.
 func Load(path string, opt *Options) (*Session, error) {
@@ -49,11 +60,89 @@ func New(m *onnx.Model, opt *Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	s := &Session{graph: g}
+	s := &Session{graph: g, packs: map[packKey][]float32{}}
 	if opt != nil {
 		s.opt = *opt
 	}
-	return s, nil
+	return s, s.prepare()
+}
+
+// prepare plans for the shapes that the model declares, with one image where the
+// batch is open, so that the first run finds its weights packed. Models whose
+// other sizes are open are planned when they run.
+func (s *Session) prepare() error {
+	fixed := true
+	var inputs []*value
+	for _, v := range s.graph.inputs {
+		if v.Shape == nil || v.Type.Size() == 0 {
+			return nil
+		}
+		x := &value{typ: v.Type}
+		for d, size := range v.Shape {
+			switch {
+			case size.Size >= 0:
+				x.shape = append(x.shape, clampInt(size.Size))
+			case d == 0:
+				x.shape = append(x.shape, 1)
+				fixed = false
+			default:
+				return nil
+			}
+		}
+		if _, err := elements(x.shape, x.typ.Size()); err != nil {
+			return fmt.Errorf("infer: input %q: %w", v.Name, err)
+		}
+		inputs = append(inputs, x)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.plan(inputs); err != nil && fixed {
+		return fmt.Errorf("infer: %w", err)
+	}
+	return nil
+}
+
+// plan returns the plan for inputs, from the session's or compiled. s.mu is held.
+func (s *Session) plan(inputs []*value) (*plan, error) {
+	p, err := s.compile(inputs)
+	if errors.Is(err, errUnknown) {
+		p.dynamic, err = true, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(s.plans) == maxPlans {
+		s.plans = s.plans[:maxPlans-1]
+	}
+	s.plans = slices.Insert(s.plans, 0, p)
+	return p, nil
+}
+
+// planFor returns the plan for the shapes of src.
+func (s *Session) planFor(src []*Tensor) (*plan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, p := range s.plans {
+		if p.fits(src) {
+			copy(s.plans[1:i+1], s.plans[:i])
+			s.plans[0] = p
+			return p, nil
+		}
+	}
+	inputs := make([]*value, len(src))
+	for i, t := range src {
+		inputs[i] = &value{typ: t.Type, shape: t.Shape}
+	}
+	return s.plan(inputs)
+}
+
+func (p *plan) fits(src []*Tensor) bool {
+	for i, t := range src {
+		if t.Type != p.types[i] || !slices.Equal(t.Shape, p.shapes[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Inputs and Outputs describe what the model takes and gives. A negative size is
@@ -93,7 +182,10 @@ func (s *Session) checkInputs(src []*Tensor) error {
 // Run computes the outputs of the model: src are its inputs, in order, dst its
 // outputs. An output that is not nil is overwritten: it takes the type and the
 // shape of the result, and keeps its memory if that is large enough. Outputs
-// that are nil are allocated.
+// that are nil are allocated. Outputs must not share memory with inputs.
+//
+// The first run with inputs of some shape plans for it; runs after that allocate
+// nothing if the model is made of float32 layers and dst has its memory.
 func (s *Session) Run(dst, src []*Tensor) error {
 	if len(dst) != len(s.graph.out) {
 		return fmt.Errorf("infer: %d outputs, want %d", len(dst), len(s.graph.out))
@@ -101,7 +193,26 @@ func (s *Session) Run(dst, src []*Tensor) error {
 	if err := s.checkInputs(src); err != nil {
 		return err
 	}
-	return s.evaluate(dst, src)
+	p, err := s.planFor(src)
+	if err != nil {
+		return fmt.Errorf("infer: %w", err)
+	}
+	if p.dynamic {
+		return s.evaluate(dst, src)
+	}
+	st, err := p.take()
+	if err != nil {
+		return fmt.Errorf("infer: %w", err)
+	}
+	defer p.give(st)
+	p.bind(st, dst, src)
+	for i := range st.steps {
+		x := &st.steps[i]
+		if err := x.run(x.in, x.out, st.work); err != nil {
+			return fmt.Errorf("infer: %s: %w", p.instrs[i].title, err)
+		}
+	}
+	return nil
 }
 
 // evaluate runs node by node, with shapes as they come.

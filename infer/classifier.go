@@ -1,0 +1,172 @@
+package infer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"image"
+	"math"
+	"slices"
+	"sync"
+
+	"golang.org/x/image/draw"
+
+	"github.com/golanes/lanes/infer/onnx"
+)
+
+// ImageOptions say how pictures become the input of a classifier. Pixels are
+// scaled to 0..1, unless Raw, less Mean, divided by Std.
+type ImageOptions struct {
+	// Width and Height of the input; by default what the model declares.
+	Width, Height int
+	// Mean and Std by channel; by default 0 and 1.
+	Mean, Std []float32
+	// Raw keeps pixels as 0..255.
+	Raw bool
+	// Labels name the classes.
+	Labels []string
+}
+
+// A Classifier runs a network from pictures to classes. It may be used from many
+// goroutines at once.
+type Classifier struct {
+	session *Session
+	opt     ImageOptions
+	h, w, c int
+	nhwc    bool
+	free    sync.Pool // of *classification
+}
+
+type classification struct {
+	canvas *image.RGBA
+	in     []*Tensor
+	out    []*Tensor
+}
+
+// A Class is a class with its probability.
+type Class struct {
+	Index       int
+	Name        string
+	Probability float64
+}
+
+// NewClassifier checks that the session takes one image of 1 or 3 channels and
+// gives one row of scores.
+func NewClassifier(s *Session, opt ImageOptions) (*Classifier, error) {
+	in := s.Inputs()
+	if len(in) != 1 || len(s.Outputs()) != 1 || in[0].Type != onnx.Float32 || len(in[0].Shape) != 4 {
+		return nil, errors.New("infer: a classifier has one input, an image of float32, and one output")
+	}
+	d := in[0].Shape
+	c := &Classifier{session: s, opt: opt}
+	size := func(i int) int { return int(min(max(d[i].Size, -1), 1<<16)) }
+	c.c, c.h, c.w = size(1), size(2), size(3)
+	if c.c != 1 && c.c != 3 && (size(3) == 1 || size(3) == 3) {
+		c.nhwc, c.h, c.w, c.c = true, size(1), size(2), size(3)
+	}
+	if c.c < 0 {
+		c.c = 3
+	}
+	for i, want := range []int{opt.Height, opt.Width} {
+		have := []*int{&c.h, &c.w}[i]
+		if want > 0 && *have < 0 {
+			*have = want
+		}
+		if *have < 1 || *have > 1<<14 || want > 0 && want != *have {
+			return nil, fmt.Errorf("infer: images of %dx%d for an input of shape %v", opt.Height, opt.Width, d)
+		}
+	}
+	if c.c != 1 && c.c != 3 {
+		return nil, fmt.Errorf("infer: images of %d channels", c.c)
+	}
+	if len(opt.Mean) != 0 && len(opt.Mean) != c.c || len(opt.Std) != 0 && len(opt.Std) != c.c {
+		return nil, fmt.Errorf("infer: %d means and %d deviations for %d channels", len(opt.Mean), len(opt.Std), c.c)
+	}
+	c.free.New = func() any {
+		shape := []int{1, c.c, c.h, c.w}
+		if c.nhwc {
+			shape = []int{1, c.h, c.w, c.c}
+		}
+		return &classification{
+			canvas: image.NewRGBA(image.Rect(0, 0, c.w, c.h)),
+			in:     []*Tensor{FromFloat32s(make([]float32, c.h*c.w*c.c), shape...)},
+			out:    make([]*Tensor, 1),
+		}
+	}
+	return c, nil
+}
+
+// Size returns height, width and channels of the network's input.
+func (c *Classifier) Size() (h, w, channels int) { return c.h, c.w, c.c }
+
+// Classify returns the top classes of a picture, the most probable first. The
+// picture is resized to the input, with its proportions given up. Scores that
+// are not probabilities already go through softmax.
+func (c *Classifier) Classify(img image.Image, top int) ([]Class, error) {
+	if img.Bounds().Empty() {
+		return nil, errors.New("infer: an empty image")
+	}
+	x := c.free.Get().(*classification)
+	defer c.free.Put(x)
+	draw.CatmullRom.Scale(x.canvas, x.canvas.Bounds(), img, img.Bounds(), draw.Src, nil)
+	c.fill(x.in[0].Float32s(), x.canvas)
+	if err := c.session.Run(x.out, x.in); err != nil {
+		return nil, err
+	}
+	return c.classes(x.out[0], top), nil
+}
+
+// fill turns pixels into the network's input.
+func (c *Classifier) fill(dst []float32, img *image.RGBA) {
+	for i := range c.h * c.w {
+		p := img.Pix[i/c.w*img.Stride+i%c.w*4:]
+		for k := range c.c {
+			v := float32(p[k])
+			if c.c == 1 { // luma of Rec. 601
+				v = 0.299*float32(p[0]) + 0.587*float32(p[1]) + 0.114*float32(p[2])
+			}
+			if !c.opt.Raw {
+				v /= 255
+			}
+			if len(c.opt.Mean) > 0 {
+				v -= c.opt.Mean[k]
+			}
+			if len(c.opt.Std) > 0 {
+				v /= c.opt.Std[k]
+			}
+			if c.nhwc {
+				dst[i*c.c+k] = v
+			} else {
+				dst[k*c.h*c.w+i] = v
+			}
+		}
+	}
+}
+
+// classes sorts the scores.
+func (c *Classifier) classes(scores *Tensor, top int) []Class {
+	p := scores.Float64s()
+	sum, least, most := 0.0, math.Inf(1), math.Inf(-1)
+	for _, v := range p {
+		sum, least, most = sum+v, min(least, v), max(most, v)
+	}
+	if least < 0 || math.Abs(sum-1) > 1e-3 {
+		sum = 0
+		for i, v := range p {
+			p[i] = math.Exp(v - most)
+			sum += p[i]
+		}
+		for i := range p {
+			p[i] /= sum
+		}
+	}
+	list := make([]Class, len(p))
+	for i, v := range p {
+		list[i] = Class{Index: i, Probability: v, Name: fmt.Sprintf("class %d", i)}
+		if i < len(c.opt.Labels) {
+			list[i].Name = c.opt.Labels[i]
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Class) int { return cmp.Compare(b.Probability, a.Probability) })
+	return list[:min(max(top, 1), len(list))]
+}
