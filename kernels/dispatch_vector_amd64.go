@@ -262,61 +262,166 @@ func offset(dst, x []float32, a, b float32) {
 }
 
 func rowsShift(dst, x, shift []float32, lo, hi float32) {
-	rowsShiftGeneric(dst, x, shift, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsShift(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.AVX2:
+		avx2.RowsShift(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	default:
+		rowsShiftGeneric(dst, x, shift, lo, hi)
+	}
 }
 
 func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32) {
-	rowsScaleShiftClampGeneric(dst, x, scale, shift, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsScaleShift(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.AVX2:
+		avx2.RowsScaleShift(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	default:
+		rowsScaleShiftClampGeneric(dst, x, scale, shift, lo, hi)
+	}
 }
 
 func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32) {
-	rowsScaleShiftAddClampGeneric(dst, x, y, scale, shift, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsScaleShiftAdd(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.AVX2:
+		avx2.RowsScaleShiftAdd(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	default:
+		rowsScaleShiftAddClampGeneric(dst, x, y, scale, shift, lo, hi)
+	}
 }
 
 func rowsSum(dst, x []float32) {
-	rowsSumGeneric(dst, x)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst))
+	case isa.AVX2:
+		avx2.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst))
+	default:
+		rowsSumGeneric(dst, x)
+	}
 }
 
 func rowsMoment(sum, sq, x, k []float32) {
-	rowsMomentGeneric(sum, sq, x, k)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum))
+	case isa.AVX2:
+		avx2.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum))
+	default:
+		rowsMomentGeneric(sum, sq, x, k)
+	}
 }
 
 func rowsGradSum(sum, dot, dy, x, mean []float32) {
-	rowsGradSumGeneric(sum, dot, dy, x, mean)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum))
+	case isa.AVX2:
+		avx2.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum))
+	default:
+		rowsGradSumGeneric(sum, dot, dy, x, mean)
+	}
 }
 
 func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
-	rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), lo, hi)
+	case isa.AVX2:
+		avx2.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), lo, hi)
+	default:
+		rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
+	}
 }
 
 func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32) {
-	rowsGradPlainGeneric(dx, dy, x, mean, f0, f1, f2)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsGrad(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
+	case isa.AVX2:
+		avx2.RowsGrad(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
+	default:
+		rowsGradPlainGeneric(dx, dy, x, mean, f0, f1, f2)
+	}
 }
 
 func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
-	rowsGradGatedGeneric(dx, dy, x, y, mean, f0, f1, f2, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsGradGated(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.AVX2:
+		avx2.RowsGradGated(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	default:
+		rowsGradGatedGeneric(dx, dy, x, y, mean, f0, f1, f2, lo, hi)
+	}
 }
 
 func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
-	rowsGradResGeneric(dx, dres, dy, x, y, mean, f0, f1, f2, lo, hi)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RowsGradRes(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.AVX2:
+		avx2.RowsGradRes(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	default:
+		rowsGradResGeneric(dx, dres, dy, x, y, mean, f0, f1, f2, lo, hi)
+	}
 }
 
 func sgd(w, g []float32, lr, weightDecay float32) {
-	sgdGeneric(w, g, lr, weightDecay)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.SGD(&w[0], &g[0], len(w), lr, weightDecay)
+	case isa.AVX2:
+		avx2.SGD(&w[0], &g[0], len(w), lr, weightDecay)
+	default:
+		sgdGeneric(w, g, lr, weightDecay)
+	}
 }
 
 func sgdMomentum(w, v, g []float32, lr, momentum, keep, weightDecay, a, b float32) {
-	sgdMomentumGeneric(w, v, g, lr, momentum, keep, weightDecay, a, b)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.SGDMomentum(&w[0], &v[0], &g[0], len(w), lr, momentum, keep, weightDecay, a, b)
+	case isa.AVX2:
+		avx2.SGDMomentum(&w[0], &v[0], &g[0], len(w), lr, momentum, keep, weightDecay, a, b)
+	default:
+		sgdMomentumGeneric(w, v, g, lr, momentum, keep, weightDecay, a, b)
+	}
 }
 
 func adam(w, m, v, g []float32, f *adamFactors) {
-	adamGeneric(w, m, v, g, f)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.Adam(&w[0], &m[0], &v[0], &g[0], len(w), &f.beta1)
+	case isa.AVX2:
+		avx2.Adam(&w[0], &m[0], &v[0], &g[0], len(w), &f.beta1)
+	default:
+		adamGeneric(w, m, v, g, f)
+	}
 }
 
 func rmsprop(w, s, g []float32, f *rmspropFactors) {
-	rmspropGeneric(w, s, g, f)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.RMSprop(&w[0], &s[0], &g[0], len(w), &f.alpha)
+	case isa.AVX2:
+		avx2.RMSprop(&w[0], &s[0], &g[0], len(w), &f.alpha)
+	default:
+		rmspropGeneric(w, s, g, f)
+	}
 }
 
 func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
-	transposeGeneric(rows, cols, dst, ldd, src, lds)
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
+	case isa.AVX2:
+		avx2.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		transposeGeneric(rows, cols, dst, ldd, src, lds)
+	}
 }

@@ -148,6 +148,11 @@ func (m *amd64) LoadPtr(p Ptr, offBytes int) Ptr {
 func (m *amd64) AddPtr(p Ptr, n Int) {
 	m.LEAQ(operand.Mem{Base: gp(p.op), Index: gp(n.op), Scale: p.size()}, gp(p.op))
 }
+func (m *amd64) SubPtr(p Ptr, n Int) {
+	back := m.copyGP(n.op)
+	m.NEGQ(back)
+	m.AddPtr(p, Int{back})
+}
 func (m *amd64) AddPtrConst(p Ptr, n int) { m.ADDQ(operand.I32(n*int(p.size())), gp(p.op)) }
 
 func (m *amd64) AddInt(n Int, c int) { m.ADDQ(operand.I32(c), gp(n.op)) }

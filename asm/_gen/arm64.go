@@ -189,6 +189,10 @@ func (m *arm64) AddPtr(p Ptr, n Int) {
 	m.update(vr(p.op), []vreg{vr(n.op)}, asmf(fmt.Sprintf("ADD R%%[2]d<<%d, R%%[1]d, R%%[1]d", shift)))
 }
 
+func (m *arm64) SubPtr(p Ptr, n Int) {
+	m.update(vr(p.op), []vreg{vr(n.op)}, asmf("SUB R%[2]d<<2, R%[1]d, R%[1]d"))
+}
+
 func (m *arm64) addConst(r vreg, c int) {
 	m.update(r, nil, asmf(fmt.Sprintf("ADD $%d, R%%[1]d, R%%[1]d", c)))
 }

@@ -62,8 +62,10 @@ type Machine interface {
 	CopyInt(n Int) Int
 	// LoadPtr returns the pointer stored at p plus off bytes.
 	LoadPtr(p Ptr, offBytes int) Ptr
-	// AddPtr advances p by n elements; AddPtrConst by a constant number.
+	// AddPtr advances p by n elements, SubPtr moves it back; AddPtrConst advances
+	// it by a constant number.
 	AddPtr(p Ptr, n Int)
+	SubPtr(p Ptr, n Int)
 	AddPtrConst(p Ptr, n int)
 	// AddInt, SubInt and MulInt change n by a constant.
 	AddInt(n Int, c int)

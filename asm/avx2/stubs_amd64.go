@@ -167,6 +167,96 @@ func SoftplusGrad(dx *float32, dy *float32, x *float32, n int)
 //go:noescape
 func ELUGrad(dx *float32, dy *float32, x *float32, n int)
 
+// RowsShift computes dst = min(max(x + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsShift(dst *float32, x *float32, shift *float32, rows int, c int, lo float32, hi float32)
+
+// RowsScaleShift computes dst = min(max(x*scale + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsScaleShift(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
+
+// RowsScaleShiftAdd computes dst = min(max(x*scale + shift + y, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsScaleShiftAdd(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
+
+// RowsGrad computes dx = f0*dy + (f1*(x-mean) + f2) over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGrad(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int)
+
+// RowsGradGated computes dx = f0*g + (f1*(x-mean) + f2), where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGradGated(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+
+// RowsGradRes computes dx = f0*g + (f1*(x-mean) + f2) and dres = g, where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+
+// RowsSum adds the column sums of x to dst, the rows in groups of 4 by pairs.
+//
+//go:noescape
+func RowsSum(dst *float32, x *float32, rows int, c int)
+
+// RowsMoment adds the column sums of x-k to sum and those of (x-k)^2 to sq, the
+// rows in groups of 4.
+//
+//go:noescape
+func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int)
+
+// RowsGradSum adds the column sums of dy to sum and those of dy*(x-mean) to dot,
+// the rows in pairs.
+//
+//go:noescape
+func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int)
+
+// RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
+//
+//go:noescape
+func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, lo float32, hi float32)
+
+// Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
+// positive, in squares of 8 x 8. The matrices must not overlap.
+//
+//go:noescape
+func Transpose(rows int, cols int, dst *float32, ldd int, src *float32, lds int)
+
+// SGD computes w[i] -= lr*(dw[i] + weightDecay*w[i]) for i < n.
+//
+//go:noescape
+func SGD(w *float32, dw *float32, n int, lr float32, weightDecay float32)
+
+// SGDMomentum computes, for i < n, d = dw[i] + weightDecay*w[i],
+// v[i] = momentum*v[i] + keep*d and w[i] -= lr*(a*d + b*v[i]).
+//
+//go:noescape
+func SGDMomentum(w *float32, v *float32, dw *float32, n int, lr float32, momentum float32, keep float32, weightDecay float32, a float32, b float32)
+
+// Adam computes, for i < n, with f holding beta1, rest1, beta2, rest2, rate, root,
+// eps, decay and shrink, d = dw[i] + decay*w[i], m[i] = beta1*m[i] + rest1*d,
+// v[i] = beta2*v[i] + rest2*d*d and
+// w[i] = shrink*w[i] - rate*m[i]/(sqrt(v[i])*root + eps).
+//
+//go:noescape
+func Adam(w *float32, m *float32, v *float32, dw *float32, n int, f *float32)
+
+// RMSprop computes, for i < n, with f holding alpha, rest, rate, eps and decay,
+// d = dw[i] + decay*w[i], s[i] = alpha*s[i] + rest*d*d and
+// w[i] -= rate*d/(sqrt(s[i]) + eps).
+//
+//go:noescape
+func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
+
 // GatherGemm6x16 computes a tile of 6 rows by cols <= 16 columns:
 //
 //	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0

@@ -167,6 +167,90 @@ func SoftplusGrad(dx, dy, x *float32, n int)
 //go:noescape
 func ELUGrad(dx, dy, x *float32, n int)
 
+// RowsShift computes dst = min(max(x + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsShift(dst, x, shift *float32, rows, c int, lo, hi float32)
+
+// RowsScaleShift computes dst = min(max(x*scale + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsScaleShift(dst, x, scale, shift *float32, rows, c int, lo, hi float32)
+
+// RowsScaleShiftAdd computes dst = min(max(x*scale + shift + y, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsScaleShiftAdd(dst, x, y, scale, shift *float32, rows, c int, lo, hi float32)
+
+// RowsGrad computes dx = f0*dy + (f1*(x-mean) + f2) over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGrad(dx, dy, x, mean, f0, f1, f2 *float32, rows, c int)
+
+// RowsGradGated computes dx = f0*g + (f1*(x-mean) + f2), where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGradGated(dx, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi float32)
+
+// RowsGradRes computes dx = f0*g + (f1*(x-mean) + f2) and dres = g, where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+//
+//go:noescape
+func RowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi float32)
+
+// RowsSum adds the column sums of x to dst, the rows in groups of 4 by pairs.
+//
+//go:noescape
+func RowsSum(dst, x *float32, rows, c int)
+
+// RowsMoment adds the column sums of x-k to sum and those of (x-k)^2 to sq, the
+// rows in groups of 4.
+//
+//go:noescape
+func RowsMoment(sum, sq, x, k *float32, rows, c int)
+
+// RowsGradSum adds the column sums of dy to sum and those of dy*(x-mean) to dot,
+// the rows in pairs.
+//
+//go:noescape
+func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int)
+
+// RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
+//
+//go:noescape
+func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, lo, hi float32)
+
+// SGD computes w[i] -= lr*(dw[i] + weightDecay*w[i]) for i < n.
+//
+//go:noescape
+func SGD(w, dw *float32, n int, lr, weightDecay float32)
+
+// SGDMomentum computes, for i < n, d = dw[i] + weightDecay*w[i],
+// v[i] = momentum*v[i] + keep*d and w[i] -= lr*(a*d + b*v[i]).
+//
+//go:noescape
+func SGDMomentum(w, v, dw *float32, n int, lr, momentum, keep, weightDecay, a, b float32)
+
+// Adam computes, for i < n, with f holding beta1, rest1, beta2, rest2, rate, root,
+// eps, decay and shrink, d = dw[i] + decay*w[i], m[i] = beta1*m[i] + rest1*d,
+// v[i] = beta2*v[i] + rest2*d*d and
+// w[i] = shrink*w[i] - rate*m[i]/(sqrt(v[i])*root + eps).
+//
+//go:noescape
+func Adam(w, m, v, dw *float32, n int, f *float32)
+
+// RMSprop computes, for i < n, with f holding alpha, rest, rate, eps and decay,
+// d = dw[i] + decay*w[i], s[i] = alpha*s[i] + rest*d*d and
+// w[i] -= rate*d/(sqrt(s[i]) + eps).
+//
+//go:noescape
+func RMSprop(w, s, dw *float32, n int, f *float32)
+
 // GatherGemm8x12 computes a tile of mr rows by 12 columns, mr being 8, 4 or 2:
 //
 //	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
