@@ -71,6 +71,7 @@ type benchCase struct {
 // suites lists the suites by name.
 func suites() map[string]func(Options) ([]benchCase, error) {
 	return map[string]func(Options) ([]benchCase, error){
+		"ccloss":    func(Options) ([]benchCase, error) { return lossCases(), nil },
 		"conv":      convCases,
 		"gemm":      func(Options) ([]benchCase, error) { return gemmCases(), nil },
 		"attention": func(Options) ([]benchCase, error) { return attentionCases(), nil },
