@@ -417,3 +417,15 @@ func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 		depthwiseGradPixelGeneric(taps, count, dy, c)
 	}
 }
+
+// dots computes out[r*cols+c] = a[r] . (b0 or b1), cols 1 or 2, k terms.
+func dots(k int, a *[4][]float32, b0, b1 []float32, cols int, out *[8]float32) {
+	switch {
+	case isa.Active == isa.NEON && cols == 1:
+		neon.Dots4x1(k, &a[0][0], &a[1][0], &a[2][0], &a[3][0], &b0[0], &out[0])
+	case isa.Active == isa.NEON:
+		neon.Dots4x2(k, &a[0][0], &a[1][0], &a[2][0], &a[3][0], &b0[0], &b1[0], &out[0])
+	default:
+		dotsGeneric(a, b0, b1, cols, out)
+	}
+}

@@ -110,3 +110,7 @@ func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float3
 func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	depthwiseGradPixelGeneric(taps, count, dy, c)
 }
+
+func dots(_ int, a *[4][]float32, b0, b1 []float32, cols int, out *[8]float32) {
+	dotsGeneric(a, b0, b1, cols, out)
+}

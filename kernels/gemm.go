@@ -9,7 +9,7 @@ package kernels
 // Each element is a sum over k in blocks of up to 384 terms, each block one
 // chain of multiply-adds in ascending order (fused on AVX2, AVX-512 and NEON)
 // times alpha; beta*C comes with the first block. Zeros in A and B are not
-// skipped. Products with n = 1 or m = 1 may sum in another order. Which order,
+// skipped. Products with n <= 8 may sum in another order. Which order,
 // and so every bit of the result, depends on the ISA and the arguments' shape
 // alone, not on the number of threads.
 //

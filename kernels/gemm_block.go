@@ -45,6 +45,7 @@ type gemmCall struct {
 	act                     Activation
 
 	tile         gemmTile
+	narrow       bool
 	gridM, gridN int
 	part         func(lo, hi int) // g.runParts
 }
@@ -137,6 +138,10 @@ func (g *gemmCall) run() {
 		return
 	}
 	g.tile = activeGemmTile()
+	if g.n == 1 && g.ldc == 1 && g.csa != 1 && g.packed == nil && g.bias == nil && g.rowBias == nil && g.residual == nil {
+		g.transpose()
+	}
+	g.narrow = g.isNarrow()
 	threads := threadsFor(g.m, g.n, g.k*g.batch)
 	g.chooseGrid((threads + g.batch - 1) / g.batch)
 	if threads == 1 {
@@ -144,6 +149,16 @@ func (g *gemmCall) run() {
 		return
 	}
 	Parallel(g.batch*g.gridM*g.gridN, 1, g.part)
+}
+
+// transpose makes the product of a transposed A with a vector that of the vector
+// with A, whose rows are read as they lie. The result is a vector either way.
+func (g *gemmCall) transpose() {
+	g.m, g.n = 1, g.m
+	g.a, g.b = g.b, g.a
+	g.rsa, g.csa, g.rsb, g.csb = g.csb, g.rsb, g.csa, g.rsa
+	g.strideA, g.strideB = g.strideB, g.strideA
+	g.ldc = g.n
 }
 
 // item returns product i of the batch by itself.
@@ -162,6 +177,10 @@ func (g *gemmCall) runParts(lo, hi int) {
 		cell := p % (g.gridM * g.gridN)
 		item := g.item(p / (g.gridM * g.gridN))
 		pm, pn := cell/g.gridN, cell%g.gridN
+		if g.narrow {
+			item.blockNarrow(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1))
+			continue
+		}
 		item.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),
 			g.cutColumns(pn), g.cutColumns(pn+1))
 	}
@@ -285,7 +304,7 @@ type gemmStep struct {
 // panels multiplies rows i0 to i1-1 with the panels of columns j0 to j1-1.
 func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 	g, kc := s.g, s.p1-s.p0
-	rows, tiles, less := g.tile.split(i1 - i0)
+	rows, tiles, less := s.tileRows().split(i1 - i0)
 	c := g.c[i0*g.ldc:]
 	beta, d := float32(1), c
 	if s.p0 == 0 {
@@ -312,6 +331,17 @@ func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 	if s.last {
 		g.activateBlock(i0, i1, j0, j1)
 	}
+}
+
+// tileRows returns the tile with the rows that may be read together: where all
+// rows of A start in the same set of a first-level cache of eight ways or more,
+// no more than fit it beside B.
+func (s *gemmStep) tileRows() gemmTile {
+	t := s.g.tile
+	if s.csa == 1 && s.rsa%1024 == 0 {
+		t.mr = min(t.mr, 6)
+	}
+	return t
 }
 
 // split divides m rows into tiles rows of equal height, as far as possible:

@@ -18,7 +18,7 @@ func (g *gemmCall) packs(m, n int) (a, b bool) {
 	if g.csa == 1 {
 		a = n > manyColumns || n > g.tile.nr && g.rsa%256 == 0
 	} else {
-		a = n > manyColumns || n > 2*g.tile.nr && g.csa%1024 == 0
+		a = n > manyColumns || g.csa%1024 == 0
 	}
 	b = g.packed != nil || g.rsb == 1 || m > manyRows || m > 4*g.tile.mr && g.rsb%1024 == 0
 	return a, b

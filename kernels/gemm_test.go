@@ -161,3 +161,24 @@ func TestGemmAllocatesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestGemmNarrow covers the products with few columns, which run along k.
+func TestGemmNarrow(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		r := kerneltest.Rand(8)
+		for _, m := range []int{3, 4, 5, 7, 8, 30} {
+			for n := 1; n <= 9; n++ {
+				for i, k := range []int{63, 64, 65, 200} {
+					for _, ta := range []bool{false, true} {
+						g := gemmCase{transA: ta, transB: i&1 != 0, m: m, n: n, k: k, alpha: 1, beta: float32(n % 3), pad: m % 3}
+						g.make(t, r)
+						g.check(t)
+					}
+				}
+			}
+		}
+		deep := gemmCase{m: 5, n: 2, k: 40000, alpha: -1}
+		deep.make(t, r)
+		deep.check(t)
+	})
+}

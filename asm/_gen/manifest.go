@@ -19,6 +19,7 @@ var manifest = []entry{
 	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
 	{"depthwise", on(avx2, avx512, neon), portable(depthwise)},
+	{"dots", on(avx2, avx512, neon), portable(dots(1), dots(2))},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
 	{"transpose_block", on(neon), nativeARM(transposeBlockNEON)},

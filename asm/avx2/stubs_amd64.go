@@ -642,6 +642,22 @@ func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo f
 //go:noescape
 func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 
+// Dots4x1 computes out[1*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 1.
+// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
+// order, each with one fused multiply-add; then the lanes are added in halves.
+// Rows may repeat.
+//
+//go:noescape
+func Dots4x1(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, out *float32)
+
+// Dots4x2 computes out[2*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 2.
+// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
+// order, each with one fused multiply-add; then the lanes are added in halves.
+// Rows may repeat.
+//
+//go:noescape
+func Dots4x2(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, b1 *float32, out *float32)
+
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
 //
