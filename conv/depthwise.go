@@ -201,8 +201,8 @@ func (d *depthwise) gradientTaps(taps *[2 * kernels.DepthwiseMaxTaps]int, h, w i
 }
 
 // weights adds up chunk t of the weight gradient in its partial sums, the last
-// row of which are the bias's.
-func (d *depthwise) weights(t int, partial, src, ddst, zero []float32) {
+// row of which are the bias's if it is asked for.
+func (d *depthwise) weights(t int, bias bool, partial, src, ddst, zero []float32) {
 	s := d.s
 	partial = partial[t*d.partialLen():][:d.partialLen()]
 	clear(partial)
@@ -218,7 +218,10 @@ func (d *depthwise) weights(t int, partial, src, ddst, zero []float32) {
 			}
 			for x := range d.ow {
 				pixel := row[x*s.C:][:s.C]
-				kernels.Add(partial[d.taps*d.wStride:][:s.C], partial[d.taps*d.wStride:][:s.C], pixel)
+				if bias {
+					sum := partial[d.taps*d.wStride:][:s.C]
+					kernels.Add(sum, sum, pixel)
+				}
 				if x >= d.lo && x < d.hi {
 					continue
 				}

@@ -32,10 +32,11 @@ func (p *Plan) directForward(dst, src, w, bias, residual []float32) {
 					if bias != nil {
 						sum += float64(bias[k])
 					}
-					dst[i] = float32(sum)
+					v := float32(sum)
 					if residual != nil {
-						dst[i] += residual[i]
+						v += residual[i]
 					}
+					dst[i] = v
 					i++
 				}
 			}

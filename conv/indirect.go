@@ -408,7 +408,7 @@ func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, row
 // at least once.
 func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
 	accumulate := !kb.first
-	g.Lo, g.Hi, g.Residual = noLo, noHi, nil
+	g.Lo, g.Hi = noLo, noHi
 	taps := kb.t1 - kb.t0
 	t := nextTap(table, g.MR, 0, taps)
 	for {
@@ -421,7 +421,12 @@ func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []f
 		g.B = panel[t*g.TapLen*g.NR:]
 		g.Accumulate = accumulate
 		if kb.last && next == taps {
-			g.Lo, g.Hi, g.Residual = d.clampLo, d.clampHi, residual
+			g.Lo, g.Hi = d.clampLo, d.clampHi
+		}
+		// Before C is written, since the residual may be C.
+		g.Residual = nil
+		if !accumulate {
+			g.Residual = residual
 		}
 		g.Run()
 		if next == taps {

@@ -88,7 +88,7 @@ func (p *Plan) task(worker, t int) {
 	case jobDepthwiseData:
 		p.data.depthwise.data(t, &j.operands, p.zero)
 	case jobDepthwiseWeights:
-		p.weights.depthwise.weights(t, j.partial, j.a, j.b, p.zero)
+		p.weights.depthwise.weights(t, j.db != nil, j.partial, j.a, j.b, p.zero)
 	default:
 		p.winogradTask(j.kind, worker, t)
 	}
@@ -305,7 +305,7 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	case d.winogradWeights != nil:
 		p.runWinogradWeights(d.winogradWeights, dw, db, src, ddst, work)
 	case d.depthwise != nil:
-		p.job = job{operands: operands{a: src, b: ddst}, partial: work}
+		p.job = job{operands: operands{a: src, b: ddst}, db: db, partial: work}
 		p.parallel(jobDepthwiseWeights, d.depthwise.chunks)
 		d.depthwise.reduce(dw, db, work)
 	case d.outer != nil:

@@ -78,9 +78,6 @@ func (s Shape) FLOPs() float64 {
 func (s Shape) groupC() int { return s.C / max(s.Groups, 1) }
 func (s Shape) groupK() int { return s.K / max(s.Groups, 1) }
 
-// depthwise reports whether each group reads one channel.
-func (s Shape) depthwise() bool { return s.Groups > 1 && s.Groups == s.C }
-
 // String is for example "n=128 64x32x32 -> 64x32x32 k3x3 s1 p1".
 func (s Shape) String() string {
 	s = s.normalized()

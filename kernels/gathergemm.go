@@ -92,14 +92,17 @@ func gatherGemmGeneric(g *GatherGemm) {
 			}
 		}
 	}
+	if g.Residual != nil { // which may be C: before any of it is written
+		for i := range mr {
+			for j, v := range g.Residual[g.Rows[i]:][:cols] {
+				acc[i][j] += v
+			}
+		}
+	}
 	for i := range mr {
 		c := g.C[g.Rows[i]:][:cols]
 		for j := range c {
-			v := acc[i][j]
-			if g.Residual != nil {
-				v += g.Residual[int(g.Rows[i])+j]
-			}
-			c[j] = clampNaN(v, g.Lo, g.Hi)
+			c[j] = clampNaN(acc[i][j], g.Lo, g.Hi)
 		}
 	}
 }

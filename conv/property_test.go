@@ -1,0 +1,254 @@
+package conv_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// forEachCase runs f for every shape and every algorithm that takes it.
+func forEachCase(t *testing.T, f func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand)) {
+	for i, s := range shapes {
+		t.Run(fmt.Sprintf("shape=%d", i), func(t *testing.T) {
+			forEachAlgorithm(t, s, func(t *testing.T, a conv.Algorithm) {
+				f(t, s, a, rand.New(rand.NewPCG(11, uint64(i))))
+			})
+		})
+	}
+}
+
+// TestThreads requires bitwise equal results whatever GOMAXPROCS is.
+func TestThreads(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+			src, w, ddst, bias := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), random(rng, s.K)
+			var want [4][]float32
+			for _, procs := range []int{1, 2, 3, 7} {
+				previous := runtime.GOMAXPROCS(procs)
+				got := run(newPlan(t, s, conv.Options{Algorithm: a}), src, w, ddst, bias, nil)
+				runtime.GOMAXPROCS(previous)
+				for j, name := range resultNames {
+					if procs == 1 {
+						want[j] = got[j]
+					} else if !slices.Equal(got[j], want[j]) {
+						t.Errorf("%v: %s with GOMAXPROCS=%d differs from 1", s, name, procs)
+					}
+				}
+			}
+		})
+	})
+}
+
+// TestWorkspace runs every method with tensors and workspace between fences, so
+// that an access beyond a declared size ends the test, and a workspace full of
+// NaN, whose content must not matter.
+func TestWorkspace(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+			p := newPlan(t, s, conv.Options{Algorithm: a})
+			fenced := func(x []float32) []float32 {
+				g := kerneltest.Guarded(t, len(x))
+				copy(g, x)
+				return g
+			}
+			dirty := func(n int) []float32 {
+				g := kerneltest.Guarded(t, n)
+				for i := range g {
+					g[i] = float32(math.NaN())
+				}
+				return g
+			}
+			src, w, ddst := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen())
+			bias, residual := random(rng, s.K), random(rng, s.DstLen())
+			want := run(p, src, w, ddst, bias, residual)
+			src, w, ddst, bias, residual = fenced(src), fenced(w), fenced(ddst), fenced(bias), fenced(residual)
+			var got [4][]float32
+			for j := range got {
+				got[j] = fenced(make([]float32, len(want[j])))
+			}
+			p.Forward(got[0], src, w, bias, residual, dirty(p.WorkspaceForward()))
+			p.BackwardData(got[1], ddst, w, dirty(p.WorkspaceBackwardData()))
+			p.BackwardWeights(got[2], got[3], src, ddst, dirty(p.WorkspaceBackwardWeights()))
+			for j, name := range resultNames {
+				if !slices.Equal(got[j], want[j]) {
+					t.Errorf("%v: %s depends on the workspace's content", s, name)
+				}
+			}
+			// Packed weights, and the residual in place.
+			packed, work := dirty(p.PackedLen()), dirty(p.WorkspaceForwardPacked())
+			p.Pack(packed, w, work)
+			p.ForwardPacked(residual, src, packed, bias, residual, dirty(p.WorkspaceForwardPacked()))
+			if !slices.Equal(residual, want[0]) {
+				t.Errorf("%v: ForwardPacked in place of the residual differs from Forward", s)
+			}
+		})
+	})
+}
+
+// TestNCHW compares the NCHW entry points with the native ones.
+func TestNCHW(t *testing.T) {
+	forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+		if a != conv.Auto {
+			return // the conversion does not know the algorithm
+		}
+		src, w, ddst := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen())
+		bias, residual := random(rng, s.K), random(rng, s.DstLen())
+		p := newPlan(t, s, conv.Options{})
+		want := run(p, src, w, ddst, bias, residual)
+		oh, ow := s.OH(), s.OW()
+		toSrc := func(x []float32) []float32 { return kerneltest.ToNCHW(x, s.N, s.C, s.H, s.W) }
+		toDst := func(x []float32) []float32 { return kerneltest.ToNCHW(x, s.N, s.K, oh, ow) }
+		work := make([]float32, p.WorkspaceNCHW())
+		dst, dsrc, dw, db := make([]float32, len(ddst)), make([]float32, len(src)), make([]float32, len(w)), make([]float32, s.K)
+		p.ForwardNCHW(dst, toSrc(src), w, bias, toDst(residual), work)
+		p.BackwardDataNCHW(dsrc, toDst(ddst), w, work)
+		p.BackwardWeightsNCHW(dw, db, toSrc(src), toDst(ddst), work)
+		if !slices.Equal(dst, toDst(want[0])) || !slices.Equal(dsrc, toSrc(want[1])) || !slices.Equal(dw, want[2]) || !slices.Equal(db, want[3]) {
+			t.Errorf("%v: NCHW differs from NHWC", s)
+		}
+	})
+}
+
+// TestActivations compares fused activations with separate ones, and requires
+// NaN to come through.
+func TestActivations(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+			src, w, bias, residual := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.K), random(rng, s.DstLen())
+			plain := newPlan(t, s, conv.Options{Algorithm: a})
+			work := make([]float32, plain.Workspace())
+			linear := make([]float32, s.DstLen())
+			bias[0] = float32(math.NaN())
+			plain.Forward(linear, src, w, bias, residual, work)
+			for _, act := range []kernels.Activation{kernels.ReLU, kernels.ReLU6, kernels.SiLU} {
+				got, want := make([]float32, len(linear)), make([]float32, len(linear))
+				kernels.Activate(act, want, linear)
+				newPlan(t, s, conv.Options{Algorithm: a, Activation: act}).Forward(got, src, w, bias, residual, work)
+				// The same function of the same sums; NaN equals NaN.
+				kerneltest.Close(t, fmt.Sprintf("%v activation=%d", s, act), got, want, 1e-7, 1e-6)
+				if !math.IsNaN(float64(got[0])) {
+					t.Errorf("%v activation=%d: NaN became %v", s, act, got[0])
+				}
+			}
+		})
+	})
+}
+
+// TestAllocations requires that running a plan allocates nothing.
+func TestAllocations(t *testing.T) {
+	forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+		if a == conv.Direct {
+			return
+		}
+		p := newPlan(t, s, conv.Options{Algorithm: a})
+		src, w, ddst, work := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), make([]float32, p.Workspace())
+		dst, dsrc, dw, db := make([]float32, len(ddst)), make([]float32, len(src)), make([]float32, len(w)), make([]float32, s.K)
+		n := testing.AllocsPerRun(5, func() {
+			p.Forward(dst, src, w, nil, nil, work)
+			p.BackwardData(dsrc, ddst, w, work)
+			p.BackwardWeights(dw, db, src, ddst, work)
+		})
+		if n != 0 {
+			t.Errorf("%v: %v allocations", s, n)
+		}
+	})
+}
+
+// TestShift moves the image by one pixel inside its padding: the output moves
+// along.
+func TestShift(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		s := conv.Shape{N: 1, C: 18, H: 12, W: 11, K: 20, R: 3, S: 3}
+		rng := rand.New(rand.NewPCG(5, 0))
+		src, w := random(rng, s.SrcLen()), random(rng, s.WeightLen())
+		moved := make([]float32, len(src))
+		copy(moved[s.C:], src) // one pixel to the right, the last column wraps
+		forEachAlgorithm(t, s, func(t *testing.T, a conv.Algorithm) {
+			p := newPlan(t, s, conv.Options{Algorithm: a})
+			y, z, work := make([]float32, s.DstLen()), make([]float32, s.DstLen()), make([]float32, p.Workspace())
+			p.Forward(y, src, w, nil, nil, work)
+			p.Forward(z, moved, w, nil, nil, work)
+			row := s.OW() * s.K
+			for i := range s.OH() {
+				// 162 products below 1; Winograd's tiles cut the image elsewhere.
+				kerneltest.Close(t, "row", z[i*row+s.K:(i+1)*row], y[i*row:(i+1)*row-s.K], 8*0x1p-24*162, 0)
+			}
+		})
+	})
+}
+
+// TestLinearity checks f(a*x + b*y) = a*f(x) + b*f(y) for powers of two.
+func TestLinearity(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+			x, y, w := random(rng, s.SrcLen()), random(rng, s.SrcLen()), random(rng, s.WeightLen())
+			both := make([]float32, len(x))
+			for i := range both {
+				both[i] = 2*x[i] + 0.5*y[i]
+			}
+			p := newPlan(t, s, conv.Options{Algorithm: a})
+			work := make([]float32, p.Workspace())
+			fx, fy, got := make([]float32, s.DstLen()), make([]float32, s.DstLen()), make([]float32, s.DstLen())
+			p.Forward(fx, x, w, nil, nil, work)
+			p.Forward(fy, y, w, nil, nil, work)
+			p.Forward(got, both, w, nil, nil, work)
+			for i := range fx {
+				fx[i] = 2*fx[i] + 0.5*fy[i]
+			}
+			terms := float64(s.C / max(1, s.Groups) * s.R * s.S)
+			kerneltest.Close(t, s.String(), got, fx, 8*0x1p-24*2.5*(terms+4), 1e-6)
+		})
+	})
+}
+
+// rms returns the root of the mean square of x - y.
+func rms(x, y []float32) float64 {
+	sum := 0.0
+	for i := range x {
+		d := float64(x[i]) - float64(y[i])
+		sum += d * d
+	}
+	return math.Sqrt(sum / float64(len(x)))
+}
+
+// TestWinogradError holds the contract of Fast: against float64, the rms error is
+// at most 8 times that of the indirect algorithm, on layers of the networks that
+// lanes is measured on.
+func TestWinogradError(t *testing.T) {
+	layers := [][3]int{{64, 64, 16}, {128, 128, 8}, {256, 128, 8}, {512, 64, 4}, {64, 128, 7}}
+	if testing.Short() {
+		layers = layers[:2]
+	}
+	for _, l := range layers {
+		// Batches as in training: a weight gradient sums over at least 256 pixels.
+		s := conv.Shape{N: max(1, 256/(l[2]*l[2])), C: l[0], H: l[2], W: l[2], K: l[1], R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+		rng := rand.New(rand.NewPCG(9, uint64(l[0])))
+		normal := func(n int) []float32 {
+			x := make([]float32, n)
+			for i := range x {
+				x[i] = float32(rng.NormFloat64())
+			}
+			return x
+		}
+		src, w, ddst := normal(s.SrcLen()), normal(s.WeightLen()), normal(s.DstLen())
+		exact := run(newPlan(t, s, conv.Options{Algorithm: conv.Direct}), src, w, ddst, nil, nil)
+		direct := run(newPlan(t, s, conv.Options{Algorithm: conv.Indirect}), src, w, ddst, nil, nil)
+		for _, a := range []conv.Algorithm{conv.Winograd2, conv.Winograd4} {
+			got := run(newPlan(t, s, conv.Options{Algorithm: a}), src, w, ddst, nil, nil)
+			for j, name := range resultNames[:3] {
+				e, d := rms(got[j], exact[j]), rms(direct[j], exact[j])
+				t.Logf("%v %v %s: rms error %.2g, direct %.2g, ratio %.1f", s, a, name, e, d, e/d)
+				if e > 8*d {
+					t.Errorf("%v %v %s: rms error %v is more than 8 times the direct sum's %v", s, a, name, e, d)
+				}
+			}
+		}
+	}
+}
