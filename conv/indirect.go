@@ -274,7 +274,11 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	g.C = o.c[cFirst+ps.cBase:]
 	a := o.a[aFirst+ps.aBase:]
 	if ps.taps == 0 {
-		d.panelRange(ps, wk, o, split, rows, kBlock{first: true, last: true}, cFirst)
+		// Backward-data: the stride steps over these pixels.
+		lo, hi := split*ps.panelStep*d.nr, min(ps.cols, (split+1)*ps.panelStep*d.nr)
+		for _, r := range wk.rows[:rows] {
+			clear(g.C[int(r)+lo : int(r)+hi])
+		}
 		return
 	}
 	kc := panelBytes / 4 / d.nr
@@ -475,15 +479,52 @@ func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
 	if transposed {
 		colStep, depthStep = rs, cg*rs
 	}
-	for t, at := range ps.tapAt {
-		for k := range ps.depth {
-			row := panel[(t*ps.depth+k)*width:][:cols]
-			from := w[q*d.nr*colStep+k*depthStep+at:]
-			for j := range row {
-				row[j] = from[j*colStep]
+	if rs > maxPackTaps {
+		for t, at := range ps.tapAt {
+			for k := range ps.depth {
+				row := panel[(t*ps.depth+k)*width:][:cols]
+				from := w[q*d.nr*colStep+k*depthStep+at:]
+				for j := range row {
+					row[j] = from[j*colStep]
+				}
+			}
+		}
+		return
+	}
+	// In scratch, a row for each tap of a few steps along the depth (of one, if
+	// the weights of the next are elsewhere).
+	var scratch [maxPackTaps * packLanes]float32
+	steps := 1
+	if !transposed {
+		steps = maxPackTaps / rs
+	}
+	for j := 0; j < cols; j += packLanes {
+		n := min(packLanes, cols-j)
+		for k0 := 0; k0 < ps.depth; k0 += steps {
+			steps := min(steps, ps.depth-k0)
+			kernels.Transpose(scratch[:], packLanes, w[(q*d.nr+j)*colStep+k0*depthStep:], colStep, n, steps*rs)
+			for t, at := range ps.tapAt {
+				for k := range steps {
+					copyLanes(panel[(t*ps.depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+				}
 			}
 		}
 	}
+}
+
+const (
+	// packLanes is how many columns are transposed together.
+	packLanes = 16
+	// maxPackTaps bounds the rows of such a transposition.
+	maxPackTaps = 64
+)
+
+func copyLanes(dst, src []float32, n int) {
+	if n == packLanes {
+		*(*[packLanes]float32)(dst) = *(*[packLanes]float32)(src)
+		return
+	}
+	copy(dst[:n], src)
 }
 
 // packTasks returns the number of panels to pack.

@@ -453,8 +453,10 @@ func packStrip(dst []float32, to int, src []float32, from, cols, n int) {
 	}
 }
 
-// reduceColumns is how many columns of dw one task adds up.
-const reduceColumns = 16
+const (
+	reduceColumns = 16 // columns of dw that one task adds up
+	reduceRows    = 64 // rows of them at a time
+)
 
 func (o *outer) reduceTasks(s *Shape) int {
 	return s.Groups * ((s.groupK() + reduceColumns - 1) / reduceColumns)
@@ -468,16 +470,29 @@ func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
 	cols := min(reduceColumns, kg-k0)
 	base := group*(o.taps*o.tapRows+1)*o.kPad + k0
 	dw = dw[(group*kg+k0)*cg*rs:]
-	var sum [reduceColumns]float32
-	for c := range cg {
-		for tap := range rs {
-			o.addChunks(&sum, partial[base+(tap*cg+c)*o.kPad:], cols)
-			for j, v := range sum[:cols] {
-				dw[(j*cg+c)*rs+tap] += v
+	// Sums of the taps of a few channels, a row of columns each, then turned.
+	var sum [reduceRows * reduceColumns]float32
+	var turned [reduceColumns * reduceRows]float32
+	channels := max(1, reduceRows/rs)
+	for c0 := 0; c0 < cg; c0 += channels {
+		n := min(channels, cg-c0)
+		for first := 0; first < n*rs; first += reduceRows {
+			rows := min(reduceRows, n*rs-first)
+			for i := range rows {
+				c, tap := c0+(first+i)/rs, (first+i)%rs
+				o.addChunks((*[reduceColumns]float32)(sum[i*reduceColumns:]), partial[base+(tap*cg+c)*o.kPad:], cols)
+			}
+			kernels.Transpose(turned[:], rows, sum[:], reduceColumns, rows, cols)
+			for j := range cols {
+				to := dw[(j*cg+c0)*rs+first:][:rows]
+				for i, v := range turned[j*rows:][:rows] {
+					to[i] += v
+				}
 			}
 		}
 	}
 	if db != nil {
+		var sum [reduceColumns]float32
 		o.addChunks(&sum, partial[base+cg*rs*o.kPad:], cols)
 		for j, v := range sum[:cols] {
 			db[group*kg+k0+j] += v

@@ -107,7 +107,7 @@ func (w *winograd) mLen() int { return w.points * w.mStride }
 
 // scratchLen is what a worker needs to transform.
 func (w *winograd) scratchLen() int {
-	return kernels.WinogradScratch(winogradFilters) + 9*winogradFilters
+	return kernels.WinogradScratch(winogradFilters) + 9*winogradFilters + max(9*winogradFilters, 9*packLanes*w.filterChannels)
 }
 
 // workLen is the workspace beside U.
@@ -237,18 +237,25 @@ func (w *winograd) filters(task int, u, weights, scratch []float32) {
 	if w.flip {
 		kStep, cStep = 9, w.k*9
 	}
-	for c := range channels {
-		for k := range cols {
-			from := (*[9]float32)(weights[(j*w.nr+k)*kStep+(c0+c)*cStep:])
-			to := g[c*width+k:]
+	// In lanes, a row of up to 16 filters for each of the 9 taps of each channel.
+	lanes := g[9*winogradFilters:]
+	for k := 0; k < cols; k += packLanes {
+		n16 := min(packLanes, cols-k)
+		from := weights[(j*w.nr+k)*kStep+c0*cStep:]
+		if !w.flip {
+			kernels.Transpose(lanes, packLanes, from, kStep, n16, 9*channels)
+		}
+		for c := range channels {
+			rows := lanes[9*packLanes*c:]
 			if w.flip {
-				for t, v := range from {
-					to[(8-t)*n] = v
-				}
-				continue
+				kernels.Transpose(rows, packLanes, from[c*cStep:], kStep, n16, 9)
 			}
-			for t, v := range from {
-				to[t*n] = v
+			for t := range 9 {
+				at := t
+				if w.flip {
+					at = 8 - t
+				}
+				copyLanes(g[t*n+c*width+k:], rows[at*packLanes:], n16)
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func (w *winogradWeights) workLen(workers int) int {
 }
 
 func (w *winogradWeights) scratchLen() int {
-	return kernels.WinogradScratch(winogradChannels) + 9*winogradChannels
+	return kernels.WinogradScratch(winogradChannels) + 2*9*winogradGradChannels*winogradChannels
 }
 
 // grad transforms tile, row of its block, from ddst to z.
@@ -96,16 +96,20 @@ func (w *winogradWeights) outer(wk *outerWorker, i, rows int, accumulate bool, u
 // filterGrad transforms dU of a few channels back and adds it to dw.
 func (w *winogradWeights) filterGrad(task int, dw, u, scratch []float32) {
 	g := scratch[kernels.WinogradScratch(winogradChannels):]
+	c0 := task * winogradGradChannels
+	channels := min(winogradGradChannels, w.c-c0)
+	// Rows of filters are lanes of g; in turned, they are rows of 9*channels.
+	turned := g[9*winogradGradChannels*winogradChannels:]
 	for k := 0; k < w.k; k += winogradChannels {
 		n := min(winogradChannels, w.k-k)
-		for c := task * winogradGradChannels; c < min(w.c, (task+1)*winogradGradChannels); c++ {
-			kernels.WinogradFilterGrad(w.m, g, n, u[c*w.kPad+k:], w.c*w.kPad, n, scratch)
-			for i := range n {
-				to := (*[9]float32)(dw[((k+i)*w.c+c)*9:])
-				from := g[i:]
-				for t := range to {
-					to[t] += from[t*n]
-				}
+		for c := range channels {
+			kernels.WinogradFilterGrad(w.m, g[9*c*n:], n, u[(c0+c)*w.kPad+k:], w.c*w.kPad, n, scratch)
+		}
+		kernels.Transpose(turned, 9*channels, g, n, 9*channels, n)
+		for i := range n {
+			to := dw[((k+i)*w.c+c0)*9:][:9*channels]
+			for t, v := range turned[i*9*channels:][:len(to)] {
+				to[t] += v
 			}
 		}
 	}

@@ -2,6 +2,21 @@ package kernels
 
 import "sync"
 
+// Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, on the
+// calling thread. They must not overlap.
+func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	if rows < 0 || cols < 0 || ldd < rows || lds < cols {
+		panic("kernels.Transpose: negative size or short stride")
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if len(dst) < (cols-1)*ldd+rows || len(src) < (rows-1)*lds+cols {
+		panic("kernels.Transpose: short dst or src")
+	}
+	transposeStrips(dst, src, rows, cols, ldd, lds)
+}
+
 // NCHWToNHWC rearranges src of shape n, c, h, w into dst of shape n, h, w, c.
 // They must not overlap. It runs on all threads.
 func NCHWToNHWC(dst, src []float32, n, c, h, w int) {
