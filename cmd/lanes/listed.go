@@ -19,7 +19,7 @@ func (cmd *trainCmd) listed() []report.Setting {
 		{Name: "loss", Value: cmd.objective()},
 		{Name: "epochs", Value: fmt.Sprint(s.Epochs)},
 		{Name: "batch", Value: fmt.Sprint(s.Batch)},
-		{Name: "optimizer", Value: fmt.Sprintf("%s, rate %v, momentum 0.9, weight decay %v, schedule %s", train.SGD, s.LR, s.WeightDecay, s.Schedule)},
+		{Name: "optimizer", Value: fmt.Sprintf("%s, rate %v, momentum 0.9, weight decay %v, schedule %s, warm-up %v epochs", train.SGD, s.LR, s.WeightDecay, s.Schedule, s.Warmup)},
 		{Name: "seed", Value: fmt.Sprint(s.Seed)},
 		{Name: "instruction set", Value: info.ISA},
 		{Name: "CPU", Value: fmt.Sprintf("%s, %d threads", info.CPU, info.GOMAXPROCS)},

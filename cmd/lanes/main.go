@@ -3,6 +3,7 @@
 //	lanes train                      draw a data set, train on it, write a report
 //	lanes eval --run runs/...        measure a trained model
 //	lanes info                       what this machine has and what will be used
+//	lanes bench --suite gemm         how fast the kernels are here
 //
 // Each command explains itself with -h.
 package main
@@ -19,6 +20,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/golanes/lanes/bench"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
@@ -28,6 +30,7 @@ type cli struct {
 	Train trainCmd `cmd:"" help:"Train an image classifier."`
 	Eval  evalCmd  `cmd:"" help:"Measure a trained classifier on test images."`
 	Info  infoCmd  `cmd:"" help:"Show what this machine has and what lanes uses of it."`
+	Bench benchCmd `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
 }
 
 const description = `Train and run image classifiers on CPUs, with SIMD kernels and without cgo.
@@ -59,10 +62,13 @@ func run(args []string, c *console) int {
 		kong.Writers(c.out, c.errors),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{
-			"datasets": strings.Join(data.Names(), ","),
-			"models":   strings.Join(train.ModelNames(), ","),
-			"epochs":   "6",
-			"losses":   strings.Join([]string{train.LossCE, train.LossCC}, ","),
+			"suites":     strings.Join(bench.Suites(), ","),
+			"directions": strings.Join(bench.ConvDirections, ", "),
+			"networks":   strings.Join(bench.ConvModels(), ", "),
+			"datasets":   strings.Join(data.Names(), ","),
+			"models":     strings.Join(train.ModelNames(), ","),
+			"epochs":     "3",
+			"losses":     strings.Join([]string{train.LossCE, train.LossCC}, ","),
 		})
 	if err != nil {
 		return fail(c, 2, err)

@@ -61,6 +61,12 @@ func TestWrongCommandLine(t *testing.T) {
 		{"root empty", []string{"train", "--data", "mnist", "--root", t.TempDir()}, []string{"train-labels-idx1-ubyte"}},
 		{"root for glyphs", []string{"train", "--root", root}, []string{"--root"}},
 		{"nothing to resume", []string{"train", "--resume", "--out", "run"}, []string{"run", "config.json"}},
+		{"bench without suite", []string{"bench"}, []string{"--suite"}},
+		{"unknown suite", []string{"bench", "--suite", "fft"}, []string{"--suite", "gemm", "fft"}},
+		{"layers of a suite without", []string{"bench", "--suite", "gemm", "--model", "resnet18"}, []string{"--suite conv"}},
+		{"unknown network", []string{"bench", "--suite", "conv", "--model", "lenet"}, []string{"lenet"}},
+		{"too many threads", []string{"bench", "--suite", "gemm", "--threads", "100000"}, []string{"100000 threads"}},
+		{"unknown instruction set", []string{"bench", "--suite", "gemm", "--isa", "mmx"}, []string{"mmx"}},
 		{"eval without run", []string{"eval"}, []string{"--run"}},
 		{"eval of nothing", []string{"eval", "--run", "absent"}, []string{"absent", "config.json"}},
 	} {
@@ -227,7 +233,7 @@ func TestInfo(t *testing.T) {
 func TestHelp(t *testing.T) {
 	dir := t.TempDir()
 	for args, want := range map[string]string{
-		"": "train", "-h": "train", "train -h": "--cc-metric", "train --help": "lanes train --resume", "eval -h": "--run", "info -h": "LANES_ISA",
+		"": "train", "-h": "train", "train -h": "--cc-metric", "train --help": "lanes train --resume", "eval -h": "--run", "bench -h": "--rivals", "info -h": "LANES_ISA",
 	} {
 		out, _ := must(t, dir, strings.Fields(args)...)
 		if !strings.Contains(out, want) || !strings.HasPrefix(out, "Usage: lanes") {

@@ -26,13 +26,15 @@ type Settings struct {
 	Loss  string `json:"loss" enum:"${losses}" default:"cc" group:"Model and loss" help:"ce is the cross entropy, cc adds lambda times the channel-correlation loss of the attention vectors (default ${default})."`
 
 	Lambda   float64 `json:"lambda" default:"0.1" placeholder:"F" group:"Model and loss" help:"Weight of the channel-correlation loss (default ${default})."`
+	Ramp     float64 `json:"ramp" default:"1" placeholder:"F" group:"Model and loss" help:"Epochs over which lambda rises from 0: attention vectors that are still alike would get too large a push (default ${default})."`
 	CCMetric string  `json:"cc-metric" enum:"euclidean,squared" default:"squared" group:"Model and loss" help:"Distance between attention vectors: ${enum} (default ${default})."`
 	CCForm   string  `json:"cc-form" enum:"ratio,difference,margin" default:"ratio" group:"Model and loss" help:"How distances within and between classes combine: ${enum} (default ${default})."`
 
 	Epochs      int     `json:"epochs" default:"${epochs}" placeholder:"N" group:"Training" help:"Passes over the training images (default ${default})."`
-	Batch       int     `json:"batch" default:"64" placeholder:"N" group:"Training" help:"Images in a mini-batch (default ${default})."`
-	LR          float64 `json:"lr" default:"0.1" placeholder:"F" group:"Training" help:"Base learning rate of SGD with momentum 0.9 (default ${default})."`
+	Batch       int     `json:"batch" default:"32" placeholder:"N" group:"Training" help:"Images in a mini-batch (default ${default})."`
+	LR          float64 `json:"lr" default:"0.05" placeholder:"F" group:"Training" help:"Base learning rate of SGD with momentum 0.9 (default ${default})."`
 	Schedule    string  `json:"schedule" enum:"cosine,step,constant" default:"cosine" group:"Training" help:"Learning rate over the run: ${enum}; step divides it by ten after each third (default ${default})."`
+	Warmup      float64 `json:"warmup" default:"0.25" placeholder:"F" group:"Training" help:"Epochs in which the learning rate rises from 0 (default ${default})."`
 	WeightDecay float64 `json:"weight-decay" default:"0.0005" placeholder:"F" group:"Training" help:"Weight decay (default ${default})."`
 	Seed        uint64  `json:"seed" default:"1" placeholder:"N" group:"Training" help:"Decides the weights at the start, the order of the images, and what is drawn. The same seed gives the same weights (default ${default})."`
 }
@@ -64,7 +66,7 @@ func (s *Settings) check() error {
 	case !data.NeedsRoot(s.Data) && s.Root != "":
 		return fmt.Errorf("--data %s is drawn by the program and takes no --root", s.Data)
 	}
-	return firstOf(number("lambda", s.Lambda), number("lr", s.LR), number("weight-decay", s.WeightDecay))
+	return firstOf(number("lambda", s.Lambda), number("ramp", s.Ramp), number("warmup", s.Warmup), number("lr", s.LR), number("weight-decay", s.WeightDecay))
 }
 
 func firstOf(errs ...error) error {
@@ -98,12 +100,12 @@ func (s *Settings) config(set *data.Dataset) (train.Config, error) {
 	}
 	loss := train.LossConfig{Kind: s.Loss}
 	if s.Loss == train.LossCC {
-		loss.Lambda, loss.CC = s.Lambda, ccloss.Options{Metric: metric, Form: form}
+		loss.Lambda, loss.Ramp, loss.CC = s.Lambda, s.Ramp, ccloss.Options{Metric: metric, Form: form}
 	}
 	return train.Config{
 		Model: model, Data: set, Loss: loss,
 		Optimizer: train.OptimizerConfig{Kind: train.SGD, LR: s.LR, Momentum: 0.9, WeightDecay: s.WeightDecay},
-		Schedule:  train.ScheduleConfig{Kind: s.Schedule, StepSize: float64(s.Epochs) / 3},
+		Schedule:  train.ScheduleConfig{Kind: s.Schedule, StepSize: float64(s.Epochs) / 3, Warmup: s.Warmup},
 		Epochs:    s.Epochs, Batch: s.Batch, Seed: s.Seed,
 	}, nil
 }

@@ -101,7 +101,7 @@ func (p *pen) draw(dst *[glyphSide * glyphSide * 3]byte, glyph *field) {
 	p.colour()
 	view := p.view()
 	stroke := p.stroke(view.pixel)
-	noise := p.random.IntN(20) // standard deviation in grey levels
+	noise := p.random.IntN(16) // standard deviation in grey levels
 	for y := range glyphSide {
 		for x := range glyphSide {
 			cover := stroke.cover(view.sample(glyph, x, y))
@@ -142,13 +142,13 @@ type view struct {
 
 // view draws an affine map: rotation, slant, width and height, place.
 func (p *pen) view() view {
-	half := p.between(-0.13, 0.13) // tangent of half the angle: up to 15 degrees
+	half := p.between(-0.1, 0.1) // tangent of half the angle: up to 11 degrees
 	norm := 1 + float64(half*half)
 	cos, sin := (1-float64(half*half))/norm, 2*half/norm
-	slant := p.between(-0.25, 0.25)
-	height := p.between(0.75, 1.15)
+	slant := p.between(-0.2, 0.2)
+	height := p.between(0.85, 1.25)
 	width := float64(height * p.between(0.85, 1.15))
-	dx, dy := p.between(-3, 3), p.between(-3, 3)
+	dx, dy := p.between(-2.5, 2.5), p.between(-2.5, 2.5)
 
 	// At height 1 a capital takes 20 of the 32 pixels, 40 steps of the field.
 	const step = 2
@@ -192,7 +192,7 @@ type stroke struct {
 
 func (p *pen) stroke(pixel int) stroke {
 	s := stroke{pixel: pixel, grow: p.random.IntN(pixel) - pixel/4}
-	if p.random.IntN(6) == 0 {
+	if p.random.IntN(8) == 0 {
 		s.outline = pixel/2 + p.random.IntN(pixel/4+1)
 	}
 	return s

@@ -39,32 +39,44 @@ func (t *texture) at(x, y int) rgb {
 }
 
 // minContrast is the least difference in luminance between letter and ground.
-const minContrast = 40
+const minContrast = 48
+
+// darkLetters is the share of letters that are darker than their ground, 1 in 4.
+// With as many dark as light ones the mean image of a class is nearly flat, and
+// training begins with a long standstill.
+const darkLetters = 4
 
 // colour draws the two textures of an image.
 func (p *pen) colour() {
 	p.weigh(&p.background)
 	p.weigh(&p.foreground)
 	p.foreground.stripes = 0
-	// Nearly half of the draws pass; after a hundred, black on white does.
-	for range 100 {
+	dark := p.random.IntN(darkLetters) == 0
+	// About one draw in ten passes; after two hundred, black and white do.
+	for range 200 {
 		p.background.from, p.background.to = p.paint(), p.paint()
 		p.foreground.from = p.paint()
 		p.foreground.to = p.near(p.foreground.from)
-		if p.legible() {
+		if p.legible(dark) {
 			return
 		}
 	}
-	p.background.from, p.background.to = rgb{255, 255, 255}, rgb{255, 255, 255}
-	p.foreground.from, p.foreground.to = rgb{}, rgb{}
+	p.background.from, p.background.to = rgb{}, rgb{}
+	p.foreground.from, p.foreground.to = rgb{255, 255, 255}, rgb{255, 255, 255}
+	if dark {
+		p.background, p.foreground = p.foreground, p.background
+	}
 }
 
-// legible reports whether the letter is everywhere lighter, or everywhere darker,
+// legible reports whether the letter is everywhere darker, or everywhere lighter,
 // than the ground, by minContrast.
-func (p *pen) legible() bool {
+func (p *pen) legible(dark bool) bool {
 	b0, b1 := p.background.from.luminance(), p.background.to.luminance()
 	f0, f1 := p.foreground.from.luminance(), p.foreground.to.luminance()
-	return min(f0, f1) >= max(b0, b1)+minContrast || max(f0, f1)+minContrast <= min(b0, b1)
+	if dark {
+		return max(f0, f1)+minContrast <= min(b0, b1)
+	}
+	return min(f0, f1) >= max(b0, b1)+minContrast
 }
 
 func (p *pen) paint() rgb {

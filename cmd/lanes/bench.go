@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/golanes/lanes/bench"
+)
+
+// benchCmd is `lanes bench`.
+type benchCmd struct {
+	Suite   string `enum:"${suites}" required:"" placeholder:"NAME" help:"What to measure: ${enum}."`
+	Threads int    `placeholder:"N" help:"Threads (default GOMAXPROCS)."`
+	ISA     string `name:"isa" placeholder:"NAME" help:"Instruction set: generic, avx2, avx512 or neon (default the one in use)."`
+	Match   string `placeholder:"TEXT" help:"Only the cases whose name contains TEXT."`
+	Dir     string `placeholder:"NAME" help:"Suite conv: ${directions} (default all)."`
+	Model   string `placeholder:"NAME" help:"Suite conv: the layers of ${networks} (default all)."`
+	Batch   int    `placeholder:"N" help:"Suite conv: images in a batch (default each network's own)."`
+	Rounds  int    `placeholder:"N" help:"Samples of each case, of which the median counts (default 7)."`
+	Rivals  bool   `help:"Also time the other libraries that are installed, in turn with lanes."`
+	JSON    bool   `name:"json" help:"Print one JSON object per case."`
+}
+
+// Help is shown after the flags.
+func (benchCmd) Help() string {
+	return `Every case is compared with what the machine could do at most, measured in the same run. Keep the machine quiet meanwhile.
+
+Examples:
+  lanes bench --suite gemm --threads 1
+  lanes bench --suite conv --dir fwd --model resnet18 --batch 16
+  lanes bench --suite gemm --match 512 --isa avx2 --rivals --json`
+}
+
+// Run measures.
+func (cmd *benchCmd) Run(c *console) error {
+	if cmd.Suite != "conv" && (cmd.Dir != "" || cmd.Model != "" || cmd.Batch != 0) {
+		return errors.New("--dir, --model and --batch are for --suite conv")
+	}
+	return bench.Run(c.ctx, c.out, bench.Options{Suite: cmd.Suite, Threads: cmd.Threads, ISA: cmd.ISA,
+		Match: cmd.Match, JSON: cmd.JSON, Rivals: cmd.Rivals, Rounds: cmd.Rounds,
+		Dir: cmd.Dir, Model: cmd.Model, Batch: cmd.Batch})
+}
