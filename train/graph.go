@@ -12,6 +12,15 @@ type Shape struct{ H, W, C int }
 // Size is the number of elements of one sample.
 func (s Shape) Size() int { return s.H * s.W * s.C }
 
+// valid reports whether all sizes are positive and their product is at most
+// maxSample.
+func (s Shape) valid() bool {
+	if s.H < 1 || s.W < 1 || s.C < 1 || s.H > maxSample || s.W > maxSample || s.C > maxSample {
+		return false
+	}
+	return int64(s.H)*int64(s.W) <= maxSample && int64(s.H)*int64(s.W)*int64(s.C) <= maxSample
+}
+
 func (s Shape) String() string { return fmt.Sprintf("%dx%dx%d", s.H, s.W, s.C) }
 
 // Value names an activation of a Graph: the image or the output of a layer.
@@ -110,7 +119,7 @@ type Graph struct {
 // the activation that holds the image.
 func NewGraph(image Shape) (*Graph, Value) {
 	g := &Graph{values: []valueInfo{{shape: image, node: -1}}, logits: -1, features: -1}
-	if image.H < 1 || image.W < 1 || image.C < 1 || image.Size() > maxSample {
+	if !image.valid() {
 		g.err = fmt.Errorf("train: image shape %v", image)
 	}
 	return g, 0
@@ -158,7 +167,7 @@ func (g *Graph) AddAll(l Layer, in ...Value) []Value {
 	}
 	n := node{layer: l, in: in}
 	for _, s := range outs {
-		if s.H < 1 || s.W < 1 || s.C < 1 || s.Size() > maxSample {
+		if !s.valid() {
 			g.err = fmt.Errorf("train: layer %s: input %v gives output %v", l.Name(), shapes, s)
 			return nil
 		}

@@ -189,7 +189,7 @@ func TestSpecErrors(t *testing.T) {
 		"classes":   func(s *Spec) { s.Classes = 1 },
 		"width":     func(s *Spec) { s.Width = -1 },
 		"image":     func(s *Spec) { s.Image.H = 0 },
-		"huge":      func(s *Spec) { s.Image.H = 1 << 40 },
+		"huge":      func(s *Spec) { s.Image.H = 1 << 30 },
 		"placement": func(s *Spec) { s.Placement = "x" },
 		"blocks":    func(s *Spec) { s.Placement, s.NoRescale = AtBlocks, true },
 		"reduction": func(s *Spec) { s.Reduction = -1 },
