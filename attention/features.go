@@ -25,7 +25,8 @@ type Options struct {
 type features struct {
 	n, c, hw int
 	opt      Options
-	group    int // samples that are taken through all passes together
+	group    int           // samples that are taken through all passes together
+	store    kernels.Store // of maps
 }
 
 // groupBytes is the size of the maps of a group: a quarter of a 1 MiB L2 cache,
@@ -42,7 +43,7 @@ func newFeatures(s Shape, opt Options) (features, error) {
 		}
 		elements *= v
 	}
-	f := features{n: s.N, c: s.C, hw: s.H * s.W, opt: opt}
+	f := features{n: s.N, c: s.C, hw: s.H * s.W, opt: opt, store: kernels.StoreFor(elements)}
 	f.group = min(max(1, groupBytes/4/(f.c*f.hw)), maxGroup)
 	return f, nil
 }
@@ -132,11 +133,11 @@ func (f *features) scatter(dx, dm []float32, index []int32, lo, hi int) {
 // scale sets dst = src*a.
 func (f *features) scale(dst, src, a []float32, lo, hi int) {
 	if f.opt.NCHW {
-		kernels.PlaneScale(f.maps(dst, lo, hi), f.maps(src, lo, hi), f.vectors(a, lo, hi), (hi-lo)*f.c, f.hw)
+		kernels.PlaneScale(f.maps(dst, lo, hi), f.maps(src, lo, hi), f.vectors(a, lo, hi), (hi-lo)*f.c, f.hw, f.store)
 		return
 	}
 	for i := lo; i < hi; i++ {
-		kernels.ChannelScale(f.maps(dst, i, i+1), f.maps(src, i, i+1), f.vectors(a, i, i+1), f.hw, f.c)
+		kernels.ChannelScale(f.maps(dst, i, i+1), f.maps(src, i, i+1), f.vectors(a, i, i+1), f.hw, f.c, f.store)
 	}
 }
 
@@ -154,21 +155,21 @@ func (f *features) dots(s, dy, src []float32, lo, hi int) {
 // scaleShift sets dx = dy*a + dz.
 func (f *features) scaleShift(dx, dy, a, dz []float32, lo, hi int) {
 	if f.opt.NCHW {
-		kernels.PlaneScaleShift(f.maps(dx, lo, hi), f.maps(dy, lo, hi), f.vectors(a, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw)
+		kernels.PlaneScaleShift(f.maps(dx, lo, hi), f.maps(dy, lo, hi), f.vectors(a, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw, f.store)
 		return
 	}
 	for i := lo; i < hi; i++ {
-		kernels.ChannelScaleShift(f.maps(dx, i, i+1), f.maps(dy, i, i+1), f.vectors(a, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c)
+		kernels.ChannelScaleShift(f.maps(dx, i, i+1), f.maps(dy, i, i+1), f.vectors(a, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c, f.store)
 	}
 }
 
 // fill sets dx = dz.
 func (f *features) fill(dx, dz []float32, lo, hi int) {
 	if f.opt.NCHW {
-		kernels.PlaneFill(f.maps(dx, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw)
+		kernels.PlaneFill(f.maps(dx, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw, f.store)
 		return
 	}
 	for i := lo; i < hi; i++ {
-		kernels.ChannelFill(f.maps(dx, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c)
+		kernels.ChannelFill(f.maps(dx, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c, f.store)
 	}
 }

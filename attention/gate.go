@@ -66,7 +66,7 @@ func (g *gate) forwardRange(first, end int) {
 		lo, hi := g.samples(i)
 		g.squeeze(j.state.mean, j.src, lo, hi)
 		g.exciter.excite(j.a, lo, hi)
-		sigmoid(g.vectors(j.a, lo, hi))
+		kernels.Activate(kernels.Sigmoid, g.vectors(j.a, lo, hi), g.vectors(j.a, lo, hi))
 		if !g.opt.HeadOnly {
 			g.scale(j.dst, j.src, j.a, lo, hi)
 		}

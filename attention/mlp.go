@@ -2,7 +2,6 @@ package attention
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -101,12 +100,5 @@ func (l mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
 func addRows(dst, x []float32, n int) {
 	for i := range n {
 		kernels.Axpy(1, x[i*len(dst):(i+1)*len(dst)], dst)
-	}
-}
-
-// sigmoid replaces x by 1/(1+exp(-x)).
-func sigmoid(x []float32) {
-	for i, v := range x {
-		x[i] = float32(1 / (1 + math.Exp(-float64(v))))
 	}
 }

@@ -193,14 +193,14 @@ func scaleCase(s mapShape, nchw bool) benchCase {
 	torch := &torchCase{torchMaps(s, fmt.Sprintf("a = torch.rand(%d, %d, 1, 1)", s.n, s.c)), "with torch.no_grad():\n    x * a"}
 	return mapCase(fmt.Sprintf("scale/%s/%v", layouts[nchw], s), 2*s.maps(), torch, func() func() {
 		src, dst, a := filled(s.maps()), make([]float32, s.maps()), filled(s.vectors())
-		hw := s.h * s.w
+		hw, how := s.h*s.w, kernels.StoreFor(s.maps())
 		one := func(lo, hi int) {
 			for i := lo; i < hi; i++ {
 				d, x := dst[i*s.c*hw:(i+1)*s.c*hw], src[i*s.c*hw:(i+1)*s.c*hw]
 				if nchw {
-					kernels.PlaneScale(d, x, a[i*s.c:], s.c, hw)
+					kernels.PlaneScale(d, x, a[i*s.c:], s.c, hw, how)
 				} else {
-					kernels.ChannelScale(d, x, a[i*s.c:], hw, s.c)
+					kernels.ChannelScale(d, x, a[i*s.c:], hw, s.c, how)
 				}
 			}
 		}

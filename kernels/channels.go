@@ -1,6 +1,9 @@
 package kernels
 
-import "math"
+import (
+	"math"
+	"unsafe"
+)
 
 // The kernels of this file work on one feature map in NHWC: a row-major matrix
 // of rows = H*W pixels by c channels. They are serial; callers split by sample.
@@ -18,6 +21,34 @@ const channelBlockRows = 64
 // channelBlockCols bounds the columns of an assembly call: 64 rows of them take
 // some 10 us.
 const channelBlockCols = 4096
+
+// Store says how a kernel writes its result.
+type Store uint8
+
+const (
+	// Cached is the ordinary way.
+	Cached Store = iota
+	// Streamed writes past the caches, where ISA, size and alignment allow it.
+	// Memory that is not in a cache is then not read before it is written, a
+	// third to a half of the traffic; but who reads the result next finds none
+	// of it in a cache.
+	Streamed
+)
+
+// StoreFor returns the way for a result of n float32: Streamed if it is larger
+// than half the last-level cache, so that little of it would be left there.
+func StoreFor(n int) Store {
+	if n > max(caches.l3, 4*caches.l2)/2/4 {
+		return Streamed
+	}
+	return Cached
+}
+
+// streams reports whether dst can be streamed: its start and all sizes must be
+// multiples of a vector.
+func streams(how Store, dst []float32, lanes, size1, size2 int) bool {
+	return how == Streamed && (size1|size2)%lanes == 0 && uintptr(unsafe.Pointer(&dst[0]))%uintptr(4*lanes) == 0
+}
 
 func checkChannels(name string, rows, c int, maps ...[]float32) {
 	if rows < 0 || c < 0 {
@@ -101,7 +132,7 @@ func channelDotsGeneric(dst, x, y []float32, rows, stride int) {
 
 // ChannelScale sets dst[i*c+j] = x[i*c+j]*a[j] for i < rows. dst may be x but
 // must not overlap x otherwise, nor a.
-func ChannelScale(dst, x, a []float32, rows, c int) {
+func ChannelScale(dst, x, a []float32, rows, c int, how Store) {
 	checkChannels("ChannelScale", rows, c, dst, x)
 	checkVector("ChannelScale", c, a)
 	for i := 0; i < rows; i += channelBlockRows {
@@ -109,7 +140,7 @@ func ChannelScale(dst, x, a []float32, rows, c int) {
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
-			channelScale(dst[at:end], x[at:end], a[j:k], n, c)
+			channelScale(dst[at:end], x[at:end], a[j:k], n, c, how)
 		}
 	}
 }
@@ -126,7 +157,7 @@ func channelScaleGeneric(dst, x, a []float32, rows, stride int) {
 // ChannelScaleShift sets dst[i*c+j] = x[i*c+j]*a[j] + b[j] for i < rows, fused
 // where the ISA has FMA. dst may be x but must not overlap x otherwise, nor a
 // or b.
-func ChannelScaleShift(dst, x, a, b []float32, rows, c int) {
+func ChannelScaleShift(dst, x, a, b []float32, rows, c int, how Store) {
 	checkChannels("ChannelScaleShift", rows, c, dst, x)
 	checkVector("ChannelScaleShift", c, a, b)
 	for i := 0; i < rows; i += channelBlockRows {
@@ -134,7 +165,7 @@ func ChannelScaleShift(dst, x, a, b []float32, rows, c int) {
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
-			channelScaleShift(dst[at:end], x[at:end], a[j:k], b[j:k], n, c)
+			channelScaleShift(dst[at:end], x[at:end], a[j:k], b[j:k], n, c, how)
 		}
 	}
 }
@@ -150,7 +181,7 @@ func channelScaleShiftGeneric(dst, x, a, b []float32, rows, stride int) {
 }
 
 // ChannelFill sets dst[i*c+j] = v[j] for i < rows. dst must not overlap v.
-func ChannelFill(dst, v []float32, rows, c int) {
+func ChannelFill(dst, v []float32, rows, c int, how Store) {
 	checkChannels("ChannelFill", rows, c, dst)
 	checkVector("ChannelFill", c, v)
 	for i := 0; i < rows; i += channelBlockRows {
@@ -158,7 +189,7 @@ func ChannelFill(dst, v []float32, rows, c int) {
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
-			channelFill(dst[at:end], v[j:k], n, c)
+			channelFill(dst[at:end], v[j:k], n, c, how)
 		}
 	}
 }
@@ -179,23 +210,30 @@ func ChannelMax(dst []float32, index []int32, x []float32, rows, c int) {
 	if rows == 0 || rows > math.MaxInt32 {
 		panic("kernels.ChannelMax: rows out of range")
 	}
-	if c == 0 {
-		return
-	}
-	if index == nil {
-		channelMax(dst[:c], x[:rows*c], rows, c)
-		return
-	}
-	if len(index) < c {
+	if index != nil && len(index) < c {
 		panic("kernels.ChannelMax: index is shorter than c")
 	}
-	channelMaxIndex(dst[:c], index[:c], x[:rows*c], rows, c)
+	copy(dst[:c], x[:c])
+	if index != nil {
+		clear(index[:c])
+	}
+	// Row 0 is looked at again: a NaN in it is its own last one.
+	for i := 0; i < rows; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			if index == nil {
+				channelMax(dst[j:k], x[i*c+j:(i+n-1)*c+k], n, c)
+			} else {
+				channelMaxIndex(dst[j:k], index[j:k], x[i*c+j:(i+n-1)*c+k], n, c, i)
+			}
+		}
+	}
 }
 
-func channelMaxGeneric(dst, x []float32, rows, c int) {
-	copy(dst, x[:c])
-	for i := 1; i < rows; i++ {
-		for j, v := range x[i*c : (i+1)*c] {
+func channelMaxGeneric(dst, x []float32, rows, stride int) {
+	for i := range rows {
+		for j, v := range x[i*stride : i*stride+len(dst)] {
 			if v > dst[j] || v != v {
 				dst[j] = v
 			}
@@ -203,13 +241,11 @@ func channelMaxGeneric(dst, x []float32, rows, c int) {
 	}
 }
 
-func channelMaxIndexGeneric(dst []float32, index []int32, x []float32, rows, c int) {
-	copy(dst, x[:c])
-	clear(index)
-	for i := 1; i < rows; i++ {
-		for j, v := range x[i*c : (i+1)*c] {
+func channelMaxIndexGeneric(dst []float32, index []int32, x []float32, rows, stride, first int) {
+	for i := range rows {
+		for j, v := range x[i*stride : i*stride+len(dst)] {
 			if v > dst[j] || v != v {
-				dst[j], index[j] = v, int32(i)
+				dst[j], index[j] = v, int32(first+i)
 			}
 		}
 	}

@@ -53,48 +53,6 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 }
 
-func channelSums(dst, x []float32, rows, stride int) { channelSumsGeneric(dst, x, rows, stride) }
-
-func channelDots(dst, x, y []float32, rows, stride int) { channelDotsGeneric(dst, x, y, rows, stride) }
-
-func channelScale(dst, x, a []float32, rows, stride int) {
-	channelScaleGeneric(dst, x, a, rows, stride)
-}
-
-func channelScaleShift(dst, x, a, b []float32, rows, stride int) {
-	channelScaleShiftGeneric(dst, x, a, b, rows, stride)
-}
-
-func channelFill(dst, v []float32, rows, stride int) { channelFillGeneric(dst, v, rows, stride) }
-
-func planeSums(dst, x []float32, n int) { planeSumsGeneric(dst, x, n) }
-
-func planeDots(dst, x, y []float32, n int) { planeDotsGeneric(dst, x, y, n) }
-
-func planeScale(dst, x, a []float32, n int) { planeScaleGeneric(dst, x, a, n) }
-
-func planeScaleShift(dst, x, a, b []float32, n int) { planeScaleShiftGeneric(dst, x, a, b, n) }
-
-func planeFill(dst, v []float32, n int) { planeFillGeneric(dst, v, n) }
-
-func windowMax(dst, src []float32, w *Window) { windowMaxGeneric(dst, src, w) }
-
-func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
-	windowMaxIndexGeneric(dst, index, src, w)
-}
-
-func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
-	windowMaxBackwardGeneric(dst, src, index, w)
-}
-
-func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
-
-func channelMax(dst, x []float32, rows, c int) { channelMaxGeneric(dst, x, rows, c) }
-
-func channelMaxIndex(dst []float32, index []int32, x []float32, rows, c int) {
-	channelMaxIndexGeneric(dst, index, x, rows, c)
-}
-
 func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
 	depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
 }

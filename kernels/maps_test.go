@@ -75,25 +75,40 @@ func TestChannelScale(t *testing.T) {
 			for _, c := range mapColumns {
 				x, a, b := kerneltest.GuardedCopy(t, rng.Slice(rows*c)), kerneltest.GuardedCopy(t, rng.Slice(c)), kerneltest.GuardedCopy(t, rng.Slice(c))
 				scaled, shifted, filled := kerneltest.Guarded(t, rows*c), kerneltest.Guarded(t, rows*c), kerneltest.Guarded(t, rows*c)
-				kernels.ChannelScale(scaled, x, a, rows, c)
-				kernels.ChannelScaleShift(shifted, x, a, b, rows, c)
-				kernels.ChannelFill(filled, a, rows, c)
+				kernels.ChannelScale(scaled, x, a, rows, c, kernels.Cached)
+				kernels.ChannelScaleShift(shifted, x, a, b, rows, c, kernels.Cached)
+				kernels.ChannelFill(filled, a, rows, c, kernels.Cached)
 				for i, v := range x {
 					checkScaled(t, fmt.Sprintf("rows=%d/c=%d seed=%d element %d", rows, c, seed, i), v, a[i%c], b[i%c], scaled[i], shifted[i], filled[i])
 				}
+				other := kerneltest.Guarded(t, rows*c)
+				kernels.ChannelScale(other, x, a, rows, c, kernels.Streamed)
+				checkStreamed(t, "ChannelScale", other, scaled)
+				kernels.ChannelScaleShift(other, x, a, b, rows, c, kernels.Streamed)
+				checkStreamed(t, "ChannelScaleShift", other, shifted)
+				kernels.ChannelFill(other, a, rows, c, kernels.Streamed)
+				checkStreamed(t, "ChannelFill", other, filled)
 				inPlace := slices.Clone(x)
-				kernels.ChannelScale(inPlace, inPlace, a, rows, c)
+				kernels.ChannelScale(inPlace, inPlace, a, rows, c, kernels.Cached)
 				if !slices.Equal(inPlace, scaled) {
 					t.Fatalf("rows=%d/c=%d seed=%d: ChannelScale in place differs", rows, c, seed)
 				}
 				copy(inPlace, x)
-				kernels.ChannelScaleShift(inPlace, inPlace, a, b, rows, c)
+				kernels.ChannelScaleShift(inPlace, inPlace, a, b, rows, c, kernels.Cached)
 				if !slices.Equal(inPlace, shifted) {
 					t.Fatalf("rows=%d/c=%d seed=%d: ChannelScaleShift in place differs", rows, c, seed)
 				}
 			}
 		}
 	})
+}
+
+// checkStreamed demands the same bits as from ordinary stores.
+func checkStreamed(t *testing.T, name string, got, want []float32) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("%s of %d elements differs when streamed", name, len(want))
+	}
 }
 
 // checkScaled demands the exact product, and x*a + b rounded once or twice.
@@ -143,9 +158,16 @@ func TestPlaneScale(t *testing.T) {
 			for _, planes := range []int{0, 1, 5} {
 				x, a, b := kerneltest.GuardedCopy(t, rng.Slice(planes*n)), kerneltest.GuardedCopy(t, rng.Slice(planes)), kerneltest.GuardedCopy(t, rng.Slice(planes))
 				scaled, shifted, filled := kerneltest.Guarded(t, planes*n), kerneltest.Guarded(t, planes*n), kerneltest.Guarded(t, planes*n)
-				kernels.PlaneScale(scaled, x, a, planes, n)
-				kernels.PlaneScaleShift(shifted, x, a, b, planes, n)
-				kernels.PlaneFill(filled, a, planes, n)
+				kernels.PlaneScale(scaled, x, a, planes, n, kernels.Cached)
+				kernels.PlaneScaleShift(shifted, x, a, b, planes, n, kernels.Cached)
+				kernels.PlaneFill(filled, a, planes, n, kernels.Cached)
+				other := kerneltest.Guarded(t, planes*n)
+				kernels.PlaneScale(other, x, a, planes, n, kernels.Streamed)
+				checkStreamed(t, "PlaneScale", other, scaled)
+				kernels.PlaneScaleShift(other, x, a, b, planes, n, kernels.Streamed)
+				checkStreamed(t, "PlaneScaleShift", other, shifted)
+				kernels.PlaneFill(other, a, planes, n, kernels.Streamed)
+				checkStreamed(t, "PlaneFill", other, filled)
 				for i, v := range x {
 					checkScaled(t, fmt.Sprintf("planes=%d/n=%d seed=%d element %d", planes, n, seed, i), v, a[i/n], b[i/n], scaled[i], shifted[i], filled[i])
 				}
@@ -162,7 +184,7 @@ func TestMapMaxima(t *testing.T) {
 		rng := kerneltest.Rand(seed)
 		values := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0, float32(math.Copysign(0, -1)), 1, -1, 1e-42}
 		for _, rows := range []int{1, 2, 9, 64, 300} {
-			for _, c := range []int{1, 7, 16, 17, 64, 65} {
+			for _, c := range []int{1, 7, 16, 17, 64, 65, 200} {
 				x := kerneltest.GuardedCopy(t, rng.Slice(rows*c))
 				for range len(x) / 3 {
 					x[rng.IntN(len(x))] = values[rng.IntN(len(values))]

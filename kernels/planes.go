@@ -140,7 +140,7 @@ func planeDotsGeneric(dst, x, y []float32, n int) {
 
 // PlaneScale sets dst[i] = x[i]*a[p] for the elements i of plane p. dst may be x
 // but must not overlap x otherwise, nor a.
-func PlaneScale(dst, x, a []float32, planes, n int) {
+func PlaneScale(dst, x, a []float32, planes, n int, how Store) {
 	checkPlanes("PlaneScale", planes, n, dst, x)
 	checkPlaneVector("PlaneScale", planes, a)
 	step, part := planesPerCall(n)
@@ -149,7 +149,7 @@ func PlaneScale(dst, x, a []float32, planes, n int) {
 		for i := 0; i < n; i += part {
 			m := min(part, n-i)
 			at, end := p*n+i, (q-1)*n+i+m
-			planeScale(dst[at:end], x[at:end], a[p:q], m)
+			planeScale(dst[at:end], x[at:end], a[p:q], m, how)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func planeScaleGeneric(dst, x, a []float32, n int) {
 // PlaneScaleShift sets dst[i] = x[i]*a[p] + b[p] for the elements i of plane p,
 // fused where the ISA has FMA. dst may be x but must not overlap x otherwise,
 // nor a or b.
-func PlaneScaleShift(dst, x, a, b []float32, planes, n int) {
+func PlaneScaleShift(dst, x, a, b []float32, planes, n int, how Store) {
 	checkPlanes("PlaneScaleShift", planes, n, dst, x)
 	checkPlaneVector("PlaneScaleShift", planes, a, b)
 	step, part := planesPerCall(n)
@@ -175,7 +175,7 @@ func PlaneScaleShift(dst, x, a, b []float32, planes, n int) {
 		for i := 0; i < n; i += part {
 			m := min(part, n-i)
 			at, end := p*n+i, (q-1)*n+i+m
-			planeScaleShift(dst[at:end], x[at:end], a[p:q], b[p:q], m)
+			planeScaleShift(dst[at:end], x[at:end], a[p:q], b[p:q], m, how)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func planeScaleShiftGeneric(dst, x, a, b []float32, n int) {
 }
 
 // PlaneFill sets the elements of plane p of dst to v[p]. dst must not overlap v.
-func PlaneFill(dst, v []float32, planes, n int) {
+func PlaneFill(dst, v []float32, planes, n int, how Store) {
 	checkPlanes("PlaneFill", planes, n, dst)
 	checkPlaneVector("PlaneFill", planes, v)
 	step, part := planesPerCall(n)
@@ -199,7 +199,7 @@ func PlaneFill(dst, v []float32, planes, n int) {
 		q := min(p+step, planes)
 		for i := 0; i < n; i += part {
 			m := min(part, n-i)
-			planeFill(dst[p*n+i:(q-1)*n+i+m], v[p:q], m)
+			planeFill(dst[p*n+i:(q-1)*n+i+m], v[p:q], m, how)
 		}
 	}
 }
@@ -227,16 +227,66 @@ func PlaneMax(dst []float32, index []int32, x []float32, planes, n int) {
 		panic("kernels.PlaneMax: index is shorter than planes")
 	}
 	for p := range planes {
-		v := x[p*n : (p+1)*n]
-		best, at := v[0], 0
-		for i, t := range v {
-			if t > best || t != t {
-				best, at = t, i
-			}
-		}
+		best, at := planeMax(x[p*n : (p+1)*n])
 		dst[p] = best
 		if index != nil {
 			index[p] = int32(at)
 		}
 	}
+}
+
+const (
+	// maxLanes is the number of lanes of the widest ISA.
+	maxLanes = 16
+	// laneMaxLen is the length from which the maximum of each lane and the
+	// comparison of lanes beat a scalar loop.
+	laneMaxLen = 64
+)
+
+var laneNumbers = [maxLanes]int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+
+// planeMax returns the maximum of x by PlaneMax's rule, and where it is.
+func planeMax(x []float32) (best float32, at int) {
+	best = x[0]
+	start := 0
+	if len(x) >= laneMaxLen {
+		var values [maxLanes]float32
+		var from [maxLanes]int32
+		for len(x)-start >= laneMaxLen {
+			part := min(len(x)-start, planeBlock)
+			lanes := laneMax(&values, &from, x[start:start+part])
+			if lanes == 0 {
+				break
+			}
+			b, a := bestLane(values[:lanes], from[:lanes])
+			if b > best || b != b {
+				best, at = b, start+a
+			}
+			start += part
+		}
+	}
+	for i, v := range x[start:] {
+		if v > best || v != v {
+			best, at = v, start+i
+		}
+	}
+	return best, at
+}
+
+// bestLane returns the first of the greatest values, or the last NaN, by their
+// positions.
+func bestLane(values []float32, from []int32) (best float32, at int) {
+	best, at = values[0], int(from[0])
+	for i, v := range values[1:] {
+		p := int(from[i+1])
+		switch {
+		case v != v:
+			if best == best || p > at {
+				best, at = v, p
+			}
+		case v > best || v == best && p < at:
+			best, at = v, p
+		}
+	}
+	return best, at
 }

@@ -22,6 +22,8 @@ type Window struct {
 	Rows, Cols           int
 	RowStride, ColStride int
 	Tap, TapRow, TapCol  int
+	// Store is how WindowMaxBackward and WindowAvg write dst.
+	Store Store
 }
 
 // windowWork bounds the taps times channels of an assembly call: some 50 us.

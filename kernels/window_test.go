@@ -44,8 +44,10 @@ func TestWindows(t *testing.T) {
 					if w.Rows > 0 {
 						checkWindowMax(t, w)
 					}
-					checkWindowBackward(t, w)
-					checkWindowAvg(t, w)
+					for _, w.Store = range []kernels.Store{kernels.Cached, kernels.Streamed} {
+						checkWindowBackward(t, w)
+						checkWindowAvg(t, w)
+					}
 				})
 			}
 		}
@@ -210,7 +212,7 @@ func TestWindowPanics(t *testing.T) {
 			kernels.WindowAvg(ok, ok, 1, kernels.Window{Pixels: 1, C: 1, Rows: 1, Cols: 2, ColStride: -1})
 		},
 		"kernels.ChannelSums: map is shorter than rows*c":   func() { kernels.ChannelSums(ok, ok, 5, 4) },
-		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4) },
+		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4, kernels.Cached) },
 	} {
 		func() {
 			defer func() {

@@ -133,7 +133,7 @@ func (p *Avg) scaleRange(lo, hi int) {
 	row := p.cols.out * p.c
 	for i := lo; i < hi; i++ {
 		o := i % p.rows.out
-		kernels.PlaneScale(p.scaled[i*row:(i+1)*row], p.job.dst[i*row:(i+1)*row], p.scale[o*p.cols.out:(o+1)*p.cols.out], p.cols.out, p.c)
+		kernels.PlaneScale(p.scaled[i*row:(i+1)*row], p.job.dst[i*row:(i+1)*row], p.scale[o*p.cols.out:(o+1)*p.cols.out], p.cols.out, p.c, kernels.Cached)
 	}
 }
 
@@ -143,19 +143,20 @@ func (p *Avg) backwardRange(lo, hi int) {
 	dxImage, dyImage := p.rows.in*p.cols.in*p.c, p.rows.out*p.cols.out*p.c
 	for i := lo; i < hi; i++ {
 		n, h := i/p.rows.in, i%p.rows.in
-		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], h, p.c)
+		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], h, p.c, kernels.StoreFor(p.SrcLen()))
 	}
 }
 
 // backwardRow computes row h of the gradient of a map with c channels from dy,
 // which is divided by the counts already unless they are uniform.
-func (p *Avg) backwardRow(dx, dy []float32, h, c int) {
+func (p *Avg) backwardRow(dx, dy []float32, h, c int, how kernels.Store) {
 	scale := float32(1)
 	if p.uniform {
 		scale = p.scale[0]
 	}
 	for _, r := range p.backward {
 		w, x, y := p.backwardWindow(h, r, c, 0)
+		w.Store = how
 		kernels.WindowAvg(dx[x:], dy[y:], scale, w)
 	}
 }

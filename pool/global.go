@@ -24,7 +24,8 @@ func GlobalAvgBackward(dx, dy []float32, n, hw, c int) {
 	j := takeJob("GlobalAvgBackward", n, hw, c)
 	j.vectors("GlobalAvgBackward", len(dy))
 	j.maps("GlobalAvgBackward", len(dx))
-	j.dst, j.src = dx, dy
+	j.dst = dx
+	j.scale(dy)
 	j.run(n, hw*c, j.avgBackward)
 }
 
@@ -67,7 +68,8 @@ func GlobalAvgBackwardNCHW(dx, dy []float32, n, c, hw int) {
 	j := takeJob("GlobalAvgBackwardNCHW", n, hw, c)
 	j.vectors("GlobalAvgBackwardNCHW", len(dy))
 	j.maps("GlobalAvgBackwardNCHW", len(dx))
-	j.dst, j.src = dx, dy
+	j.dst = dx
+	j.scale(dy)
 	j.run(n*c, hw, j.avgBackwardPlanes)
 }
 
@@ -101,6 +103,7 @@ type globalJob struct {
 	dst, src []float32
 	arg      []int32
 	n, hw, c int
+	scaled   []float32 // dy/hw, kept
 
 	avg, avgBackward, max, maxBackward                         func(lo, hi int)
 	avgPlanes, avgBackwardPlanes, maxPlanes, maxBackwardPlanes func(lo, hi int)
@@ -148,6 +151,17 @@ func (j *globalJob) maps(name string, got int) {
 	}
 }
 
+// scale sets scaled = dy/hw.
+func (j *globalJob) scale(dy []float32) {
+	if len(j.scaled) < j.n*j.c {
+		j.scaled = make([]float32, j.n*j.c)
+	}
+	scale := 1 / float32(j.hw)
+	for i, v := range dy[:j.n*j.c] {
+		j.scaled[i] = v * scale
+	}
+}
+
 // run splits f over items of so many elements, and gives j back.
 func (j *globalJob) run(items, elements int, f func(lo, hi int)) {
 	kernels.Parallel(items, grain(elements), f)
@@ -174,13 +188,10 @@ func (j *globalJob) avgRange(lo, hi int) {
 }
 
 func (j *globalJob) avgBackwardRange(lo, hi int) {
-	scale := 1 / float32(j.hw)
+	how := kernels.StoreFor(j.n * j.hw * j.c)
 	for i := lo; i < hi; i++ {
-		dy, dx := j.sample(j.src, j.dst, i)
-		for c, v := range dy {
-			dx[c] = v * scale
-		}
-		kernels.ChannelFill(dx[j.c:], dx[:j.c], j.hw-1, j.c)
+		v, dx := j.sample(j.scaled, j.dst, i)
+		kernels.ChannelFill(dx, v, j.hw, j.c, how)
 	}
 }
 
@@ -214,11 +225,8 @@ func (j *globalJob) avgPlanesRange(lo, hi int) {
 }
 
 func (j *globalJob) avgBackwardPlanesRange(lo, hi int) {
-	scale := 1 / float32(j.hw)
-	for i := lo; i < hi; i++ {
-		v := [1]float32{j.src[i] * scale}
-		kernels.PlaneFill(j.dst[i*j.hw:(i+1)*j.hw], v[:], 1, j.hw)
-	}
+	how := kernels.StoreFor(j.n * j.hw * j.c)
+	kernels.PlaneFill(j.dst[lo*j.hw:hi*j.hw], j.scaled[lo:hi], hi-lo, j.hw, how)
 }
 
 func (j *globalJob) maxPlanesRange(lo, hi int) {

@@ -160,14 +160,15 @@ func (p *Max) backwardRange(lo, hi int) {
 	dxImage, dyImage := p.rows.in*p.cols.in*p.c, p.rows.out*p.cols.out*p.c
 	for i := lo; i < hi; i++ {
 		n, h := i/p.rows.in, i%p.rows.in
-		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], j.arg.image(n*dyImage, dyImage), h, p.c)
+		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], j.arg.image(n*dyImage, dyImage), h, p.c, kernels.StoreFor(p.SrcLen()))
 	}
 }
 
 // backwardRow computes row h of the gradient of a map with c channels.
-func (p *Max) backwardRow(dx, dy []float32, arg argImage, h, c int) {
+func (p *Max) backwardRow(dx, dy []float32, arg argImage, h, c int, how kernels.Store) {
 	for _, r := range p.backward {
 		w, x, y := p.backwardWindow(h, r, c, p.shape.S)
+		w.Store = how
 		if arg.wide != nil {
 			kernels.WindowMaxBackwardWide(dx[x:], dy[y:], arg.wide[y:], w)
 			continue

@@ -123,7 +123,7 @@ func (p *Max) backwardBlocksRange(lo, hi int) {
 		arg := j.arg.image(plane*out, c*out)
 		toNHWC(buf.dst, j.dst[plane*out:], c, out)
 		for h := range p.rows.in {
-			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], arg, h, c)
+			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], arg, h, c, kernels.Cached)
 		}
 		toNCHW(j.src[plane*in:], buf.src, c, in)
 	}
@@ -167,10 +167,10 @@ func (p *Avg) backwardBlocksRange(lo, hi int) {
 		plane, c := p.block(&p.blocks, i)
 		toNHWC(buf.dst, j.dst[plane*out:], c, out)
 		if !p.uniform {
-			kernels.PlaneScale(buf.dst, buf.dst, p.scale, out, c)
+			kernels.PlaneScale(buf.dst, buf.dst, p.scale, out, c, kernels.Cached)
 		}
 		for h := range p.rows.in {
-			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], h, c)
+			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], h, c, kernels.Cached)
 		}
 		toNCHW(j.src[plane*in:], buf.src, c, in)
 	}

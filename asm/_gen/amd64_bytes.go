@@ -5,7 +5,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Bytes and masks of the amd64 Machine.
+// Bytes, masks and streamed stores of the amd64 Machine.
 
 func (m *amd64) ParamBytes(name string) Ptr { return Ptr{m.paramGP(name), true} }
 
@@ -109,4 +109,14 @@ func (m *amd64) stripStoreBytes(s Strip, p Ptr, u int, v Vec) {
 	m.INCQ(i)
 	m.CMPQ(i, m.tailLen)
 	m.JNE(operand.LabelRef(loop))
+}
+
+func (m *amd64) StreamEnd() { m.SFENCE() }
+
+func (m *amd64) stripStream(s Strip, p Ptr, u int, v Vec) {
+	if s.partial {
+		m.stripStore(s, p, u, v)
+		return
+	}
+	m.VMOVNTPS(vec(v), m.mem(p, u*m.lanes))
 }

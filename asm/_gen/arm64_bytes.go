@@ -2,7 +2,8 @@ package gen
 
 import "fmt"
 
-// Bytes and masks of the arm64 Machine.
+// Bytes, masks and streamed stores of the arm64 Machine. The latter are ordinary
+// ones: STNP is a hint that cores take differently.
 
 func (m *arm64) ParamBytes(name string) Ptr { return Ptr{m.paramR(name), true} }
 
@@ -47,3 +48,7 @@ func (m *arm64) stripStoreBytes(s Strip, p Ptr, u int, v Vec) {
 	b := m.narrow(encXTNByte, m.narrow(encXTNHalf, vr(v.op)))
 	m.op(nil, []vreg{b, vr(p.op)}, asmf(fmt.Sprintf("FMOVS F%%[1]d, %d(R%%[2]d)", 4*u)))
 }
+
+func (m *arm64) StreamEnd() {}
+
+func (m *arm64) stripStream(s Strip, p Ptr, u int, v Vec) { m.stripStore(s, p, u, v) }

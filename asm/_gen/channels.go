@@ -99,12 +99,58 @@ func channelDots(m Machine) {
 	m.Ret()
 }
 
+// A storeKind is how a kernel stores its result: through the caches or past them.
+type storeKind struct{ streamed bool }
+
+func (k storeKind) suffix() string {
+	if k.streamed {
+		return "Stream"
+	}
+	return ""
+}
+
+// doc returns the stub's comment.
+func (k storeKind) doc(lines ...string) []string {
+	if k.streamed {
+		lines = append(lines,
+			"Stores pass the caches: dst must be aligned to a vector, and strides, rows and",
+			"planes be whole vectors.")
+	}
+	return lines
+}
+
+// store returns s.Store or s.Stream.
+func (k storeKind) store(s Strip) func(p Ptr, u int, v Vec) {
+	if k.streamed {
+		return s.Stream
+	}
+	return s.Store
+}
+
+// ret ends a kernel that stores this way.
+func (k storeKind) ret(m Machine) {
+	if k.streamed {
+		m.StreamEnd()
+	}
+	m.Ret()
+}
+
+// storing makes the emitter of programs that store one way.
+func storing(k storeKind, programs ...func(m Machine, k storeKind)) func(Machine) {
+	return func(m Machine) {
+		for _, p := range programs {
+			p(m, k)
+		}
+	}
+}
+
 // mapRows stores f of every vector of a strip of rows of x to dst.
-func mapRows(m Machine, s Strip, rows Int, dst, x Ptr, f func(v Vec, u int) Vec) {
+func mapRows(m Machine, k storeKind, s Strip, rows Int, dst, x Ptr, f func(v Vec, u int) Vec) {
 	d, p := m.CopyPtr(dst), m.CopyPtr(x)
+	store := k.store(s)
 	m.Repeat(rows, func() {
 		for u := range s.U {
-			s.Store(d, u, f(s.Load(p, u), u))
+			store(d, u, f(s.Load(p, u), u))
 		}
 		step := m.ParamInt("stride")
 		m.AddPtr(d, step)
@@ -112,10 +158,10 @@ func mapRows(m Machine, s Strip, rows Int, dst, x Ptr, f func(v Vec, u int) Vec)
 	})
 }
 
-func channelScale(m Machine) {
-	m.Func("ChannelScale", "func(dst, x, a *float32, rows, c, stride int)",
-		"ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.",
-		"dst may be x but must not overlap x otherwise, nor a.")
+func channelScale(m Machine, k storeKind) {
+	m.Func("ChannelScale"+k.suffix(), "func(dst, x, a *float32, rows, c, stride int)",
+		k.doc("ChannelScale"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.",
+			"dst may be x but must not overlap x otherwise, nor a.")...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
 	columns(m, c, []Ptr{dst, x, a}, func(s Strip) {
@@ -123,16 +169,16 @@ func channelScale(m Machine) {
 		for u := range s.U {
 			scale = append(scale, s.Load(a, u))
 		}
-		mapRows(m, s, rows, dst, x, func(v Vec, u int) Vec { return m.Mul(v, scale[u]) })
+		mapRows(m, k, s, rows, dst, x, func(v Vec, u int) Vec { return m.Mul(v, scale[u]) })
 	})
-	m.Ret()
+	k.ret(m)
 }
 
-func channelScaleShift(m Machine) {
-	m.Func("ChannelScaleShift", "func(dst, x, a, b *float32, rows, c, stride int)",
-		"ChannelScaleShift computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for",
-		"i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a",
-		"or b.")
+func channelScaleShift(m Machine, k storeKind) {
+	m.Func("ChannelScaleShift"+k.suffix(), "func(dst, x, a, b *float32, rows, c, stride int)",
+		k.doc("ChannelScaleShift"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for",
+			"i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a",
+			"or b.")...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
@@ -141,17 +187,17 @@ func channelScaleShift(m Machine) {
 		for u := range s.U {
 			scale, shift = append(scale, s.Load(a, u)), append(shift, s.Load(b, u))
 		}
-		mapRows(m, s, rows, dst, x, func(v Vec, u int) Vec {
+		mapRows(m, k, s, rows, dst, x, func(v Vec, u int) Vec {
 			m.Horner(v, scale[u], shift[u])
 			return v
 		})
 	})
-	m.Ret()
+	k.ret(m)
 }
 
-func channelFill(m Machine) {
-	m.Func("ChannelFill", "func(dst, v *float32, rows, c, stride int)",
-		"ChannelFill computes dst[i*stride+j] = v[j] for i < rows, j < c.")
+func channelFill(m Machine, k storeKind) {
+	m.Func("ChannelFill"+k.suffix(), "func(dst, v *float32, rows, c, stride int)",
+		k.doc("ChannelFill"+k.suffix()+" computes dst[i*stride+j] = v[j] for i < rows, j < c.")...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("v")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
 	columns(m, c, []Ptr{dst, x}, func(s Strip) {
@@ -162,11 +208,94 @@ func channelFill(m Machine) {
 		d := m.CopyPtr(dst)
 		m.Repeat(rows, func() {
 			for u := range s.U {
-				s.Store(d, u, v[u])
+				k.store(s)(d, u, v[u])
 			}
 			m.AddPtr(d, m.ParamInt("stride"))
 		})
 	})
+	k.ret(m)
+}
+
+func channelMax(m Machine) {
+	m.Func("ChannelMax", "func(dst, x *float32, rows, c, stride int)",
+		"ChannelMax computes dst[j] = the maximum of dst[j] and x[i*stride+j] over",
+		"i < rows, for j < c, NaN if one is NaN. dst must not overlap x.")
+	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
+	rows, c := m.ParamInt("rows"), m.ParamInt("c")
+	columns(m, c, []Ptr{dst, x}, func(s Strip) {
+		var best []Vec
+		for u := range s.U {
+			best = append(best, m.Copy(s.Load(dst, u)))
+		}
+		p := m.CopyPtr(x)
+		m.Repeat(rows, func() {
+			for u, b := range best {
+				v := s.Load(p, u)
+				// Max keeps the old one if v is NaN.
+				m.Set(b, m.Max(v, b))
+				m.SetIf(b, m.IsNaN(v), v)
+			}
+			m.AddPtr(p, m.ParamInt("stride"))
+		})
+		for u, b := range best {
+			s.Store(dst, u, b)
+		}
+	})
+	m.Ret()
+}
+
+func channelMaxIndex(m Machine) {
+	m.Func("ChannelMaxIndex", "func(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)",
+		"ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over",
+		"i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:",
+		"the first that is greater than all before it, the last NaN if there is one.")
+	dst, index, x := m.ParamPtr("dst"), m.ParamPtr("index"), m.ParamPtr("x")
+	rows, c := m.ParamInt("rows"), m.ParamInt("c")
+	columns(m, c, []Ptr{dst, index, x}, func(s Strip) {
+		var best, from []Vec
+		for u := range s.U {
+			best, from = append(best, m.Copy(s.Load(dst, u))), append(from, m.Copy(s.Load(index, u)))
+		}
+		row, one := m.Copy(m.ParamI32("first")), m.ConstBits(1)
+		p := m.CopyPtr(x)
+		m.Repeat(rows, func() {
+			for u := range s.U {
+				v := s.Load(p, u)
+				better := m.OrMask(m.Less(best[u], v), m.IsNaN(v))
+				m.SetIf(best[u], better, v)
+				m.SetIf(from[u], better, row)
+			}
+			m.Set(row, m.AddI32(row, one))
+			m.AddPtr(p, m.ParamInt("stride"))
+		})
+		for u := range s.U {
+			s.Store(dst, u, best[u])
+			s.Store(index, u, from[u])
+		}
+	})
+	m.Ret()
+}
+
+func laneMax(m Machine) {
+	m.Func("LaneMax", "func(best *float32, from, lanes *int32, x *float32, n int)",
+		"LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane",
+		"modulo the vector length, and the i it came from: the first of equal ones, the",
+		"last NaN if there is one. best and from take a vector each and start as x[0]",
+		"and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.")
+	x, n := m.ParamPtr("x"), m.ParamInt("n")
+	best, from := m.LoadBroadcast(x, 0), m.Zero()
+	at := m.Copy(m.Load(m.ParamPtr("lanes"), 0))
+	step := m.ConstBits(uint32(m.Lanes()))
+	lowest := m.ConstBits(0xFF800000) // -Inf
+	m.Strips(n, []Ptr{x}, 1, func(s Strip) {
+		v := s.Keep(s.Load(x, 0), lowest)
+		better := m.OrMask(m.Less(best, v), m.IsNaN(v))
+		m.SetIf(best, better, v)
+		m.SetIf(from, better, at)
+		m.Set(at, m.AddI32(at, step))
+	})
+	m.Store(m.ParamPtr("best"), 0, best)
+	m.Store(m.ParamPtr("from"), 0, from)
 	m.Ret()
 }
 
@@ -220,27 +349,27 @@ func planeDots(m Machine) {
 	})
 }
 
-func planeScale(m Machine) {
-	m.Func("PlaneScale", "func(dst, x, a *float32, planes, n int)",
-		"PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.",
-		"dst may be x but must not overlap x otherwise, nor a.")
+func planeScale(m Machine, k storeKind) {
+	m.Func("PlaneScale"+k.suffix(), "func(dst, x, a *float32, planes, n int)",
+		k.doc("PlaneScale"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.",
+			"dst may be x but must not overlap x otherwise, nor a.")...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
 	m.Repeat(m.ParamInt("planes"), func() {
 		scale := m.LoadBroadcast(a, 0)
 		m.Strips(m.ParamInt("n"), []Ptr{dst, x}, 4, func(s Strip) {
 			for u := range s.U {
-				s.Store(dst, u, m.Mul(s.Load(x, u), scale))
+				k.store(s)(dst, u, m.Mul(s.Load(x, u), scale))
 			}
 		})
 		m.AddPtrConst(a, 1)
 	})
-	m.Ret()
+	k.ret(m)
 }
 
-func planeScaleShift(m Machine) {
-	m.Func("PlaneScaleShift", "func(dst, x, a, b *float32, planes, n int)",
-		"PlaneScaleShift computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,",
-		"i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.")
+func planeScaleShift(m Machine, k storeKind) {
+	m.Func("PlaneScaleShift"+k.suffix(), "func(dst, x, a, b *float32, planes, n int)",
+		k.doc("PlaneScaleShift"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,",
+			"i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.")...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
 	m.Repeat(m.ParamInt("planes"), func() {
@@ -249,27 +378,27 @@ func planeScaleShift(m Machine) {
 			for u := range s.U {
 				v := s.Load(x, u)
 				m.Horner(v, scale, shift)
-				s.Store(dst, u, v)
+				k.store(s)(dst, u, v)
 			}
 		})
 		m.AddPtrConst(a, 1)
 		m.AddPtrConst(b, 1)
 	})
-	m.Ret()
+	k.ret(m)
 }
 
-func planeFill(m Machine) {
-	m.Func("PlaneFill", "func(dst, v *float32, planes, n int)",
-		"PlaneFill computes dst[p*n+i] = v[p] for p < planes, i < n.")
+func planeFill(m Machine, k storeKind) {
+	m.Func("PlaneFill"+k.suffix(), "func(dst, v *float32, planes, n int)",
+		k.doc("PlaneFill"+k.suffix()+" computes dst[p*n+i] = v[p] for p < planes, i < n.")...)
 	dst, v := m.ParamPtr("dst"), m.ParamPtr("v")
 	m.Repeat(m.ParamInt("planes"), func() {
 		value := m.LoadBroadcast(v, 0)
 		m.Strips(m.ParamInt("n"), []Ptr{dst}, 4, func(s Strip) {
 			for u := range s.U {
-				s.Store(dst, u, value)
+				k.store(s)(dst, u, value)
 			}
 		})
 		m.AddPtrConst(v, 1)
 	})
-	m.Ret()
+	k.ret(m)
 }

@@ -41,6 +41,8 @@ type Machine interface {
 	Func(name, signature string, doc ...string)
 	// Ret ends the function. Code after it is unreachable unless labelled.
 	Ret()
+	// StreamEnd orders streamed stores before what follows.
+	StreamEnd()
 	// ReturnF32 stores lane 0 of v as the function's only result.
 	ReturnF32(v Vec)
 	// Comment emits a comment line.
@@ -174,6 +176,7 @@ type stripMachine interface {
 	stripKeep(s Strip, v, other Vec) Vec
 	stripLoadBytes(s Strip, p Ptr, u int) Vec
 	stripStoreBytes(s Strip, p Ptr, u int, v Vec)
+	stripStream(s Strip, p Ptr, u int, v Vec)
 }
 
 // Load returns vector u of the strip at p. Lanes past the end are zero and
@@ -195,3 +198,7 @@ func (s Strip) LoadBytes(p Ptr, u int) Vec { return s.m.stripLoadBytes(s, p, u) 
 // StoreBytes stores the low byte of each lane of vector u of the strip at p; the
 // other bytes must be zero. Memory past the end is not touched.
 func (s Strip) StoreBytes(p Ptr, u int, v Vec) { s.m.stripStoreBytes(s, p, u, v) }
+
+// Stream is Store past the caches, if the ISA can; the strip must be full and
+// aligned to its vectors. [Machine.StreamEnd] must follow before Ret.
+func (s Strip) Stream(p Ptr, u int, v Vec) { s.m.stripStream(s, p, u, v) }

@@ -109,12 +109,12 @@ func windowMaxIndex(m Machine) {
 	m.Ret()
 }
 
-func windowMaxBackward(m Machine) {
-	m.Func("WindowMaxBackward", "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
+func windowMaxBackward(m Machine, k storeKind) {
+	m.Func("WindowMaxBackward"+k.suffix(), "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
 		append([]string{
-			"WindowMaxBackward computes dst = sum over those taps whose index, with the",
+			"WindowMaxBackward" + k.suffix() + " computes dst = sum over those taps whose index, with the",
 			"layout of src, is their number tap + i*tapRow + j*tapCol, in order.",
-		}, windowDoc...)...)
+		}, k.doc(windowDoc...)...)...)
 	dst, src, index := m.ParamPtr("dst"), m.ParamPtr("src"), m.ParamBytes("index")
 	windowPixels(m, []Ptr{dst, src, index}, []string{"dstGap", "srcGap", "srcGap"}, func(s Strip) {
 		tapOfRow := m.ParamI32("tap")
@@ -132,15 +132,15 @@ func windowMaxBackward(m Machine) {
 			m.Set(tap, m.AddI32(tap, m.ParamI32("tapCol")))
 		}, func() { m.Set(tapOfRow, m.AddI32(tapOfRow, m.ParamI32("tapRow"))) })
 		for u := range s.U {
-			s.Store(dst, u, sum[u])
+			k.store(s)(dst, u, sum[u])
 		}
 	})
-	m.Ret()
+	k.ret(m)
 }
 
-func windowAvg(m Machine) {
-	m.Func("WindowAvg", "func(dst, src *float32, scale float32, "+windowParams+")",
-		append([]string{"WindowAvg computes dst = scale * sum over the taps, row by row, in order."}, windowDoc...)...)
+func windowAvg(m Machine, k storeKind) {
+	m.Func("WindowAvg"+k.suffix(), "func(dst, src *float32, scale float32, "+windowParams+")",
+		append([]string{"WindowAvg" + k.suffix() + " computes dst = scale * sum over the taps, row by row, in order."}, k.doc(windowDoc...)...)...)
 	dst, src := m.ParamPtr("dst"), m.ParamPtr("src")
 	windowPixels(m, []Ptr{dst, src}, []string{"dstGap", "srcGap"}, func(s Strip) {
 		var sum, row []Vec
@@ -162,8 +162,8 @@ func windowAvg(m Machine) {
 		})
 		scale := m.ParamF32("scale")
 		for u := range s.U {
-			s.Store(dst, u, m.Mul(sum[u], scale))
+			k.store(s)(dst, u, m.Mul(sum[u], scale))
 		}
 	})
-	m.Ret()
+	k.ret(m)
 }

@@ -222,196 +222,63 @@ done2:
 	VZEROUPPER
 	RET
 
-// func PlaneScale(dst *float32, x *float32, a *float32, planes int, n int)
-// Requires: AVX
-TEXT ·PlaneScale(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  a+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·LaneMax(SB), NOSPLIT, $0-40
+	MOVQ         x+24(FP), AX
+	MOVQ         n+32(FP), CX
+	VBROADCASTSS (AX), Y0
+	VXORPS       Y1, Y1, Y1
+	MOVQ         lanes+16(FP), DX
+	VMOVUPS      (DX), Y2
+	VMOVAPS      Y2, Y2
+	VBROADCASTSS c00000008<>+0(SB), Y3
+	VBROADCASTSS cff800000<>+0(SB), Y4
 
-repeat1:
-	VBROADCASTSS (DX), Y0
-	MOVQ         n+32(FP), SI
-
-while3:
-	CMPQ    SI, $+32
-	JLT     done4
-	VMOVUPS (CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
-	VMOVUPS 32(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS 64(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(AX)
-	VMOVUPS 96(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, CX
-	SUBQ    $+32, SI
-	JMP     while3
-
-done4:
-while5:
-	CMPQ    SI, $+8
-	JLT     done6
-	VMOVUPS (CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	SUBQ    $+8, SI
-	JMP     while5
-
-done6:
-	TESTQ      SI, SI
-	JZ         zero7
-	MOVQ       SI, R8
-	LEAQ       tail<>+32(SB), DI
-	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	XORQ       SI, SI
-
-zero7:
-	ADDQ $+4, DX
-	DECQ BX
-	JNZ  repeat1
+while1:
+	CMPQ      CX, $+8
+	JLT       done2
+	VMOVUPS   (AX), Y5
+	VCMPPS    $0x11, Y5, Y0, Y6
+	VCMPPS    $0x03, Y5, Y5, Y7
+	VORPS     Y6, Y7, Y6
+	VBLENDVPS Y6, Y5, Y0, Y0
+	VBLENDVPS Y6, Y2, Y1, Y1
+	VPADDD    Y3, Y2, Y2
+	VMOVAPS   Y2, Y2
+	ADDQ      $+32, AX
+	SUBQ      $+8, CX
+	JMP       while1
 
 done2:
-	VZEROUPPER
-	RET
+	TESTQ      CX, CX
+	JZ         zero3
+	MOVQ       CX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y5
+	VMASKMOVPS (AX), Y5, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VCMPPS     $0x11, Y4, Y0, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y5, Y6, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDD     Y3, Y2, Y2
+	VMOVAPS    Y2, Y2
+	LEAQ       (AX)(CX*4), AX
+	XORQ       CX, CX
 
-// func PlaneScaleShift(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
-// Requires: AVX, FMA3
-TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  a+16(FP), DX
-	MOVQ  b+24(FP), BX
-	MOVQ  planes+32(FP), SI
-	TESTQ SI, SI
-	JLE   done2
-
-repeat1:
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS (BX), Y1
-	MOVQ         n+40(FP), DI
-
-while3:
-	CMPQ        DI, $+32
-	JLT         done4
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)
-	VMOVUPS     32(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     64(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 64(AX)
-	VMOVUPS     96(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	SUBQ        $+32, DI
-	JMP         while3
-
-done4:
-while5:
-	CMPQ        DI, $+8
-	JLT         done6
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	SUBQ        $+8, DI
-	JMP         while5
-
-done6:
-	TESTQ       DI, DI
-	JZ          zero7
-	MOVQ        DI, R9
-	LEAQ        tail<>+32(SB), R8
-	NEGQ        R9
-	VMOVUPS     (R8)(R9*4), Y2
-	VMASKMOVPS  (CX), Y2, Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
-
-zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ SI
-	JNZ  repeat1
-
-done2:
-	VZEROUPPER
-	RET
-
-// func PlaneFill(dst *float32, v *float32, planes int, n int)
-// Requires: AVX
-TEXT ·PlaneFill(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), AX
-	MOVQ  v+8(FP), CX
-	MOVQ  planes+16(FP), DX
-	TESTQ DX, DX
-	JLE   done2
-
-repeat1:
-	VBROADCASTSS (CX), Y0
-	MOVQ         n+24(FP), BX
-
-while3:
-	CMPQ    BX, $+32
-	JLT     done4
+zero3:
+	MOVQ    best+0(FP), AX
 	VMOVUPS Y0, (AX)
-	VMOVUPS Y0, 32(AX)
-	VMOVUPS Y0, 64(AX)
-	VMOVUPS Y0, 96(AX)
-	ADDQ    $+128, AX
-	SUBQ    $+32, BX
-	JMP     while3
-
-done4:
-while5:
-	CMPQ    BX, $+8
-	JLT     done6
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	SUBQ    $+8, BX
-	JMP     while5
-
-done6:
-	TESTQ      BX, BX
-	JZ         zero7
-	MOVQ       BX, DI
-	LEAQ       tail<>+32(SB), SI
-	NEGQ       DI
-	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	XORQ       BX, BX
-
-zero7:
-	ADDQ $+4, CX
-	DECQ DX
-	JNZ  repeat1
-
-done2:
+	MOVQ    from+8(FP), AX
+	VMOVUPS Y1, (AX)
 	VZEROUPPER
 	RET
+
+DATA c00000008<>+0(SB)/4, $0x00000008
+GLOBL c00000008<>(SB), RODATA|NOPTR, $4
+
+DATA cff800000<>+0(SB)/4, $0xff800000
+GLOBL cff800000<>(SB), RODATA|NOPTR, $4

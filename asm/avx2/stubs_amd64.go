@@ -728,6 +728,19 @@ func ChannelSums(dst *float32, x *float32, rows int, c int, stride int)
 //go:noescape
 func ChannelDots(dst *float32, x *float32, y *float32, rows int, c int, stride int)
 
+// ChannelMax computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
+// i < rows, for j < c, NaN if one is NaN. dst must not overlap x.
+//
+//go:noescape
+func ChannelMax(dst *float32, x *float32, rows int, c int, stride int)
+
+// ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
+// i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:
+// the first that is greater than all before it, the last NaN if there is one.
+//
+//go:noescape
+func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32)
+
 // ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
 // dst may be x but must not overlap x otherwise, nor a.
 //
@@ -746,6 +759,30 @@ func ChannelScaleShift(dst *float32, x *float32, a *float32, b *float32, rows in
 //go:noescape
 func ChannelFill(dst *float32, v *float32, rows int, c int, stride int)
 
+// ChannelScaleStream computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
+// dst may be x but must not overlap x otherwise, nor a.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int)
+
+// ChannelScaleShiftStream computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for
+// i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a
+// or b.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
+
+// ChannelFillStream computes dst[i*stride+j] = v[j] for i < rows, j < c.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ChannelFillStream(dst *float32, v *float32, rows int, c int, stride int)
+
 // PlaneSums computes dst[p] = sum of x[p*n+i] over i < n, for p < planes.
 // Groups of 8 vectors go to 8 accumulators, the vectors behind the last group
 // to the first of them; accumulators and then lanes are added in halves.
@@ -760,6 +797,14 @@ func PlaneSums(dst *float32, x *float32, planes int, n int)
 //
 //go:noescape
 func PlaneDots(dst *float32, x *float32, y *float32, planes int, n int)
+
+// LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane
+// modulo the vector length, and the i it came from: the first of equal ones, the
+// last NaN if there is one. best and from take a vector each and start as x[0]
+// and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.
+//
+//go:noescape
+func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
 
 // PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
 // dst may be x but must not overlap x otherwise, nor a.
@@ -777,6 +822,29 @@ func PlaneScaleShift(dst *float32, x *float32, a *float32, b *float32, planes in
 //
 //go:noescape
 func PlaneFill(dst *float32, v *float32, planes int, n int)
+
+// PlaneScaleStream computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
+// dst may be x but must not overlap x otherwise, nor a.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int)
+
+// PlaneScaleShiftStream computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,
+// i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
+
+// PlaneFillStream computes dst[p*n+i] = v[p] for p < planes, i < n.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func PlaneFillStream(dst *float32, v *float32, planes int, n int)
 
 // WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, cols > 0.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
@@ -812,6 +880,27 @@ func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c i
 //
 //go:noescape
 func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+
+// WindowMaxBackwardStream computes dst = sum over those taps whose index, with the
+// layout of src, is their number tap + i*tapRow + j*tapCol, in order.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+
+// WindowAvgStream computes dst = scale * sum over the taps, row by row, in order.
+// Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
+// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
+// src. A gap may be negative.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func WindowAvgStream(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
 
 // PairSquares6x16 computes, for r < 6 and s < 16,
 //

@@ -206,193 +206,62 @@ done2:
 	VZEROUPPER
 	RET
 
-// func PlaneScale(dst *float32, x *float32, a *float32, planes int, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·PlaneScale(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  a+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·LaneMax(SB), NOSPLIT, $0-40
+	MOVQ         x+24(FP), AX
+	MOVQ         n+32(FP), CX
+	VBROADCASTSS (AX), Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         lanes+16(FP), DX
+	VMOVUPS      (DX), Z2
+	VMOVAPS      Z2, Z2
+	VBROADCASTSS c00000010<>+0(SB), Z3
+	VBROADCASTSS cff800000<>+0(SB), Z4
 
-repeat1:
-	VBROADCASTSS (DX), Z0
-	MOVQ         n+32(FP), SI
-
-while3:
-	CMPQ    SI, $+64
-	JLT     done4
-	VMOVUPS (CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	VMOVUPS 64(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS 128(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(AX)
-	VMOVUPS 192(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, SI
-	JMP     while3
-
-done4:
-while5:
-	CMPQ    SI, $+16
-	JLT     done6
-	VMOVUPS (CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
+while1:
+	CMPQ    CX, $+16
+	JLT     done2
+	VMOVUPS (AX), Z5
+	VCMPPS  $0x11, Z5, Z0, K1
+	VCMPPS  $0x03, Z5, Z5, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z5, K1, Z0
+	VMOVAPS Z2, K1, Z1
+	VPADDD  Z3, Z2, Z2
+	VMOVAPS Z2, Z2
 	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, SI
-	JMP     while5
-
-done6:
-	TESTQ     SI, SI
-	JZ        zero7
-	MOVQ      $-1, DI
-	BZHIQ     SI, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (CX), K1, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(SI*4), AX
-	LEAQ      (CX)(SI*4), CX
-	XORQ      SI, SI
-
-zero7:
-	ADDQ $+4, DX
-	DECQ BX
-	JNZ  repeat1
+	SUBQ    $+16, CX
+	JMP     while1
 
 done2:
-	VZEROUPPER
-	RET
+	TESTQ     CX, CX
+	JZ        zero3
+	MOVQ      $-1, DX
+	BZHIQ     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z5
+	VBLENDMPS Z5, Z4, K1, Z4
+	VCMPPS    $0x11, Z4, Z0, K1
+	VCMPPS    $0x03, Z4, Z4, K2
+	KORW      K1, K2, K1
+	VMOVAPS   Z4, K1, Z0
+	VMOVAPS   Z2, K1, Z1
+	VPADDD    Z3, Z2, Z2
+	VMOVAPS   Z2, Z2
+	LEAQ      (AX)(CX*4), AX
+	XORQ      CX, CX
 
-// func PlaneScaleShift(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  a+16(FP), DX
-	MOVQ  b+24(FP), BX
-	MOVQ  planes+32(FP), SI
-	TESTQ SI, SI
-	JLE   done2
-
-repeat1:
-	VBROADCASTSS (DX), Z0
-	VBROADCASTSS (BX), Z1
-	MOVQ         n+40(FP), DI
-
-while3:
-	CMPQ        DI, $+64
-	JLT         done4
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, (AX)
-	VMOVUPS     64(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 64(AX)
-	VMOVUPS     128(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 128(AX)
-	VMOVUPS     192(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
-	JMP         while3
-
-done4:
-while5:
-	CMPQ        DI, $+16
-	JLT         done6
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	SUBQ        $+16, DI
-	JMP         while5
-
-done6:
-	TESTQ       DI, DI
-	JZ          zero7
-	MOVQ        $-1, R8
-	BZHIQ       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (CX), K1, Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
-
-zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ SI
-	JNZ  repeat1
-
-done2:
-	VZEROUPPER
-	RET
-
-// func PlaneFill(dst *float32, v *float32, planes int, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·PlaneFill(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), AX
-	MOVQ  v+8(FP), CX
-	MOVQ  planes+16(FP), DX
-	TESTQ DX, DX
-	JLE   done2
-
-repeat1:
-	VBROADCASTSS (CX), Z0
-	MOVQ         n+24(FP), BX
-
-while3:
-	CMPQ    BX, $+64
-	JLT     done4
+zero3:
+	MOVQ    best+0(FP), AX
 	VMOVUPS Z0, (AX)
-	VMOVUPS Z0, 64(AX)
-	VMOVUPS Z0, 128(AX)
-	VMOVUPS Z0, 192(AX)
-	ADDQ    $+256, AX
-	SUBQ    $+64, BX
-	JMP     while3
-
-done4:
-while5:
-	CMPQ    BX, $+16
-	JLT     done6
-	VMOVUPS Z0, (AX)
-	ADDQ    $+64, AX
-	SUBQ    $+16, BX
-	JMP     while5
-
-done6:
-	TESTQ   BX, BX
-	JZ      zero7
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	KMOVW   SI, K1
-	VMOVUPS Z0, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	XORQ    BX, BX
-
-zero7:
-	ADDQ $+4, CX
-	DECQ DX
-	JNZ  repeat1
-
-done2:
+	MOVQ    from+8(FP), AX
+	VMOVUPS Z1, (AX)
 	VZEROUPPER
 	RET
+
+DATA c00000010<>+0(SB)/4, $0x00000010
+GLOBL c00000010<>(SB), RODATA|NOPTR, $4
+
+DATA cff800000<>+0(SB)/4, $0xff800000
+GLOBL cff800000<>(SB), RODATA|NOPTR, $4

@@ -747,47 +747,272 @@ done24:
 done20:
 	RET
 
-// func ChannelScale(dst, x, a *float32, rows, c, stride int)
-TEXT ·ChannelScale(SB), NOSPLIT, $0-48
+// func ChannelMax(dst, x *float32, rows, c, stride int)
+TEXT ·ChannelMax(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD a+16(FP), R2
+	MOVD rows+16(FP), R2
+	MOVD c+24(FP), R3
+
+while1:
+	CMP $16, R3
+	BLT done2
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVQ 16(R0), F1
+	VMOV V1.B16, V1.B16
+	FMOVQ 32(R0), F2
+	VMOV V2.B16, V2.B16
+	FMOVQ 48(R0), F3
+	VMOV V3.B16, V3.B16
+	MOVD R1, R4
+	MOVD R2, R5
+	CMP $0, R5
+	BLE done4
+
+repeat3:
+	FMOVQ 0(R4), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	VMOV V0.B16, V0.B16
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	VMOV V0.B16, V0.B16
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R4), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	VMOV V1.B16, V1.B16
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	VMOV V1.B16, V1.B16
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R4), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	VMOV V2.B16, V2.B16
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R4), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	VMOV V3.B16, V3.B16
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	VMOV V3.B16, V3.B16
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD stride+32(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat3
+
+done4:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R3, R3
+	B while1
+
+done2:
+
+while5:
+	CMP $8, R3
+	BLT done6
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVQ 16(R0), F1
+	VMOV V1.B16, V1.B16
+	MOVD R1, R4
+	MOVD R2, R5
+	CMP $0, R5
+	BLE done8
+
+repeat7:
+	FMOVQ 0(R4), F2
+	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
+	VMOV V0.B16, V0.B16
+	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
+	VMOV V0.B16, V0.B16
+	WORD $0x4E22E443 // fcmeq v3.4s, v2.4s, v2.4s
+	WORD $0x6E205863 // mvn v3.16b, v3.16b
+	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
+	FMOVQ 16(R4), F2
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V1.B16, V1.B16
+	WORD $0x6EA31C41 // bit v1.16b, v2.16b, v3.16b
+	VMOV V1.B16, V1.B16
+	WORD $0x4E22E443 // fcmeq v3.4s, v2.4s, v2.4s
+	WORD $0x6E205863 // mvn v3.16b, v3.16b
+	WORD $0x6EA31C41 // bit v1.16b, v2.16b, v3.16b
+	MOVD stride+32(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat7
+
+done8:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	ADD $32, R0, R0
+	ADD $32, R1, R1
+	SUB $8, R3, R3
+	B while5
+
+done6:
+
+while9:
+	CMP $4, R3
+	BLT done10
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	MOVD R1, R4
+	MOVD R2, R5
+	CMP $0, R5
+	BLE done12
+
+repeat11:
+	FMOVQ 0(R4), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	VMOV V0.B16, V0.B16
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	VMOV V0.B16, V0.B16
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD stride+32(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat11
+
+done12:
+	FMOVQ F0, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	SUB $4, R3, R3
+	B while9
+
+done10:
+
+while13:
+	CMP $1, R3
+	BLT done14
+	FMOVS 0(R0), F0
+	VMOV V0.B16, V0.B16
+	MOVD R1, R4
+	MOVD R2, R5
+	CMP $0, R5
+	BLE done16
+
+repeat15:
+	FMOVS 0(R4), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	VMOV V0.B16, V0.B16
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	VMOV V0.B16, V0.B16
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD stride+32(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat15
+
+done16:
+	FMOVS F0, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	SUB $1, R3, R3
+	B while13
+
+done14:
+	RET
+
+// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)
+TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD index+8(FP), R1
+	MOVD x+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD c+32(FP), R4
 
 while1:
 	CMP $16, R4
 	BLT done2
-	FMOVQ 0(R2), F0
-	FMOVQ 16(R2), F1
-	FMOVQ 32(R2), F2
-	FMOVQ 48(R2), F3
-	MOVD R0, R5
-	MOVD R1, R6
-	MOVD R3, R7
-	CMP $0, R7
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVQ 0(R1), F1
+	VMOV V1.B16, V1.B16
+	FMOVQ 16(R0), F2
+	VMOV V2.B16, V2.B16
+	FMOVQ 16(R1), F3
+	VMOV V3.B16, V3.B16
+	FMOVQ 32(R0), F4
+	VMOV V4.B16, V4.B16
+	FMOVQ 32(R1), F5
+	VMOV V5.B16, V5.B16
+	FMOVQ 48(R0), F6
+	VMOV V6.B16, V6.B16
+	FMOVQ 48(R1), F7
+	VMOV V7.B16, V7.B16
+	MOVW first+48(FP), R5
+	VDUP R5, V8.S4
+	VMOV V8.B16, V8.B16
+	MOVD $0x00000001, R5
+	VDUP R5, V9.S4
+	MOVD R2, R5
+	MOVD R3, R6
+	CMP $0, R6
 	BLE done4
 
 repeat3:
-	FMOVQ 0(R6), F4
-	WORD $0x6E20DC84 // fmul v4.4s, v4.4s, v0.4s
-	FMOVQ F4, 0(R5)
-	FMOVQ 16(R6), F4
-	WORD $0x6E21DC84 // fmul v4.4s, v4.4s, v1.4s
-	FMOVQ F4, 16(R5)
-	FMOVQ 32(R6), F4
-	WORD $0x6E22DC84 // fmul v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 32(R5)
-	FMOVQ 48(R6), F4
-	WORD $0x6E23DC84 // fmul v4.4s, v4.4s, v3.4s
-	FMOVQ F4, 48(R5)
-	MOVD stride+40(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
+	FMOVQ 0(R5), F10
+	WORD $0x6EA0E54B // fcmgt v11.4s, v10.4s, v0.4s
+	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1D40 // bit v0.16b, v10.16b, v11.16b
+	WORD $0x6EAB1D01 // bit v1.16b, v8.16b, v11.16b
+	FMOVQ 16(R5), F10
+	WORD $0x6EA2E54B // fcmgt v11.4s, v10.4s, v2.4s
+	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1D42 // bit v2.16b, v10.16b, v11.16b
+	WORD $0x6EAB1D03 // bit v3.16b, v8.16b, v11.16b
+	FMOVQ 32(R5), F10
+	WORD $0x6EA4E54B // fcmgt v11.4s, v10.4s, v4.4s
+	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1D44 // bit v4.16b, v10.16b, v11.16b
+	WORD $0x6EAB1D05 // bit v5.16b, v8.16b, v11.16b
+	FMOVQ 48(R5), F10
+	WORD $0x6EA6E54B // fcmgt v11.4s, v10.4s, v6.4s
+	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1D46 // bit v6.16b, v10.16b, v11.16b
+	WORD $0x6EAB1D07 // bit v7.16b, v8.16b, v11.16b
+	WORD $0x4EA98508 // add v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat3
 
 done4:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 0(R1)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 16(R1)
+	FMOVQ F4, 32(R0)
+	FMOVQ F5, 32(R1)
+	FMOVQ F6, 48(R0)
+	FMOVQ F7, 48(R1)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -799,28 +1024,51 @@ done2:
 while5:
 	CMP $8, R4
 	BLT done6
-	FMOVQ 0(R2), F0
-	FMOVQ 16(R2), F1
-	MOVD R0, R5
-	MOVD R1, R6
-	MOVD R3, R7
-	CMP $0, R7
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVQ 0(R1), F1
+	VMOV V1.B16, V1.B16
+	FMOVQ 16(R0), F2
+	VMOV V2.B16, V2.B16
+	FMOVQ 16(R1), F3
+	VMOV V3.B16, V3.B16
+	MOVW first+48(FP), R5
+	VDUP R5, V4.S4
+	VMOV V4.B16, V4.B16
+	MOVD $0x00000001, R5
+	VDUP R5, V5.S4
+	MOVD R2, R5
+	MOVD R3, R6
+	CMP $0, R6
 	BLE done8
 
 repeat7:
-	FMOVQ 0(R6), F2
-	WORD $0x6E20DC42 // fmul v2.4s, v2.4s, v0.4s
-	FMOVQ F2, 0(R5)
-	FMOVQ 16(R6), F2
-	WORD $0x6E21DC42 // fmul v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 16(R5)
-	MOVD stride+40(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
+	FMOVQ 0(R5), F6
+	WORD $0x6EA0E4C7 // fcmgt v7.4s, v6.4s, v0.4s
+	WORD $0x4E26E4C8 // fcmeq v8.4s, v6.4s, v6.4s
+	WORD $0x6E205908 // mvn v8.16b, v8.16b
+	WORD $0x4EA81CE7 // orr v7.16b, v7.16b, v8.16b
+	WORD $0x6EA71CC0 // bit v0.16b, v6.16b, v7.16b
+	WORD $0x6EA71C81 // bit v1.16b, v4.16b, v7.16b
+	FMOVQ 16(R5), F6
+	WORD $0x6EA2E4C7 // fcmgt v7.4s, v6.4s, v2.4s
+	WORD $0x4E26E4C8 // fcmeq v8.4s, v6.4s, v6.4s
+	WORD $0x6E205908 // mvn v8.16b, v8.16b
+	WORD $0x4EA81CE7 // orr v7.16b, v7.16b, v8.16b
+	WORD $0x6EA71CC2 // bit v2.16b, v6.16b, v7.16b
+	WORD $0x6EA71C83 // bit v3.16b, v4.16b, v7.16b
+	WORD $0x4EA58484 // add v4.4s, v4.4s, v5.4s
+	VMOV V4.B16, V4.B16
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat7
 
 done8:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 0(R1)
+	FMOVQ F2, 16(R0)
+	FMOVQ F3, 16(R1)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
@@ -832,24 +1080,38 @@ done6:
 while9:
 	CMP $4, R4
 	BLT done10
-	FMOVQ 0(R2), F0
-	MOVD R0, R5
-	MOVD R1, R6
-	MOVD R3, R7
-	CMP $0, R7
+	FMOVQ 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVQ 0(R1), F1
+	VMOV V1.B16, V1.B16
+	MOVW first+48(FP), R5
+	VDUP R5, V2.S4
+	VMOV V2.B16, V2.B16
+	MOVD $0x00000001, R5
+	VDUP R5, V3.S4
+	MOVD R2, R5
+	MOVD R3, R6
+	CMP $0, R6
 	BLE done12
 
 repeat11:
-	FMOVQ 0(R6), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R5)
-	MOVD stride+40(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
+	FMOVQ 0(R5), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x4E24E486 // fcmeq v6.4s, v4.4s, v4.4s
+	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
+	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
+	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat11
 
 done12:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 0(R1)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -861,310 +1123,42 @@ done10:
 while13:
 	CMP $1, R4
 	BLT done14
-	FMOVS 0(R2), F0
-	MOVD R0, R5
-	MOVD R1, R6
-	MOVD R3, R7
-	CMP $0, R7
+	FMOVS 0(R0), F0
+	VMOV V0.B16, V0.B16
+	FMOVS 0(R1), F1
+	VMOV V1.B16, V1.B16
+	MOVW first+48(FP), R5
+	VDUP R5, V2.S4
+	VMOV V2.B16, V2.B16
+	MOVD $0x00000001, R5
+	VDUP R5, V3.S4
+	MOVD R2, R5
+	MOVD R3, R6
+	CMP $0, R6
 	BLE done16
 
 repeat15:
-	FMOVS 0(R6), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVS F1, 0(R5)
-	MOVD stride+40(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
+	FMOVS 0(R5), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x4E24E486 // fcmeq v6.4s, v4.4s, v4.4s
+	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
+	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
+	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat15
 
 done16:
+	FMOVS F0, 0(R0)
+	FMOVS F1, 0(R1)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while13
-
-done14:
-	RET
-
-// func ChannelScaleShift(dst, x, a, b *float32, rows, c, stride int)
-TEXT ·ChannelScaleShift(SB), NOSPLIT, $0-56
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD a+16(FP), R2
-	MOVD b+24(FP), R3
-	MOVD rows+32(FP), R4
-	MOVD c+40(FP), R5
-
-while1:
-	CMP $16, R5
-	BLT done2
-	FMOVQ 0(R2), F0
-	FMOVQ 0(R3), F1
-	FMOVQ 16(R2), F2
-	FMOVQ 16(R3), F3
-	FMOVQ 32(R2), F4
-	FMOVQ 32(R3), F5
-	FMOVQ 48(R2), F6
-	FMOVQ 48(R3), F7
-	MOVD R0, R6
-	MOVD R1, R7
-	MOVD R4, R8
-	CMP $0, R8
-	BLE done4
-
-repeat3:
-	FMOVQ 0(R7), F8
-	VMOV V1.B16, V9.B16
-	WORD $0x4E20CD09 // fmla v9.4s, v8.4s, v0.4s
-	VMOV V9.B16, V8.B16
-	FMOVQ F8, 0(R6)
-	FMOVQ 16(R7), F8
-	VMOV V3.B16, V9.B16
-	WORD $0x4E22CD09 // fmla v9.4s, v8.4s, v2.4s
-	VMOV V9.B16, V8.B16
-	FMOVQ F8, 16(R6)
-	FMOVQ 32(R7), F8
-	VMOV V5.B16, V9.B16
-	WORD $0x4E24CD09 // fmla v9.4s, v8.4s, v4.4s
-	VMOV V9.B16, V8.B16
-	FMOVQ F8, 32(R6)
-	FMOVQ 48(R7), F8
-	VMOV V7.B16, V9.B16
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
-	FMOVQ F8, 48(R6)
-	MOVD stride+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat3
-
-done4:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	ADD $64, R3, R3
-	SUB $16, R5, R5
-	B while1
-
-done2:
-
-while5:
-	CMP $8, R5
-	BLT done6
-	FMOVQ 0(R2), F0
-	FMOVQ 0(R3), F1
-	FMOVQ 16(R2), F2
-	FMOVQ 16(R3), F3
-	MOVD R0, R6
-	MOVD R1, R7
-	MOVD R4, R8
-	CMP $0, R8
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R7), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	VMOV V5.B16, V4.B16
-	FMOVQ F4, 0(R6)
-	FMOVQ 16(R7), F4
-	VMOV V3.B16, V5.B16
-	WORD $0x4E22CC85 // fmla v5.4s, v4.4s, v2.4s
-	VMOV V5.B16, V4.B16
-	FMOVQ F4, 16(R6)
-	MOVD stride+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat7
-
-done8:
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	ADD $32, R3, R3
-	SUB $8, R5, R5
-	B while5
-
-done6:
-
-while9:
-	CMP $4, R5
-	BLT done10
-	FMOVQ 0(R2), F0
-	FMOVQ 0(R3), F1
-	MOVD R0, R6
-	MOVD R1, R7
-	MOVD R4, R8
-	CMP $0, R8
-	BLE done12
-
-repeat11:
-	FMOVQ 0(R7), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 0(R6)
-	MOVD stride+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat11
-
-done12:
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	SUB $4, R5, R5
-	B while9
-
-done10:
-
-while13:
-	CMP $1, R5
-	BLT done14
-	FMOVS 0(R2), F0
-	FMOVS 0(R3), F1
-	MOVD R0, R6
-	MOVD R1, R7
-	MOVD R4, R8
-	CMP $0, R8
-	BLE done16
-
-repeat15:
-	FMOVS 0(R7), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVS F2, 0(R6)
-	MOVD stride+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat15
-
-done16:
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	SUB $1, R5, R5
-	B while13
-
-done14:
-	RET
-
-// func ChannelFill(dst, v *float32, rows, c, stride int)
-TEXT ·ChannelFill(SB), NOSPLIT, $0-40
-	MOVD dst+0(FP), R0
-	MOVD v+8(FP), R1
-	MOVD rows+16(FP), R2
-	MOVD c+24(FP), R3
-
-while1:
-	CMP $16, R3
-	BLT done2
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	FMOVQ 48(R1), F3
-	MOVD R0, R4
-	MOVD R2, R5
-	CMP $0, R5
-	BLE done4
-
-repeat3:
-	FMOVQ F0, 0(R4)
-	FMOVQ F1, 16(R4)
-	FMOVQ F2, 32(R4)
-	FMOVQ F3, 48(R4)
-	MOVD stride+32(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat3
-
-done4:
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	B while1
-
-done2:
-
-while5:
-	CMP $8, R3
-	BLT done6
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	MOVD R0, R4
-	MOVD R2, R5
-	CMP $0, R5
-	BLE done8
-
-repeat7:
-	FMOVQ F0, 0(R4)
-	FMOVQ F1, 16(R4)
-	MOVD stride+32(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat7
-
-done8:
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R3, R3
-	B while5
-
-done6:
-
-while9:
-	CMP $4, R3
-	BLT done10
-	FMOVQ 0(R1), F0
-	MOVD R0, R4
-	MOVD R2, R5
-	CMP $0, R5
-	BLE done12
-
-repeat11:
-	FMOVQ F0, 0(R4)
-	MOVD stride+32(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat11
-
-done12:
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	B while9
-
-done10:
-
-while13:
-	CMP $1, R3
-	BLT done14
-	FMOVS 0(R1), F0
-	MOVD R0, R4
-	MOVD R2, R5
-	CMP $0, R5
-	BLE done16
-
-repeat15:
-	FMOVS F0, 0(R4)
-	MOVD stride+32(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat15
-
-done16:
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R3, R3
 	B while13
 
 done14:

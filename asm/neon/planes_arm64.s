@@ -198,209 +198,62 @@ done8:
 done2:
 	RET
 
-// func PlaneScale(dst, x, a *float32, planes, n int)
-TEXT ·PlaneScale(SB), NOSPLIT, $0-40
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD a+16(FP), R2
-	MOVD planes+24(FP), R3
-	MOVD R3, R3
-	CMP $0, R3
-	BLE done2
-
-repeat1:
-	FMOVS 0(R2), F0
+// func LaneMax(best *float32, from, lanes *int32, x *float32, n int)
+TEXT ·LaneMax(SB), NOSPLIT, $0-40
+	MOVD x+24(FP), R0
+	MOVD n+32(FP), R1
+	FMOVS 0(R0), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	MOVD n+32(FP), R4
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD lanes+16(FP), R2
+	FMOVQ 0(R2), F2
+	VMOV V2.B16, V2.B16
+	MOVD $0x00000004, R2
+	VDUP R2, V3.S4
+	MOVD $0xff800000, R2
+	VDUP R2, V4.S4
+
+while1:
+	CMP $4, R1
+	BLT done2
+	FMOVQ 0(R0), F5
+	WORD $0x6EA0E4A6 // fcmgt v6.4s, v5.4s, v0.4s
+	WORD $0x4E25E4A7 // fcmeq v7.4s, v5.4s, v5.4s
+	WORD $0x6E2058E7 // mvn v7.16b, v7.16b
+	WORD $0x4EA71CC6 // orr v6.16b, v6.16b, v7.16b
+	WORD $0x6EA61CA0 // bit v0.16b, v5.16b, v6.16b
+	WORD $0x6EA61C41 // bit v1.16b, v2.16b, v6.16b
+	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
+	ADD $16, R0, R0
+	SUB $4, R1, R1
+	B while1
+
+done2:
 
 while3:
-	CMP $16, R4
+	CMP $1, R1
 	BLT done4
-	FMOVQ 0(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	FMOVQ 16(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 32(R0)
-	FMOVQ 48(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R4, R4
+	FMOVS 0(R0), F5
+	MOVW $-1, R2
+	FMOVS R2, F6
+	VMOV V4.B16, V7.B16
+	WORD $0x6EA61CA7 // bit v7.16b, v5.16b, v6.16b
+	WORD $0x6EA0E4E5 // fcmgt v5.4s, v7.4s, v0.4s
+	WORD $0x4E27E4E6 // fcmeq v6.4s, v7.4s, v7.4s
+	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
+	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
+	WORD $0x6EA51CE0 // bit v0.16b, v7.16b, v5.16b
+	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
+	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
+	ADD $4, R0, R0
+	SUB $1, R1, R1
 	B while3
 
 done4:
-
-while5:
-	CMP $4, R4
-	BLT done6
-	FMOVQ 0(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R4, R4
-	B while5
-
-done6:
-
-while7:
-	CMP $1, R4
-	BLT done8
-	FMOVS 0(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVS F1, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R4, R4
-	B while7
-
-done8:
-	ADD $4, R2, R2
-	SUBS $1, R3, R3
-	BNE repeat1
-
-done2:
-	RET
-
-// func PlaneScaleShift(dst, x, a, b *float32, planes, n int)
-TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
-	MOVD x+8(FP), R1
-	MOVD a+16(FP), R2
-	MOVD b+24(FP), R3
-	MOVD planes+32(FP), R4
-	MOVD R4, R4
-	CMP $0, R4
-	BLE done2
-
-repeat1:
-	FMOVS 0(R2), F0
-	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	FMOVS 0(R3), F1
-	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD n+40(FP), R5
-
-while3:
-	CMP $16, R5
-	BLT done4
-	FMOVQ 0(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 0(R0)
-	FMOVQ 16(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 16(R0)
-	FMOVQ 32(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R5, R5
-	B while3
-
-done4:
-
-while5:
-	CMP $4, R5
-	BLT done6
-	FMOVQ 0(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVQ F2, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R5, R5
-	B while5
-
-done6:
-
-while7:
-	CMP $1, R5
-	BLT done8
-	FMOVS 0(R1), F2
-	VMOV V1.B16, V3.B16
-	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
-	VMOV V3.B16, V2.B16
-	FMOVS F2, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R5, R5
-	B while7
-
-done8:
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	SUBS $1, R4, R4
-	BNE repeat1
-
-done2:
-	RET
-
-// func PlaneFill(dst, v *float32, planes, n int)
-TEXT ·PlaneFill(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD v+8(FP), R1
-	MOVD planes+16(FP), R2
-	MOVD R2, R2
-	CMP $0, R2
-	BLE done2
-
-repeat1:
-	FMOVS 0(R1), F0
-	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	MOVD n+24(FP), R3
-
-while3:
-	CMP $16, R3
-	BLT done4
+	MOVD best+0(FP), R0
 	FMOVQ F0, 0(R0)
-	FMOVQ F0, 16(R0)
-	FMOVQ F0, 32(R0)
-	FMOVQ F0, 48(R0)
-	ADD $64, R0, R0
-	SUB $16, R3, R3
-	B while3
-
-done4:
-
-while5:
-	CMP $4, R3
-	BLT done6
-	FMOVQ F0, 0(R0)
-	ADD $16, R0, R0
-	SUB $4, R3, R3
-	B while5
-
-done6:
-
-while7:
-	CMP $1, R3
-	BLT done8
-	FMOVS F0, 0(R0)
-	ADD $4, R0, R0
-	SUB $1, R3, R3
-	B while7
-
-done8:
-	ADD $4, R1, R1
-	SUBS $1, R2, R2
-	BNE repeat1
-
-done2:
+	MOVD from+8(FP), R0
+	FMOVQ F1, 0(R0)
 	RET

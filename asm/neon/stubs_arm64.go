@@ -626,6 +626,19 @@ func ChannelSums(dst, x *float32, rows, c, stride int)
 //go:noescape
 func ChannelDots(dst, x, y *float32, rows, c, stride int)
 
+// ChannelMax computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
+// i < rows, for j < c, NaN if one is NaN. dst must not overlap x.
+//
+//go:noescape
+func ChannelMax(dst, x *float32, rows, c, stride int)
+
+// ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
+// i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:
+// the first that is greater than all before it, the last NaN if there is one.
+//
+//go:noescape
+func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)
+
 // ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
 // dst may be x but must not overlap x otherwise, nor a.
 //
@@ -658,6 +671,14 @@ func PlaneSums(dst, x *float32, planes, n int)
 //
 //go:noescape
 func PlaneDots(dst, x, y *float32, planes, n int)
+
+// LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane
+// modulo the vector length, and the i it came from: the first of equal ones, the
+// last NaN if there is one. best and from take a vector each and start as x[0]
+// and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.
+//
+//go:noescape
+func LaneMax(best *float32, from, lanes *int32, x *float32, n int)
 
 // PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
 // dst may be x but must not overlap x otherwise, nor a.

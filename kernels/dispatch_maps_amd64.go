@@ -1,0 +1,234 @@
+//go:build !purego
+
+package kernels
+
+import (
+	"github.com/golanes/lanes/asm/avx2"
+	"github.com/golanes/lanes/asm/avx512"
+	"github.com/golanes/lanes/kernels/internal/isa"
+)
+
+// The choices by ISA on amd64 for kernels on feature maps: channels.go, planes.go
+// and window.go.
+
+func channelSums(dst, x []float32, rows, stride int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.ChannelSums(&dst[0], &x[0], rows, len(dst), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelSums(&dst[0], &x[0], rows, len(dst), stride)
+	default:
+		channelSumsGeneric(dst, x, rows, stride)
+	}
+}
+
+func channelDots(dst, x, y []float32, rows, stride int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.ChannelDots(&dst[0], &x[0], &y[0], rows, len(dst), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelDots(&dst[0], &x[0], &y[0], rows, len(dst), stride)
+	default:
+		channelDotsGeneric(dst, x, y, rows, stride)
+	}
+}
+
+func channelMax(dst, x []float32, rows, stride int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.ChannelMax(&dst[0], &x[0], rows, len(dst), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelMax(&dst[0], &x[0], rows, len(dst), stride)
+	default:
+		channelMaxGeneric(dst, x, rows, stride)
+	}
+}
+
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first))
+	case isa.Active == isa.AVX2:
+		avx2.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first))
+	default:
+		channelMaxIndexGeneric(dst, index, x, rows, stride, first)
+	}
+}
+
+func channelScale(dst, x, a []float32, rows, stride int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(a)):
+		avx512.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride)
+	case isa.Active == isa.AVX512:
+		avx512.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(a)):
+		avx2.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
+	default:
+		channelScaleGeneric(dst, x, a, rows, stride)
+	}
+}
+
+func channelScaleShift(dst, x, a, b []float32, rows, stride int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(a)):
+		avx512.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+	case isa.Active == isa.AVX512:
+		avx512.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(a)):
+		avx2.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+	default:
+		channelScaleShiftGeneric(dst, x, a, b, rows, stride)
+	}
+}
+
+func channelFill(dst, v []float32, rows, stride int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(v)):
+		avx512.ChannelFillStream(&dst[0], &v[0], rows, len(v), stride)
+	case isa.Active == isa.AVX512:
+		avx512.ChannelFill(&dst[0], &v[0], rows, len(v), stride)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(v)):
+		avx2.ChannelFillStream(&dst[0], &v[0], rows, len(v), stride)
+	case isa.Active == isa.AVX2:
+		avx2.ChannelFill(&dst[0], &v[0], rows, len(v), stride)
+	default:
+		channelFillGeneric(dst, v, rows, stride)
+	}
+}
+
+func planeSums(dst, x []float32, n int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.PlaneSums(&dst[0], &x[0], len(dst), n)
+	case isa.Active == isa.AVX2:
+		avx2.PlaneSums(&dst[0], &x[0], len(dst), n)
+	default:
+		planeSumsGeneric(dst, x, n)
+	}
+}
+
+func planeDots(dst, x, y []float32, n int) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.PlaneDots(&dst[0], &x[0], &y[0], len(dst), n)
+	case isa.Active == isa.AVX2:
+		avx2.PlaneDots(&dst[0], &x[0], &y[0], len(dst), n)
+	default:
+		planeDotsGeneric(dst, x, y, n)
+	}
+}
+
+func planeScale(dst, x, a []float32, n int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, n, 0):
+		avx512.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n)
+	case isa.Active == isa.AVX512:
+		avx512.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, n, 0):
+		avx2.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n)
+	case isa.Active == isa.AVX2:
+		avx2.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
+	default:
+		planeScaleGeneric(dst, x, a, n)
+	}
+}
+
+func planeScaleShift(dst, x, a, b []float32, n int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, n, 0):
+		avx512.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+	case isa.Active == isa.AVX512:
+		avx512.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, n, 0):
+		avx2.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+	case isa.Active == isa.AVX2:
+		avx2.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+	default:
+		planeScaleShiftGeneric(dst, x, a, b, n)
+	}
+}
+
+func planeFill(dst, v []float32, n int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, n, 0):
+		avx512.PlaneFillStream(&dst[0], &v[0], len(v), n)
+	case isa.Active == isa.AVX512:
+		avx512.PlaneFill(&dst[0], &v[0], len(v), n)
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, n, 0):
+		avx2.PlaneFillStream(&dst[0], &v[0], len(v), n)
+	case isa.Active == isa.AVX2:
+		avx2.PlaneFill(&dst[0], &v[0], len(v), n)
+	default:
+		planeFillGeneric(dst, v, n)
+	}
+}
+
+func windowMax(dst, src []float32, w *Window) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	case isa.Active == isa.AVX2:
+		avx2.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	default:
+		windowMaxGeneric(dst, src, w)
+	}
+}
+
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	case isa.Active == isa.AVX2:
+		avx2.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	default:
+		windowMaxIndexGeneric(dst, index, src, w)
+	}
+}
+
+func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.C):
+		avx512.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	case isa.Active == isa.AVX512:
+		avx512.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.C):
+		avx2.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	case isa.Active == isa.AVX2:
+		avx2.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	default:
+		windowMaxBackwardGeneric(dst, src, index, w)
+	}
+}
+
+func windowAvg(dst, src []float32, scale float32, w *Window) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.C):
+		avx512.WindowAvgStream(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	case isa.Active == isa.AVX512:
+		avx512.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.C):
+		avx2.WindowAvgStream(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	case isa.Active == isa.AVX2:
+		avx2.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	default:
+		windowAvgGeneric(dst, src, scale, w)
+	}
+}
+
+// laneMax returns 0 if there is no such kernel, else the lanes it fills.
+func laneMax(best *[maxLanes]float32, from *[maxLanes]int32, x []float32) int {
+	switch {
+	case isa.Active == isa.AVX512:
+		avx512.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], len(x))
+		return 16
+	case isa.Active == isa.AVX2:
+		avx2.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], len(x))
+		return 8
+	default:
+		return 0
+	}
+}
