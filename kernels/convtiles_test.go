@@ -1,0 +1,217 @@
+package kernels_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/golanes/lanes/kernels"
+	"github.com/golanes/lanes/kernels/kerneltest"
+)
+
+// The kernels of convolution against their pure-Go twins, between guard pages.
+
+// integers returns n small integers between guard pages: their products and sums
+// are exact, so that a kernel must equal its twin bit by bit.
+func integers(t *testing.T, seed uint64, n int) []float32 {
+	return kerneltest.GuardedCopy(t, kerneltest.Rand(seed).Integers(n, 8))
+}
+
+func TestGatherGemm(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		heights, wide, narrow := kernels.GatherTiles()
+		for _, mr := range heights {
+			for _, nr := range []int{wide, narrow} {
+				for _, cols := range []int{1, nr/2 - 1, nr / 2, nr/2 + 1, nr - 1, nr} {
+					for _, taps := range [][2]int{{0, 1}, {1, 1}, {1, 17}, {3, 5}} {
+						t.Run(fmt.Sprintf("tile=%dx%d/cols=%d/taps=%dx%d", mr, nr, cols, taps[0], taps[1]), func(t *testing.T) {
+							testGatherTile(t, mr, nr, cols, taps[0], taps[1])
+						})
+					}
+				}
+			}
+		}
+	})
+}
+
+func testGatherTile(t *testing.T, mr, nr, cols, taps, tapLen int) {
+	const seed = 1
+	ldc := cols + 3
+	size := (mr-1)*ldc + cols
+	start, residual := integers(t, seed, size), integers(t, seed+1, size)
+	a := integers(t, seed+2, max(1, taps*mr*tapLen))
+	table, rows := make([]int32, taps*mr), make([]int32, mr)
+	for i := range table {
+		table[i] = int32(i * tapLen)
+		if i%5 == 3 {
+			table[i] = -1
+		}
+	}
+	for i := range rows {
+		rows[i] = int32(i * ldc)
+	}
+	if mr > 1 {
+		// The last row stands twice, as in an incomplete tile.
+		rows[mr-1] = rows[mr-2]
+		for k := range taps {
+			table[k*mr+mr-1] = table[k*mr+mr-2]
+		}
+	}
+	for variant := range 8 {
+		run := func() []float32 {
+			g := kernels.GatherGemm{
+				MR: mr, NR: nr, Taps: taps, TapLen: tapLen, Cols: cols, A: a, Table: table, Rows: rows,
+				Zero: kerneltest.Guarded(t, tapLen), B: integers(t, seed+3, taps*tapLen*nr), C: kerneltest.GuardedCopy(t, start),
+				Lo: float32(math.Inf(-1)), Hi: float32(math.Inf(1)), Accumulate: variant&1 != 0,
+			}
+			if variant&2 != 0 {
+				g.Bias = integers(t, seed+4, cols)
+			}
+			if variant&4 != 0 {
+				g.Residual, g.Lo, g.Hi = residual, 0, 6
+			}
+			g.Run()
+			return g.C
+		}
+		got := run()
+		var want []float32
+		onGeneric(t, func() { want = run() })
+		if !slices.Equal(got, want) {
+			t.Fatalf("variant=%d seed=%d: got %v, want %v", variant, seed, got, want)
+		}
+	}
+}
+
+func TestOuterGemm(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		heights, wide, narrow := kernels.OuterTiles()
+		for _, mr := range heights {
+			for _, nr := range []int{wide, narrow} {
+				for _, runs := range [][]int32{nil, {0, 0, 1}, {2, 1, 3, 0, 4, 5, 7, 0, 1}} {
+					t.Run(fmt.Sprintf("tile=%dx%d/runs=%d", mr, nr, len(runs)/3), func(t *testing.T) {
+						const seed, pixels, step = 2, 9, 2
+						for _, accumulate := range []bool{false, true} {
+							run := func() []float32 {
+								o := kernels.OuterGemm{
+									MR: mr, NR: nr, Runs: runs, APitch: mr + 1, AStep: step * mr, BPitch: nr + 2, LDC: nr + 1, Accumulate: accumulate,
+									A: integers(t, seed, pixels*step*(mr+1)), B: integers(t, seed+1, pixels*(nr+2)),
+									C: integers(t, seed+2, (mr-1)*(nr+1)+nr),
+								}
+								o.Run()
+								return o.C
+							}
+							got := run()
+							var want []float32
+							onGeneric(t, func() { want = run() })
+							if !slices.Equal(got, want) {
+								t.Fatalf("accumulate=%v seed=%d: got %v, want %v", accumulate, seed, got, want)
+							}
+						}
+					})
+				}
+			}
+		}
+	})
+}
+
+// channelCounts sit on the boundaries of vectors.
+var channelCounts = []int{1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47}
+
+func TestWinogradTransforms(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, m := range []int{2, 4} {
+			for _, n := range channelCounts {
+				t.Run(fmt.Sprintf("m=%d/n=%d", m, n), func(t *testing.T) { testWinograd(t, m, n) })
+			}
+		}
+	})
+}
+
+func testWinograd(t *testing.T, m, n int) {
+	const seed = 3
+	size := m + 2
+	points, stride := size*size, n+5
+	rng := kerneltest.Rand(seed)
+	image := kerneltest.GuardedCopy(t, rng.Slice(points*n))
+	u := kerneltest.GuardedCopy(t, rng.Slice((points-1)*stride+n))
+	filters := kerneltest.GuardedCopy(t, rng.Slice(8*stride+n))
+	bias := kerneltest.GuardedCopy(t, rng.Slice(n))
+	zero := kerneltest.Guarded(t, n)
+	offsets := make([]int32, points)
+	for i := range offsets {
+		offsets[i] = int32(i * n)
+		if i%7 == 5 {
+			offsets[i] = -1
+		}
+	}
+	scratch := kerneltest.Guarded(t, kernels.WinogradScratch(n))
+	run := func() (results [][]float32) {
+		result := func(count int) []float32 {
+			results = append(results, kerneltest.Guarded(t, count))
+			return results[len(results)-1]
+		}
+		kernels.WinogradInput(m, result((points-1)*stride+n), stride, image, offsets, zero, n, scratch)
+		kernels.WinogradGrad(m, result((points-1)*stride+n), stride, image, offsets, zero, n, scratch)
+		kernels.WinogradFilter(m, result((points-1)*stride+n), stride, filters, stride, n, scratch)
+		kernels.WinogradFilterGrad(m, result(8*stride+n), stride, u, stride, n, scratch)
+		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, nil, n, -0.5, 0.5, scratch)
+		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, image, n,
+			float32(math.Inf(-1)), float32(math.Inf(1)), scratch)
+		return results
+	}
+	got := run()
+	var want [][]float32
+	onGeneric(t, func() { want = run() })
+	for i := range got {
+		// Two sums of up to 6 terms below 8*8 times the data, fused or not.
+		kerneltest.Close(t, fmt.Sprintf("seed=%d transform=%d", seed, i), got[i], want[i], 64*12*0x1p-24, 1e-6)
+	}
+}
+
+func TestDepthwiseKernels(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, size := range []int{3, 5} {
+			for _, stride := range []int{1, 2} {
+				for _, c := range channelCounts {
+					for _, pixels := range []int{1, 2, 3, 4, 5, 9} {
+						t.Run(fmt.Sprintf("size=%d/stride=%d/c=%d/pixels=%d", size, stride, c, pixels), func(t *testing.T) {
+							testDepthwise(t, size, stride, c, pixels)
+						})
+					}
+				}
+			}
+		}
+	})
+}
+
+func testDepthwise(t *testing.T, size, stride, c, pixels int) {
+	const seed = 4
+	length := ((pixels-1)*stride + size) * c
+	wStride := c + 2
+	src, zero := integers(t, seed, size*length), kerneltest.Guarded(t, length)
+	w, bias, dy := integers(t, seed+1, (size*size-1)*wStride+c), integers(t, seed+2, c), integers(t, seed+3, pixels*c)
+	rows := make([]int, size)
+	for r := range rows {
+		rows[r] = r * length
+	}
+	rows[1] = -1
+	taps := []int{0, 0, length - c, wStride, (size*size - 1) * c, (size*size - 1) * wStride}
+	run := func() [][]float32 {
+		dst, dw := kerneltest.Guarded(t, pixels*c), kerneltest.GuardedCopy(t, w)
+		one, grad := kerneltest.Guarded(t, c), kerneltest.GuardedCopy(t, w)
+		kernels.DepthwiseRow(size, stride, dst, src, rows, zero, w, wStride, bias, -100, 100, c, pixels)
+		kernels.DepthwiseGradRow(size, stride, dw, wStride, src, rows, zero, dy, c, pixels)
+		kernels.DepthwisePixel(one, src, w, taps, bias, -100, 100, c)
+		kernels.DepthwiseGradPixel(grad, src, taps, dy[:c], c)
+		return [][]float32{dst, dw, one, grad}
+	}
+	got := run()
+	var want [][]float32
+	onGeneric(t, func() { want = run() })
+	for i := range got {
+		if !slices.Equal(got[i], want[i]) {
+			t.Fatalf("seed=%d kernel=%d: got %v, want %v", seed, i, got[i], want[i])
+		}
+	}
+}
