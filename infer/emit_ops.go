@@ -57,7 +57,7 @@ func (e *emitter) emitConv(o *fused) error {
 		i.how += "+" + o.act.String()
 	}
 	if o.residual >= 0 {
-		i.in, i.reuse = append(i.in, e.need(o.residual, pixels)), 1
+		i.in = append(i.in, e.need(o.residual, pixels))
 		i.how += "+residual"
 	}
 	i.out = []int{e.result(o.out[0], e.layoutOf(o.out[0]))}
