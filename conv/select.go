@@ -19,6 +19,36 @@ func (d pass3) String() string {
 	return [...]string{"forward", "backward-data", "backward-weights"}[d]
 }
 
+// How a plan chooses. Depthwise takes what it can. Between the indirect product
+// and Winograd's two sizes the least cost wins, where a cost is counted in
+// multiply-adds for each pair of an in-channel and an out-channel:
+//
+//	products * factor + perPair * min(1, C*K/bigWeights)
+//
+// products are the multiply-adds proper: for Indirect the taps that are not
+// padding, for Winograd t*t for each tile. factor is what the transforms of src
+// and dst add. perPair is what preparing the weights, or bringing their gradient
+// back, costs more than Indirect's packing; it is memory traffic, so that it
+// weighs less where the weights fit the cache. The numbers are fitted to both
+// algorithms' times on layers from 8 to 512 channels, maps from 2x2 to 56x56 and
+// batches of 1 to 32, one thread of a Zen 4 core; `lanes bench --suite conv`
+// with bench.Options.Algorithms measures them again.
+type costs struct{ factor, perPair float64 }
+
+var costTable = [3]map[Algorithm]costs{
+	passForward: {Indirect: {1, 0}, Winograd2: {1.4, 150}, Winograd4: {1.4, 300}},
+	passData:    {Indirect: {1, 0}, Winograd2: {1.4, 150}, Winograd4: {1.4, 300}},
+	passWeights: {Indirect: {1, 300}, Winograd2: {1, 400}, Winograd4: {1, 1200}},
+}
+
+const (
+	// bigWeights is the number of pairs whose transformed weights leave L2.
+	bigWeights = 256 * 256
+	// winogradLeast is the fewest channels on either side for Winograd: with
+	// fewer the lanes of its transforms stay empty.
+	winogradLeast = 8
+)
+
 // choose fills in the algorithm of a direction and the reason.
 func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 	if opt.Algorithm != Auto {
@@ -28,16 +58,62 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 		d.algorithm, d.why = opt.Algorithm, "forced by Options.Algorithm"
 		return nil
 	}
-	if opt.Accuracy == Fast && s.C >= 16 && s.K >= 16 && refuses(Winograd4, s) == "" && s.OH() > 2 {
-		d.algorithm, d.why = Winograd4, "3x3 stride 1"
-		return nil
-	}
 	if refuses(Depthwise, s) == "" {
 		d.algorithm, d.why = Depthwise, "one channel per group"
 		return nil
 	}
-	d.algorithm, d.why = Indirect, "any shape"
+	d.algorithm, d.why = Indirect, "the only one for this filter, stride or grouping"
+	if why := refuses(Winograd4, s); why != "" {
+		d.why = "Winograd does not take it: " + why
+		return nil
+	}
+	if opt.Accuracy == Exact {
+		d.why = "Exact rules Winograd out"
+		return nil
+	}
+	if min(s.C, s.K) < winogradLeast {
+		d.why = "too few channels for Winograd"
+		return nil
+	}
+	least := cost(s, dir, Indirect)
+	d.why = fmt.Sprintf("cost %.0f", least)
+	for _, a := range []Algorithm{Winograd2, Winograd4} {
+		c := cost(s, dir, a)
+		d.why += fmt.Sprintf(", %v %.0f", a, c)
+		if c < least {
+			least, d.algorithm = c, a
+		}
+	}
+	d.why = "least of " + d.why + " multiply-adds a channel pair"
 	return nil
+}
+
+// cost returns the estimated cost of a 3x3 convolution with stride 1.
+func cost(s *Shape, dir pass3, a Algorithm) float64 {
+	h, w := s.OH(), s.OW()
+	if dir == passData {
+		h, w = s.H, s.W
+	}
+	var products float64
+	if a == Indirect {
+		products = float64(s.N) * float64(realTaps(s.H, s.PadTop, s.OH())) * float64(realTaps(s.W, s.PadLeft, s.OW()))
+	} else {
+		m := a.tile()
+		products = float64(s.N) * float64((h+m-1)/m*((w+m-1)/m)) * float64((m+2)*(m+2))
+	}
+	c := costTable[dir][a]
+	pairs := min(1, float64(s.C)*float64(s.K)/bigWeights)
+	return products*c.factor + c.perPair*pairs
+}
+
+// realTaps counts, along one axis, the taps of all outputs that are not padding.
+func realTaps(extent, pad, outputs int) int {
+	n := 0
+	for r := range 3 {
+		lo, hi := insideRange(outputs, 1, r-pad, extent)
+		n += max(0, hi-lo)
+	}
+	return n
 }
 
 // refuses returns why an algorithm does not take a shape, or "".
