@@ -35,7 +35,7 @@ func FuzzBLAS(f *testing.F) {
 		}
 		want := operands()
 		wantPanic := call.run(gonum.Implementation{}, want)
-		eachISA(t, func(isa string) {
+		onEachISA(t, func(isa string) {
 			got := operands()
 			if gotPanic := call.run(blas.Implementation{}, got); gotPanic != wantPanic {
 				t.Fatalf("%+v on %s: panic %v, gonum's %v", call, isa, gotPanic, wantPanic)

@@ -6,24 +6,7 @@ import (
 	"testing"
 
 	"github.com/golanes/lanes/ccloss"
-	"github.com/golanes/lanes/kernels"
 )
-
-// eachISA runs f on every instruction set of this machine, the pure-Go twins
-// first.
-func eachISA(t *testing.T, f func(isa string)) {
-	t.Helper()
-	active := kernels.Info().ISA
-	for _, name := range kernels.Info().Available {
-		if _, err := kernels.UseISA(name); err != nil {
-			t.Fatal(err)
-		}
-		f(name)
-	}
-	if _, err := kernels.UseISA(active); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // FuzzCCLoss compares loss and gradient of every metric and form between the
 // instruction sets. A byte of data is a value in [0,1]; 255 is NaN.
@@ -54,7 +37,7 @@ func FuzzCCLoss(f *testing.F) {
 		}
 		var want ccloss.Result
 		var wantGrad []float32
-		eachISA(t, func(isa string) {
+		onEachISA(t, func(isa string) {
 			got, grad := plan.Forward(a, labels), make([]float32, len(a))
 			plan.Backward(grad, 1)
 			if wantGrad == nil {

@@ -67,7 +67,7 @@ func fuzzKernels(f *testing.F, list []kernel) {
 		}
 		k := list[int(op)%len(list)]
 		var want []float32
-		eachISA(t, func(isa string) {
+		onEachISA(t, func(isa string) {
 			got := k.run(&operands{data: data}, int(n), int(c)%80+1)
 			if want == nil {
 				want = got
@@ -175,12 +175,12 @@ func FuzzRows(f *testing.F) {
 		}},
 		{"ChannelScale", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.ChannelScale(dst, o.any(n*c), o.any(c), n, c)
+			kernels.ChannelScale(dst, o.any(n*c), o.any(c), n, c, kernels.Cached)
 			return dst
 		}},
 		{"ChannelScaleShift", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.ChannelScaleShift(dst, o.whole(n*c), o.whole(c), o.whole(c), n, c)
+			kernels.ChannelScaleShift(dst, o.whole(n*c), o.whole(c), o.whole(c), n, c, kernels.Cached)
 			return dst
 		}},
 		{"PlaneSums", 0, func(o *operands, n, c int) []float32 {
@@ -190,7 +190,7 @@ func FuzzRows(f *testing.F) {
 		}},
 		{"PlaneScale", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.PlaneScale(dst, o.any(n*c), o.any(c), c, n)
+			kernels.PlaneScale(dst, o.any(n*c), o.any(c), c, n, kernels.Cached)
 			return dst
 		}},
 		{"BatchNormApply", 0, func(o *operands, n, c int) []float32 {
