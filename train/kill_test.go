@@ -7,12 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
 // childDir names the folder in which a copy of the test program trains.
 const childDir = "LANES_TEST_TRAIN_DIR"
+
+// execWith is the command that runs this test program where the kernel cannot,
+// the argument of go test -exec: the emulator of another architecture.
+const execWith = "LANES_TEST_EXEC"
 
 func killConfig(t *testing.T) Config {
 	c := stripeConfig(t)
@@ -22,7 +27,8 @@ func killConfig(t *testing.T) Config {
 
 // TestFitKilled kills training processes with SIGKILL at random moments, several
 // times a run, restarting each with Resume, and compares the end with an unbroken
-// run's, bit for bit. LANES_LONG=1 kills at least 50 times instead of 8.
+// run's, bit for bit. LANES_LONG=1 kills at least 50 times instead of 8, -short
+// twice.
 func TestFitKilled(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" { // the process to be killed
 		c := killConfig(t)
@@ -31,9 +37,13 @@ func TestFitKilled(t *testing.T) {
 		return
 	}
 	kills := 8
-	if os.Getenv("LANES_LONG") != "" {
+	switch {
+	case os.Getenv("LANES_LONG") != "":
 		kills = 50
+	case testing.Short():
+		kills = 2
 	}
+	command := append(strings.Fields(os.Getenv(execWith)), os.Args[0], "-test.run=^TestFitKilled$")
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
 	whole := killConfig(t)
@@ -47,7 +57,7 @@ func TestFitKilled(t *testing.T) {
 		patience := 0.5 // grows, so that a busy machine gets there too
 		for finished := false; !finished; patience *= 1.1 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(float64(took)*(0.1+patience*rng.Float64())))
-			child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFitKilled$")
+			child := exec.CommandContext(ctx, command[0], command[1:]...)
 			child.Env = append(os.Environ(), childDir+"="+dir)
 			out, err := child.CombinedOutput()
 			killed := ctx.Err() != nil
@@ -57,7 +67,7 @@ func TestFitKilled(t *testing.T) {
 			case err == nil:
 				finished = true
 			case !killed || !errors.As(err, &exit):
-				t.Fatalf("seed %s: %v\n%s", strconv.FormatUint(seed, 10), err, out)
+				t.Fatalf("seed %s: %v (set %s to what -exec is, if there is one)\n%s", strconv.FormatUint(seed, 10), err, execWith, out)
 			default:
 				kills--
 			}
