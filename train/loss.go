@@ -32,7 +32,7 @@ type LossConfig struct {
 	// Kind is one of LossKinds; empty means LossCE.
 	Kind string `json:"kind"`
 	// LabelSmoothing moves this share of each target to all classes alike;
-	// 0 <= LabelSmoothing < 1. For every kind with a cross entropy.
+	// 0 <= LabelSmoothing < 1. For every kind but focal.
 	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
 	// Lambda weighs the second term. 0 is 0: the second term is measured
 	// but does not train.
@@ -75,6 +75,9 @@ func (c LossConfig) withDefaults() (LossConfig, error) {
 		if !(v.value >= 0) || math.IsInf(v.value, 0) {
 			return c, fmt.Errorf("train: %s of the loss is %v; it must be a number of at least 0", v.name, v.value)
 		}
+	}
+	if c.Kind == LossFocal && c.LabelSmoothing > 0 {
+		return c, errors.New("train: label smoothing is not defined for the focal loss")
 	}
 	if c.LabelSmoothing >= 1 {
 		return c, fmt.Errorf("train: label smoothing %v; it must be below 1", c.LabelSmoothing)
@@ -148,6 +151,9 @@ func newObjective(cfg LossConfig, m *Model, n int) (*objective, error) {
 	var err error
 	switch cfg.Kind {
 	case LossCC:
+		if len(attentions) == 0 {
+			return nil, errors.New("train: loss cc needs a model with channel attention: se, eca or cbam")
+		}
 		if len(attentions) < cfg.Stages {
 			return nil, fmt.Errorf("train: the loss looks at %d attention vectors, the model has %d", cfg.Stages, len(attentions))
 		}

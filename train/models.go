@@ -31,13 +31,18 @@ const (
 	AtBlocks = "blocks"
 )
 
+// Kinds of first layers.
+const (
+	StemCIFAR    = "cifar"
+	StemImageNet = "imagenet"
+)
+
 // Spec says which model to build. Its zero fields stand for the defaults of the
 // named model.
 type Spec struct {
 	// Name is one of ModelNames; "eca-" and "cbam-" may stand for "se-".
 	Name string `json:"name"`
-	// Image is the shape of the images, Classes the number of classes. Images
-	// of up to 64 x 64 get a first layer that keeps their size.
+	// Image is the shape of the images, Classes the number of classes.
 	Image   Shape `json:"image"`
 	Classes int   `json:"classes"`
 	// Width multiplies all channel counts; default 1. Counts are rounded to
@@ -59,6 +64,10 @@ type Spec struct {
 	CosineHead bool `json:"cosine_head,omitempty"`
 	// Dropout is the rate in front of the classifier.
 	Dropout float64 `json:"dropout,omitempty"`
+	// Stem chooses the first layers of resnet18 and resnet34, vgg and
+	// mobilenet-v2: StemCIFAR keeps the size of the images, StemImageNet is
+	// torchvision's. The default is StemCIFAR for images of up to 64 x 64.
+	Stem string `json:"stem,omitempty"`
 	// Exact keeps the convolutions to direct sums (conv.Exact).
 	Exact bool `json:"exact,omitempty"`
 }
@@ -67,15 +76,22 @@ type Spec struct {
 // squeeze and excitation: resnet8 to resnet32 for small images (He et al., 2015,
 // section 4.2), the others in torchvision's layout.
 func ModelNames() []string {
-	names := baseNames()
-	for _, n := range baseNames() {
+	names := Backbones()
+	for _, n := range Backbones() {
 		names = append(names, SEAttention+"-"+n)
 	}
 	return names
 }
 
-func baseNames() []string {
+// Backbones lists the names of ModelNames that say nothing of attention.
+func Backbones() []string {
 	return []string{"resnet8", "resnet20", "resnet32", "resnet18", "resnet34", "vgg11-bn", "vgg16-bn", "mobilenet-v2"}
+}
+
+// Validate reports what cannot be in s, but for the shape of the images.
+func (s Spec) Validate() error {
+	_, _, err := s.withDefaults()
+	return err
 }
 
 // New builds the model that s describes, with weights drawn from seed.
@@ -99,7 +115,7 @@ func (s Spec) graph() (*Graph, error) {
 		return nil, err
 	}
 	g, image := NewGraph(s.Image)
-	b := &builder{Graph: g, spec: full, small: max(s.Image.H, s.Image.W) <= 64}
+	b := &builder{Graph: g, spec: full, small: full.Stem == StemCIFAR}
 	switch base {
 	case "resnet8":
 		b.resNet(image, cifarResNet(1))
@@ -150,6 +166,12 @@ func (s Spec) withDefaults() (full Spec, base string, err error) {
 			s.Placement = AtBlocks
 		}
 	}
+	if s.Stem == "" {
+		s.Stem = StemCIFAR
+		if max(s.Image.H, s.Image.W) > 64 {
+			s.Stem = StemImageNet
+		}
+	}
 	s.Width = orDefault(s.Width, 1)
 	if s.Reduction == 0 {
 		s.Reduction = 4
@@ -158,8 +180,8 @@ func (s Spec) withDefaults() (full Spec, base string, err error) {
 		}
 	}
 	switch {
-	case !slices.Contains(baseNames(), base):
-		err = fmt.Errorf("train: unknown model %q, want one of %s, by itself or after se-, eca- or cbam-", s.Name, strings.Join(baseNames(), ", "))
+	case !slices.Contains(Backbones(), base):
+		err = fmt.Errorf("train: unknown model %q, want one of %s, by itself or after se-, eca- or cbam-", s.Name, strings.Join(Backbones(), ", "))
 	case s.Classes < 2 || s.Classes > 1<<20:
 		err = fmt.Errorf("train: %d classes", s.Classes)
 	case !(s.Width > 0 && s.Width <= 64):
@@ -170,6 +192,8 @@ func (s Spec) withDefaults() (full Spec, base string, err error) {
 		err = fmt.Errorf("train: unknown placement %q of attention", s.Placement)
 	case s.Placement == AtBlocks && s.NoRescale:
 		err = errors.New("train: attention in every block must rescale; place it at stages")
+	case s.Stem != StemCIFAR && s.Stem != StemImageNet:
+		err = fmt.Errorf("train: unknown stem %q", s.Stem)
 	case s.Reduction < 1:
 		err = fmt.Errorf("train: attention reduction %d", s.Reduction)
 	case !(s.Dropout >= 0 && s.Dropout < 1):

@@ -114,3 +114,42 @@ func TestLoadStateDict(t *testing.T) {
 		t.Error("a file without a description was opened")
 	}
 }
+
+// TestInitFile starts a model with attention and other classes from a plain one.
+func TestInitFile(t *testing.T) {
+	image := Shape{32, 32, 3}
+	from := mustModel(t, Spec{Name: "resnet18", Image: image, Classes: 10, Width: 0.125})
+	path := filepath.Join(t.TempDir(), "from.safetensors")
+	if err := from.Save(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	to, err := New(Spec{Name: "se-resnet18", Image: image, Classes: 4, Width: 0.125}, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := to.InitFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Loaded) != 100 || len(report.Kept) != len(to.Params())-100 || !slices.Contains(report.Kept, "fc.weight") || !slices.Contains(report.Kept, "layer1.0.se.fc1.weight") {
+		t.Errorf("%v: %v", report, report.Kept)
+	}
+	for _, name := range report.Loaded {
+		if !slices.Equal(to.Param(name).Value, from.Param(name).Value) {
+			t.Errorf("%s is not the file's", name)
+		}
+	}
+	for name, spec := range map[string]Spec{
+		"shape":   {Name: "resnet18", Image: image, Classes: 10, Width: 0.25},
+		"nothing": {Name: "vgg11-bn", Image: image, Classes: 10, Width: 0.125},
+	} {
+		m := mustModel(t, spec)
+		before := slices.Clone(m.set.values)
+		if _, err := m.InitFile(path); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if !slices.Equal(m.set.values, before) {
+			t.Errorf("%s: the model was changed", name)
+		}
+	}
+}

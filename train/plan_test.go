@@ -14,7 +14,7 @@ import (
 // testSpecs are all models, narrow, with all kinds and placements of attention.
 func testSpecs() []Spec {
 	var specs []Spec
-	for _, name := range baseNames() {
+	for _, name := range Backbones() {
 		s := Spec{Name: name, Image: Shape{32, 32, 3}, Classes: 7, Width: 0.125}
 		specs = append(specs, s)
 		s.Name, s.Dropout = "se-"+name, 0.2
@@ -193,6 +193,7 @@ func TestSpecErrors(t *testing.T) {
 		"placement": func(s *Spec) { s.Placement = "x" },
 		"blocks":    func(s *Spec) { s.Placement, s.NoRescale = AtBlocks, true },
 		"reduction": func(s *Spec) { s.Reduction = -1 },
+		"stem":      func(s *Spec) { s.Stem = "x" },
 		"dropout":   func(s *Spec) { s.Dropout = 1 },
 	} {
 		s := good

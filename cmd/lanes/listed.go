@@ -5,7 +5,6 @@ import (
 	"runtime"
 
 	"github.com/golanes/lanes/kernels"
-	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/report"
 )
 
@@ -19,7 +18,7 @@ func (cmd *trainCmd) listed() []report.Setting {
 		{Name: "loss", Value: cmd.objective()},
 		{Name: "epochs", Value: fmt.Sprint(s.Epochs)},
 		{Name: "batch", Value: fmt.Sprint(s.Batch)},
-		{Name: "optimizer", Value: fmt.Sprintf("%s, rate %v, momentum 0.9, weight decay %v, schedule %s, warm-up %v epochs", train.SGD, s.LR, s.WeightDecay, s.Schedule, s.Warmup)},
+		{Name: "optimizer", Value: s.updates()},
 		{Name: "seed", Value: fmt.Sprint(s.Seed)},
 		{Name: "instruction set", Value: info.ISA},
 		{Name: "CPU", Value: fmt.Sprintf("%s, %d threads", info.CPU, info.GOMAXPROCS)},
@@ -29,4 +28,25 @@ func (cmd *trainCmd) listed() []report.Setting {
 		list = append(list, report.Setting{Name: "limit", Value: fmt.Sprintf("%d images", s.Limit)})
 	}
 	return list
+}
+
+// updates says in words how gradients change the weights.
+func (s *Settings) updates() string {
+	text := fmt.Sprintf("%s, rate %v, schedule %s, weight decay %v", s.Optimizer, s.LR, s.Schedule, s.WeightDecay)
+	for _, part := range []struct {
+		shown bool
+		text  string
+	}{
+		{s.schedule().Warmup > 0, fmt.Sprintf("warm-up %v epochs", s.Warmup)},
+		{s.optimizer().Momentum > 0, fmt.Sprintf("momentum %v", s.Momentum)},
+		{s.optimizer().Nesterov, "Nesterov"},
+		{s.Accumulate > 1, fmt.Sprintf("gradients of %d batches accumulated", s.Accumulate)},
+		{s.Clip > 0, fmt.Sprintf("gradient norm up to %v", s.Clip)},
+		{s.EMA > 0, fmt.Sprintf("weights averaged with decay %v", s.EMA)},
+	} {
+		if part.shown {
+			text += ", " + part.text
+		}
+	}
+	return text
 }

@@ -56,6 +56,20 @@ func main() {
 	os.Exit(run(os.Args[1:], &console{ctx, os.Stdout, os.Stderr}))
 }
 
+// vars are what the help texts and lists of choices refer to.
+func vars() kong.Vars {
+	return kong.Vars{
+		"suites":     strings.Join(bench.Suites(), ","),
+		"directions": strings.Join(bench.ConvDirections, ", "),
+		"networks":   strings.Join(bench.ConvModels(), ", "),
+		"datasets":   strings.Join(data.Names(), ","),
+		"models":     strings.Join(train.ModelNames(), ","),
+		"backbones":  strings.Join(train.Backbones(), ", "),
+		"epochs":     "3",
+		"losses":     strings.Join(train.LossKinds(), ","),
+	}
+}
+
 // run is main without the process: it returns the exit status, 2 for a wrong
 // command line and 1 for what failed after it.
 func run(args []string, c *console) int {
@@ -65,15 +79,7 @@ func run(args []string, c *console) int {
 	parser, err := kong.New(&cli{}, kong.Name("lanes"), kong.Description(description),
 		kong.Writers(c.out, c.errors),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{
-			"suites":     strings.Join(bench.Suites(), ","),
-			"directions": strings.Join(bench.ConvDirections, ", "),
-			"networks":   strings.Join(bench.ConvModels(), ", "),
-			"datasets":   strings.Join(data.Names(), ","),
-			"models":     strings.Join(train.ModelNames(), ","),
-			"epochs":     "3",
-			"losses":     strings.Join([]string{train.LossCE, train.LossCC}, ","),
-		})
+		vars())
 	if err != nil {
 		return fail(c, 2, err)
 	}

@@ -28,8 +28,9 @@ const lineEvery = 15 * time.Second
 // newProgress prints lines to lines. The bar, if errors is a terminal, goes there.
 func newProgress(lines, errors io.Writer, s *Settings) *progress {
 	p := &progress{lines: lines, batch: s.Batch, next: time.Now().Add(lineEvery)}
-	if s.Loss == train.LossCC {
-		p.loss = "cc"
+	switch s.Loss {
+	case train.LossCC, train.LossCenter, train.LossSupCon, train.LossTriplet:
+		p.loss = s.Loss
 	}
 	if f, ok := errors.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(errors),

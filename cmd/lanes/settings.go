@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/golanes/lanes/ccloss"
+	"github.com/alecthomas/kong"
+
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
@@ -22,92 +22,63 @@ type Settings struct {
 	Root  string `json:"root" placeholder:"DIR" group:"Data" help:"Folder with the data set's original files, gzipped or not."`
 	Limit int    `json:"limit" placeholder:"N" group:"Data" help:"Use at most N images for training and validation, and N/3 for the test (default all)."`
 
-	Model string `json:"model" enum:"${models}" default:"se-resnet8" group:"Model and loss" help:"Network: ${enum} (default ${default})."`
-	Loss  string `json:"loss" enum:"${losses}" default:"cc" group:"Model and loss" help:"ce is the cross entropy, cc adds lambda times the channel-correlation loss of the attention vectors (default ${default})."`
+	Model     string  `json:"model" default:"se-resnet8" placeholder:"NAME" group:"Model" help:"Network: ${backbones}; se-, eca- or cbam- in front of the name adds channel attention (default ${default})."`
+	Attention string  `json:"attention" enum:"none,se,eca,cbam," default:"" placeholder:"KIND" group:"Model" help:"Channel attention: none, se, eca or cbam (default by the name of the model)."`
+	Placement string  `json:"placement" enum:"head,stages,blocks," default:"" placeholder:"WHERE" group:"Model" help:"Where attention is: head (behind the last block), stages (behind every stage) or blocks (in every block). Default blocks for resnet18, resnet34 and mobilenet-v2, stages with --stages, else head."`
+	Reduction int     `json:"reduction" default:"0" placeholder:"N" group:"Model" help:"Channels divided by the width of the attention's hidden layer (default 16 in blocks, else 4)."`
+	Rescale   string  `json:"rescale" enum:"on,off" default:"on" group:"Model" help:"on multiplies the features by the attention vector; off computes the vector for the loss only, and a deployed model is without it (default ${default})."`
+	Stem      string  `json:"stem" enum:"auto,cifar,imagenet" default:"auto" group:"Model" help:"First layers: cifar keeps the size of the images, imagenet reduces it; auto is cifar for images of up to 64 x 64 (default ${default})."`
+	Dropout   float64 `json:"dropout" default:"0" placeholder:"F" group:"Model" help:"Share of the features dropped in front of the classifier (default ${default})."`
+	Accuracy  string  `json:"accuracy" enum:"fast,exact" default:"fast" group:"Model" help:"Convolutions: fast may use Winograd's algorithm, exact sums directly (default ${default})."`
+	Init      string  `json:"init" placeholder:"FILE" group:"Model" help:"Start from the tensors of a safetensors file, such as a torchvision state dict; a classifier of another size starts at random."`
 
-	Lambda   float64 `json:"lambda" default:"0.1" placeholder:"F" group:"Model and loss" help:"Weight of the channel-correlation loss (default ${default})."`
-	Ramp     float64 `json:"ramp" default:"1" placeholder:"F" group:"Model and loss" help:"Epochs over which lambda rises from 0: attention vectors that are still alike would get too large a push (default ${default})."`
-	CCMetric string  `json:"cc-metric" enum:"euclidean,squared" default:"squared" group:"Model and loss" help:"Distance between attention vectors: ${enum} (default ${default})."`
-	CCForm   string  `json:"cc-form" enum:"ratio,difference,margin" default:"ratio" group:"Model and loss" help:"How distances within and between classes combine: ${enum} (default ${default})."`
+	Loss           string  `json:"loss" enum:"${losses}" default:"cc" group:"Loss" help:"ce is the cross entropy; cc, center, supcon and triplet add lambda times a second term to it; focal, arcface and cosface change it: ${enum} (default ${default})."`
+	Lambda         float64 `json:"lambda" default:"0.1" placeholder:"F" group:"Loss" help:"Weight of the second term (default ${default})."`
+	Ramp           float64 `json:"ramp" default:"1" placeholder:"F" group:"Loss" help:"Epochs over which lambda rises from 0: vectors that are still alike would get too large a push (default ${default})."`
+	CCMetric       string  `json:"cc-metric" enum:"euclidean,squared" default:"squared" group:"Loss" help:"cc: distance between attention vectors: ${enum} (default ${default})."`
+	CCForm         string  `json:"cc-form" enum:"ratio,difference,margin" default:"ratio" group:"Loss" help:"cc: how distances within and between classes combine: ${enum} (default ${default})."`
+	CCMargin       float64 `json:"cc-margin" default:"0.5" placeholder:"F" group:"Loss" help:"cc: distance from which form margin leaves different classes alone, in units of the root of the number of channels (default ${default})."`
+	Stages         int     `json:"stages" default:"1" placeholder:"N" group:"Loss" help:"cc: how many of the last stages the loss looks at (default ${default})."`
+	Gamma          float64 `json:"gamma" default:"2" placeholder:"F" group:"Loss" help:"focal: exponent of 1-p (default ${default})."`
+	Scale          float64 `json:"scale" default:"16" placeholder:"F" group:"Loss" help:"arcface, cosface: factor of the cosines (default ${default})."`
+	Margin         float64 `json:"margin" default:"0" placeholder:"F" group:"Loss" help:"Margin of arcface (radians, default 0.3), cosface (default 0.35) and triplet (default 0.3)."`
+	Temperature    float64 `json:"temperature" default:"0.1" placeholder:"F" group:"Loss" help:"supcon: divides the similarities (default ${default})."`
+	LabelSmoothing float64 `json:"label-smoothing" default:"0" placeholder:"F" group:"Loss" help:"Share of each target that goes to all classes alike; not for focal (default ${default})."`
 
-	Epochs      int     `json:"epochs" default:"${epochs}" placeholder:"N" group:"Training" help:"Passes over the training images (default ${default})."`
-	Batch       int     `json:"batch" default:"32" placeholder:"N" group:"Training" help:"Images in a mini-batch (default ${default})."`
-	LR          float64 `json:"lr" default:"0.05" placeholder:"F" group:"Training" help:"Base learning rate of SGD with momentum 0.9 (default ${default})."`
-	Schedule    string  `json:"schedule" enum:"cosine,step,constant" default:"cosine" group:"Training" help:"Learning rate over the run: ${enum}; step divides it by ten after each third (default ${default})."`
-	Warmup      float64 `json:"warmup" default:"0.25" placeholder:"F" group:"Training" help:"Epochs in which the learning rate rises from 0 (default ${default})."`
-	WeightDecay float64 `json:"weight-decay" default:"0.0005" placeholder:"F" group:"Training" help:"Weight decay (default ${default})."`
-	Seed        uint64  `json:"seed" default:"1" placeholder:"N" group:"Training" help:"Decides the weights at the start, the order of the images, and what is drawn. The same seed gives the same weights (default ${default})."`
-}
+	Optimizer     string  `json:"optimizer" enum:"sgd,adam,adamw,rmsprop" default:"sgd" group:"Optimizer" help:"${enum} (default ${default})."`
+	LR            float64 `json:"lr" default:"0" placeholder:"F" group:"Optimizer" help:"Base learning rate (default 0.05 for sgd, 0.001 for the others)."`
+	Momentum      float64 `json:"momentum" default:"0.9" placeholder:"F" group:"Optimizer" help:"sgd, rmsprop: momentum (default ${default})."`
+	Nesterov      bool    `json:"nesterov" group:"Optimizer" help:"sgd: Nesterov's momentum."`
+	Beta1         float64 `json:"beta1" name:"beta1" default:"0.9" placeholder:"F" group:"Optimizer" help:"adam, adamw: decay of the mean gradient (default ${default})."`
+	Beta2         float64 `json:"beta2" name:"beta2" default:"0.999" placeholder:"F" group:"Optimizer" help:"adam, adamw: decay of the mean squared gradient (default ${default})."`
+	AMSGrad       bool    `json:"amsgrad" name:"amsgrad" group:"Optimizer" help:"adam, adamw: divide by the largest mean squared gradient so far."`
+	Alpha         float64 `json:"alpha" default:"0.99" placeholder:"F" group:"Optimizer" help:"rmsprop: decay of the mean squared gradient (default ${default})."`
+	Centered      bool    `json:"centered" group:"Optimizer" help:"rmsprop: subtract the square of the mean gradient."`
+	Eps           float64 `json:"eps" default:"1e-8" placeholder:"F" group:"Optimizer" help:"adam, adamw, rmsprop: added to the divisor (default ${default})."`
+	WeightDecay   float64 `json:"weight-decay" default:"0.0005" placeholder:"F" group:"Optimizer" help:"Weight decay (default ${default})."`
+	SkipNormDecay bool    `json:"skip-norm-decay" group:"Optimizer" help:"Spare biases and normalisation from weight decay."`
 
-// Bounds of what a command line may ask for, which keep a typing error from
-// taking all memory.
-const (
-	maxEpochs = 100_000
-	maxBatch  = 4096
-)
+	Schedule   string    `json:"schedule" enum:"cosine,step,multistep,onecycle,constant" default:"cosine" group:"Schedule" help:"Learning rate over the run: ${enum} (default ${default})."`
+	Warmup     float64   `json:"warmup" default:"0.25" placeholder:"F" group:"Schedule" help:"Epochs in which the learning rate rises from 0; onecycle rises by itself (default ${default})."`
+	StepSize   float64   `json:"step-size" default:"0" placeholder:"F" group:"Schedule" help:"step: epochs between two drops (default a third of the run)."`
+	Milestones []float64 `json:"milestones" placeholder:"F" group:"Schedule" help:"multistep: epochs after which the rate drops."`
+	Decay      float64   `json:"decay" default:"0.1" placeholder:"F" group:"Schedule" help:"step, multistep: factor of the rate at a drop (default ${default})."`
+	MinLR      float64   `json:"min-lr" default:"0" placeholder:"F" group:"Schedule" help:"cosine: the rate at the end (default ${default})."`
+	Rise       float64   `json:"rise" default:"0.3" placeholder:"F" group:"Schedule" help:"onecycle: share of the run in which the rate rises (default ${default})."`
+	DivFactor  float64   `json:"div-factor" default:"25" placeholder:"F" group:"Schedule" help:"onecycle: base rate divided by the first rate (default ${default})."`
+	FinalDiv   float64   `json:"final-div" default:"10000" placeholder:"F" group:"Schedule" help:"onecycle: first rate divided by the last (default ${default})."`
 
-// check reports the first setting that cannot be.
-func (s *Settings) check() error {
-	number := func(name string, v float64) error {
-		if !(v >= 0) || math.IsInf(v, 0) {
-			return fmt.Errorf("--%s is %v, want a number of at least 0", name, v)
-		}
-		return nil
-	}
-	switch {
-	case s.Epochs < 1 || s.Epochs > maxEpochs:
-		return fmt.Errorf("--epochs is %d, want 1 to %d", s.Epochs, maxEpochs)
-	case s.Batch < 1 || s.Batch > maxBatch:
-		return fmt.Errorf("--batch is %d, want 1 to %d", s.Batch, maxBatch)
-	case s.Limit < 0:
-		return fmt.Errorf("--limit is %d, want a number of images", s.Limit)
-	case data.NeedsRoot(s.Data) && s.Root == "":
-		return fmt.Errorf("--data %s needs --root, the folder with its files", s.Data)
-	case !data.NeedsRoot(s.Data) && s.Root != "":
-		return fmt.Errorf("--data %s is drawn by the program and takes no --root", s.Data)
-	}
-	return firstOf(number("lambda", s.Lambda), number("ramp", s.Ramp), number("warmup", s.Warmup), number("lr", s.LR), number("weight-decay", s.WeightDecay))
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	Epochs     int     `json:"epochs" default:"${epochs}" placeholder:"N" group:"Training" help:"Passes over the training images (default ${default})."`
+	Batch      int     `json:"batch" default:"32" placeholder:"N" group:"Training" help:"Images in a mini-batch (default ${default})."`
+	Accumulate int     `json:"accumulate" default:"1" placeholder:"N" group:"Training" help:"Mini-batches whose gradients make one update (default ${default})."`
+	Clip       float64 `json:"clip" default:"0" placeholder:"F" group:"Training" help:"Scale the gradient down to this norm; 0 leaves it (default ${default})."`
+	EMA        float64 `json:"ema" name:"ema" default:"0" placeholder:"F" group:"Training" help:"Evaluate and keep a running average of the weights with this decay, such as 0.999; 0 keeps none (default ${default})."`
+	Patience   int     `json:"patience" default:"0" placeholder:"N" group:"Training" help:"Stop after N epochs without a better validation accuracy; 0 never does (default ${default})."`
+	Seed       uint64  `json:"seed" default:"1" placeholder:"N" group:"Training" help:"Decides the weights at the start, the order of the images, and what is drawn. The same seed gives the same weights (default ${default})."`
 }
 
 func (s *Settings) dataOptions() data.Options {
 	return data.Options{Root: s.Root, Seed: s.Seed, Limit: s.Limit}
-}
-
-// config translates the settings for train.Fit, all but the folder.
-func (s *Settings) config(set *data.Dataset) (train.Config, error) {
-	metric, err := ccloss.ParseMetric(s.CCMetric)
-	if err != nil {
-		return train.Config{}, err
-	}
-	form, err := ccloss.ParseForm(s.CCForm)
-	if err != nil {
-		return train.Config{}, err
-	}
-	h, w, c := set.Train.Shape()
-	spec := train.Spec{Name: s.Model, Image: train.Shape{H: h, W: w, C: c}, Classes: len(set.Train.Classes())}
-	model, err := train.New(spec, s.Seed)
-	if err != nil {
-		return train.Config{}, err
-	}
-	loss := train.LossConfig{Kind: s.Loss}
-	if s.Loss == train.LossCC {
-		loss.Lambda, loss.Ramp, loss.CC = s.Lambda, s.Ramp, ccloss.Options{Metric: metric, Form: form}
-	}
-	return train.Config{
-		Model: model, Data: set, Loss: loss,
-		Optimizer: train.OptimizerConfig{Kind: train.SGD, LR: s.LR, Momentum: 0.9, WeightDecay: s.WeightDecay},
-		Schedule:  train.ScheduleConfig{Kind: s.Schedule, StepSize: float64(s.Epochs) / 3, Warmup: s.Warmup},
-		Epochs:    s.Epochs, Batch: s.Batch, Seed: s.Seed,
-	}, nil
 }
 
 // configFile is in every run's folder.
@@ -155,6 +126,9 @@ func readRunConfig(dir string) (*runConfig, error) {
 		return nil, err
 	}
 	var c runConfig
+	if err := kong.ApplyDefaults(&c.Settings, vars()); err != nil { // of what the file does not mention
+		return nil, err
+	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w", path, err)
 	}
@@ -164,6 +138,7 @@ func readRunConfig(dir string) (*runConfig, error) {
 	if !slices.Contains(data.Names(), c.Settings.Data) {
 		return nil, fmt.Errorf("%s is damaged: unknown data set %q", path, c.Settings.Data)
 	}
+	c.Settings.complete()
 	if err := c.Settings.check(); err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w", path, err)
 	}

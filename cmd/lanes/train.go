@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -22,6 +23,8 @@ const reportFile = "report.html"
 // trainCmd is `lanes train`.
 type trainCmd struct {
 	Settings `embed:""`
+
+	CheckpointSteps int `placeholder:"N" group:"Run" help:"Write a checkpoint every N mini-batches too (default at the end of an epoch only)."`
 
 	Out       string `placeholder:"DIR" group:"Run" help:"Folder for the run (default runs/DATA-MODEL-LOSS, numbered if it is taken)."`
 	Resume    bool   `group:"Run" help:"Go on from the last checkpoint in --out, with the settings kept there."`
@@ -40,6 +43,8 @@ Ctrl-C writes a checkpoint and stops; --resume goes on from there and ends with 
 Examples:
   lanes train
   lanes train --loss ce --seed 2 --out runs/plain
+  lanes train --model eca-resnet20 --loss cc --stages 3 --rescale off
+  lanes train --optimizer adamw --schedule onecycle --ema 0.999 --clip 1
   lanes train --data fashion-mnist --root ~/data/fashion-mnist --epochs 3 --json
   lanes train --resume --out runs/plain`
 }
@@ -126,6 +131,9 @@ func (cmd *trainCmd) Run(c *console) error {
 		fmt.Fprintf(lines, "stopped; the checkpoint is in %s. Go on with: lanes train --resume --out %s\n", cmd.Out, cmd.Out)
 		return nil
 	}
+	if trained.EarlyStopped {
+		fmt.Fprintf(lines, "stopped early: no better validation accuracy in %d epochs\n", cmd.Patience)
+	}
 	return cmd.finish(c, lines, config, trained)
 }
 
@@ -140,8 +148,15 @@ func (cmd *trainCmd) undo(out *folder) {
 // prepare completes and checks the settings, from an earlier run if that is to be
 // resumed.
 func (cmd *trainCmd) prepare() error {
-	if err := cmd.Settings.check(); err != nil && !cmd.Resume {
+	if cmd.LR == 0 && slices.Contains(cmd.given, "lr") {
+		return errors.New("--lr is 0, want a number above 0")
+	}
+	cmd.complete()
+	if err := cmd.check(); err != nil && !cmd.Resume {
 		return err
+	}
+	if cmd.CheckpointSteps < 0 {
+		return fmt.Errorf("--checkpoint-steps is %d, want at least 0", cmd.CheckpointSteps)
 	}
 	if cmd.Out == "" {
 		cmd.Out = defaultFolder(&cmd.Settings, cmd.Resume)
@@ -163,7 +178,7 @@ func (cmd *trainCmd) prepare() error {
 	if err != nil {
 		return err
 	}
-	return cmd.Settings.check()
+	return cmd.check()
 }
 
 // begin opens the data and builds the model.
@@ -172,11 +187,11 @@ func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
 	if err != nil {
 		return train.Config{}, err
 	}
-	config, err := cmd.config(set)
+	config, err := cmd.config(set, cmd.Resume, lines)
 	if err != nil {
 		return train.Config{}, err
 	}
-	config.Dir, config.Resume = cmd.Out, cmd.Resume
+	config.Dir, config.Resume, config.CheckpointSteps = cmd.Out, cmd.Resume, cmd.CheckpointSteps
 	fmt.Fprintf(lines, "%s: %d training, %d validation and %d test images in %d classes\n%s: %d weights; %s\n",
 		cmd.Data, set.Train.Len(), set.Val.Len(), set.Test.Len(), len(set.Train.Classes()), cmd.Model, config.Model.NumParams(), cmd.objective())
 	if !cmd.Resume { // a report of the run that is replaced would be taken for this one's
@@ -189,13 +204,6 @@ func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
 		return train.Config{}, err
 	}
 	return config, kept.write(cmd.Out)
-}
-
-func (cmd *trainCmd) objective() string {
-	if cmd.Loss == train.LossCE {
-		return "cross entropy"
-	}
-	return fmt.Sprintf("cross entropy + %v x channel correlation (%s, %s)", cmd.Lambda, cmd.CCMetric, cmd.CCForm)
 }
 
 // finish writes the report and prints the result.
