@@ -57,6 +57,15 @@ type Config struct {
 	OnEpoch func(EpochMetrics) error
 }
 
+// Check reports the first thing in c that Fit would refuse before it trains.
+func (c Config) Check() error {
+	c, err := c.withDefaults()
+	if err == nil {
+		_, err = c.Schedule.New(c.Optimizer.LR, c.Epochs, 1)
+	}
+	return err
+}
+
 func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Model == nil:

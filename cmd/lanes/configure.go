@@ -17,6 +17,7 @@ import (
 const (
 	maxEpochs = 100_000
 	maxBatch  = 4096
+	maxWidth  = 64
 )
 
 // Base learning rates where --lr is not given.
@@ -121,6 +122,7 @@ func (s *Settings) intervals() []interval {
 		count("epochs", s.Epochs, 1, maxEpochs), count("batch", s.Batch, 1, maxBatch),
 		count("accumulate", s.Accumulate, 1, maxBatch), count("patience", s.Patience, 0, maxEpochs),
 		count("stages", s.Stages, 1, 64), count("reduction", s.Reduction, 0, 1<<16),
+		{flag: "width", value: s.Width, high: maxWidth, lowOpen: true},
 		atLeast0("lambda", s.Lambda), atLeast0("ramp", s.Ramp), positive("cc-margin", s.CCMargin),
 		positive("gamma", s.Gamma), positive("scale", s.Scale), atLeast0("margin", s.Margin),
 		positive("temperature", s.Temperature), share("label-smoothing", s.LabelSmoothing), share("dropout", s.Dropout),
@@ -137,6 +139,9 @@ func (s *Settings) spec(image train.Shape, classes int) train.Spec {
 	spec := train.Spec{Name: s.Model, Image: image, Classes: classes, Attention: s.Attention, Placement: s.Placement,
 		Reduction: s.Reduction, NoRescale: s.Rescale == "off", Dropout: s.Dropout, Exact: s.Accuracy == "exact",
 		CosineHead: train.LossConfig{Kind: s.Loss}.CosineHead()}
+	if s.Width != 1 {
+		spec.Width = s.Width
+	}
 	if s.Stem != "auto" {
 		spec.Stem = s.Stem
 	}

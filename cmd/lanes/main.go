@@ -1,6 +1,7 @@
 // Command lanes trains and evaluates image classifiers on CPUs.
 //
 //	lanes train                      draw a data set, train on it, write a report
+//	lanes compare --out runs/...     compare losses under equal budgets
 //	lanes eval --run runs/...        measure a trained model
 //	lanes export --run runs/... -o m.onnx
 //	lanes infer m.onnx picture.jpg   classify pictures with an ONNX model
@@ -29,12 +30,13 @@ import (
 
 // cli is the grammar of the command line.
 type cli struct {
-	Train  trainCmd  `cmd:"" help:"Train an image classifier."`
-	Eval   evalCmd   `cmd:"" help:"Measure a trained classifier on test images."`
-	Export exportCmd `cmd:"" help:"Write a trained model as an ONNX file."`
-	Infer  inferCmd  `cmd:"" help:"Run an ONNX model on pictures, check it or measure it."`
-	Info   infoCmd   `cmd:"" help:"Show what this machine has and what lanes uses of it."`
-	Bench  benchCmd  `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
+	Train   trainCmd   `cmd:"" help:"Train an image classifier."`
+	Compare compareCmd `cmd:"" help:"Compare losses under equal budgets, over seeds."`
+	Eval    evalCmd    `cmd:"" help:"Measure a trained classifier on test images."`
+	Export  exportCmd  `cmd:"" help:"Write a trained model as an ONNX file."`
+	Infer   inferCmd   `cmd:"" help:"Run an ONNX model on pictures, check it or measure it."`
+	Info    infoCmd    `cmd:"" help:"Show what this machine has and what lanes uses of it."`
+	Bench   benchCmd   `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
 }
 
 const description = `Train and run image classifiers on CPUs, with SIMD kernels and without cgo.

@@ -23,6 +23,7 @@ type Settings struct {
 	Limit int    `json:"limit" placeholder:"N" group:"Data" help:"Use at most N images for training and validation, and N/3 for the test (default all)."`
 
 	Model     string  `json:"model" default:"se-resnet8" placeholder:"NAME" group:"Model" help:"Network: ${backbones}; se-, eca- or cbam- in front of the name adds channel attention (default ${default})."`
+	Width     float64 `json:"width" default:"1" placeholder:"F" group:"Model" help:"Multiplies the numbers of channels of the network (default ${default})."`
 	Attention string  `json:"attention" enum:"none,se,eca,cbam," default:"" placeholder:"KIND" group:"Model" help:"Channel attention: none, se, eca or cbam (default by the name of the model)."`
 	Placement string  `json:"placement" enum:"head,stages,blocks," default:"" placeholder:"WHERE" group:"Model" help:"Where attention is: head (behind the last block), stages (behind every stage) or blocks (in every block). Default blocks for resnet18, resnet34 and mobilenet-v2, stages with --stages, else head."`
 	Reduction int     `json:"reduction" default:"0" placeholder:"N" group:"Model" help:"Channels divided by the width of the attention's hidden layer (default 16 in blocks, else 4)."`

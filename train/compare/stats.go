@@ -1,0 +1,71 @@
+package compare
+
+import (
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Summary describes values over seeds.
+type Summary struct {
+	N      int       `json:"n"`
+	Mean   float64   `json:"mean"`
+	SD     *float64  `json:"sd"` // of the sample, with n-1; nil for fewer than two values
+	Values []float64 `json:"values"`
+}
+
+// Difference describes the differences between the values of pairs. Low and High
+// bound the 95 % confidence interval of the mean by Student's t: mean -+
+// t(0.975; n-1) sd/sqrt(n). It assumes differences that are normal and
+// independent over the seeds. Low and High are nil for fewer than two pairs.
+type Difference struct {
+	Summary
+	Low  *float64 `json:"low"`
+	High *float64 `json:"high"`
+}
+
+// Confidence is the level of the intervals.
+const Confidence = 0.95
+
+// Summarize returns nil for no values.
+func Summarize(values []float64) *Summary {
+	switch len(values) {
+	case 0:
+		return nil
+	case 1:
+		return &Summary{N: 1, Mean: values[0], Values: values}
+	}
+	mean, sd := stat.MeanStdDev(values, nil)
+	return &Summary{len(values), mean, &sd, values}
+}
+
+// Compare describes a[i]-b[i]. It returns nil for no values, and panics if the
+// numbers of values differ.
+func Compare(a, b []float64) *Difference {
+	if len(a) != len(b) {
+		panic("compare.Compare: values without a partner")
+	}
+	values := make([]float64, len(a))
+	for i := range a {
+		values[i] = a[i] - b[i]
+	}
+	s := Summarize(values)
+	if s == nil {
+		return nil
+	}
+	d := &Difference{Summary: *s}
+	if s.N > 1 {
+		n := float64(s.N)
+		t := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.5 + Confidence/2)
+		half := t * stat.StdErr(*s.SD, n)
+		low, high := s.Mean-half, s.Mean+half
+		d.Low, d.High = &low, &high
+	}
+	return d
+}
+
+// Better reports whether the interval lies above zero, Worse whether it lies
+// below.
+func (d *Difference) Better() bool { return d.Low != nil && *d.Low > 0 }
+
+// Worse: see Better.
+func (d *Difference) Worse() bool { return d.High != nil && *d.High < 0 }
