@@ -45,9 +45,9 @@ type classification struct {
 
 // A Class is a class with its probability.
 type Class struct {
-	Index       int
-	Name        string
-	Probability float64
+	Index       int     `json:"index"`
+	Name        string  `json:"name"`
+	Probability float64 `json:"probability"`
 }
 
 // NewClassifier checks that the session takes one image of 1 or 3 channels and
@@ -82,38 +82,82 @@ func NewClassifier(s *Session, opt ImageOptions) (*Classifier, error) {
 	if len(opt.Mean) != 0 && len(opt.Mean) != c.c || len(opt.Std) != 0 && len(opt.Std) != c.c {
 		return nil, fmt.Errorf("infer: %d means and %d deviations for %d channels", len(opt.Mean), len(opt.Std), c.c)
 	}
+	if n := classes(s.Outputs()[0]); n > 0 && len(opt.Labels) > 0 && n != len(opt.Labels) {
+		return nil, fmt.Errorf("infer: %d labels for %d classes", len(opt.Labels), n)
+	}
 	c.free.New = func() any {
-		shape := []int{1, c.c, c.h, c.w}
-		if c.nhwc {
-			shape = []int{1, c.h, c.w, c.c}
-		}
 		return &classification{
 			canvas: image.NewRGBA(image.Rect(0, 0, c.w, c.h)),
-			in:     []*Tensor{FromFloat32s(make([]float32, c.h*c.w*c.c), shape...)},
+			in:     []*Tensor{c.blank()},
 			out:    make([]*Tensor, 1),
 		}
 	}
 	return c, nil
 }
 
+// classes returns the number of classes that an output is declared to have, 0 if
+// it is open.
+func classes(out onnx.ValueInfo) int {
+	if len(out.Shape) < 2 {
+		return 0
+	}
+	n := int64(1)
+	for _, d := range out.Shape[1:] {
+		if d.Size < 1 || d.Size > 1<<20 || n > 1<<20 {
+			return 0
+		}
+		n *= d.Size
+	}
+	return int(n)
+}
+
 // Size returns height, width and channels of the network's input.
 func (c *Classifier) Size() (h, w, channels int) { return c.h, c.w, c.c }
 
-// Classify returns the top classes of a picture, the most probable first. The
-// picture is resized to the input, with its proportions given up. Scores that
-// are not probabilities already go through softmax.
-func (c *Classifier) Classify(img image.Image, top int) ([]Class, error) {
-	if img.Bounds().Empty() {
-		return nil, errors.New("infer: an empty image")
+// blank returns an input of zeros.
+func (c *Classifier) blank() *Tensor {
+	shape := []int{1, c.c, c.h, c.w}
+	if c.nhwc {
+		shape = []int{1, c.h, c.w, c.c}
 	}
+	return FromFloat32s(make([]float32, c.h*c.w*c.c), shape...)
+}
+
+// Classify returns the top classes of a picture, the most probable first: it is
+// [Classifier.Input], a run of the session and [Classifier.Rank] in one.
+func (c *Classifier) Classify(img image.Image, top int) ([]Class, error) {
 	x := c.free.Get().(*classification)
 	defer c.free.Put(x)
-	draw.CatmullRom.Scale(x.canvas, x.canvas.Bounds(), img, img.Bounds(), draw.Src, nil)
-	c.fill(x.in[0].Float32s(), x.canvas)
+	if err := c.load(x.in[0], x.canvas, img); err != nil {
+		return nil, err
+	}
 	if err := c.session.Run(x.out, x.in); err != nil {
 		return nil, err
 	}
-	return c.classes(x.out[0], top), nil
+	return c.Rank(x.out[0], top)
+}
+
+// Input returns the network's input for one picture, a batch of one. The picture
+// is resized to the input, with its proportions given up.
+func (c *Classifier) Input(img image.Image) (*Tensor, error) {
+	x := c.free.Get().(*classification)
+	defer c.free.Put(x)
+	t := c.blank()
+	return t, c.load(t, x.canvas, img)
+}
+
+// load resizes a picture and stores it as the network's input.
+func (c *Classifier) load(dst *Tensor, canvas *image.RGBA, img image.Image) error {
+	size := img.Bounds()
+	if size.Empty() {
+		return errors.New("infer: an empty image")
+	}
+	if size.Dx() > MaxImageSide || size.Dy() > MaxImageSide {
+		return fmt.Errorf("infer: an image of %dx%d pixels, more than %d a side", size.Dx(), size.Dy(), MaxImageSide)
+	}
+	draw.CatmullRom.Scale(canvas, canvas.Bounds(), img, size, draw.Src, nil)
+	c.fill(dst.Float32s(), canvas)
+	return nil
 }
 
 // fill turns pixels into the network's input.
@@ -143,9 +187,15 @@ func (c *Classifier) fill(dst []float32, img *image.RGBA) {
 	}
 }
 
-// classes sorts the scores.
-func (c *Classifier) classes(scores *Tensor, top int) []Class {
+// Rank returns the top classes of the network's output for one picture, the most
+// probable first. Scores that are not probabilities already go through softmax.
+// Scores that are not numbers, and another number of scores than labels, are
+// errors.
+func (c *Classifier) Rank(scores *Tensor, top int) ([]Class, error) {
 	p := scores.Float64s()
+	if n := len(c.opt.Labels); n > 0 && n != len(p) {
+		return nil, fmt.Errorf("infer: %d labels for %d classes", n, len(p))
+	}
 	sum, least, most := 0.0, math.Inf(1), math.Inf(-1)
 	for _, v := range p {
 		sum, least, most = sum+v, min(least, v), max(most, v)
@@ -160,13 +210,16 @@ func (c *Classifier) classes(scores *Tensor, top int) []Class {
 			p[i] /= sum
 		}
 	}
+	if !(sum < math.Inf(1)) {
+		return nil, errors.New("infer: the scores of the classes are not finite numbers")
+	}
 	list := make([]Class, len(p))
 	for i, v := range p {
 		list[i] = Class{Index: i, Probability: v, Name: fmt.Sprintf("class %d", i)}
-		if i < len(c.opt.Labels) {
+		if len(c.opt.Labels) > 0 {
 			list[i].Name = c.opt.Labels[i]
 		}
 	}
 	slices.SortStableFunc(list, func(a, b Class) int { return cmp.Compare(b.Probability, a.Probability) })
-	return list[:min(max(top, 1), len(list))]
+	return list[:min(max(top, 1), len(list))], nil
 }

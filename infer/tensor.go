@@ -171,6 +171,24 @@ func (t *Tensor) Int64s() []int64 {
 	return view[int64](t)
 }
 
+// Bytes returns the memory of the elements, in this machine's byte order.
+func (t *Tensor) Bytes() []byte { return t.mem }
+
+// SetFloat32s sets all elements of a tensor of float32, float16 or bfloat16,
+// rounding to nearest, ties to even. It panics for another type or length.
+func (t *Tensor) SetFloat32s(src []float32) {
+	switch {
+	case len(src) != t.Len():
+		panic(fmt.Sprintf("infer.SetFloat32s: %d numbers for shape %v", len(src), t.Shape))
+	case t.Type == onnx.Float32:
+		copy(view[float32](t), src)
+	case t.Type == onnx.Float16 || t.Type == onnx.BFloat16:
+		shorten(t, src)
+	default:
+		panic(fmt.Sprintf("infer.SetFloat32s: a tensor of %v", t.Type))
+	}
+}
+
 // Float64s returns a copy of the elements, converted from any type.
 func (t *Tensor) Float64s() []float64 {
 	switch t.Type {

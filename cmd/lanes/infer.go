@@ -4,16 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif"  // formats that lanes infer reads
-	_ "image/jpeg" // formats that lanes infer reads
-	_ "image/png"  // formats that lanes infer reads
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/golanes/lanes/infer"
@@ -23,16 +18,13 @@ import (
 // inferCmd is `lanes infer`.
 type inferCmd struct {
 	Model  string   `arg:"" help:"ONNX file."`
-	Images []string `arg:"" optional:"" help:"Pictures: JPEG, PNG or GIF."`
+	Images []string `arg:"" optional:"" help:"Pictures: JPEG, PNG, GIF or WebP."`
 
-	Labels string    `placeholder:"FILE" help:"Class names, one a line (default the model's own)."`
-	Top    int       `default:"5" help:"Classes to print for a picture."`
-	Mean   []float32 `placeholder:"M,..." help:"Mean by channel of pixels in 0..1 (default the model's own, or 0)."`
-	Std    []float32 `placeholder:"S,..." help:"Deviation by channel (default the model's own, or 1)."`
-	Size   int       `placeholder:"N" help:"Side of the pictures, for models that leave it open."`
-	Raw    bool      `help:"Do not scale pixels from 0..255 to 0..1."`
-	Exact  bool      `help:"Only exact convolutions: no Winograd."`
-	JSON   bool      `name:"json" help:"Print one JSON object for each picture."`
+	imageFlags
+
+	Top   int  `default:"5" help:"Classes to print for a picture."`
+	Exact bool `help:"Only exact convolutions: no Winograd."`
+	JSON  bool `name:"json" help:"Print one JSON object for each picture."`
 
 	Check   string `placeholder:"DIR" help:"Run the test_data_set folders in DIR and print the largest errors."`
 	Bench   bool   `help:"Measure the time of a run on zeros."`
@@ -89,35 +81,8 @@ func (cmd *inferCmd) Run(c *console) error {
 	return cmd.classify(c, s, m)
 }
 
-// imageOptions takes what the flags leave open from the model's metadata.
-func (cmd *inferCmd) imageOptions(m *onnx.Model) (infer.ImageOptions, error) {
-	opt := infer.ImageOptions{Width: cmd.Size, Height: cmd.Size, Mean: cmd.Mean, Std: cmd.Std, Raw: cmd.Raw}
-	for _, kv := range m.Metadata {
-		var err error
-		switch {
-		case kv.Key == "mean" && len(opt.Mean) == 0:
-			err = json.Unmarshal([]byte(kv.Value), &opt.Mean)
-		case kv.Key == "std" && len(opt.Std) == 0:
-			err = json.Unmarshal([]byte(kv.Value), &opt.Std)
-		case kv.Key == "classes":
-			err = json.Unmarshal([]byte(kv.Value), &opt.Labels)
-		}
-		if err != nil {
-			return opt, fmt.Errorf("%s: metadata %q: %w", cmd.Model, kv.Key, err)
-		}
-	}
-	if cmd.Labels != "" {
-		text, err := os.ReadFile(cmd.Labels)
-		if err != nil {
-			return opt, err
-		}
-		opt.Labels = strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")
-	}
-	return opt, nil
-}
-
 func (cmd *inferCmd) classify(c *console, s *infer.Session, m *onnx.Model) error {
-	opt, err := cmd.imageOptions(m)
+	opt, err := cmd.options(cmd.Model, m)
 	if err != nil {
 		return err
 	}
@@ -150,32 +115,6 @@ func (cmd *inferCmd) classify(c *console, s *infer.Session, m *onnx.Model) error
 		}
 	}
 	return nil
-}
-
-// maxPixels bounds pictures, whose headers may claim any size.
-const maxPixels = 1 << 26
-
-func readImage(path string) (image.Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	head, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if head.Width < 1 || head.Height < 1 || head.Width > maxPixels/head.Height {
-		return nil, fmt.Errorf("%s: a picture of %dx%d pixels is too large", path, head.Width, head.Height)
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	img, _, err := image.Decode(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return img, nil
 }
 
 // shapes returns the input shapes with --batch and --size where they are open.
@@ -264,15 +203,28 @@ func (cmd *inferCmd) check(c *console, s *infer.Session) error {
 			worst, largest := 0.0, 0.0
 			w := want[i].Float64s()
 			for j, v := range got[i].Float64s() {
-				if d := math.Abs(v - w[j]); !(d <= worst) && v != w[j] {
-					worst = d
+				worst = max(worst, distance(v, w[j]))
+				if !math.IsNaN(w[j]) {
+					largest = max(largest, math.Abs(w[j]))
 				}
-				largest = max(largest, math.Abs(w[j]))
 			}
 			fmt.Fprintf(c.out, "%s: output %d: largest error %.3g, of values up to %.3g\n", dir, i, worst, largest)
 		}
 	}
 	return nil
+}
+
+// distance is |a-b|: zero between equal infinities and between NaNs, infinite
+// between a NaN and a number.
+func distance(a, b float64) float64 {
+	switch d := math.Abs(a - b); {
+	case a == b || math.IsNaN(a) && math.IsNaN(b):
+		return 0
+	case math.IsNaN(d):
+		return math.Inf(1)
+	default:
+		return d
+	}
 }
 
 func readTensors(dir, kind string, n int) ([]*infer.Tensor, error) {

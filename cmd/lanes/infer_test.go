@@ -40,6 +40,10 @@ func TestExportAndInfer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "labels.txt"), []byte("ant\nbee\ncat\ndog\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	put(t, dir, "dot.webp", []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"))
+	if out := succeeds(t, dir, "infer", "m.onnx", "dot.webp", "a.png", "--top", "1"); strings.Count(out, "class ") != 2 {
+		t.Errorf("two pictures: %s", out)
+	}
 	out := succeeds(t, dir, "infer", "m.onnx", "a.png", "--labels", "labels.txt", "--top", "4", "--json", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
 	var got struct {
 		Image   string
@@ -108,6 +112,14 @@ func TestWrongInfer(t *testing.T) {
 	rejected(t, dir, []string{"no picture"}, "infer", "m.onnx")
 	rejected(t, dir, []string{"bad.onnx"}, "infer", "m.onnx", "bad.onnx")
 	rejected(t, dir, []string{"no test_data_set"}, "infer", "m.onnx", "--check", ".")
+	put(t, dir, "labels.txt", []byte("ant\nbee\n"))
+	rejected(t, dir, []string{"2 labels for 4 classes"}, "infer", "m.onnx", "x.webp", "--labels", "labels.txt")
+	rejected(t, dir, []string{"absent.txt"}, "infer", "m.onnx", "x.webp", "--labels", "absent.txt")
+	rejected(t, dir, []string{"x.webp", "no such file"}, "infer", "m.onnx", "x.webp")
+	put(t, dir, "x.webp", []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\xff\xff\xff\x1f\x07\x10\x11\x11\x88\x88\xfe\x07\x00"))
+	rejected(t, dir, []string{"x.webp", "16384x16384 pixels"}, "infer", "m.onnx", "x.webp")
+	rejected(t, dir, []string{"--batch"}, "infer", "m.onnx", "--bench", "--batch", "0")
+	rejected(t, dir, []string{"99x99"}, "infer", "m.onnx", "x.webp", "--size", "99")
 	rejected(t, dir, []string{"--run"}, "export", "-o", "x.onnx")
 	rejected(t, dir, []string{"unknown model"}, "export", "--model", "nothing", "-o", "x.onnx")
 }

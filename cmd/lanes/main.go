@@ -5,6 +5,7 @@
 //	lanes eval --run runs/...        measure a trained model
 //	lanes export --run runs/... -o m.onnx
 //	lanes infer m.onnx picture.jpg   classify pictures with an ONNX model
+//	lanes serve m.onnx               answer HTTP requests with an ONNX model
 //	lanes info                       what this machine has and what will be used
 //	lanes bench --suite gemm         how fast the kernels are here
 //
@@ -35,6 +36,7 @@ type cli struct {
 	Eval    evalCmd    `cmd:"" help:"Measure a trained classifier on test images."`
 	Export  exportCmd  `cmd:"" help:"Write a trained model as an ONNX file."`
 	Infer   inferCmd   `cmd:"" help:"Run an ONNX model on pictures, check it or measure it."`
+	Serve   serveCmd   `cmd:"" help:"Serve an ONNX model over HTTP."`
 	Info    infoCmd    `cmd:"" help:"Show what this machine has and what lanes uses of it."`
 	Bench   benchCmd   `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
 }
