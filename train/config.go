@@ -28,6 +28,10 @@ type Config struct {
 	// drops. (The weights start from the seed given to the model's builder.)
 	Seed uint64
 
+	// Sampler decides which images make up an epoch; its zero value shuffles
+	// them all.
+	Sampler data.Sampler
+
 	// Accumulate sums the gradients of this many batches for one update;
 	// 0 means 1.
 	Accumulate int

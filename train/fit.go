@@ -105,7 +105,7 @@ func (t *trainer) openData() error {
 		}
 	}
 	t.loader, err = data.NewLoader(d.Train, data.LoaderOptions{Batch: c.Batch, Seed: c.Seed, Shuffle: true,
-		DropLast: true, Augment: d.Augment, Mean: d.Mean, Std: d.Std})
+		Sampler: c.Sampler, DropLast: true, Augment: d.Augment, Mean: d.Mean, Std: d.Std})
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (t *trainer) step(b *data.Batch) error {
 	times := &s.Sums.Times
 	t.plan.Forward(b.X, t.key())
 	t.clock(&times.Forward)
-	loss := t.goal.compute(t.plan, b.Labels, t.lambda())
+	loss := t.goal.computeMixed(t.plan, b.Labels, b.Other, b.Weight, t.lambda())
 	t.count(b.Labels, loss)
 	if !finite(loss.Total) {
 		return &NonFiniteError{s.Epoch + 1, s.Step + 1, t.findNonFinite(b.X, t.key())}

@@ -109,7 +109,11 @@ type lossIO struct {
 	attentions         [][]float32
 	labels             []int32
 	dLogits, dFeatures []float32
-	dAttentions        [][]float32
+	// Of mixed samples: the second label, and the weight of the first; nil
+	// without.
+	other       []int32
+	weight      []float32
+	dAttentions [][]float32
 }
 
 // objective is a LossConfig for batches of n samples of one model.
@@ -187,8 +191,15 @@ func (o *objective) params() []*Param {
 // compute returns the loss of what p.Forward computed and fills the gradients
 // for p.Backward. lambda is the weight of the second term at this moment.
 func (o *objective) compute(p *Plan, labels []int32, lambda float64) LossValue {
+	return o.computeMixed(p, labels, nil, nil, lambda)
+}
+
+// computeMixed is compute for samples of two classes: the classification term is
+// weight times that with labels plus 1-weight times that with other. The second
+// term sees labels only, the class that prevails.
+func (o *objective) computeMixed(p *Plan, labels, other []int32, weight []float32, lambda float64) LossValue {
 	io := &o.io
-	io.labels = labels
+	io.labels, io.other, io.weight = labels, other, weight
 	io.logits, io.dLogits = p.Output(o.in.logits), p.OutputGrad(o.in.logits)
 	if v := o.in.features; v >= 0 {
 		io.features, io.dFeatures = p.Output(v), p.OutputGrad(v)

@@ -21,6 +21,7 @@ type crossEntropy struct {
 	logp    []float32 // n x k
 	rowLoss []float64
 	slope   []float32 // d(margin score)/d(cosine) of the true class, per sample
+	second  []float32 // gradients of mixed samples for their second class, n x k
 
 	io   *lossIO
 	body func(lo, hi int)
@@ -40,6 +41,9 @@ func newCrossEntropy(cfg LossConfig, n, k int) *crossEntropy {
 // with the gradient. The sum over samples is float64, in order.
 func (c *crossEntropy) compute(io *lossIO) float64 {
 	c.io = io
+	if io.other != nil && io.dLogits != nil && c.second == nil {
+		c.second = make([]float32, c.n*c.k)
+	}
 	kernels.Parallel(c.n, max(1, lossGrain/c.k), c.body)
 	c.io = nil
 	total := 0.0
@@ -51,25 +55,43 @@ func (c *crossEntropy) compute(io *lossIO) float64 {
 
 func (c *crossEntropy) rows(lo, hi int) {
 	for i := lo; i < hi; i++ {
-		row := c.logp[i*c.k : (i+1)*c.k]
-		y := int(c.io.labels[i])
-		c.scores(row, c.io.logits[i*c.k:(i+1)*c.k], i, y)
-		kernels.LogSoftmax(row, row, 1, c.k)
-		var d []float32
+		var d, second []float32
 		if c.io.dLogits != nil {
 			d = c.io.dLogits[i*c.k : (i+1)*c.k]
 		}
-		switch c.cfg.Kind {
-		case LossFocal:
-			c.rowLoss[i] = c.focalRow(row, d, y)
-		default:
-			c.rowLoss[i] = c.smoothRow(row, d, y)
+		c.rowLoss[i] = c.row(d, i, int(c.io.labels[i]))
+		if c.io.other == nil || c.io.weight[i] == 1 {
+			continue
 		}
-		if d != nil && c.cfg.CosineHead() {
-			kernels.Scale(float32(c.cfg.Scale), d)
-			d[y] *= c.slope[i]
+		if d != nil {
+			second = c.second[i*c.k : (i+1)*c.k]
+		}
+		w := c.io.weight[i]
+		c.rowLoss[i] = float64(w)*c.rowLoss[i] + (1-float64(w))*c.row(second, i, int(c.io.other[i]))
+		if d != nil {
+			kernels.Scale(w, d)
+			kernels.Axpy(1-w, second, d)
 		}
 	}
+}
+
+// row returns the loss of sample i as one of class y and, where d is not nil,
+// overwrites d with the gradient.
+func (c *crossEntropy) row(d []float32, i, y int) (loss float64) {
+	row := c.logp[i*c.k : (i+1)*c.k]
+	c.scores(row, c.io.logits[i*c.k:(i+1)*c.k], i, y)
+	kernels.LogSoftmax(row, row, 1, c.k)
+	switch c.cfg.Kind {
+	case LossFocal:
+		loss = c.focalRow(row, d, y)
+	default:
+		loss = c.smoothRow(row, d, y)
+	}
+	if d != nil && c.cfg.CosineHead() {
+		kernels.Scale(float32(c.cfg.Scale), d)
+		d[y] *= c.slope[i]
+	}
+	return loss
 }
 
 // scores writes the scores the softmax sees.

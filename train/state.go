@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/safetensors"
 )
 
@@ -75,6 +76,8 @@ type runIdentity struct {
 	Schedule   ScheduleConfig  `json:"schedule"`
 	Data       string          `json:"data"`
 	Images     int             `json:"images"`
+	Augment    data.Augment    `json:"augment"`
+	Sampler    data.Sampler    `json:"sampler"`
 	Epochs     int             `json:"epochs"`
 	Batch      int             `json:"batch"`
 	Seed       uint64          `json:"seed"`
@@ -85,7 +88,7 @@ type runIdentity struct {
 
 func (c *Config) identity() runIdentity {
 	return runIdentity{Model: c.Model.Spec, Loss: c.Loss, Optimizer: c.Optimizer, Schedule: c.Schedule,
-		Data: c.Data.Name, Images: c.Data.Train.Len(), Epochs: c.Epochs, Batch: c.Batch, Seed: c.Seed,
+		Data: c.Data.Name, Images: c.Data.Train.Len(), Augment: c.Data.Augment, Sampler: c.Sampler, Epochs: c.Epochs, Batch: c.Batch, Seed: c.Seed,
 		Accumulate: c.Accumulate, ClipNorm: c.ClipNorm, EMA: c.EMA}
 }
 

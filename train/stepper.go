@@ -117,7 +117,14 @@ func newStepper(c StepConfig) (*Stepper, error) {
 // Accumulate-th step. A loss or gradient that is NaN or infinite is a
 // *NonFiniteError, and then the weights stay what they were.
 func (s *Stepper) Step(images []float32, labels []int32, lr, lambda float64) (LossValue, error) {
-	if len(labels) != s.cfg.Batch {
+	return s.StepMixed(images, labels, nil, nil, lr, lambda)
+}
+
+// StepMixed is Step for mixed images, as a loader with mixup makes them: image i is
+// weight[i] of class labels[i] and 1-weight[i] of other[i]. The classification term
+// is weighted so; the second term sees labels.
+func (s *Stepper) StepMixed(images []float32, labels, other []int32, weight []float32, lr, lambda float64) (LossValue, error) {
+	if len(labels) != s.cfg.Batch || len(other) != len(weight) || other != nil && len(other) != len(labels) {
 		panic("train.Stepper.Step: wrong number of labels")
 	}
 	start := time.Now()
@@ -129,7 +136,7 @@ func (s *Stepper) Step(images []float32, labels []int32, lr, lambda float64) (Lo
 	key := s.cfg.Seed + uint64(s.steps)
 	s.plan.Forward(images, key)
 	lap(&s.times.Forward)
-	loss := s.goal.compute(s.plan, labels, lambda)
+	loss := s.goal.computeMixed(s.plan, labels, other, weight, lambda)
 	lap(&s.times.Loss)
 	if !finite(loss.Total) {
 		return loss, &NonFiniteError{0, s.steps + 1, s.findNonFinite(images, key)}

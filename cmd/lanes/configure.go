@@ -74,12 +74,6 @@ func (r interval) check() error {
 // check reports the first setting that cannot be. The settings are complete.
 func (s *Settings) check() error {
 	switch {
-	case s.Limit < 0:
-		return fmt.Errorf("--limit is %d, want a number of images", s.Limit)
-	case data.NeedsRoot(s.Data) && s.Root == "":
-		return fmt.Errorf("--data %s needs --root, the folder with its files", s.Data)
-	case !data.NeedsRoot(s.Data) && s.Root != "":
-		return fmt.Errorf("--data %s is drawn by the program and takes no --root", s.Data)
 	case s.Optimizer == train.SGD && s.Nesterov && s.Momentum == 0:
 		return errors.New("--nesterov needs a --momentum above 0")
 	case s.Schedule == train.MultiStep && len(s.Milestones) == 0:
@@ -88,6 +82,9 @@ func (s *Settings) check() error {
 		return fmt.Errorf("--milestones must ascend: %v", s.Milestones)
 	case s.Loss == train.LossFocal && s.LabelSmoothing != 0:
 		return errors.New("--label-smoothing does not go with --loss focal")
+	}
+	if err := s.checkData(); err != nil {
+		return err
 	}
 	for _, r := range s.intervals() {
 		if err := r.check(); err != nil {
@@ -210,10 +207,14 @@ func (s *Settings) schedule() train.ScheduleConfig {
 }
 
 // config translates the settings for train.Fit, all but the folder. A new run
-// starts from the tensors of --init; what came of that is said on lines.
+// starts from the tensors of --init; what came of that is said on lines. The
+// augmentation of set becomes what --augment says.
 func (s *Settings) config(set *data.Dataset, resume bool, lines io.Writer) (train.Config, error) {
 	loss, err := s.loss()
 	if err != nil {
+		return train.Config{}, err
+	}
+	if set.Augment, err = data.ParseAugment(s.Augment, set.Augment); err != nil {
 		return train.Config{}, err
 	}
 	h, w, c := set.Train.Shape()
@@ -230,7 +231,7 @@ func (s *Settings) config(set *data.Dataset, resume bool, lines io.Writer) (trai
 	}
 	return train.Config{
 		Model: model, Data: set, Loss: loss, Optimizer: s.optimizer(), Schedule: s.schedule(),
-		Epochs: s.Epochs, Batch: s.Batch, Seed: s.Seed,
+		Epochs: s.Epochs, Batch: s.Batch, Seed: s.Seed, Sampler: s.sampler(),
 		Accumulate: s.Accumulate, ClipNorm: s.Clip, EMA: s.EMA, Patience: s.Patience,
 	}, nil
 }

@@ -44,6 +44,10 @@ func (cmd *evalCmd) Run(c *console) error {
 	name, opt := config.Settings.Data, config.Settings.dataOptions()
 	if cmd.Data != "" && cmd.Data != name {
 		name, opt.Root, opt.Limit = cmd.Data, "", 0
+		opt.Size, opt.SkipBad = 0, opt.SkipBad && data.IsFolder(name)
+		if data.IsFolder(name) {
+			opt.Size = model.Image().H
+		}
 	}
 	if cmd.Root != "" {
 		opt.Root = cmd.Root
@@ -55,6 +59,7 @@ func (cmd *evalCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	skipped(c.errors, set)
 	options := train.EvalOptions{Mean: config.Mean, Std: config.Std}
 	start := time.Now()
 	val, err := train.Evaluate(model, set.Val, options)

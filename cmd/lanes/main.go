@@ -63,14 +63,16 @@ func main() {
 // vars are what the help texts and lists of choices refer to.
 func vars() kong.Vars {
 	return kong.Vars{
-		"suites":     strings.Join(bench.Suites(), ","),
-		"directions": strings.Join(bench.ConvDirections, ", "),
-		"networks":   strings.Join(bench.ConvModels(), ", "),
-		"datasets":   strings.Join(data.Names(), ","),
-		"models":     strings.Join(train.ModelNames(), ","),
-		"backbones":  strings.Join(train.Backbones(), ", "),
-		"epochs":     "3",
-		"losses":     strings.Join(train.LossKinds(), ","),
+		"suites":        strings.Join(bench.Suites(), ","),
+		"directions":    strings.Join(bench.ConvDirections, ", "),
+		"networks":      strings.Join(bench.ConvModels(), ", "),
+		"datasets":      strings.Join(data.Names(), ","),
+		"augmentations": strings.Join(data.AugmentNames(), ","),
+		"samplers":      strings.Join(data.SamplerNames(), ","),
+		"models":        strings.Join(train.ModelNames(), ","),
+		"backbones":     strings.Join(train.Backbones(), ", "),
+		"epochs":        "3",
+		"losses":        strings.Join(train.LossKinds(), ","),
 	}
 }
 

@@ -20,7 +20,13 @@ import (
 type Settings struct {
 	Data  string `json:"data" enum:"${datasets}" default:"glyphs" group:"Data" help:"Data set: ${enum}. glyphs are drawn by the program, the others are read from --root (default ${default})."`
 	Root  string `json:"root" placeholder:"DIR" group:"Data" help:"Folder with the data set's original files, gzipped or not."`
+	Size  int    `json:"size" placeholder:"N" group:"Data" help:"Side of the images of a folder, to which they are resized (default 64)."`
 	Limit int    `json:"limit" placeholder:"N" group:"Data" help:"Use at most N images for training and validation, and N/3 for the test (default all)."`
+
+	SkipBad  bool   `json:"skip-bad" group:"Data" help:"Leave out the files of a folder that cannot be used, instead of failing."`
+	Augment  string `json:"augment" default:"default" placeholder:"LIST" group:"Data" help:"How training images are varied: some of ${augmentations}, each perhaps with =strength, or none (default what suits the data set)."`
+	Sampler  string `json:"sampler" enum:"${samplers}" default:"shuffle" group:"Data" help:"Images of an epoch: ${enum}. balanced takes all classes equally often, pxk fills each batch with --per-class images of each of its classes (default ${default})."`
+	PerClass int    `json:"per-class" default:"4" placeholder:"K" group:"Data" help:"Images of a class in a batch of --sampler pxk (default ${default})."`
 
 	Model     string  `json:"model" default:"se-resnet8" placeholder:"NAME" group:"Model" help:"Network: ${backbones}; se-, eca- or cbam- in front of the name adds channel attention (default ${default})."`
 	Width     float64 `json:"width" default:"1" placeholder:"F" group:"Model" help:"Multiplies the numbers of channels of the network (default ${default})."`
@@ -76,10 +82,6 @@ type Settings struct {
 	EMA        float64 `json:"ema" name:"ema" default:"0" placeholder:"F" group:"Training" help:"Evaluate and keep a running average of the weights with this decay, such as 0.999; 0 keeps none (default ${default})."`
 	Patience   int     `json:"patience" default:"0" placeholder:"N" group:"Training" help:"Stop after N epochs without a better validation accuracy; 0 never does (default ${default})."`
 	Seed       uint64  `json:"seed" default:"1" placeholder:"N" group:"Training" help:"Decides the weights at the start, the order of the images, and what is drawn. The same seed gives the same weights (default ${default})."`
-}
-
-func (s *Settings) dataOptions() data.Options {
-	return data.Options{Root: s.Root, Seed: s.Seed, Limit: s.Limit}
 }
 
 // configFile is in every run's folder.

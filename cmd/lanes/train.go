@@ -187,6 +187,7 @@ func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
 	if err != nil {
 		return train.Config{}, err
 	}
+	skipped(lines, set)
 	config, err := cmd.config(set, cmd.Resume, lines)
 	if err != nil {
 		return train.Config{}, err
@@ -221,6 +222,7 @@ func (cmd *trainCmd) finish(c *console, lines io.Writer, config train.Config, tr
 		return fmt.Errorf("the run is complete, its report is not: %w", err)
 	}
 	r := newResult(trained.Val, trained.Test, trained.ImagesPerSecond, cmd.Out)
+	waiting(lines, trained.Epochs)
 	if !cmd.JSON {
 		if err := r.print(lines, false); err != nil {
 			return err

@@ -43,7 +43,7 @@ func TestOpenCIFAR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Train.Len() != 90 || d.Val.Len() != 10 || d.Test.Len() != 20 || d.Augment != (Augment{4, true}) || d.Test.Classes()[9] != "j" {
+	if d.Train.Len() != 90 || d.Val.Len() != 10 || d.Test.Len() != 20 || d.Augment != (Augment{Pad: 4, Flip: true}) || d.Test.Classes()[9] != "j" {
 		t.Errorf("data set %+v", d)
 	}
 	pixels := make([]byte, cifarPixels)

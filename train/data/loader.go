@@ -3,19 +3,10 @@ package data
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"runtime"
+	"sync"
 	"sync/atomic"
 )
-
-// Augment says how training images are varied. The zero value leaves them alone.
-type Augment struct {
-	// Pad is how many black pixels surround an image before a window of the
-	// original size is cut out at a random place.
-	Pad int `json:"pad"`
-	// Flip mirrors every other image, at random, left to right. It must stay off
-	// where that changes the class, as with letters and digits.
-	Flip bool `json:"flip"`
-}
 
 // LoaderOptions configure a [Loader].
 type LoaderOptions struct {
@@ -25,8 +16,10 @@ type LoaderOptions struct {
 	Seed uint64
 	// Shuffle draws a new order for each epoch; otherwise it is the source's.
 	Shuffle bool
+	// Sampler, unless zero, decides instead of Shuffle.
+	Sampler Sampler
 	// DropLast leaves out a last batch of fewer than Batch images, unless it is
-	// the only one.
+	// the only one. SamplerPxK always does.
 	DropLast bool
 	// Augment varies the images.
 	Augment Augment
@@ -36,6 +29,10 @@ type LoaderOptions struct {
 	// Ahead is the number of batches prepared before they are asked for.
 	// 0 stands for 2.
 	Ahead int
+	// Workers is the number of goroutines that read and vary images, which does
+	// not change the batches. 0 stands for GOMAXPROCS or, where that is only
+	// copying from memory, 1.
+	Workers int
 }
 
 // Batch is one mini-batch.
@@ -44,29 +41,33 @@ type Batch struct {
 	X []float32
 	// Labels holds the N labels.
 	Labels []int32
+	// With mixup, image i is Weight[i] of class Labels[i] and 1-Weight[i] of class
+	// Other[i], and Weight[i] is at least 0.5. Nil without.
+	Other  []int32
+	Weight []float32
 	// Index holds the N numbers of the images in the source.
 	Index []int
 }
 
-// Loader prepares the mini-batches of a source in a goroutine of its own, at
-// most [LoaderOptions.Ahead] before they are asked for. Batches are a function of
-// the options, the epoch and their place in it, so a run can go on at any epoch.
-// A Loader is for one goroutine. It allocates in NewLoader only.
+// Loader prepares the mini-batches of a source in goroutines of its own, at most
+// [LoaderOptions.Ahead] before they are asked for. Batches are a function of the
+// options, the epoch and their place in it, so a run can go on at any epoch. A
+// Loader is for one goroutine. Apart from what the source allocates, it does so in
+// NewLoader only.
 type Loader struct {
 	src     Source
 	opt     LoaderOptions
 	h, w, c int
 	batches int
+	grain   int // images in a task
+	order   *order
 
 	// scaled[k][v] is the normalised value of byte v in channel k.
 	scaled [][256]float32
-	order  []int
-	pixels []byte
-	pcg    rand.PCG
-	random *rand.Rand
 
 	epochs  chan int
 	free    chan *slot
+	tasks   chan task
 	ready   chan *slot // nil ends an epoch
 	stop    chan struct{}
 	abort   atomic.Bool
@@ -74,15 +75,30 @@ type Loader struct {
 	current *slot
 }
 
+// slot is the storage of a batch.
 type slot struct {
-	batch   Batch
-	x       []float32
-	labels  []int32
-	indexes []int
-	err     error
+	batch        Batch
+	x            []float32
+	labels       []int32
+	other        []int32
+	weight       []float32
+	indexes      []int
+	epoch, first int // first is the place of its first image in the epoch
+
+	pending atomic.Int32  // tasks not done
+	done    chan struct{} // holds one element when none is left
+	mu      sync.Mutex
+	err     error // of the first image that failed
+	failed  int
 }
 
-// NewLoader returns a loader and starts its goroutine, which [Loader.Close] ends.
+// task is the images lo to hi-1 of a batch.
+type task struct {
+	slot   *slot
+	lo, hi int
+}
+
+// NewLoader returns a loader and starts its goroutines, which [Loader.Close] ends.
 func NewLoader(src Source, opt LoaderOptions) (*Loader, error) {
 	h, w, c := src.Shape()
 	switch {
@@ -92,40 +108,67 @@ func NewLoader(src Source, opt LoaderOptions) (*Loader, error) {
 		return nil, fmt.Errorf("data: images of %d x %d x %d", h, w, c)
 	case opt.Batch <= 0:
 		return nil, fmt.Errorf("data: batch of %d images", opt.Batch)
-	case opt.Augment.Pad < 0 || opt.Ahead < 0:
-		return nil, fmt.Errorf("data: padding %d, %d batches ahead", opt.Augment.Pad, opt.Ahead)
+	case opt.Ahead < 0 || opt.Workers < 0:
+		return nil, fmt.Errorf("data: %d batches ahead, %d workers", opt.Ahead, opt.Workers)
 	case opt.Mean != nil && len(opt.Mean) != c || opt.Std != nil && len(opt.Std) != c:
 		return nil, fmt.Errorf("data: mean and deviation of %d and %d channels for images of %d", len(opt.Mean), len(opt.Std), c)
+	}
+	if err := opt.Augment.check(); err != nil {
+		return nil, err
 	}
 	opt.Batch = min(opt.Batch, src.Len())
 	if opt.Ahead == 0 {
 		opt.Ahead = 2
 	}
-	l := &Loader{src: src, opt: opt, h: h, w: w, c: c,
-		batches: (src.Len() + opt.Batch - 1) / opt.Batch,
-		order:   make([]int, src.Len()),
-		pixels:  make([]byte, h*w*c),
-		epochs:  make(chan int),
-		free:    make(chan *slot, opt.Ahead+1),
-		ready:   make(chan *slot, opt.Ahead+2),
-		stop:    make(chan struct{}),
+	l := &Loader{src: src, opt: opt, h: h, w: w, c: c, grain: 8}
+	var err error
+	if l.order, err = newOrder(src, opt.Batch, opt.Sampler, opt.Seed, opt.Shuffle); err != nil {
+		return nil, err
 	}
+	l.batches = (len(l.order.images) + opt.Batch - 1) / opt.Batch
 	if opt.DropLast {
-		l.batches = src.Len() / opt.Batch
+		l.batches = len(l.order.images) / opt.Batch
 	}
-	l.random = rand.New(&l.pcg)
 	if err := l.scale(); err != nil {
 		return nil, err
 	}
-	for range opt.Ahead + 1 {
-		l.free <- &slot{
-			x:       make([]float32, opt.Batch*h*w*c),
-			labels:  make([]int32, opt.Batch),
-			indexes: make([]int, opt.Batch),
+	l.start()
+	return l, nil
+}
+
+// start makes the storage and starts the goroutines.
+func (l *Loader) start() {
+	n, opt := l.opt.Batch, &l.opt
+	if !inMemory(l.src) {
+		l.grain = 1
+	}
+	if opt.Workers == 0 {
+		opt.Workers = runtime.GOMAXPROCS(0)
+		if l.grain > 1 && !opt.Augment.costly() {
+			opt.Workers = 1
 		}
 	}
+	opt.Workers = min(opt.Workers, n)
+	l.epochs, l.stop = make(chan int), make(chan struct{})
+	l.tasks = make(chan task, opt.Workers)
+	l.free = make(chan *slot, opt.Ahead+1)
+	l.ready = make(chan *slot, opt.Ahead+2)
+	for range opt.Ahead + 1 {
+		s := &slot{
+			x:       make([]float32, n*l.h*l.w*l.c),
+			labels:  make([]int32, n),
+			indexes: make([]int, n),
+			done:    make(chan struct{}, 1),
+		}
+		if opt.Augment.Mixup > 0 {
+			s.other, s.weight = make([]int32, n), make([]float32, n)
+		}
+		l.free <- s
+	}
+	for range opt.Workers {
+		go newWorker(l).run()
+	}
 	go l.produce()
-	return l, nil
 }
 
 // scale fills the table of normalised values.
@@ -156,12 +199,7 @@ func (l *Loader) Batches() int { return l.batches }
 func (l *Loader) BatchSize() int { return l.opt.Batch }
 
 // Images returns the number of images in an epoch.
-func (l *Loader) Images() int {
-	if l.opt.DropLast {
-		return l.batches * l.opt.Batch
-	}
-	return l.src.Len()
-}
+func (l *Loader) Images() int { return min(l.batches*l.opt.Batch, len(l.order.images)) }
 
 // Source returns what the loader reads.
 func (l *Loader) Source() Source { return l.src }
@@ -174,8 +212,8 @@ func (l *Loader) Start(epoch int) {
 	l.epochs <- epoch
 }
 
-// Next returns the next batch, or nil at the end of the epoch. The batch is
-// valid until the next call of Next, Start or Close.
+// Next returns the next batch, or nil at the end of the epoch. An error ends the
+// epoch. The batch is valid until the next call of Next, Start or Close.
 func (l *Loader) Next() (*Batch, error) {
 	l.release()
 	if !l.running {
@@ -186,14 +224,16 @@ func (l *Loader) Next() (*Batch, error) {
 		l.running = false
 		return nil, nil
 	}
+	<-s.done
 	l.current = s
-	if s.err != nil {
-		return nil, s.err
+	if err := s.err; err != nil {
+		l.drain()
+		return nil, err
 	}
 	return &s.batch, nil
 }
 
-// Close ends the loader's goroutine. The loader must not be used afterwards.
+// Close ends the loader's goroutines. The loader must not be used afterwards.
 func (l *Loader) Close() {
 	l.drain()
 	close(l.stop)
@@ -211,6 +251,7 @@ func (l *Loader) drain() {
 	l.abort.Store(true)
 	for l.running {
 		if s := <-l.ready; s != nil {
+			<-s.done
 			l.free <- s
 		} else {
 			l.running = false
@@ -218,96 +259,50 @@ func (l *Loader) drain() {
 	}
 }
 
-// produce is the loader's goroutine. It cannot block for ever: drain keeps
-// taking batches until the nil that ends an epoch.
+// produce hands out the work. It cannot block for ever: workers never wait for
+// anything but tasks, and drain keeps taking batches until the nil that ends an
+// epoch.
 func (l *Loader) produce() {
 	for {
 		select {
 		case <-l.stop:
+			close(l.tasks)
 			return
 		case epoch := <-l.epochs:
-			l.shuffle(epoch)
-			for b := range l.batches {
-				if l.abort.Load() {
-					break
-				}
+			l.order.draw(epoch)
+			for b := 0; b < l.batches && !l.abort.Load(); b++ {
 				s := <-l.free
 				l.fill(s, epoch, b)
 				l.ready <- s
-				if s.err != nil {
-					break
-				}
 			}
 			l.ready <- nil
 		}
 	}
 }
 
-func (l *Loader) shuffle(epoch int) {
-	for i := range l.order {
-		l.order[i] = i
-	}
-	if !l.opt.Shuffle {
-		return
-	}
-	l.pcg.Seed(mix(l.opt.Seed, saltShuffle), uint64(epoch))
-	for i := len(l.order) - 1; i > 0; i-- {
-		j := l.random.IntN(i + 1)
-		l.order[i], l.order[j] = l.order[j], l.order[i]
-	}
-}
-
-// fill makes batch number b of the epoch in s.
+// fill hands out the images of batch number b of the epoch.
 func (l *Loader) fill(s *slot, epoch, b int) {
-	first := b * l.opt.Batch
-	n := min(l.opt.Batch, len(l.order)-first)
-	size := l.h * l.w * l.c
-	s.batch = Batch{X: s.x[:n*size], Labels: s.labels[:n], Index: s.indexes[:n]}
-	s.err = nil
-	seed := mix(l.opt.Seed, saltAugment, uint64(epoch))
-	for i := range n {
-		image := l.order[first+i]
-		s.indexes[i] = image
+	s.epoch, s.first, s.err = epoch, b*l.opt.Batch, nil
+	n := min(l.opt.Batch, len(l.order.images)-s.first)
+	s.batch = Batch{X: s.x[:n*l.h*l.w*l.c], Labels: s.labels[:n], Index: s.indexes[:n]}
+	if s.other != nil {
+		s.batch.Other, s.batch.Weight = s.other[:n], s.weight[:n]
+	}
+	copy(s.indexes, l.order.images[s.first:s.first+n])
+	for i, image := range s.batch.Index {
 		s.labels[i] = l.src.Label(image)
-		if err := l.src.Image(l.pixels, image); err != nil {
-			s.err = err
-			return
-		}
-		dy, dx, flip := 0, 0, false
-		if l.opt.Augment != (Augment{}) {
-			l.pcg.Seed(seed, uint64(image))
-			pad := l.opt.Augment.Pad
-			dy, dx = l.random.IntN(2*pad+1)-pad, l.random.IntN(2*pad+1)-pad
-			flip = l.opt.Augment.Flip && l.random.IntN(2) == 1
-		}
-		l.place(s.x[i*size:(i+1)*size], dy, dx, flip)
+	}
+	s.pending.Store(int32((n + l.grain - 1) / l.grain))
+	for lo := 0; lo < n; lo += l.grain {
+		l.tasks <- task{s, lo, min(lo+l.grain, n)}
 	}
 }
 
-// place writes the image in l.pixels to dst, normalised: pixel (y, x) of the
-// result is pixel (y+dy, x+dx) of the image, mirrored afterwards when flip is
-// set, and black where that is outside.
-func (l *Loader) place(dst []float32, dy, dx int, flip bool) {
-	h, w, c := l.h, l.w, l.c
-	for y := range h {
-		row := dst[y*w*c : (y+1)*w*c]
-		sy := y + dy
-		for x := range w {
-			sx := x + dx
-			if flip {
-				sx = w - 1 - x + dx
-			}
-			out := row[x*c : (x+1)*c]
-			if sy < 0 || sy >= h || sx < 0 || sx >= w {
-				for k := range out {
-					out[k] = l.scaled[k][0]
-				}
-				continue
-			}
-			in := l.pixels[(sy*w+sx)*c:]
-			for k := range out {
-				out[k] = l.scaled[k][in[k]]
-			}
-		}
+// fail keeps the error of the first image that failed, whichever worker came first.
+func (s *slot) fail(i int, err error) {
+	s.mu.Lock()
+	if s.err == nil || i < s.failed {
+		s.err, s.failed = err, i
 	}
+	s.mu.Unlock()
 }

@@ -6,6 +6,7 @@ const (
 	saltShuffle
 	saltAugment
 	saltGlyphs
+	saltMixup
 )
 
 // mix hashes its arguments to one seed. Neighbouring arguments give unrelated

@@ -74,6 +74,37 @@ type subset struct {
 	index []int
 }
 
+// base returns what src is a subset of.
+func base(src Source) Source {
+	for {
+		s, ok := src.(*subset)
+		if !ok {
+			return src
+		}
+		src = s.Source
+	}
+}
+
+// inMemory reports whether the images of src are ready in memory.
+func inMemory(src Source) bool {
+	_, ok := base(src).(*Images)
+	return ok
+}
+
+// wholeSource is a source that has its pictures as they were before they were made
+// one size.
+type wholeSource interface {
+	// whole returns picture i, until it is given back with release.
+	whole(i int) (*picture, error)
+	release(p *picture)
+}
+
+// hasWhole reports whether src, a subset perhaps, is a wholeSource.
+func hasWhole(src Source) bool {
+	_, ok := base(src).(wholeSource)
+	return ok
+}
+
 // Subset returns the images of src whose numbers index lists, in that order. It
 // uses index, which must hold numbers of src only.
 func Subset(src Source, index []int) Source { return &subset{src, index} }
@@ -81,6 +112,10 @@ func Subset(src Source, index []int) Source { return &subset{src, index} }
 func (s *subset) Len() int                      { return len(s.index) }
 func (s *subset) Label(i int) int32             { return s.Source.Label(s.index[i]) }
 func (s *subset) Image(dst []byte, i int) error { return s.Source.Image(dst, s.index[i]) }
+
+// whole and release are for subsets of a wholeSource only.
+func (s *subset) whole(i int) (*picture, error) { return s.Source.(wholeSource).whole(s.index[i]) }
+func (s *subset) release(p *picture)            { s.Source.(wholeSource).release(p) }
 
 // Split divides src at random into a rest and a part of n images in which each
 // class has its share: its count times n/Len, rounded so that the parts add up to

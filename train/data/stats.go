@@ -1,6 +1,12 @@
 package data
 
-import "math"
+import (
+	"math"
+	"sync"
+)
+
+// statsChunk is the number of images that a worker takes at a time.
+const statsChunk = 16
 
 // Stats returns the mean and the standard deviation of each channel over all
 // pixels of src, in units where the largest byte is 1. They come from a histogram
@@ -8,18 +14,39 @@ import "math"
 // at least one grey level, so that it can divide.
 func Stats(src Source) (mean, std []float32, err error) {
 	h, w, c := src.Shape()
+	// Counts add up to the same in any order, so workers may take any image.
 	histograms := make([][256]int64, c)
-	pixels := make([]byte, h*w*c)
-	for i := range src.Len() {
-		if err := src.Image(pixels, i); err != nil {
-			return nil, nil, err
-		}
-		for k := range c {
-			histogram := &histograms[k]
-			for j := k; j < len(pixels); j += c {
-				histogram[pixels[j]]++
+	var mu sync.Mutex
+	first := src.Len() // of the images that cannot be read
+	chunks := (src.Len() + statsChunk - 1) / statsChunk
+	parallel(chunks, func(chunk int) {
+		pixels, counts := make([]byte, h*w*c), make([][256]int64, c)
+		last := min((chunk+1)*statsChunk, src.Len())
+		for i := chunk * statsChunk; i < last; i++ {
+			if e := src.Image(pixels, i); e != nil {
+				mu.Lock()
+				if i < first {
+					first, err = i, e
+				}
+				mu.Unlock()
+				return
+			}
+			for k := range c {
+				for j := k; j < len(pixels); j += c {
+					counts[k][pixels[j]]++
+				}
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		for k := range c {
+			for v, n := range counts[k] {
+				histograms[k][v] += n
+			}
+		}
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	mean, std = make([]float32, c), make([]float32, c)
 	for k := range histograms {
