@@ -24,6 +24,7 @@ type Config struct {
 	GOMAXPROCS int      `json:"gomaxprocs"`
 
 	GemmTile string `json:"gemm_tile"` // rows x columns of the matrix-product tile
+	Int8     string `json:"int8"`      // how bytes are multiplied, see [Int8Dot]
 }
 
 // Info returns the present configuration.
@@ -38,6 +39,7 @@ func Info() Config {
 		Cores:      cpuid.CPU.PhysicalCores,
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 		GemmTile:   fmt.Sprintf("%dx%d", tile.mr, tile.nr),
+		Int8:       Int8Dot(),
 	}
 	for _, l := range isa.Available() {
 		c.Available = append(c.Available, l.String())

@@ -48,6 +48,8 @@ var (
 	encEOR   = enc3{"eor", 0x6E201C00, "16b"}
 	encBIC   = enc3{"bic", 0x4E601C00, "16b"}
 	encBIT   = enc3{"bit", 0x6EA01C00, "16b"}
+
+	encMULHalf = enc3{"mul", 0x4E609C00, "8h"}
 )
 
 // An enc2 encodes op Vd.4S, Vn.4S (or .16B).
@@ -78,23 +80,32 @@ type encShift struct {
 	name string
 	base uint32
 	left bool
+	half bool // lanes of 16 bits: 16 up, 32 down
 }
 
 func (e encShift) encode(d, n, bits int) word {
-	imm := 64 - bits
+	width, arrangement := 32, "4s"
+	if e.half {
+		width, arrangement = 16, "8h"
+	}
+	imm := 2*width - bits
 	if e.left {
-		imm = 32 + bits
+		imm = width + bits
 	}
 	return word{
 		e.base | uint32(imm)<<16 | uint32(n)<<5 | uint32(d),
-		fmt.Sprintf("%s v%d.4s, v%d.4s, #%d", e.name, d, n, bits),
+		fmt.Sprintf("%s v%d.%s, v%d.%s, #%d", e.name, d, arrangement, n, arrangement, bits),
 	}
 }
 
 var (
-	encSHL  = encShift{"shl", 0x4F005400, true}
-	encUSHR = encShift{"ushr", 0x6F000400, false}
-	encSSHR = encShift{"sshr", 0x4F000400, false}
+	encSHL  = encShift{"shl", 0x4F005400, true, false}
+	encUSHR = encShift{"ushr", 0x6F000400, false, false}
+	encSSHR = encShift{"sshr", 0x4F000400, false, false}
+
+	encSHLHalf  = encShift{"shl", 0x4F005400, true, true}
+	encUSHRHalf = encShift{"ushr", 0x6F000400, false, true}
+	encSSHRHalf = encShift{"sshr", 0x4F000400, false, true}
 )
 
 // encFMLAElem encodes fmla Vd.4S, Vn.4S, Vm.S[lane].
@@ -141,4 +152,6 @@ var (
 	encXTNByte  = encNarrow{"xtn", 0x0E212800, "8b", "8h", ""}
 	encUXTLHalf = encNarrow{"uxtl", 0x2F08A400, "8h", "8b", ""}
 	encUXTLWord = encNarrow{"uxtl", 0x2F10A400, "4s", "4h", ""}
+	// Not a change of width alone: it adds pairs to what Vd holds.
+	encSADALP = encNarrow{"sadalp", 0x4E606800, "4s", "8h", ""}
 )

@@ -341,6 +341,125 @@ func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //go:noescape
 func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
 
+// GatherWords4x16 computes a tile of 4 rows by 16 columns of 32-bit sums:
+//
+//	acc[i*16+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*16+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords4x16(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// GatherWords4x8 computes a tile of 4 rows by 8 columns of 32-bit sums:
+//
+//	acc[i*8+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*8+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords4x8(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// GatherWords2x16 computes a tile of 2 rows by 16 columns of 32-bit sums:
+//
+//	acc[i*16+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*16+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords2x16(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// GatherWords2x8 computes a tile of 2 rows by 8 columns of 32-bit sums:
+//
+//	acc[i*8+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*8+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords2x8(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// GatherWords1x16 computes a tile of 1 rows by 16 columns of 32-bit sums:
+//
+//	acc[i*16+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*16+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords1x16(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// GatherWords1x8 computes a tile of 1 rows by 8 columns of 32-bit sums:
+//
+//	acc[i*8+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*8+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords1x8(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
+
+// QuantizeBytes sets dst[i] to the low byte of round(min(max(src[i]/scale, lo), hi)) + zero,
+// ties to even; NaN counts as lo. n >= 0.
+//
+//go:noescape
+func QuantizeBytes(dst *uint8, src *float32, n int, scale float32, lo float32, hi float32, zero int32)
+
+// DequantizeBytes sets dst[i] = float32((src[i]^flip) - zero) * scale. n >= 0.
+//
+//go:noescape
+func DequantizeBytes(dst *float32, src *uint8, n int, scale float32, zero int32, flip int32)
+
+// RequantizeRows sets, for i < rows and j < cols,
+//
+//	dst[i*ldc+j] = round(min(max(float32(acc[i*lda+j])*scale[j], lo), hi)) + zero
+//
+// ties to even; NaN counts as lo. rows, cols >= 0.
+//
+//go:noescape
+func RequantizeRows(dst *uint8, ldc int, acc *int32, lda int, scale *float32, rows int, cols int, lo float32, hi float32, zero int32)
+
+// DequantizeRows sets, for i < rows and j < cols,
+//
+//	dst[i*ldc+j] = min(hi, max(lo, float32(acc[i*lda+j])*scale[j]))
+//
+// NaN passes through min and max. rows, cols >= 0.
+//
+//go:noescape
+func DequantizeRows(dst *float32, ldc int, acc *int32, lda int, scale *float32, rows int, cols int, lo float32, hi float32)
+
+// AddBytes sets dst[i] = round(min(max(s/scale, lo), hi)) + zero with
+//
+//	s = float32(x[i]-xZero)*xScale + float32(y[i]-yZero)*yScale
+//
+// every step rounded to float32, the last to nearest even; NaN counts as lo. n >= 0.
+//
+//go:noescape
+func AddBytes(dst *uint8, x *uint8, y *uint8, n int, xScale float32, yScale float32, scale float32, xZero int32, yZero int32, zero int32, lo float32, hi float32)
+
+// MaxBytes sets dst[i] to the largest of taps[t][i] for t < count. count, n >= 0.
+//
+//go:noescape
+func MaxBytes(dst *uint8, taps **uint8, count int, n int)
+
+// DepthwiseBytes computes one pixel of a depthwise convolution:
+//
+//	s = bias[i] + sum over t < count of taps[t][i] * w[t*wStride+i]
+//	dst[i] = round(min(max(float32(s)*scale[i], lo), hi)) + zero   for i < n
+//
+// w holds whole numbers from -128 to 127. count <= 256, n >= 0.
+//
+//go:noescape
+func DepthwiseBytes(dst *uint8, taps **uint8, count int, w *float32, wStride int, bias *int32, scale *float32, n int, lo float32, hi float32, zero int32)
+
 // OuterGemm6x16 computes a tile of 6 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order

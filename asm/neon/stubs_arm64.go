@@ -277,6 +277,70 @@ func GatherGemm8x12(mr int, c *float32, rows *int32, a *float32, table *int32, z
 //go:noescape
 func GatherGemm8x4(mr int, c *float32, rows *int32, a *float32, table *int32, zero, b, bias, residual *float32, taps, tapLen, accumulate int, lo, hi float32)
 
+// GatherWords8x8 computes a tile of mr rows by 8 columns of 32-bit sums:
+//
+//	acc[i*8+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
+//		a[rows[i]+offsets[t]+4*q+e] * b[4*((t*quads+q)*8+j)+e]
+//
+// with a unsigned and b signed. Sums wrap; no product or partial sum saturates.
+// taps > 0, quads > 0.
+//
+//go:noescape
+func GatherWords8x8(mr int, acc *int32, a *uint8, rows, offsets *int32, b *int8, bias *int32, taps, quads int)
+
+// QuantizeBytes sets dst[i] to the low byte of round(min(max(src[i]/scale, lo), hi)) + zero,
+// ties to even; NaN counts as lo. n >= 0.
+//
+//go:noescape
+func QuantizeBytes(dst *uint8, src *float32, n int, scale, lo, hi float32, zero int32)
+
+// DequantizeBytes sets dst[i] = float32((src[i]^flip) - zero) * scale. n >= 0.
+//
+//go:noescape
+func DequantizeBytes(dst *float32, src *uint8, n int, scale float32, zero, flip int32)
+
+// RequantizeRows sets, for i < rows and j < cols,
+//
+//	dst[i*ldc+j] = round(min(max(float32(acc[i*lda+j])*scale[j], lo), hi)) + zero
+//
+// ties to even; NaN counts as lo. rows, cols >= 0.
+//
+//go:noescape
+func RequantizeRows(dst *uint8, ldc int, acc *int32, lda int, scale *float32, rows, cols int, lo, hi float32, zero int32)
+
+// DequantizeRows sets, for i < rows and j < cols,
+//
+//	dst[i*ldc+j] = min(hi, max(lo, float32(acc[i*lda+j])*scale[j]))
+//
+// NaN passes through min and max. rows, cols >= 0.
+//
+//go:noescape
+func DequantizeRows(dst *float32, ldc int, acc *int32, lda int, scale *float32, rows, cols int, lo, hi float32)
+
+// AddBytes sets dst[i] = round(min(max(s/scale, lo), hi)) + zero with
+//
+//	s = float32(x[i]-xZero)*xScale + float32(y[i]-yZero)*yScale
+//
+// every step rounded to float32, the last to nearest even; NaN counts as lo. n >= 0.
+//
+//go:noescape
+func AddBytes(dst, x, y *uint8, n int, xScale, yScale, scale float32, xZero, yZero, zero int32, lo, hi float32)
+
+// MaxBytes sets dst[i] to the largest of taps[t][i] for t < count. count, n >= 0.
+//
+//go:noescape
+func MaxBytes(dst *uint8, taps **uint8, count, n int)
+
+// DepthwiseBytes computes one pixel of a depthwise convolution:
+//
+//	s = bias[i] + sum over t < count of taps[t][i] * w[t*wStride+i]
+//	dst[i] = round(min(max(float32(s)*scale[i], lo), hi)) + zero   for i < n
+//
+// w holds whole numbers from -128 to 127. count <= 256, n >= 0.
+//
+//go:noescape
+func DepthwiseBytes(dst *uint8, taps **uint8, count int, w *float32, wStride int, bias *int32, scale *float32, n int, lo, hi float32, zero int32)
+
 // OuterGemm8x12 computes a tile of mr rows by 12 columns, mr being 8, 4, 3, 2 or 1:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order

@@ -40,3 +40,19 @@ func ForEachISA(t *testing.T, f func(t *testing.T)) {
 		}
 	}
 }
+
+// ForEachInt8 is [ForEachISA] for kernels on bytes, which have two forms on
+// AVX-512: with VNNI, where the CPU has it, and without.
+func ForEachInt8(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	ForEachISA(t, func(t *testing.T) {
+		f(t)
+		if WithoutVNNI() {
+			t.Run("vnni=off", f)
+		}
+	})
+}
+
+// WithoutVNNI makes kernels on bytes do without AVX-512 VNNI until the level is
+// set again, and reports whether they would have used it.
+func WithoutVNNI() bool { return isa.WithoutVNNI() }

@@ -20,3 +20,5 @@ func detect() []Level {
 	}
 	return levels
 }
+
+func detectVNNI() bool { return cpu.X86.HasAVX512VNNI }

@@ -50,6 +50,14 @@ func Parse(name string) (Level, error) {
 // start and by tests through [Set], never while kernels run.
 var Active Level
 
+// VNNI says that the kernels on bytes use the dot products of AVX-512 VNNI. It is
+// a feature beside the level: true only while AVX512 is active, on CPUs that have
+// it. It is written when Active is.
+var VNNI bool
+
+// hasVNNI is what the CPU has; GODEBUG=cpu.avx512vnni=off clears it.
+var hasVNNI bool
+
 // available holds the levels of this machine in ascending order; its first
 // element is Generic.
 var available []Level
@@ -60,6 +68,8 @@ var envErr error
 func init() {
 	available = append([]Level{Generic}, detect()...)
 	Active, envErr = choose(available, os.Getenv(EnvVar))
+	hasVNNI = detectVNNI()
+	VNNI = hasVNNI && Active == AVX512
 }
 
 // choose returns the level for a machine with the given levels and the value
@@ -95,8 +105,16 @@ func Set(l Level) (previous Level) {
 	for _, a := range available {
 		if a == l {
 			previous, Active = Active, l
+			VNNI = hasVNNI && l == AVX512
 			return previous
 		}
 	}
 	panic("isa.Set: this machine lacks " + l.String())
+}
+
+// WithoutVNNI turns VNNI off until the next [Set] and reports whether it was on.
+// It is for tests; no kernel may be running.
+func WithoutVNNI() (was bool) {
+	was, VNNI = VNNI, false
+	return was
 }
