@@ -12,21 +12,25 @@ import (
 //
 // With images innermost in a strip, a run covers a whole row of a small map in
 // all images of the block, so that 4x4 maps run as long as 32x32 ones. Where the
-// channels are few, a row of the filter is merged into one position with S*C
-// rows, which costs S/StrideW copies of src and leaves no edges.
+// channels are few, a row of the filter is one position with S*C rows: these
+// floats lie together in a row of src, so that the kernel slides over a copy of
+// the row with its padding. A 1x1 filter with a stride slides over a copy of the
+// pixels that it reads.
 
 // An outer is the plan of one convolution's weight gradient.
 type outer struct {
-	merged, direct bool
-	directB        bool // B is read in place
-	taps, tapRows  int  // separate filter positions, and rows of dw in each
-	nr, narrow     int
-	panels, kPad   int
-	tiles          []strip
-	images, rows   int // pixels of a block: images and output rows
-	pixels         int // or, if direct, consecutive pixels
-	blocks         int
-	packRows       int // rows of src that a block packs, at most
+	direct        bool // both operands are read in place
+	sliding       bool // a position is a whole row of the filter
+	directB       bool // B is read in place
+	lineCols      int  // if sliding: pixels in a copied row of src
+	taps, tapRows int  // separate filter positions, and rows of dw in each
+	nr, narrow    int
+	panels, kPad  int
+	tiles         []strip
+	images, rows  int // pixels of a block: images and output rows
+	pixels        int // or, if direct, consecutive pixels
+	blocks        int
+	packRows      int // rows of src that a block packs, at most
 
 	// A task is a chunk of blocks, a range of strips and a range of panels. The
 	// chunks' partial sums are added in order.
@@ -40,10 +44,16 @@ type outer struct {
 // A strip is a tile's rows of dw within a filter position.
 type strip struct{ row, height int }
 
+// rowsOf returns the rows of consecutive strips.
+func rowsOf(tiles []strip) int {
+	last := tiles[len(tiles)-1]
+	return last.row + last.height - tiles[0].row
+}
+
 const (
 	outerPixels = 512 // of a block: 64 KiB of a 32-wide panel
 	stripRows   = 72  // of a task at most, so that a block of src is 144 KiB
-	mergedC     = 8   // most channels for which filter rows are merged
+	slidingC    = 8   // fewer channels than these are multiplied by filter rows
 	outerTasks  = 16  // tasks to aim at: enough for 8 even workers
 	// partialFloats bounds the memory of partial sums.
 	partialFloats = 4 << 20
@@ -55,9 +65,13 @@ func newOuter(s *Shape) *outer {
 	o := &outer{nr: nr, narrow: narrow, taps: s.R * s.S, tapRows: cg, groups: s.Groups}
 	pointwise := s.R == 1 && s.S == 1
 	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && s.PadTop+s.PadLeft+s.PadBottom+s.PadRight == 0
-	o.directB = o.direct && kg%narrow == 0
-	if !o.direct && (cg < mergedC || s.S == 1 && s.R == 1) {
-		o.merged, o.taps, o.tapRows = true, s.R, s.S*cg
+	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
+	o.directB = (o.direct || o.sliding) && kg%narrow == 0
+	if o.sliding {
+		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()
+		if s.S > 1 {
+			o.lineCols = (s.OW()-1)*s.StrideW + s.S
+		}
 	}
 	o.panels = (kg + nr - 1) / nr
 	o.kPad = (kg + narrow - 1) / narrow * narrow
@@ -109,12 +123,12 @@ func (o *outer) cutPixels(s *Shape) {
 	if s.R == 1 {
 		o.packRows = o.rows
 	}
-	width := s.W
-	if o.merged {
-		width = ow
-	}
-	if !o.direct {
-		o.xLen = o.packRows * width * o.images
+	switch {
+	case o.direct:
+	case o.sliding:
+		o.xLen = o.packRows * o.lineCols * o.images
+	default:
+		o.xLen = o.packRows * s.W * o.images
 	}
 	if !o.directB {
 		o.yLen = o.images * o.rows * ow * o.nr
@@ -123,7 +137,10 @@ func (o *outer) cutPixels(s *Shape) {
 		}
 	}
 	runs := o.rows
-	if s.StrideW > 1 && o.images > 1 && !o.merged {
+	switch {
+	case o.sliding:
+		runs *= o.images
+	case s.StrideW > 1 && o.images > 1:
 		runs *= ow
 	}
 	o.runsLen = 3 * runs
@@ -144,11 +161,10 @@ func (o *outer) cutTasks(s *Shape) {
 	o.firstStrip = append(o.firstStrip, len(o.tiles))
 	highest := 0
 	for i := range o.stripBlocks {
-		rows := 0
-		for _, t := range o.tiles[o.firstStrip[i]:o.firstStrip[i+1]] {
-			rows += t.height
-		}
-		highest = max(highest, rows)
+		highest = max(highest, rowsOf(o.tiles[o.firstStrip[i]:o.firstStrip[i+1]]))
+	}
+	if o.sliding && s.S > 1 {
+		highest = s.groupC()
 	}
 	o.xLen *= highest
 	o.partial = o.groups * (o.taps*o.tapRows + 1) * o.kPad
@@ -180,6 +196,11 @@ type outerBlock struct {
 	n0, n1, y0, y1 int // images and output rows, or
 	p0, p1         int // pixels if direct
 	h0, h1         int // rows of src, or rows of dst if R = 1
+}
+
+// pixels returns the number of output pixels in the block.
+func (k *outerBlock) pixels(s *Shape) int {
+	return k.p1 - k.p0 + (k.n1-k.n0)*(k.y1-k.y0)*s.OW()
 }
 
 func (o *outer) block(s *Shape, b int) outerBlock {
@@ -219,7 +240,11 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, partial, scratch, src, dds
 	for b := first; b < end; b++ {
 		k := o.block(s, b)
 		o.findRuns(s, k, wk)
-		if !o.direct {
+		switch {
+		case o.direct:
+		case o.sliding:
+			o.copyLines(s, k, tiles, group, x, src)
+		default:
 			o.packX(s, k, tiles, group, x, src)
 		}
 		g.Accumulate = b > first
@@ -227,7 +252,7 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, partial, scratch, src, dds
 			g.NR = min(o.nr, o.kPad-j*o.nr)
 			o.rightOperand(s, k, g, group, j, y, ddst)
 			if stripBlock == 0 {
-				o.biasRow(k, wk, bias[j*o.nr:], s.OW())
+				o.biasRow(k.pixels(s), wk, bias[j*o.nr:])
 			}
 			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src)
 		}
@@ -237,8 +262,12 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, partial, scratch, src, dds
 // rightOperand makes panel j of ddst the kernel's B.
 func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group, j int, y, ddst []float32) {
 	col := group*s.groupK() + j*o.nr
+	first := k.p0
+	if !o.direct {
+		first = (k.n0*s.OH() + k.y0) * s.OW()
+	}
 	if o.directB {
-		g.B, g.BPitch = ddst[k.p0*s.K+col:], s.K
+		g.B, g.BPitch = ddst[first*s.K+col:], s.K
 		return
 	}
 	width := g.NR
@@ -247,26 +276,20 @@ func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group
 	if cols < width {
 		clear(y[:o.yLen/o.nr*width])
 	}
-	if o.direct {
-		packStrip(y, width, ddst[k.p0*s.K+col:], s.K, cols, k.p1-k.p0)
+	if o.direct || o.sliding {
+		kernels.CopyBlock(y, width, ddst[first*s.K+col:], s.K, k.pixels(s), cols)
 		return
 	}
-	oh, ow := s.OH(), s.OW()
-	images := k.n1 - k.n0
-	for n := k.n0; n < k.n1; n++ {
-		from := ddst[(n*oh+k.y0)*ow*s.K+col:]
-		packStrip(y[(n-k.n0)*width:], width*images, from, s.K, cols, (k.y1-k.y0)*ow)
+	images, image := k.n1-k.n0, s.OH()*s.OW()*s.K
+	for n := range images {
+		kernels.CopyBlock(y[n*width:], width*images, ddst[first*s.K+col+n*image:], s.K, k.pixels(s)/images, cols)
 	}
 }
 
 // biasRow sums the columns of the kernel's B: the product with a row of ones.
-func (o *outer) biasRow(k outerBlock, wk *outerWorker, bias []float32, ow int) {
+func (o *outer) biasRow(pixels int, wk *outerWorker, bias []float32) {
 	g := &wk.gemm
-	count := k.p1 - k.p0
-	if !o.direct {
-		count = (k.n1 - k.n0) * (k.y1 - k.y0) * ow
-	}
-	wk.all = [3]int32{0, 0, int32(count)}
+	wk.all = [3]int32{0, 0, int32(pixels)}
 	g.MR, g.A, g.APitch, g.AStep = 1, wk.one[:], 0, 0
 	g.C, g.Runs = bias, wk.all[:]
 	g.Run()
@@ -276,235 +299,28 @@ func (o *outer) biasRow(k outerBlock, wk *outerWorker, bias []float32, ow int) {
 func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, partial, x, src []float32) {
 	g := &wk.gemm
 	pixels := (k.h1 - k.h0) * s.W * (k.n1 - k.n0)
-	if o.merged {
-		pixels = (k.h1 - k.h0) * s.OW() * (k.n1 - k.n0)
-	}
 	for tap := range o.taps {
 		g.Runs = wk.runs[tap]
 		at := 0
 		for _, t := range tiles {
 			g.MR = t.height
-			if o.direct {
+			switch {
+			case o.direct:
 				g.A, g.APitch, g.AStep = src[k.p0*s.C+group*s.groupC()+t.row:], s.C, s.C
-			} else {
+			case o.sliding && s.S > 1:
+				g.A, g.APitch, g.AStep = x[t.row:], s.groupC(), s.StrideW*s.groupC()
+			case o.sliding:
+				height := rowsOf(tiles)
+				g.A, g.APitch, g.AStep = x[t.row-tiles[0].row:], height, height
+			default:
 				g.A, g.APitch, g.AStep = x[at:], t.height, t.height
-				if !o.merged && k.n1-k.n0 == 1 {
+				if k.n1-k.n0 == 1 {
 					g.AStep *= s.StrideW
 				}
 				at += pixels * t.height
 			}
 			g.C = partial[(tap*o.tapRows+t.row)*o.kPad:]
 			g.Run()
-		}
-	}
-}
-
-// findRuns lists, for every filter position, the runs of pixels that its
-// products cover: first pixel in the packed src, first in ddst, length.
-func (o *outer) findRuns(s *Shape, k outerBlock, wk *outerWorker) {
-	if o.direct {
-		wk.runs[0] = append(wk.data[:0], 0, 0, int32(k.p1-k.p0))
-		return
-	}
-	ow, images := s.OW(), k.n1-k.n0
-	for tap := range o.taps {
-		r, q := tap/s.S, tap%s.S
-		if o.merged {
-			r = tap
-		}
-		runs := wk.data[tap*o.runsLen:][:0:o.runsLen]
-		lo, hi := 0, ow
-		if !o.merged {
-			lo, hi = insideRange(ow, s.StrideW, q*s.DilationW-s.PadLeft, s.W)
-		}
-		for y := k.y0; y < k.y1; y++ {
-			h := y*s.StrideH - s.PadTop + r*s.DilationH
-			if h < 0 || h >= s.H || lo >= hi {
-				continue
-			}
-			row := h - k.h0
-			if s.R == 1 {
-				row = y - k.h0
-			}
-			b := (y-k.y0)*ow + lo
-			switch first := lo*s.StrideW - s.PadLeft + q*s.DilationW; {
-			case o.merged:
-				runs = addRun(runs, row*ow*images, b*images, ow*images)
-			case s.StrideW == 1:
-				runs = addRun(runs, (row*s.W+first)*images, b*images, (hi-lo)*images)
-			case images == 1:
-				runs = append(runs, int32(row*s.W+first), int32(b), int32(hi-lo))
-			default:
-				for i := range hi - lo {
-					runs = append(runs, int32((row*s.W+first+i*s.StrideW)*images), int32((b+i)*images), int32(images))
-				}
-			}
-		}
-		wk.runs[tap] = runs
-	}
-}
-
-// addRun appends a run with unit steps or lengthens the last one.
-func addRun(runs []int32, a, b, count int) []int32 {
-	if n := len(runs); n > 0 && int(runs[n-3]+runs[n-1]) == a && int(runs[n-2]+runs[n-1]) == b {
-		runs[n-1] += int32(count)
-		return runs
-	}
-	return append(runs, int32(a), int32(b), int32(count))
-}
-
-// insideRange returns the x in [0, n) for which x*stride+shift is in [0, extent).
-func insideRange(n, stride, shift, extent int) (lo, hi int) {
-	if shift < 0 {
-		lo = (-shift + stride - 1) / stride
-	}
-	hi = n
-	if last := extent - 1 - shift; last < 0 {
-		hi = 0
-	} else {
-		hi = min(hi, last/stride+1)
-	}
-	return min(lo, n), hi
-}
-
-// packX copies a block of src into strips.
-func (o *outer) packX(s *Shape, k outerBlock, tiles []strip, group int, x, src []float32) {
-	images, width := k.n1-k.n0, s.W
-	if o.merged {
-		width = s.OW()
-	}
-	at := 0
-	for _, t := range tiles {
-		for row := k.h0; row < k.h1; row++ {
-			h := row
-			if s.R == 1 {
-				h = row*s.StrideH - s.PadTop
-			}
-			dst := x[at+(row-k.h0)*width*images*t.height:][:width*images*t.height]
-			if h < 0 || h >= s.H {
-				continue // no run reads it
-			}
-			for n := range images {
-				line := src[((k.n0+n)*s.H+h)*s.W*s.C:][:s.W*s.C]
-				if o.merged {
-					o.mergeRow(s, dst[n*t.height:], images*t.height, line, t, group)
-				} else {
-					packStrip(dst[n*t.height:], images*t.height, line[group*s.groupC()+t.row:], s.C, t.height, s.W)
-				}
-			}
-		}
-		at += (k.h1 - k.h0) * width * images * t.height
-	}
-}
-
-// mergeRow writes, for each output column, the rows of strip t: floats of
-// consecutive filter columns, zero in the padding.
-func (o *outer) mergeRow(s *Shape, dst []float32, pitch int, line []float32, t strip, group int) {
-	cg := s.groupC()
-	for x := range s.OW() {
-		v := x*s.StrideW - s.PadLeft
-		to := dst[x*pitch:][:t.height]
-		if s.DilationW == 1 && s.Groups == 1 && v >= 0 && v+s.S <= s.W {
-			copy(to, line[v*cg+t.row:])
-			continue
-		}
-		for i := range to {
-			q, c := (t.row+i)/cg, (t.row+i)%cg
-			to[i] = 0
-			if w := v + q*s.DilationW; w >= 0 && w < s.W {
-				to[i] = line[w*s.C+group*cg+c]
-			}
-		}
-	}
-}
-
-// packStrip copies n rows of cols floats from src, pitch from apart, to dst,
-// pitch to apart.
-func packStrip(dst []float32, to int, src []float32, from, cols, n int) {
-	switch cols {
-	case 32:
-		for i := range n {
-			*(*[32]float32)(dst[i*to:]) = *(*[32]float32)(src[i*from:])
-		}
-	case 16:
-		for i := range n {
-			*(*[16]float32)(dst[i*to:]) = *(*[16]float32)(src[i*from:])
-		}
-	case 12:
-		for i := range n {
-			*(*[12]float32)(dst[i*to:]) = *(*[12]float32)(src[i*from:])
-		}
-	case 8:
-		for i := range n {
-			*(*[8]float32)(dst[i*to:]) = *(*[8]float32)(src[i*from:])
-		}
-	case 6:
-		for i := range n {
-			*(*[6]float32)(dst[i*to:]) = *(*[6]float32)(src[i*from:])
-		}
-	case 4:
-		for i := range n {
-			*(*[4]float32)(dst[i*to:]) = *(*[4]float32)(src[i*from:])
-		}
-	default:
-		for i := range n {
-			copy(dst[i*to:][:cols], src[i*from:])
-		}
-	}
-}
-
-const (
-	reduceColumns = 16 // columns of dw that one task adds up
-	reduceRows    = 64 // rows of them at a time
-)
-
-func (o *outer) reduceTasks(s *Shape) int {
-	return s.Groups * ((s.groupK() + reduceColumns - 1) / reduceColumns)
-}
-
-// reduce adds the chunks' partial sums, in order, to dw and db.
-func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
-	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
-	blocks := (kg + reduceColumns - 1) / reduceColumns
-	group, k0 := t/blocks, t%blocks*reduceColumns
-	cols := min(reduceColumns, kg-k0)
-	base := group*(o.taps*o.tapRows+1)*o.kPad + k0
-	dw = dw[(group*kg+k0)*cg*rs:]
-	// Sums of the taps of a few channels, a row of columns each, then turned.
-	var sum [reduceRows * reduceColumns]float32
-	var turned [reduceColumns * reduceRows]float32
-	channels := max(1, reduceRows/rs)
-	for c0 := 0; c0 < cg; c0 += channels {
-		n := min(channels, cg-c0)
-		for first := 0; first < n*rs; first += reduceRows {
-			rows := min(reduceRows, n*rs-first)
-			for i := range rows {
-				c, tap := c0+(first+i)/rs, (first+i)%rs
-				o.addChunks((*[reduceColumns]float32)(sum[i*reduceColumns:]), partial[base+(tap*cg+c)*o.kPad:], cols)
-			}
-			kernels.Transpose(turned[:], rows, sum[:], reduceColumns, rows, cols)
-			for j := range cols {
-				to := dw[(j*cg+c0)*rs+first:][:rows]
-				for i, v := range turned[j*rows:][:rows] {
-					to[i] += v
-				}
-			}
-		}
-	}
-	if db != nil {
-		var sum [reduceColumns]float32
-		o.addChunks(&sum, partial[base+cg*rs*o.kPad:], cols)
-		for j, v := range sum[:cols] {
-			db[group*kg+k0+j] += v
-		}
-	}
-}
-
-func (o *outer) addChunks(sum *[reduceColumns]float32, partial []float32, cols int) {
-	clear(sum[:])
-	for chunk := range o.chunks {
-		for j, v := range partial[chunk*o.partial:][:cols] {
-			sum[j] += v
 		}
 	}
 }

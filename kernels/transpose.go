@@ -17,6 +17,21 @@ func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	transposeStrips(dst, src, rows, cols, ldd, lds)
 }
 
+// CopyBlock copies a block of rows by cols floats: dst[i*ldd+j] = src[i*lds+j].
+// The blocks must not overlap.
+func CopyBlock(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	if rows < 0 || cols < 0 || ldd < cols || lds < 0 {
+		panic("kernels.CopyBlock: negative size or short stride")
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if len(dst) < (rows-1)*ldd+cols || len(src) < (rows-1)*lds+cols {
+		panic("kernels.CopyBlock: short dst or src")
+	}
+	copyBlock(rows, cols, dst, ldd, src, lds)
+}
+
 // NCHWToNHWC rearranges src of shape n, c, h, w into dst of shape n, h, w, c.
 // They must not overlap. It runs on all threads.
 func NCHWToNHWC(dst, src []float32, n, c, h, w int) {

@@ -1,0 +1,147 @@
+package conv
+
+import "github.com/golanes/lanes/kernels"
+
+// findRuns lists, for every filter position, the runs of pixels that its
+// products cover: first pixel in the packed src, first in ddst, length.
+func (o *outer) findRuns(s *Shape, k outerBlock, wk *outerWorker) {
+	if o.direct {
+		wk.runs[0] = append(wk.data[:0], 0, 0, int32(k.p1-k.p0))
+		return
+	}
+	ow, images := s.OW(), k.n1-k.n0
+	for tap := range o.taps {
+		r, q := tap/s.S, tap%s.S
+		if o.sliding {
+			r = tap
+		}
+		runs := wk.data[tap*o.runsLen:][:0:o.runsLen]
+		if o.sliding {
+			wk.runs[tap] = o.slidingRuns(s, k, r, runs)
+			continue
+		}
+		lo, hi := insideRange(ow, s.StrideW, q*s.DilationW-s.PadLeft, s.W)
+		for y := k.y0; y < k.y1; y++ {
+			h := y*s.StrideH - s.PadTop + r*s.DilationH
+			if h < 0 || h >= s.H || lo >= hi {
+				continue
+			}
+			row := h - k.h0
+			if s.R == 1 {
+				row = y - k.h0
+			}
+			b := (y-k.y0)*ow + lo
+			switch first := lo*s.StrideW - s.PadLeft + q*s.DilationW; {
+			case s.StrideW == 1:
+				runs = addRun(runs, (row*s.W+first)*images, b*images, (hi-lo)*images)
+			case images == 1:
+				runs = append(runs, int32(row*s.W+first), int32(b), int32(hi-lo))
+			default:
+				for i := range hi - lo {
+					runs = append(runs, int32((row*s.W+first+i*s.StrideW)*images), int32((b+i)*images), int32(images))
+				}
+			}
+		}
+		wk.runs[tap] = runs
+	}
+}
+
+// slidingRuns appends the runs of filter row r, a row of an image each.
+func (o *outer) slidingRuns(s *Shape, k outerBlock, r int, runs []int32) []int32 {
+	ow, rows := s.OW(), k.h1-k.h0
+	for i := range (k.n1 - k.n0) * (k.y1 - k.y0) {
+		n, y := i/(k.y1-k.y0), k.y0+i%(k.y1-k.y0)
+		h := y*s.StrideH - s.PadTop + r*s.DilationH
+		if h < 0 || h >= s.H {
+			continue
+		}
+		row := n*rows + h - k.h0
+		if s.R == 1 {
+			row = n*rows + y - k.h0
+		}
+		if s.S == 1 {
+			runs = addRun(runs, row*ow, i*ow, ow)
+		} else {
+			runs = append(runs, int32(row*o.lineCols), int32(i*ow), int32(ow))
+		}
+	}
+	return runs
+}
+
+// addRun appends a run with unit steps or lengthens the last one.
+func addRun(runs []int32, a, b, count int) []int32 {
+	if n := len(runs); n > 0 && int(runs[n-3]+runs[n-1]) == a && int(runs[n-2]+runs[n-1]) == b {
+		runs[n-1] += int32(count)
+		return runs
+	}
+	return append(runs, int32(a), int32(b), int32(count))
+}
+
+// insideRange returns the x in [0, n) for which x*stride+shift is in [0, extent).
+func insideRange(n, stride, shift, extent int) (lo, hi int) {
+	if shift < 0 {
+		lo = (-shift + stride - 1) / stride
+	}
+	hi = n
+	if last := extent - 1 - shift; last < 0 {
+		hi = 0
+	} else {
+		hi = min(hi, last/stride+1)
+	}
+	return min(lo, n), hi
+}
+
+// packX copies a block of src into strips.
+func (o *outer) packX(s *Shape, k outerBlock, tiles []strip, group int, x, src []float32) {
+	images := k.n1 - k.n0
+	at := 0
+	for _, t := range tiles {
+		for row := k.h0; row < k.h1; row++ {
+			h := srcRow(s, row)
+			dst := x[at+(row-k.h0)*s.W*images*t.height:]
+			if h < 0 || h >= s.H {
+				continue // no run reads it
+			}
+			for n := range images {
+				line := src[((k.n0+n)*s.H+h)*s.W*s.C+group*s.groupC()+t.row:]
+				kernels.CopyBlock(dst[n*t.height:], images*t.height, line, s.C, s.W, t.height)
+			}
+		}
+		at += (k.h1 - k.h0) * s.W * images * t.height
+	}
+}
+
+// srcRow returns the row of src that a packed row holds.
+func srcRow(s *Shape, row int) int {
+	if s.R == 1 {
+		return row*s.StrideH - s.PadTop
+	}
+	return row
+}
+
+// copyLines copies the rows of a block of src with the padding on their sides
+// and, for a 1-wide filter, without the pixels that the stride steps over, which
+// then holds the channels of the strips only.
+func (o *outer) copyLines(s *Shape, k outerBlock, tiles []strip, group int, x, src []float32) {
+	channels, first, step := s.groupC(), group*s.groupC(), 1
+	if s.S == 1 {
+		channels, first, step = rowsOf(tiles), first+tiles[0].row, s.StrideW
+	}
+	lo, hi := insideRange(o.lineCols, step, -s.PadLeft, s.W)
+	for n := k.n0; n < k.n1; n++ {
+		for row := k.h0; row < k.h1; row++ {
+			line := x[:o.lineCols*channels]
+			x = x[len(line):]
+			h := srcRow(s, row)
+			if h < 0 || h >= s.H {
+				continue // no run reads it
+			}
+			clear(line[:lo*channels])
+			clear(line[hi*channels:])
+			if lo < hi {
+				from := src[((n*s.H+h)*s.W+lo*step-s.PadLeft)*s.C+first:]
+				kernels.CopyBlock(line[lo*channels:], channels, from, step*s.C, hi-lo, channels)
+			}
+		}
+	}
+}
