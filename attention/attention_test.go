@@ -47,7 +47,11 @@ func goldenSE(t *testing.T, c *kerneltest.Case, s attention.Shape, reduced int, 
 		return kerneltest.ToNCHW(x, s.N, s.C, s.H, s.W)
 	}
 	x, gy := c.F32("x"), c.F32("gy")
-	w := attention.MLP{W1: c.F32("w1"), B1: c.F32("b1"), W2: c.F32("w2"), B2: c.F32("b2")}
+	w := attention.MLP{W1: c.F32("w1"), B1: make([]float32, reduced), W2: c.F32("w2"), B2: make([]float32, s.C)}
+	biases := c.Has("b1")
+	if biases {
+		w.B1, w.B2 = c.F32("b1"), c.F32("b2")
+	}
 	dw := zeros(w)
 	y, a, gx := make([]float32, len(x)), make([]float32, s.N*s.C), make([]float32, len(x))
 	st := p.NewState()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/golanes/lanes/conv"
@@ -32,31 +33,71 @@ func newPlan(t testing.TB, s conv.Shape, opt conv.Options) *conv.Plan {
 	return p
 }
 
+// goldenPair reads one number for both directions or two, (h, w).
+func goldenPair(t *testing.T, c *kerneltest.Case, key string, byDefault int) (h, w int) {
+	t.Helper()
+	if !c.Has(key) {
+		return byDefault, byDefault
+	}
+	switch v := c.Ints(key); len(v) {
+	case 1:
+		return v[0], v[0]
+	case 2:
+		return v[0], v[1]
+	default:
+		t.Fatalf("not understood: %s %v", key, v)
+		return 0, 0
+	}
+}
+
 // goldenShape reads a case's geometry.
 func goldenShape(t *testing.T, c *kerneltest.Case) conv.Shape {
-	x, w := c.Shape("x"), c.Shape("w")
-	stride, dilation, padding := c.Ints("stride"), c.Ints("dilation"), c.Ints("padding")
-	if len(stride) == 1 {
-		stride = append(stride, stride[0])
+	t.Helper()
+	x, w, y := c.Shape("x"), c.Shape("w"), c.Shape("y")
+	if len(x) != 4 || len(w) != 4 || len(y) != 4 {
+		t.Fatalf("not understood: x %v, w %v, y %v", x, w, y)
 	}
-	if len(dilation) == 1 {
-		dilation = append(dilation, dilation[0])
+	s := conv.Shape{N: x[0], C: x[1], H: x[2], W: x[3], K: w[0], R: w[2], S: w[3], Groups: 1}
+	s.StrideH, s.StrideW = goldenPair(t, c, "stride", 1)
+	s.DilationH, s.DilationW = goldenPair(t, c, "dilation", 1)
+	if c.Has("groups") {
+		s.Groups = c.Int("groups")
 	}
-	switch len(padding) { // one for all, (h, w), or (top, left, bottom, right)
-	case 1:
-		padding = []int{padding[0], padding[0], padding[0], padding[0]}
-	case 2:
-		padding = []int{padding[0], padding[1], padding[0], padding[1]}
+	for _, p := range goldenPadding(t, c, s) {
+		s.PadTop, s.PadLeft, s.PadBottom, s.PadRight = p[0], p[1], p[2], p[3]
+		if s.OH() == y[2] && s.OW() == y[3] {
+			return s
+		}
 	}
-	if len(x) != 4 || len(w) != 4 || len(stride) != 2 || len(dilation) != 2 || len(padding) != 4 {
-		t.Fatalf("not understood: x %v, w %v, stride %v, dilation %v, padding %v", x, w, stride, dilation, padding)
+	t.Fatalf("not understood: no padding gives y %v", y)
+	return s
+}
+
+// goldenPadding lists what a case's padding can mean, as top, left, bottom,
+// right: one number for all sides, (h, w), "same", "valid", or four numbers in
+// the order of ONNX or in that of torch's pad (left, right, top, bottom).
+func goldenPadding(t *testing.T, c *kerneltest.Case, s conv.Shape) [][4]int {
+	t.Helper()
+	key := "padding"
+	if !c.Has(key) {
+		key = "pads"
 	}
-	return conv.Shape{
-		N: x[0], C: x[1], H: x[2], W: x[3], K: w[0], R: w[2], S: w[3],
-		StrideH: stride[0], StrideW: stride[1], DilationH: dilation[0], DilationW: dilation[1],
-		PadTop: padding[0], PadLeft: padding[1], PadBottom: padding[2], PadRight: padding[3],
-		Groups: c.Int("groups"),
+	if !c.Has(key) {
+		return [][4]int{{}}
 	}
+	switch strings.Trim(c.Str(key), `"`) {
+	case "valid":
+		return [][4]int{{}}
+	case "same": // torch pads the end by one more where the sum is odd
+		h, w := (s.R-1)*s.DilationH, (s.S-1)*s.DilationW
+		return [][4]int{{h / 2, w / 2, h - h/2, w - w/2}}
+	}
+	v := c.Ints(key)
+	if len(v) == 4 {
+		return [][4]int{{v[0], v[1], v[2], v[3]}, {v[2], v[0], v[3], v[1]}}
+	}
+	h, w := goldenPair(t, c, key, 0)
+	return [][4]int{{h, w, h, w}}
 }
 
 func TestGoldenConv2D(t *testing.T) {

@@ -46,8 +46,14 @@ func padding(t *testing.T, c *kerneltest.Case) (top, left, bottom, right int) {
 	return 0, 0, 0, 0
 }
 
-func ceil(c *kerneltest.Case) bool {
-	return c.Has("ceil_mode") && c.Bool("ceil_mode") || c.Has("ceil") && c.Bool("ceil")
+// flag reads the first of these keys that a case has.
+func flag(c *kerneltest.Case, byDefault bool, keys ...string) bool {
+	for _, key := range keys {
+		if c.Has(key) {
+			return c.Bool(key)
+		}
+	}
+	return byDefault
 }
 
 func TestGoldenPool2D(t *testing.T) {
@@ -59,15 +65,19 @@ func TestGoldenPool2D(t *testing.T) {
 			}
 			kind := c.Str("kind")
 			switch kind {
-			case "adaptive_avg", "adaptive":
+			case "adaptive_avg", "adaptive", "adaptive_avg_pool2d":
 				goldenAdaptive(t, c, in, out)
 				return
 			case "max", "avg", "avg_excl":
 			default:
 				t.Fatalf("not understood: kind %q", kind)
 			}
-			s := pool.Shape{N: in[0], C: in[1], H: in[2], W: in[3], Ceil: ceil(c)}
-			s.R, s.S = pair(t, c, "kernel", 0)
+			s := pool.Shape{N: in[0], C: in[1], H: in[2], W: in[3], Ceil: flag(c, false, "ceil_mode", "ceil")}
+			kernel := "kernel"
+			if !c.Has(kernel) {
+				kernel = "kernel_size"
+			}
+			s.R, s.S = pair(t, c, kernel, 0)
 			s.StrideH, s.StrideW = pair(t, c, "stride", 0)
 			if !c.Has("stride") {
 				s.StrideH, s.StrideW = s.R, s.S
@@ -82,7 +92,7 @@ func TestGoldenPool2D(t *testing.T) {
 				return
 			}
 			count := pool.CountPadding
-			if kind == "avg_excl" || c.Has("count_include_pad") && !c.Bool("count_include_pad") {
+			if !flag(c, kind == "avg", "count_include_pad") {
 				count = pool.CountInside
 			}
 			p, err := pool.NewAvg(s, count)
@@ -156,12 +166,12 @@ func TestGoldenGlobalPool(t *testing.T) {
 			dstP, dxP := make([]float32, len(y)), make([]float32, len(x))
 			src := kerneltest.ToNHWC(x, n, ch, in[2], in[3])
 			switch kind := c.Str("kind"); kind {
-			case "gavg":
+			case "gavg", "avg", "mean":
 				pool.GlobalAvg(dst, src, n, hw, ch)
 				pool.GlobalAvgBackward(dx, gy, n, hw, ch)
 				pool.GlobalAvgNCHW(dstP, x, n, ch, hw)
 				pool.GlobalAvgBackwardNCHW(dxP, gy, n, ch, hw)
-			case "gmax":
+			case "gmax", "max":
 				pool.GlobalMax(dst, arg, src, n, hw, ch)
 				pool.GlobalMaxBackward(dx, gy, arg, n, hw, ch)
 				pool.GlobalMaxNCHW(dstP, arg, x, n, ch, hw)

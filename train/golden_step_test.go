@@ -78,6 +78,7 @@ func goldenTrainStep(t *testing.T, c *kerneltest.Case) {
 	if loss.CC.Form, err = ccloss.ParseForm(c.Str("form")); err != nil {
 		t.Fatal(err)
 	}
+	loss.CC.Margin, loss.CC.Eps = optional(c, "margin", 0), optional(c, "eps", 0)
 	if loss, err = loss.withDefaults(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func goldenTrainStep(t *testing.T, c *kerneltest.Case) {
 		arena[i] = float32(math.NaN()) // nothing may count on what a buffer held
 	}
 	p.Bind(arena)
-	o := newOptimizer(OptimizerConfig{Kind: SGD, LR: c.Float("lr"), Momentum: c.Float("momentum"), WeightDecay: c.Float("weight_decay")}, m.set)
+	o := newOptimizer(OptimizerConfig{Kind: SGD, LR: c.Float("lr"), Momentum: c.Float("momentum"), WeightDecay: c.Float("weight_decay"),
+		Nesterov: c.Has("nesterov") && c.Bool("nesterov")}, m.set)
 	var losses []float32
 	logits, _, attentions := m.Outputs()
 	for k := 0; c.Has(fmt.Sprintf("x%d", k)); k++ {

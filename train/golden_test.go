@@ -20,20 +20,50 @@ const atol, rtol = 1e-5, 2e-5
 
 func TestGoldenCrossEntropy(t *testing.T) {
 	golden(t, "crossentropy", func(t *testing.T, c *kerneltest.Case) {
-		testClassification(t, c, LossConfig{Kind: LossCE, LabelSmoothing: c.Float("label_smoothing")})
+		testClassification(t, c, LossConfig{Kind: LossCE, LabelSmoothing: optional(c, "label_smoothing", 0)})
 	})
 }
 
 func TestGoldenFocal(t *testing.T) {
 	golden(t, "focal", func(t *testing.T, c *kerneltest.Case) {
-		testClassification(t, c, LossConfig{Kind: LossFocal, Gamma: c.Float("gamma")})
+		testClassification(t, c, LossConfig{Kind: LossFocal, Gamma: optional(c, "gamma", 2)})
 	})
+}
+
+// reduction is what a case's loss over n samples is, divided by the mean: torch's
+// reduction, and alpha, the constant factor of the focal loss.
+func reduction(t *testing.T, c *kerneltest.Case, n int) float64 {
+	t.Helper()
+	factor := optional(c, "alpha", 1)
+	if !c.Has("reduction") {
+		return factor
+	}
+	switch c.Str("reduction") {
+	case "mean":
+		return factor
+	case "sum":
+		return factor * float64(n)
+	}
+	t.Fatalf("not understood: reduction %q", c.Str("reduction"))
+	return 0
+}
+
+// optional reads a number that a case may lack.
+func optional(c *kerneltest.Case, key string, byDefault float64) float64 {
+	if c.Has(key) {
+		return c.Float(key)
+	}
+	return byDefault
 }
 
 func testClassification(t *testing.T, c *kerneltest.Case, cfg LossConfig) {
 	shape := c.Shape("logits")
 	io := &lossIO{logits: c.F32("logits"), labels: c.Labels("labels"), dLogits: nanSlice(shape[0] * shape[1])}
 	loss := newCrossEntropy(cfg, shape[0], shape[1]).compute(io)
+	if factor := reduction(t, c, shape[0]); factor != 1 {
+		loss *= factor
+		kernels.Scale(float32(factor), io.dLogits)
+	}
 	kerneltest.Close(t, "loss", []float32{float32(loss)}, c.F32("loss"), atol, rtol)
 	kerneltest.Close(t, "glogits", io.dLogits, c.F32("glogits"), atol, rtol)
 }
@@ -56,7 +86,7 @@ func TestGoldenMarginSoftmax(t *testing.T) {
 	golden(t, "marginsoftmax", func(t *testing.T, c *kerneltest.Case) {
 		f, k := c.Shape("features"), c.Shape("weights")
 		n, classes := f[0], k[0]
-		cfg := LossConfig{Kind: c.Str("kind"), Scale: c.Float("scale"), Margin: c.Float("margin")}
+		cfg := LossConfig{Kind: strings.ToLower(c.Str("kind")), Scale: c.Float("scale"), Margin: c.Float("margin")}
 		if !cfg.CosineHead() {
 			t.Fatalf("not understood: kind %q", cfg.Kind)
 		}
@@ -105,8 +135,11 @@ func TestGoldenBatchNorm(t *testing.T) {
 		l.Eps, l.Momentum = c.Float("eps"), c.Float("momentum")
 		set := testParams(t, l.Params())
 		set.initialise(1)
-		copy(l.Weight.Value, c.F32("gamma"))
-		copy(l.Bias.Value, c.F32("beta"))
+		affine := c.Has("gamma") // without, the normalisation is plain
+		if affine {
+			copy(l.Weight.Value, c.F32("gamma"))
+			copy(l.Bias.Value, c.F32("beta"))
+		}
 		in := []Shape{{h, w, ch}}
 		r := newLayerRun(t, l, n, in, true)
 		r.io.Src[0], r.io.DDst[0] = nhwc("x"), nhwc("gy")
@@ -114,8 +147,10 @@ func TestGoldenBatchNorm(t *testing.T) {
 		r.op.Backward(r.io)
 		kerneltest.Close(t, "y", r.io.Dst[0], nhwc("y"), atol, rtol)
 		kerneltest.Close(t, "gx", r.io.DSrc[0], nhwc("gx"), atol, rtol)
-		kerneltest.Close(t, "ggamma", l.Weight.Grad, c.F32("ggamma"), atol, rtol)
-		kerneltest.Close(t, "gbeta", l.Bias.Grad, c.F32("gbeta"), atol, rtol)
+		if affine {
+			kerneltest.Close(t, "ggamma", l.Weight.Grad, c.F32("ggamma"), atol, rtol)
+			kerneltest.Close(t, "gbeta", l.Bias.Grad, c.F32("gbeta"), atol, rtol)
+		}
 		kerneltest.Close(t, "running_mean", l.RunningMean.Value, c.F32("running_mean"), atol, rtol)
 		kerneltest.Close(t, "running_var", l.RunningVar.Value, c.F32("running_var"), atol, rtol)
 		e := newLayerRun(t, l, n, in, false)
@@ -144,28 +179,33 @@ func TestGoldenOptim(t *testing.T) {
 }
 
 // optimConfig reads the settings of an optimizer of torch.optim. Which one can be
-// told from their names, but for adam and adamw, which the case's name tells.
+// told from their names, but for adam and adamw, which the case's name or
+// decoupled_weight_decay tells.
 func optimConfig(t *testing.T, c *kerneltest.Case) OptimizerConfig {
-	cfg := OptimizerConfig{LR: c.Float("lr"), WeightDecay: c.Float("weight_decay"), Maximize: c.Bool("maximize")}
-	for _, key := range []string{"capturable", "differentiable", "fused", "foreach"} {
+	flag := func(key string) bool { return c.Has(key) && c.Bool(key) }
+	cfg := OptimizerConfig{LR: c.Float("lr"), WeightDecay: optional(c, "weight_decay", 0), Maximize: flag("maximize")}
+	for _, key := range []string{"capturable", "differentiable", "fused", "foreach", "initial_lr"} {
 		if c.Has(key) { // how torch computes it, not what
 			c.Str(key)
 		}
 	}
 	switch {
-	case c.Has("dampening"):
-		cfg.Kind = SGD
-		cfg.Momentum, cfg.Dampening, cfg.Nesterov = c.Float("momentum"), c.Float("dampening"), c.Bool("nesterov")
 	case c.Has("betas"):
 		cfg.Kind = Adam
-		if strings.HasPrefix(c.Name, AdamW) || c.Has("decoupled_weight_decay") && c.Bool("decoupled_weight_decay") {
+		if decoupled := flag("decoupled_weight_decay"); decoupled || strings.HasPrefix(c.Name, AdamW) {
 			cfg.Kind = AdamW
 		}
 		betas := c.Floats("betas")
-		cfg.Beta1, cfg.Beta2, cfg.Eps, cfg.AMSGrad = betas[0], betas[1], c.Float("eps"), c.Bool("amsgrad")
+		if len(betas) != 2 {
+			t.Fatalf("not understood: betas %v", betas)
+		}
+		cfg.Beta1, cfg.Beta2, cfg.Eps, cfg.AMSGrad = betas[0], betas[1], optional(c, "eps", 1e-8), flag("amsgrad")
 	case c.Has("alpha"):
 		cfg.Kind = RMSprop
-		cfg.Momentum, cfg.Alpha, cfg.Eps, cfg.Centered = c.Float("momentum"), c.Float("alpha"), c.Float("eps"), c.Bool("centered")
+		cfg.Momentum, cfg.Alpha, cfg.Eps, cfg.Centered = optional(c, "momentum", 0), c.Float("alpha"), optional(c, "eps", 1e-8), flag("centered")
+	case c.Has("momentum") || strings.HasPrefix(c.Name, SGD):
+		cfg.Kind = SGD
+		cfg.Momentum, cfg.Dampening, cfg.Nesterov = optional(c, "momentum", 0), optional(c, "dampening", 0), flag("nesterov")
 	default:
 		t.Fatal("not understood: unknown optimizer")
 	}
@@ -173,12 +213,14 @@ func optimConfig(t *testing.T, c *kerneltest.Case) OptimizerConfig {
 }
 
 // TestGoldenSchedule compares learning rates step by step: float64 formulas
-// against values rounded to float32, so within one rounding, 2^-24 relative.
+// against values rounded to float32, so within one rounding, 2^-24 relative. A
+// cosine that ends at 0 does so up to a rounding of its base rate in float64,
+// where cos(pi) is -1 to 2^-53.
 func TestGoldenSchedule(t *testing.T) {
 	golden(t, "schedule", func(t *testing.T, c *kerneltest.Case) {
 		want := c.F32("lr")
-		cfg := scheduleConfig(t, c)
-		s, err := cfg.New(c.Float("base_lr"), len(want), 1)
+		cfg, base := scheduleConfig(t, c)
+		s, err := cfg.New(base, len(want), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,38 +228,50 @@ func TestGoldenSchedule(t *testing.T) {
 		for i := range got {
 			got[i] = float32(s.LR(i))
 		}
-		kerneltest.Close(t, "lr", got, want, 0, 1.2e-7)
+		kerneltest.Close(t, "lr", got, want, 4e-16*base, 1.2e-7)
 	})
 }
 
 // scheduleConfig reads the settings of a schedule of torch.optim.lr_scheduler,
-// which one can tell from the name of its length.
-func scheduleConfig(t *testing.T, c *kerneltest.Case) ScheduleConfig {
-	optional := func(key string) float64 {
-		if c.Has(key) {
-			return c.Float(key)
-		}
-		return 0
-	}
+// which one can tell from their names, and the base rate.
+func scheduleConfig(t *testing.T, c *kerneltest.Case) (ScheduleConfig, float64) {
+	base := optional(c, "base_lr", 0)
+	cfg := ScheduleConfig{Gamma: optional(c, "gamma", 0.1)}
 	switch {
+	case c.Has("max_lr"), c.Has("total_steps"):
+		if c.Has("anneal_strategy") && c.Str("anneal_strategy") != "cos" || c.Has("three_phase") && c.Bool("three_phase") {
+			t.Fatal("not understood: a cycle of other curves")
+		}
+		if c.Int("total_steps") < len(c.F32("lr")) {
+			t.Fatal("not understood: a cycle that is over before the run")
+		}
+		return ScheduleConfig{Kind: OneCycle, Length: c.Float("total_steps"), Start: optional(c, "pct_start", 0.3),
+			DivFactor: optional(c, "div_factor", 25), FinalDivFactor: optional(c, "final_div_factor", 1e4)}, optional(c, "max_lr", base)
 	case c.Has("step_size"):
-		return ScheduleConfig{Kind: StepDecay, StepSize: c.Float("step_size"), Gamma: c.Float("gamma")}
+		cfg.Kind, cfg.StepSize = StepDecay, c.Float("step_size")
 	case c.Has("milestones"):
-		return ScheduleConfig{Kind: MultiStep, Milestones: c.Floats("milestones"), Gamma: c.Float("gamma")}
+		cfg.Kind, cfg.Milestones = MultiStep, c.Floats("milestones")
 	case c.Has("T_max"):
-		return ScheduleConfig{Kind: Cosine, Length: c.Float("T_max"), MinLR: optional("eta_min")}
-	case c.Has("total_steps"):
-		if c.Float("max_lr") != c.Float("base_lr") || c.Int("total_steps") < len(c.F32("lr")) {
-			t.Fatal("not understood: a cycle of another height or length than the run")
-		}
-		return ScheduleConfig{Kind: OneCycle, Length: c.Float("total_steps"), Start: c.Float("pct_start"),
-			DivFactor: optional("div_factor"), FinalDivFactor: optional("final_div_factor")}
+		cfg.Kind, cfg.Length, cfg.MinLR = Cosine, c.Float("T_max"), optional(c, "eta_min", 0)
+	case c.Has("gamma"): // at every step
+		cfg.Kind, cfg.StepSize = StepDecay, 1
 	case c.Has("total_iters"):
-		if optional("end_factor") > 0 && optional("end_factor") != 1 {
-			t.Fatal("not understood: a warm-up that does not end at the base rate")
-		}
-		return ScheduleConfig{Kind: Constant, Warmup: c.Float("total_iters"), WarmupFactor: c.Float("start_factor")}
+		cfg.Kind = Constant
+	default:
+		t.Fatal("not understood: unknown schedule")
 	}
-	t.Fatal("not understood: unknown schedule")
-	return ScheduleConfig{}
+	warm := ""
+	for _, key := range []string{"total_iters", "warmup", "warmup_steps", "warmup_iters"} {
+		if c.Has(key) {
+			warm = key
+		}
+	}
+	if warm == "" {
+		return cfg, base
+	}
+	if optional(c, "end_factor", 1) != 1 {
+		t.Fatal("not understood: a warm-up that does not end at the base rate")
+	}
+	cfg.Warmup, cfg.WarmupFactor = c.Float(warm), optional(c, "start_factor", 0)
+	return cfg, base
 }
