@@ -68,6 +68,24 @@ func (c *compiler) findGradients(seeds []Value) {
 	}
 }
 
+// findAside marks the layers that neither the class scores nor the features
+// depend on.
+func (c *compiler) findAside() {
+	g := c.graph
+	needed := make([]bool, len(g.values))
+	needed[g.logits], needed[g.features] = true, true
+	for i := len(g.nodes) - 1; i >= 0; i-- {
+		n := g.nodes[i]
+		c.plan.steps[i].aside = !slices.ContainsFunc(n.out, func(v Value) bool { return needed[v] })
+		if c.plan.steps[i].aside {
+			continue
+		}
+		for _, v := range n.in {
+			needed[v] = true
+		}
+	}
+}
+
 func (c *compiler) findLastUses() {
 	g := c.graph
 	c.lastUse = make([]int, len(g.values))

@@ -127,8 +127,9 @@ type StepInfo struct {
 	Elapsed         time.Duration
 }
 
-// EpochMetrics is one line of metrics.jsonl. Losses and TrainAcc are means over
-// the training images as they were seen, before each update.
+// EpochMetrics is what an epoch came to. Losses and TrainAcc are means over the
+// training images as they were seen, before each update. StateFile keeps all of
+// it, MetricsFile what is in metricsLine.
 type EpochMetrics struct {
 	Epoch     int     `json:"epoch"` // from 1
 	Loss      float64 `json:"loss"`
@@ -142,6 +143,18 @@ type EpochMetrics struct {
 	Seconds   float64 `json:"seconds"` // of training, without validation
 	Best      bool    `json:"best"`
 	StepTimes `json:"times"`
+}
+
+// metricsLine is one line of MetricsFile.
+type metricsLine struct {
+	Epoch    int     `json:"epoch"`
+	Loss     float64 `json:"loss"`
+	CE       float64 `json:"ce"`
+	CC       float64 `json:"cc"`
+	TrainAcc float64 `json:"train_acc"`
+	ValAcc   float64 `json:"val_acc"`
+	ImagesPS float64 `json:"images_per_s"`
+	Seconds  float64 `json:"seconds"`
 }
 
 // StepTimes is where the time of an epoch went, in seconds.

@@ -137,6 +137,11 @@ func (e *evaluator) run(vectors bool) (*Evaluation, error) {
 	for y := range ev.Confusion {
 		ev.Confusion[y] = make([]int, k)
 	}
+	for _, p := range []*Plan{e.batch, e.rest} {
+		if p != nil {
+			p.skipAside(!vectors)
+		}
+	}
 	e.loader.Start(0)
 	for {
 		b, err := e.loader.Next()

@@ -92,7 +92,8 @@ func writeMetrics(dir string, history []EpochMetrics) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	for _, m := range history {
-		if err := e.Encode(m); err != nil {
+		line := metricsLine{m.Epoch, m.Loss, m.CE, m.CC, m.TrainAcc, m.ValAcc, m.ImagesPS, m.Seconds}
+		if err := e.Encode(line); err != nil {
 			return err
 		}
 	}

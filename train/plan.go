@@ -34,6 +34,8 @@ type imageRef struct{ step, input int }
 type step struct {
 	op           Op
 	view         bool // Dst[0] is Src[0]
+	aside        bool // neither the class scores nor the features depend on it
+	skip         bool
 	gradView     bool // and DSrc[0] is DDst[0]
 	backward     bool
 	add          bool // DSrc[0] is added to
@@ -99,7 +101,16 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 		}
 	}
 	p.size = layOut(c.regions)
+	c.findAside()
 	return p, nil
+}
+
+// skipAside makes Forward leave out, or not, the layers that neither the class
+// scores nor the features depend on: attention that does not rescale.
+func (p *Plan) skipAside(skip bool) {
+	for i := range p.steps {
+		p.steps[i].skip = skip && p.steps[i].aside
+	}
 }
 
 // maxBuffer bounds one buffer, in elements.
@@ -192,7 +203,7 @@ func (p *Plan) setImages(images []float32, step uint64) {
 }
 
 func (p *Plan) forwardStep(s *step) {
-	if s.view {
+	if s.view || s.skip {
 		return
 	}
 	start := time.Now()

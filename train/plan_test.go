@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/golanes/lanes/kernels/kerneltest"
+	"github.com/golanes/lanes/train/data"
 )
 
 // testSpecs are all models, narrow, with all kinds and placements of attention.
@@ -123,6 +124,9 @@ func TestStepAllocations(t *testing.T) {
 		for _, kind := range LossKinds() {
 			t.Run("loss="+kind, func(t *testing.T) {
 				c := stripeConfig(t)
+				if kind == LossFocal {
+					c.Loss.LabelSmoothing = 0
+				}
 				if c.Loss.Kind = kind; c.Loss.CosineHead() {
 					c.Model = mustModel(t, Spec{Name: "se-resnet8", Image: Shape{8, 8, 2}, Classes: 3, Width: 0.5, CosineHead: true})
 				}
@@ -148,6 +152,82 @@ func TestStepAllocations(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestStepperAllocations: a program's own loop over a loader allocates nothing
+// after its first steps, on the model of the documentation.
+func TestStepperAllocations(t *testing.T) {
+	const batch = 8
+	n := 6 * batch
+	src, err := data.NewImages(32, 32, 3, []string{"a", "b", "c"}, make([]byte, n*32*32*3), make([]int32, n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loader, err := data.NewLoader(src, data.LoaderOptions{Batch: batch, Shuffle: true, DropLast: true, Augment: data.Augment{Pad: 4, Flip: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loader.Close()
+	m := mustModel(t, Spec{Name: "se-resnet20", Image: Shape{32, 32, 3}, Classes: 3})
+	s, err := NewStepper(StepConfig{Model: m, Batch: batch, Loss: LossConfig{Kind: LossCC}, Optimizer: OptimizerConfig{Momentum: 0.9}, ClipNorm: 1, EMA: 0.9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fewest := uint64(1 << 60)
+	for epoch := range 2 {
+		loader.Start(epoch)
+		for step := 0; ; step++ {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			b, err := loader.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b == nil {
+				break
+			}
+			if _, err := s.Step(b.X, b.Labels, 1e-3, 0.1); err != nil {
+				t.Fatal(err)
+			}
+			runtime.ReadMemStats(&after)
+			if step > 0 {
+				fewest = min(fewest, after.Mallocs-before.Mallocs)
+			}
+		}
+	}
+	if fewest > 0 {
+		t.Errorf("%d allocations in every step", fewest)
+	}
+}
+
+// TestAttentionLeftOut: an evaluation that keeps no vectors does not compute
+// attention that only feeds the loss, and predicts the same.
+func TestAttentionLeftOut(t *testing.T) {
+	for _, off := range []bool{true, false} {
+		m := mustModel(t, Spec{Name: "se-resnet8", Image: Shape{8, 8, 2}, Classes: 3, Width: 0.5, NoRescale: off})
+		e, err := newEvaluator(m, stripes(t, 20, 2), EvalOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.close()
+		e.bind(nanSlice(e.arenaSize()))
+		plain, err := e.run(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range e.batch.Times() {
+			if _, is := l.Layer.(*Attention); is && (l.Forward == 0) != off || e.batch.steps[i].skip != (is && off) {
+				t.Errorf("rescale off %v: %s took %v", off, l.Layer.Name(), l.Forward)
+			}
+		}
+		full, err := e.run(true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(plain.Confidence, full.Confidence) || full.Attention == nil || plain.Attention != nil {
+			t.Errorf("rescale off %v: the predictions differ, or there are no vectors", off)
+		}
+	}
 }
 
 func mustModel(t testing.TB, s Spec) *Model {

@@ -177,6 +177,14 @@ func TestTrainAndEval(t *testing.T) {
 			t.Errorf("%s is %v after training and %v in eval", key, trained[key], evaluated[key])
 		}
 	}
+	for _, key := range []string{"calibration", "silhouette", "loss", "images"} {
+		if v, ok := evaluated[key].(float64); !ok || math.IsNaN(v) {
+			t.Errorf("%s is %v", key, evaluated[key])
+		}
+	}
+	if per, ok := evaluated["per_class"].(map[string]any); !ok || len(per) != 3 || evaluated["top5"] != nil {
+		t.Errorf("by class %v, top-5 of three classes %v", evaluated["per_class"], evaluated["top5"])
+	}
 	out, _ = must(t, dir, "eval", "--run", "run", "--data", "fashion-mnist", "--root", root)
 	if !strings.Contains(out, "test accuracy") {
 		t.Errorf("eval on other data: %q", out)
@@ -198,6 +206,9 @@ func checkMetrics(t *testing.T, run string, epochs int) {
 			if _, ok := m[key].(float64); !ok {
 				t.Errorf("epoch %d: %s is %v", i+1, key, m[key])
 			}
+		}
+		if len(m) != 8 {
+			t.Errorf("epoch %d has other fields too: %s", i+1, line)
 		}
 		if m["epoch"] != float64(i+1) {
 			t.Errorf("line %d is of epoch %v", i+1, m["epoch"])

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -63,7 +64,7 @@ func (cmd *trainCmd) AfterApply(path *kong.Context) error {
 type result struct {
 	TestAcc         float64  `json:"test_acc"`
 	ValAcc          float64  `json:"val_acc"`
-	Compactness     *float64 `json:"compactness"` // null for a model without attention
+	Compactness     *float64 `json:"compactness"` // of the attention vectors; of the features in a model without
 	Separability    *float64 `json:"separability"`
 	ImagesPerSecond float64  `json:"images_per_s"`
 	Out             string   `json:"out"`
@@ -71,27 +72,41 @@ type result struct {
 
 func newResult(val, test *train.Evaluation, imagesPerSecond float64, out string) result {
 	r := result{TestAcc: test.Accuracy, ValAcc: val.Accuracy, ImagesPerSecond: imagesPerSecond, Out: out}
-	if a := test.Attention; a != nil {
-		r.Compactness, r.Separability = &a.Compactness, &a.Separability
+	if c := clustering(test); c != nil {
+		r.Compactness, r.Separability = &c.Compactness, &c.Separability
 	}
 	return r
+}
+
+// clustering is that of the attention vectors, or of the features of a model
+// without attention.
+func clustering(ev *train.Evaluation) *train.Clustering {
+	if ev.Attention != nil {
+		return ev.Attention
+	}
+	return ev.Features
 }
 
 // print writes the result for people or, with asJSON, as the one line.
 func (r result) print(w io.Writer, asJSON bool) error {
 	if asJSON {
-		line, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s\n", line)
-		return err
+		return printLine(w, r)
 	}
 	fmt.Fprintf(w, "\ntest accuracy %.2f %%, validation %.2f %%\n", 100*r.TestAcc, 100*r.ValAcc)
 	if r.Compactness != nil {
-		fmt.Fprintf(w, "attention vectors: compactness %.4g, separability %.4g\n", *r.Compactness, *r.Separability)
+		fmt.Fprintf(w, "vectors: compactness %.4g, separability %.4g\n", *r.Compactness, *r.Separability)
 	}
 	return nil
+}
+
+// printLine writes v as JSON on one line.
+func printLine(w io.Writer, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", line)
+	return err
 }
 
 // Run trains.
@@ -207,6 +222,13 @@ func (cmd *trainCmd) begin(lines io.Writer) (train.Config, error) {
 	return config, kept.write(cmd.Out)
 }
 
+// processBytes is the memory the program took from the system.
+func processBytes() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.Sys)
+}
+
 // finish writes the report and prints the result.
 func (cmd *trainCmd) finish(c *console, lines io.Writer, config train.Config, trained *train.Result) error {
 	page := filepath.Join(cmd.Out, reportFile)
@@ -216,6 +238,7 @@ func (cmd *trainCmd) finish(c *console, lines io.Writer, config train.Config, tr
 		Epochs:    trained.Epochs,
 		BestEpoch: trained.BestEpoch,
 		Seconds:   trained.Seconds, ImagesPerSecond: trained.ImagesPerSecond,
+		PlanBytes: trained.PlanBytes, ProcessBytes: processBytes(), Layers: trained.Layers,
 		Val: trained.Val, Test: trained.Test, Images: config.Data.Test,
 	})
 	if err != nil {

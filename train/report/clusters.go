@@ -19,10 +19,16 @@ import (
 
 // clusters shows how the vectors of the test images gather by class.
 type clusters struct {
-	Lines   []clusterLine
-	Scatter template.HTML // of the attention vectors; empty without
-	Points  int
-	Kept    float64 // share of the variance that the two axes show
+	Lines    []clusterLine
+	Scatters []scatter
+}
+
+// scatter is a drawing of vectors on their first two principal components.
+type scatter struct {
+	Name   string
+	Points int
+	Kept   float64 // share of the variance that the two axes show
+	Plot   template.HTML
 }
 
 type clusterLine struct {
@@ -49,36 +55,48 @@ func newClusters(r *Run) (*clusters, error) {
 	if c.Lines == nil {
 		return nil, nil
 	}
-	return c, c.scatter(r)
+	for _, v := range []struct {
+		name    string
+		vectors []float32
+	}{{"Attention vectors", r.Test.AttentionVectors}, {"Features", r.Test.FeatureVectors}} {
+		drawn, err := newScatter(r, v.name, v.vectors)
+		if err != nil {
+			return nil, err
+		}
+		if drawn != nil {
+			c.Scatters = append(c.Scatters, *drawn)
+		}
+	}
+	return c, nil
 }
 
 // scatterPoints is the most points that the scatter plot has.
 const scatterPoints = 500
 
-// scatter projects the attention vectors on their first two principal
-// components.
-func (c *clusters) scatter(r *Run) error {
+// newScatter projects the vectors of some test images on their first two
+// principal components. It returns nil for vectors without two directions.
+func newScatter(r *Run, name string, all []float32) (*scatter, error) {
 	n := len(r.Test.Labels)
-	if n < 3 || len(r.Test.AttentionVectors) == 0 {
-		return nil
+	if n < 3 || len(all) == 0 {
+		return nil, nil
 	}
-	width := len(r.Test.AttentionVectors) / n
-	c.Points = min(n, scatterPoints)
-	vectors := mat.NewDense(c.Points, width, nil)
-	labels := make([]int32, c.Points)
+	width := len(all) / n
+	s := &scatter{Name: name, Points: min(n, scatterPoints)}
+	vectors := mat.NewDense(s.Points, max(width, 1), nil)
+	labels := make([]int32, s.Points)
 	for i, from := range pick(n, scatterPoints) {
 		labels[i] = r.Test.Labels[from]
 		for j := range width {
-			v := float64(r.Test.AttentionVectors[from*width+j])
+			v := float64(all[from*width+j])
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil
+				return nil, nil
 			}
 			vectors.Set(i, j, v)
 		}
 	}
 	var pc stat.PC
 	if width < 2 || !pc.PrincipalComponents(vectors, nil) {
-		return nil
+		return nil, nil
 	}
 	variance := pc.VarsTo(nil)
 	total := 0.0
@@ -86,16 +104,16 @@ func (c *clusters) scatter(r *Run) error {
 		total += v
 	}
 	if len(variance) < 2 || !(variance[1] > 0) {
-		return nil
+		return nil, nil
 	}
-	c.Kept = (variance[0] + variance[1]) / total
+	s.Kept = (variance[0] + variance[1]) / total
 	var axes mat.Dense
 	pc.VectorsTo(&axes)
 	var projected mat.Dense
 	projected.Mul(vectors, axes.Slice(0, width, 0, 2))
 	var err error
-	c.Scatter, err = scatterPlot(&projected, labels, r.Images.Classes())
-	return err
+	s.Plot, err = scatterPlot(&projected, labels, r.Images.Classes())
+	return s, err
 }
 
 // scatterPlot draws the points in their class's colour and the name of each class

@@ -26,6 +26,11 @@ type Run struct {
 	// ImagesPerSecond and Seconds are the rate and time of training; Seconds may
 	// be zero.
 	ImagesPerSecond, Seconds float64
+	// PlanBytes is the memory of activations, gradients, parameters and
+	// optimizer state, ProcessBytes all that the program took; zero if unknown.
+	PlanBytes, ProcessBytes int64
+	// Layers is the time each layer took.
+	Layers []train.LayerTime
 	// Test evaluates the best epoch's weights on the images of Images. Val may be
 	// nil.
 	Val, Test *train.Evaluation
@@ -43,6 +48,9 @@ type page struct {
 	*Run
 	Loss, Accuracy template.HTML
 	Groups         *clusters
+	Steps          *stepTime
+	Reliability    template.HTML
+	ManyClasses    bool
 	Matrix         *matrix
 	Confusions     []confusion
 	Mistakes       []sample
@@ -60,9 +68,13 @@ func Write(w io.Writer, r *Run) error {
 	case len(r.Test.Confusion) < len(r.Images.Classes()) || len(r.Test.PerClass) < len(r.Images.Classes()):
 		return fmt.Errorf("report: the evaluation knows %d classes, the source has %d", len(r.Test.Confusion), len(r.Images.Classes()))
 	}
-	p := page{Run: r, Matrix: newMatrix(r), Confusions: confusions(r), PerClass: perClass(r)}
+	p := page{Run: r, Matrix: newMatrix(r), Confusions: confusions(r), PerClass: perClass(r), Steps: newStepTime(r),
+		ManyClasses: len(r.Images.Classes()) >= manyClasses}
 	var err error
 	if p.Loss, p.Accuracy, err = curves(r.Epochs); err != nil {
+		return err
+	}
+	if p.Reliability, err = calibration(r); err != nil {
 		return err
 	}
 	if p.Groups, err = newClusters(r); err != nil {
@@ -73,7 +85,7 @@ func Write(w io.Writer, r *Run) error {
 	}
 	// Parsed here, not in a variable: a program that writes no report pays nothing.
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"percent": percent, "duration": duration,
+		"percent": percent, "duration": duration, "megabytes": megabytes,
 		"percentOf": func(share float32) float64 { return 100 * float64(share) },
 	}).Parse(pageText)
 	if err != nil {
@@ -90,6 +102,11 @@ func WriteFile(path string, r *Run) error {
 	}
 	return train.WriteFile(path, b.Bytes())
 }
+
+// manyClasses is the number of classes from which five guesses mean something.
+const manyClasses = 20
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 

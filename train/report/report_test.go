@@ -37,14 +37,17 @@ func made(t testing.TB, src *data.Images, seed uint64) *Run {
 		ev.Confidence = append(ev.Confidence, float32(r.Float64()))
 		ev.Confusion[y][p]++
 		for j := range 8 {
+			ev.FeatureVectors = append(ev.FeatureVectors, float32(math.Cos(float64(int(y)*(j+2)))+0.3*r.NormFloat64()))
 			ev.AttentionVectors = append(ev.AttentionVectors, float32(math.Sin(float64(int(y)*(j+3)))+0.15*r.NormFloat64()))
 		}
 	}
-	run := &Run{Title: "glyphs, se-resnet8, cc", Test: ev, Val: ev, Images: src, BestEpoch: 5, ImagesPerSecond: 1234, Seconds: 61.25,
+	run := &Run{Title: "glyphs, se-resnet8, cc", Test: ev, Val: ev, Images: src, BestEpoch: 5, ImagesPerSecond: 1234, Seconds: 61.25, PlanBytes: 12_345_678, ProcessBytes: 98_765_432,
+		Layers:   []train.LayerTime{{Layer: train.NewFlatten("flatten"), Forward: 1e6}, {Layer: train.NewMaxPool("pool", 2, 2, 0), Forward: 2e6, Backward: 1e6}},
 		Settings: []Setting{{"model", "se-resnet8"}, {"lambda", "0.1"}, {"odd", "<b>&\"'"}}}
 	for e := 1; e <= 6; e++ {
 		fall := math.Exp(-float64(e) / 2)
-		run.Epochs = append(run.Epochs, train.EpochMetrics{Epoch: e, Loss: 3 * fall, CE: 2.8 * fall, CC: fall, TrainAcc: 1 - fall, ValAcc: 0.98 - fall, ValLoss: 3.1 * fall})
+		run.Epochs = append(run.Epochs, train.EpochMetrics{Epoch: e, Loss: 3 * fall, CE: 2.8 * fall, CC: fall, TrainAcc: 1 - fall, ValAcc: 0.98 - fall, ValLoss: 3.1 * fall,
+			StepTimes: train.StepTimes{Data: 0.1, Forward: 1, Loss: 0.1, Backward: 2, Update: 0.3}})
 	}
 	return run
 }
@@ -86,13 +89,13 @@ func TestReportIsComplete(t *testing.T) {
 		t.Errorf("the page reaches outside: %q", found)
 	}
 	for _, want := range []string{"<!DOCTYPE html>", "90.00 %", "720 images", "epoch 5", "Confusion matrix", "silhouette", "1m1.3s",
-		"first principal component", "&lt;b&gt;&amp;&#34;&#39;"} {
+		"first principal component", "12.3 MB", "98.8 MB", "Where the time went", "pooling", "75.00 %", "57.14 %", "Features of 500", "calibration error", "five guesses", "&lt;b&gt;&amp;&#34;&#39;"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page does not have %q", want)
 		}
 	}
-	if n := strings.Count(text, "<svg"); n != 3 || strings.Count(text, "</svg>") != n {
-		t.Errorf("%d drawings, want 3", n)
+	if n := strings.Count(text, "<svg"); n != 5 || strings.Count(text, "</svg>") != n {
+		t.Errorf("%d drawings, want 5", n)
 	}
 	if n := strings.Count(text, "data:image/png"); n != 80 {
 		t.Errorf("%d images, want 80", n)
@@ -118,16 +121,25 @@ func TestReportOfLittle(t *testing.T) {
 		return made(t, src, 2)
 	}
 	for name, change := range map[string]func(r *Run){
-		"as it is":          func(r *Run) {},
-		"no validation":     func(r *Run) { r.Val = nil },
-		"no epochs":         func(r *Run) { r.Epochs = nil },
-		"one epoch":         func(r *Run) { r.Epochs = r.Epochs[:1] },
-		"no attention":      func(r *Run) { r.Test.Attention, r.Test.AttentionVectors = nil, nil },
-		"no vectors":        func(r *Run) { r.Test.Attention, r.Test.Features, r.Test.AttentionVectors = nil, nil, nil },
-		"equal vectors":     func(r *Run) { clear(r.Test.AttentionVectors) },
-		"vectors of NaN":    func(r *Run) { r.Test.AttentionVectors[0] = float32(math.NaN()) },
-		"vectors of one":    func(r *Run) { r.Test.AttentionVectors = r.Test.AttentionVectors[:4] },
-		"losses of NaN":     func(r *Run) { r.Epochs[0].Loss = math.NaN() },
+		"as it is":      func(r *Run) {},
+		"no validation": func(r *Run) { r.Val = nil },
+		"no epochs":     func(r *Run) { r.Epochs = nil },
+		"one epoch":     func(r *Run) { r.Epochs = r.Epochs[:1] },
+		"no attention":  func(r *Run) { r.Test.Attention, r.Test.AttentionVectors = nil, nil },
+		"no vectors": func(r *Run) {
+			r.Test.Attention, r.Test.Features, r.Test.AttentionVectors, r.Test.FeatureVectors = nil, nil, nil, nil
+		},
+		"equal vectors":  func(r *Run) { clear(r.Test.AttentionVectors); clear(r.Test.FeatureVectors) },
+		"vectors of NaN": func(r *Run) { r.Test.AttentionVectors[0] = float32(math.NaN()) },
+		"vectors of one": func(r *Run) { r.Test.AttentionVectors = r.Test.AttentionVectors[:4] },
+		"losses of NaN":  func(r *Run) { r.Epochs[0].Loss = math.NaN() },
+		"no times": func(r *Run) {
+			for i := range r.Epochs {
+				r.Epochs[i].StepTimes = train.StepTimes{}
+			}
+		},
+		"confidence NaN":    func(r *Run) { r.Test.Confidence[0] = float32(math.NaN()) },
+		"no layers":         func(r *Run) { r.Layers, r.PlanBytes, r.ProcessBytes = nil, 0, 0 },
 		"all right":         func(r *Run) { r.Test.Predicted = r.Test.Labels },
 		"compactness zero":  func(r *Run) { r.Test.Attention.Compactness = 0 },
 		"all losses a zero": func(r *Run) { clear(r.Epochs) },
