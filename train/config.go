@@ -13,6 +13,10 @@ type Config struct {
 	// Model is trained in place. When Fit returns it holds the weights of the
 	// best epoch.
 	Model *Model
+	// Spec describes the model to build, from Seed, if Model is nil. Its Image
+	// and Classes may be zero: then they are those of Data, as is CosineHead
+	// what Loss wants.
+	Spec Spec
 	// Data holds the images. Val may be nil; then the last epoch is the best.
 	// Test may be nil.
 	Data *data.Dataset
@@ -72,14 +76,19 @@ func (c Config) Check() error {
 
 func (c Config) withDefaults() (Config, error) {
 	switch {
-	case c.Model == nil:
-		return c, errors.New("train: no model")
 	case c.Data == nil || c.Data.Train == nil:
 		return c, errors.New("train: no training images")
+	case c.Model == nil && c.Spec.Name == "":
+		return c, errors.New("train: no model")
 	case c.Epochs < 1:
 		return c, fmt.Errorf("train: %d epochs", c.Epochs)
 	case c.Patience < 0 || c.CheckpointSteps < 0:
 		return c, errors.New("train: negative number of epochs or steps")
+	}
+	if c.Model == nil {
+		if err := c.build(); err != nil {
+			return c, err
+		}
 	}
 	c.Batch = min(c.Batch, c.Data.Train.Len())
 	step, err := c.step().withDefaults()
@@ -96,6 +105,21 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// build makes the model that Spec describes.
+func (c *Config) build() error {
+	spec := c.Spec
+	if spec.Image == (Shape{}) {
+		spec.Image.H, spec.Image.W, spec.Image.C = c.Data.Train.Shape()
+	}
+	if spec.Classes == 0 {
+		spec.Classes = len(c.Data.Train.Classes())
+	}
+	spec.CosineHead = spec.CosineHead || c.Loss.CosineHead()
+	var err error
+	c.Model, err = New(spec, c.Seed)
+	return err
 }
 
 // step is the part of c that an update depends on.
@@ -169,6 +193,8 @@ type StepTimes struct {
 
 // Result is the outcome of Fit.
 type Result struct {
+	// Model holds the weights of the best epoch.
+	Model *Model
 	// Epochs has one entry per finished epoch, those before a resume
 	// included.
 	Epochs []EpochMetrics

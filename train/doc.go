@@ -3,9 +3,10 @@
 //
 // # In ten lines
 //
-// [New] builds a model by name ([ModelNames]), [Fit] trains it on a
-// [data.Dataset] and measures it, [Evaluate] measures it again, [Model.Save] and
-// [OpenModel] keep it. The example of Fit is a complete program.
+// [Fit] builds the model that a [Spec] names ([ModelNames]), trains it on a
+// [data.Dataset] and measures it; [New] builds one to keep at hand, [Evaluate]
+// measures it again, [Model.Save] and [OpenModel] keep it, [Model.InitFile] starts
+// from another's tensors. The example of Fit is a complete program.
 //
 // # Models
 //
@@ -36,7 +37,7 @@
 // # Checkpoints
 //
 // A run's folder holds [LastFile], from which it can go on, [BestFile], the
-// weights of the best epoch by validation accuracy, [StateFile] and
-// [MetricsFile]. Every file is replaced atomically, so a run can be killed at any
+// weights of the best epoch by validation accuracy, [StateFile], which has all of
+// [EpochMetrics], and [MetricsFile] with a part of it. Every file is replaced atomically, so a run can be killed at any
 // moment. A damaged checkpoint is an error.
 package train

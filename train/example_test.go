@@ -5,26 +5,20 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/golanes/lanes/ccloss"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
 
 // Fit trains a small network with the channel-correlation loss on a few of the
-// built-in glyphs.
+// built-in glyphs. Result.Model is what it trained.
 func ExampleFit() {
 	glyphs, err := data.Open("glyphs", data.Options{Seed: 1, Limit: 600})
 	if err != nil {
 		log.Fatal(err)
 	}
-	h, w, c := glyphs.Train.Shape()
-	model, err := train.SEResNet8(train.Shape{H: h, W: w, C: c}, len(glyphs.Train.Classes()), 1)
-	if err != nil {
-		log.Fatal(err)
-	}
 	result, err := train.Fit(context.Background(), train.Config{
-		Model: model, Data: glyphs, Epochs: 1, Batch: 32,
-		Loss:      train.LossConfig{Kind: train.LossCC, Lambda: 0.1, CC: ccloss.Options{Form: ccloss.Ratio}},
+		Data: glyphs, Spec: train.Spec{Name: "se-resnet8"}, Epochs: 1, Batch: 32,
+		Loss:      train.LossConfig{Kind: train.LossCC, Lambda: 0.1},
 		Optimizer: train.OptimizerConfig{LR: 0.1, Momentum: 0.9, WeightDecay: 5e-4},
 	})
 	if err != nil {

@@ -53,6 +53,9 @@ func (t *trainer) validate(m *EpochMetrics) error {
 		if err != nil {
 			return err
 		}
+		if !finite(ev.Loss) {
+			return &NonFiniteError{m.Epoch, s.Step, "validation loss"}
+		}
 		m.ValAcc, m.ValLoss = ev.Accuracy, ev.Loss
 		better = s.BestEpoch == 0 || ev.Accuracy > s.BestAcc
 	}
@@ -71,7 +74,7 @@ func (t *trainer) validate(m *EpochMetrics) error {
 
 func (t *trainer) result() *Result {
 	s := &t.state
-	r := &Result{Epochs: s.History, BestEpoch: s.BestEpoch, Seconds: t.rate.seconds, Layers: t.plan.Times()}
+	r := &Result{Model: t.model, Epochs: s.History, BestEpoch: s.BestEpoch, Seconds: t.rate.seconds, Layers: t.plan.Times()}
 	if t.rate.seconds > 0 {
 		r.ImagesPerSecond = float64(t.rate.images) / t.rate.seconds
 	}

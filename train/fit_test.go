@@ -366,6 +366,7 @@ func TestFitNonFinite(t *testing.T) {
 func TestFitErrors(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"model":      func(c *Config) { c.Model = nil },
+		"spec":       func(c *Config) { c.Model, c.Spec = nil, Spec{Name: "resnet9000"} },
 		"data":       func(c *Config) { c.Data = &data.Dataset{} },
 		"epochs":     func(c *Config) { c.Epochs = 0 },
 		"batch":      func(c *Config) { c.Batch = -1 },
@@ -402,6 +403,17 @@ func firstImages(t *testing.T) data.Source {
 		t.Fatal(err)
 	}
 	return src
+}
+
+// TestFitSpec: a model may be left to Fit, which takes its shapes from the data.
+func TestFitSpec(t *testing.T) {
+	c := stripeConfig(t)
+	c.Model, c.Spec, c.Epochs = nil, Spec{Name: "se-resnet8", Width: 0.5}, 1
+	c.Loss = LossConfig{Kind: LossArcFace}
+	r := mustFit(t, c)
+	if s := r.Model.Spec; s.Image != (Shape{8, 8, 2}) || s.Classes != 3 || !s.CosineHead {
+		t.Errorf("the model is of %+v", s)
+	}
 }
 
 // TestStateJSON: what is saved survives JSON exactly.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/golanes/lanes/ccloss"
 	"github.com/golanes/lanes/train"
@@ -22,7 +23,7 @@ const (
 
 // Base learning rates where --lr is not given.
 const (
-	defaultRate         = 0.05  // of sgd
+	defaultRate         = 0.1   // of sgd
 	defaultAdaptiveRate = 0.001 // of the optimizers that divide by the gradient's size
 )
 
@@ -86,6 +87,9 @@ func (s *Settings) check() error {
 	if err := s.checkData(); err != nil {
 		return err
 	}
+	if err := s.checkChoices(); err != nil {
+		return err
+	}
 	for _, r := range s.intervals() {
 		if err := r.check(); err != nil {
 			return err
@@ -98,6 +102,26 @@ func (s *Settings) check() error {
 	}
 	if err := s.spec(train.Shape{H: 32, W: 32, C: 3}, 2).Validate(); err != nil {
 		return fmt.Errorf("--model %s: %w", s.Model, err)
+	}
+	return nil
+}
+
+// checkChoices repeats for a config.json what the command line checks by itself.
+func (s *Settings) checkChoices() error {
+	for _, c := range []struct {
+		flag, value string
+		choices     []string
+	}{
+		{"rescale", s.Rescale, []string{"on", "off"}},
+		{"accuracy", s.Accuracy, []string{"fast", "exact"}},
+		{"stem", s.Stem, []string{"auto", train.StemCIFAR, train.StemImageNet}},
+		{"loss", s.Loss, train.LossKinds()},
+		{"optimizer", s.Optimizer, []string{train.SGD, train.Adam, train.AdamW, train.RMSprop}},
+		{"schedule", s.Schedule, []string{train.Cosine, train.StepDecay, train.MultiStep, train.OneCycle, train.Constant}},
+	} {
+		if !slices.Contains(c.choices, c.value) {
+			return fmt.Errorf("--%s is %q, want one of %s", c.flag, c.value, strings.Join(c.choices, ", "))
+		}
 	}
 	return nil
 }

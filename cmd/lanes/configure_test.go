@@ -52,7 +52,7 @@ func TestFlagsReachTheRun(t *testing.T) {
 		{"--model eca-resnet20 --rescale off --dropout 0.2 --accuracy exact", `"name":"eca-resnet20"`},
 		{"--model eca-resnet20 --rescale off --dropout 0.2 --accuracy exact", `"no_rescale":true,"dropout":0.2,"exact":true`},
 		{"--attention cbam --placement blocks --reduction 8 --stem imagenet", `"attention":"cbam","placement":"blocks","reduction":8,"stem":"imagenet"`},
-		{"--optimizer sgd --momentum 0.8 --nesterov --weight-decay 0.1 --skip-norm-decay", `"kind":"sgd","lr":0.05,"momentum":0.8,"nesterov":true,"weight_decay":0.1,"skip_norm_decay":true`},
+		{"--optimizer sgd --momentum 0.8 --nesterov --weight-decay 0.1 --skip-norm-decay", `"kind":"sgd","lr":0.1,"momentum":0.8,"nesterov":true,"weight_decay":0.1,"skip_norm_decay":true`},
 		{"--optimizer adam --beta1 0.8 --beta2 0.9 --amsgrad --eps 1e-6", `"kind":"adam","lr":0.001,"weight_decay":0.0005,"beta1":0.8,"beta2":0.9,"amsgrad":true,"eps":0.000001`},
 		{"--optimizer adamw --lr 0.5", `"kind":"adamw","lr":0.5`},
 		{"--optimizer rmsprop --alpha 0.9 --centered --momentum 0", `"kind":"rmsprop","lr":0.001,"weight_decay":0.0005,"alpha":0.9,"centered":true`},

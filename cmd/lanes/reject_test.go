@@ -187,6 +187,8 @@ func TestDamagedRun(t *testing.T) {
 		{"config not JSON", configFile, func(b []byte) []byte { return b[:len(b)/2] }, resume, []string{configFile, "damaged"}},
 		{"config of another version", configFile, bytesReplace(`"version": 1`, `"version": 99`), resume, []string{configFile, "version 99"}},
 		{"config with lambda -1", configFile, bytesReplace(`"lambda": 0.1`, `"lambda": -1`), resume, []string{configFile, "lambda"}},
+		{"config of unknown rescale", configFile, bytesReplace(`"rescale": "on"`, `"rescale": "up"`), resume, []string{configFile, "rescale", "up"}},
+		{"config of unknown optimizer", configFile, bytesReplace(`"sgd"`, `"sge"`), resume, []string{configFile, "optimizer", "sge"}},
 		{"config of unknown data", configFile, bytesReplace(`"mnist"`, `"imagenet"`), eval, []string{configFile, "imagenet"}},
 		{"config without mean", configFile, bytesReplace(`"mean"`, `"mode"`), eval, []string{configFile, "mean"}},
 		{"best cut", train.BestFile, func(b []byte) []byte { return b[:len(b)-1] }, eval, []string{train.BestFile}},

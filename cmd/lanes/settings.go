@@ -53,7 +53,7 @@ type Settings struct {
 	LabelSmoothing float64 `json:"label-smoothing" default:"0" placeholder:"F" group:"Loss" help:"Share of each target that goes to all classes alike; not for focal (default ${default})."`
 
 	Optimizer     string  `json:"optimizer" enum:"sgd,adam,adamw,rmsprop" default:"sgd" group:"Optimizer" help:"${enum} (default ${default})."`
-	LR            float64 `json:"lr" default:"0" placeholder:"F" group:"Optimizer" help:"Base learning rate (default 0.05 for sgd, 0.001 for the others)."`
+	LR            float64 `json:"lr" default:"0" placeholder:"F" group:"Optimizer" help:"Base learning rate (default 0.1 for sgd, 0.001 for the others)."`
 	Momentum      float64 `json:"momentum" default:"0.9" placeholder:"F" group:"Optimizer" help:"sgd, rmsprop: momentum (default ${default})."`
 	Nesterov      bool    `json:"nesterov" group:"Optimizer" help:"sgd: Nesterov's momentum."`
 	Beta1         float64 `json:"beta1" name:"beta1" default:"0.9" placeholder:"F" group:"Optimizer" help:"adam, adamw: decay of the mean gradient (default ${default})."`
