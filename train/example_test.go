@@ -12,7 +12,7 @@ import (
 // Fit trains a small network with the channel-correlation loss on a few of the
 // built-in glyphs. Result.Model is what it trained.
 func ExampleFit() {
-	glyphs, err := data.Open("glyphs", data.Options{Seed: 1, Limit: 600})
+	glyphs, err := data.Open("glyphs", data.Options{Seed: 1, Limit: 90})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func ExampleFit() {
 		log.Fatal(err)
 	}
 	fmt.Println(len(result.Epochs), "epoch,", result.Test.Images, "test images,", len(result.Test.PerClass), "classes")
-	// Output: 1 epoch, 200 test images, 36 classes
+	// Output: 1 epoch, 30 test images, 36 classes
 }
 
 // A network of one's own is a Graph: each call adds a layer and returns its

@@ -110,6 +110,9 @@ func TestFitLearns(t *testing.T) {
 		c := stripeConfig(t)
 		c.Dir = t.TempDir()
 		c.Epochs = 8
+		if testing.Short() {
+			c.Epochs = 5
+		}
 		steps := 0
 		c.OnStep = func(s StepInfo) {
 			steps++
@@ -124,8 +127,8 @@ func TestFitLearns(t *testing.T) {
 		if r.Test.Images != 41 || len(r.Test.Predicted) != 41 || sum2(r.Test.Confusion) != 41 {
 			t.Errorf("%d of 41 test images were counted", r.Test.Images)
 		}
-		if steps != 8*6 {
-			t.Errorf("%d steps, want 48", steps)
+		if steps != c.Epochs*6 {
+			t.Errorf("%d steps, want %d", steps, c.Epochs*6)
 		}
 		if r.Test.Attention == nil || !(r.Test.Attention.Separability > 0) {
 			t.Errorf("attention %+v", r.Test.Attention)
@@ -146,8 +149,8 @@ func TestFitLearns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := bytes.Count(lines, []byte("\n")); n != 8 {
-			t.Errorf("%d lines of metrics, want 8", n)
+		if n := bytes.Count(lines, []byte("\n")); n != c.Epochs {
+			t.Errorf("%d lines of metrics, want %d", n, c.Epochs)
 		}
 	})
 }
@@ -166,11 +169,15 @@ func sum2(x [][]int) int {
 func TestFitThreads(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		var want map[string][]byte
-		for _, procs := range []int{1, 2, 3, 7} {
+		threads, epochs := []int{1, 2, 3, 7}, 2
+		if testing.Short() {
+			threads, epochs = []int{1, 3}, 1
+		}
+		for _, procs := range threads {
 			previous := runtime.GOMAXPROCS(procs)
 			c := stripeConfig(t)
 			c.Dir = t.TempDir()
-			c.Epochs = 2
+			c.Epochs = epochs
 			mustFit(t, c)
 			runtime.GOMAXPROCS(previous)
 			got := weights(t, c.Dir)
@@ -186,15 +193,20 @@ func TestFitThreads(t *testing.T) {
 // unbroken run's, bit for bit.
 func TestFitResume(t *testing.T) {
 	whole := stripeConfig(t)
+	cases := [][]int{{1}, {5}, {6}, {7}, {24}, {2, 9, 10, 20}}
+	if testing.Short() {
+		whole.Epochs, cases = 2, [][]int{{1, 5}, {6}, {7}, {12}}
+	}
+	epochs := whole.Epochs
 	whole.Dir = t.TempDir()
 	want := mustFit(t, whole)
 	wantWeights := weights(t, whole.Dir)
-	for _, stops := range [][]int{{1}, {5}, {6}, {7}, {24}, {2, 9, 10, 20}} {
+	for _, stops := range cases {
 		t.Run(fmt.Sprintf("stops=%v", stops), func(t *testing.T) {
 			dir := t.TempDir()
 			for _, stop := range append(stops, 0) {
 				c := stripeConfig(t)
-				c.Dir, c.Resume, c.CheckpointSteps = dir, true, 4
+				c.Dir, c.Resume, c.CheckpointSteps, c.Epochs = dir, true, 4, epochs
 				ctx, cancel := context.WithCancel(context.Background())
 				c.OnStep = func(s StepInfo) {
 					if (s.Epoch-1)*s.Steps+s.Step == stop {
@@ -206,7 +218,7 @@ func TestFitResume(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if finished := stop == 0 || stop == 24; r.Interrupted == finished {
+				if finished := stop == 0 || stop == 6*epochs; r.Interrupted == finished {
 					t.Fatalf("stop %d: interrupted %v", stop, r.Interrupted)
 				}
 				if stop == 0 && r.Test.Accuracy != want.Test.Accuracy {
@@ -247,6 +259,9 @@ func TestFitCrash(t *testing.T) {
 	mustFit(t, c)
 	want := weights(t, c.Dir)
 	for i, dir := range copies {
+		if testing.Short() && i/2%3 > 0 {
+			continue // of every three pairs, one
+		}
 		// A crash between the two files of a checkpoint leaves the old state.json.
 		if i > 0 && i%2 == 1 {
 			old, err := os.ReadFile(filepath.Join(copies[i-1], StateFile))

@@ -34,6 +34,13 @@ func testSpecs() []Spec {
 	cosine := base
 	cosine.Name, cosine.CosineHead = "se-resnet8", true
 	large := Spec{Name: "resnet18", Image: Shape{70, 66, 3}, Classes: 3, Width: 0.125}
+	if testing.Short() { // half the resolution, and only the large image at its own
+		for i := range specs {
+			if im := &specs[i].Image; im.H == 32 {
+				im.H, im.W = 16, 16
+			}
+		}
+	}
 	vgg := Spec{Name: "vgg11-bn", Image: Shape{224, 224, 3}, Classes: 3, Width: 0.03125}
 	return append(specs, cosine, large, vgg)
 }
@@ -82,7 +89,10 @@ func gradients(t *testing.T, s Spec, n int, opt PlanOptions) [][]float32 {
 func TestPlanSharing(t *testing.T) {
 	for _, s := range testSpecs() {
 		t.Run(s.testName(), func(t *testing.T) {
-			const n = 3
+			n := 3
+			if testing.Short() {
+				n = 2
+			}
 			want := gradients(t, s, n, PlanOptions{separate: true})
 			got := gradients(t, s, n, PlanOptions{})
 			for i := range want {

@@ -128,7 +128,11 @@ func TestRandom(t *testing.T) {
 	const seed = 21
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		r := source{kerneltest.Rand(seed)}
-		for round := range 30 {
+		rounds := 30
+		if testing.Short() {
+			rounds = 10
+		}
+		for round := range rounds {
 			t.Run(fmt.Sprintf("seed=%d/round=%d", seed, round), func(t *testing.T) {
 				randomLevel2(r, shadow{t})
 				randomLevel3(r, shadow{t})

@@ -111,8 +111,11 @@ func TestGlyphFields(t *testing.T) {
 // gains nothing more.
 func TestGlyphsAreNotLinear(t *testing.T) {
 	opt, epochs := GlyphOptions{Train: 3000, Test: 1000}, 4
-	if os.Getenv("LANES_LONG") != "" {
+	switch {
+	case os.Getenv("LANES_LONG") != "":
 		opt, epochs = GlyphOptions{}, 40
+	case testing.Short():
+		opt, epochs = GlyphOptions{Train: 720, Test: 360}, 4
 	}
 	train, test := glyphs(t, opt)
 	const limit = 0.6
