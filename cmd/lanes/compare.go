@@ -23,6 +23,7 @@ type compareCmd struct {
 	Data  []string `default:"glyphs" placeholder:"NAME,..." group:"What" help:"Data sets: ${datasets} (default ${default})."`
 	Root  []string `sep:"none" placeholder:"[NAME=]DIR" group:"What" help:"Folder with the files of data set NAME; give it again for each. NAME= can be left out if one data set alone is read from files."`
 	Limit int      `placeholder:"N" group:"What" help:"Use at most N images of each data set for training and validation, and N/3 for the test (default all)."`
+	Size  int      `placeholder:"N" group:"What" help:"Side of the images of data sets that are folders (default 64)."`
 
 	Models []string `default:"se-resnet8" placeholder:"NAME,..." group:"What" help:"Networks: ${backbones}, by themselves or after se-, eca- or cbam- (default ${default}). cc needs one with attention."`
 	Width  float64  `default:"1" placeholder:"F" group:"What" help:"Multiplies the numbers of channels of the networks (default ${default})."`
@@ -71,7 +72,7 @@ func gridHelp() string {
 
 // plan translates the flags.
 func (cmd *compareCmd) plan() (compare.Plan, error) {
-	p := compare.Plan{Data: cmd.Data, Models: cmd.Models, Losses: cmd.Losses, Limit: cmd.Limit, Width: cmd.Width, Grid: compare.Grid(),
+	p := compare.Plan{Data: cmd.Data, Models: cmd.Models, Losses: cmd.Losses, Limit: cmd.Limit, Size: cmd.Size, Width: cmd.Width, Grid: compare.Grid(),
 		Seed: cmd.Seed, Seeds: cmd.Seeds, Epochs: cmd.Epochs, TuneEpochs: cmd.TuneEpochs, Batch: cmd.Batch,
 		LR: cmd.LR, WeightDecay: cmd.WeightDecay, Warmup: cmd.Warmup}
 	if p.TuneEpochs == 0 {
@@ -175,7 +176,11 @@ func (cmd *compareCmd) Run(c *console) error {
 	shown := &compareProgress{out: lines, start: time.Now()}
 	results, err := compare.Run(c.ctx, plan, compare.Options{Dir: cmd.Out, Parallel: cmd.Parallel, OnRun: shown.run,
 		Open: func(name string) (*data.Dataset, error) {
-			return data.Open(name, data.Options{Root: roots[name], Seed: plan.Seed, Limit: plan.Limit})
+			opt := data.Options{Root: roots[name], Seed: plan.Seed, Limit: plan.Limit}
+			if data.IsFolder(name) {
+				opt.Size = plan.Size
+			}
+			return data.Open(name, opt)
 		}})
 	if errors.Is(err, compare.ErrInterrupted) {
 		fmt.Fprintf(lines, "stopped; the same command goes on from here\n")

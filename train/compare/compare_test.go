@@ -198,6 +198,18 @@ func TestDiverged(t *testing.T) {
 	}
 }
 
+// TestBatchesByClass trains with batches of several images of each class.
+func TestBatchesByClass(t *testing.T) {
+	plan := small()
+	plan.Data, plan.Losses, plan.Epochs, plan.TuneEpochs, plan.Seeds = plan.Data[:1], []string{"cc"}, 1, 1, 1
+	plan.Grid = map[string][]Setting{"cc": {{Lambda: 0.1, PerClass: 8}}}
+	chosen := run(t, plan, Options{}).Cells[0]
+	plan.Grid["cc"] = []Setting{{Lambda: 0.1}}
+	if plain := run(t, plan, Options{}).Cells[0]; chosen.Features.Compactness.Mean == plain.Features.Compactness.Mean {
+		t.Error("the composition of the batches changes nothing")
+	}
+}
+
 func TestOtherPlanIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	first := small()
@@ -249,6 +261,7 @@ func TestCheck(t *testing.T) {
 		"learning rate":           func(p *Plan) { p.LR = -1 },
 		"metric":                  func(p *Plan) { p.Grid = Grid(); p.Grid["cc"][1].Metric = "cosine" },
 		"label smoothing":         func(p *Plan) { p.Grid = Grid(); p.Grid["ce"][2].LabelSmoothing = 2 },
+		"5 images of each class":  func(p *Plan) { p.Grid = Grid(); p.Grid["cc"][2].PerClass = 5 },
 		"unknown placement":       func(p *Plan) { p.Grid = Grid(); p.Grid["ce"][2].Placement = "top" },
 		"2 attention vectors, mo": func(p *Plan) { p.Grid = Grid(); p.Grid["cc"][2].Stages = 2 },
 	} {

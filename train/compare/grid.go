@@ -14,7 +14,8 @@ import (
 
 // Setting is what can be tuned of a loss. The fields are those of
 // train.LossConfig, ccloss.Options and train.Spec; a zero field stands for its
-// default there.
+// default there. PerClass, if not zero, makes batches of that many images of each
+// of Batch/PerClass classes (data.SamplerPxK).
 type Setting struct {
 	LabelSmoothing float64 `json:"label_smoothing,omitempty"`
 	Lambda         float64 `json:"lambda,omitempty"`
@@ -28,6 +29,7 @@ type Setting struct {
 	Scale          float64 `json:"scale,omitempty"`
 	Margin         float64 `json:"margin,omitempty"`
 	Temperature    float64 `json:"temperature,omitempty"`
+	PerClass       int     `json:"per_class,omitempty"`
 }
 
 // Grid returns the settings that are tried for each loss, three for every kind,
@@ -107,7 +109,8 @@ func (s Setting) String() string {
 		name  string
 		value float64
 	}{{"lambda", s.Lambda}, {"ramp", s.Ramp}, {"smoothing", s.LabelSmoothing}, {"stages", float64(s.Stages)}, {"gamma", s.Gamma},
-		{"margin", s.Margin}, {"scale", s.Scale}, {"temperature", s.Temperature}} {
+		{"margin", s.Margin}, {"scale", s.Scale}, {"temperature", s.Temperature},
+		{"images per class", float64(s.PerClass)}} {
 		if f.value != 0 {
 			parts = append(parts, fmt.Sprintf("%s %v", f.name, f.value))
 		}

@@ -19,8 +19,10 @@ type Plan struct {
 	Data   []string `json:"data"`
 	Models []string `json:"models"`
 	Losses []string `json:"losses"`
-	// Limit and Width are those of data.Options and train.Spec.
+	// Limit and Size (of the images of folders) are those of data.Options,
+	// Width that of train.Spec.
 	Limit int     `json:"limit"`
+	Size  int     `json:"size"`
 	Width float64 `json:"width"`
 	// Grid has the settings to try for each loss, of equal number.
 	Grid map[string][]Setting `json:"grid"`
@@ -61,8 +63,8 @@ func (p *Plan) Check() error {
 	switch {
 	case p.Seeds < 1 || p.Epochs < 1 || p.TuneEpochs < 1 || p.Batch < 1:
 		return errors.New("seeds, epochs, tuning epochs and batch must be at least 1")
-	case p.Limit < 0:
-		return fmt.Errorf("a limit of %d images", p.Limit)
+	case p.Limit < 0 || p.Size < 0:
+		return errors.New("a negative number of images or size")
 	case p.Seed > math.MaxUint64-uint64(p.Seeds):
 		return fmt.Errorf("seed %d is too large", p.Seed)
 	}
@@ -72,6 +74,11 @@ func (p *Plan) Check() error {
 		}
 		if n, first := len(p.Grid[loss]), len(p.Grid[p.Losses[0]]); n == 0 || n != first {
 			return fmt.Errorf("%d settings for the loss %s and %d for %s: every loss must have the same number, at least 1", n, loss, first, p.Losses[0])
+		}
+		for _, s := range p.Grid[loss] {
+			if s.PerClass < 0 || s.PerClass > 0 && p.Batch%s.PerClass != 0 {
+				return fmt.Errorf("loss %s: %d images of each class do not divide a batch of %d", loss, s.PerClass, p.Batch)
+			}
 		}
 	}
 	if n := float64(len(p.Data)) * float64(len(p.Models)) * float64(len(p.Losses)) * (float64(p.Settings()) + float64(p.Seeds)); n > maxRuns {
@@ -192,8 +199,12 @@ func (p *Plan) config(t *task, set *data.Dataset) (train.Config, error) {
 	if t.Tune > 0 {
 		images.Test = nil
 	}
+	sampler := data.Sampler{}
+	if t.Setting.PerClass != 0 {
+		sampler = data.Sampler{Kind: data.SamplerPxK, PerClass: t.Setting.PerClass}
+	}
 	return train.Config{
-		Model: model, Data: &images, Loss: loss,
+		Model: model, Data: &images, Loss: loss, Sampler: sampler,
 		Optimizer: train.OptimizerConfig{Kind: train.SGD, LR: p.LR, Momentum: momentum, WeightDecay: p.WeightDecay},
 		Schedule:  train.ScheduleConfig{Kind: train.Cosine, Warmup: p.Warmup},
 		Epochs:    t.Epochs, Batch: p.Batch, Seed: t.Seed,
