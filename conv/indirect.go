@@ -36,7 +36,7 @@ type pass struct {
 	cRow, cCol     int // steps of the grid in C
 	bOff           int // of the packed panels
 	biasOff        int
-	tapAt          []int // filter position r*S+s of each tap, for packing
+	tapAt          []int // filter positions r*S+s in the order of packing
 	group          int
 	byPosition     bool // rows ordered pixel by pixel, images innermost
 
@@ -57,11 +57,13 @@ type product struct {
 	tableLen   int // most table entries a task needs
 	rowsLen    int // most rows a task has, padded to tiles
 	maxDepth   int
-	pixels     int // pixels of A that are copied to a better pitch, or 0
-	pitch      int // floats between pixels of A
-	channels   int // of A
-	clampLo    float32
-	clampHi    float32
+	// A may be copied before it is read: so many pieces (pixels, or rows if
+	// lineCols > 0) to a pitch in floats.
+	pieces, pitch int
+	channels      int // floats of a pixel of A
+	lineCols      int // pixels of a copied row
+	clampLo       float32
+	clampHi       float32
 }
 
 // panelBytes bounds a K block of a panel: it is read once per tile of rows and
@@ -94,15 +96,56 @@ func (d *product) packedCols(cols int) int {
 func (d *product) spread(pixels, channels, columns, taps int) {
 	d.channels, d.pitch = channels, channels
 	if columns*taps >= spreadWork && rowPitch(channels) != channels {
-		d.pixels, d.pitch = pixels, rowPitch(channels)
+		d.pieces, d.pitch = pixels, rowPitch(channels)
 	}
 }
 
 // spreadWork is the multiply-adds per element of A from which a copy pays.
 const spreadWork = 128
 
+// copyApart copies piece i of A.
+func (d *product) copyApart(dst, a []float32, s *Shape, i int) {
+	dst = dst[i*d.pitch:][:d.pitch]
+	if d.lineCols == 0 {
+		copy(dst, a[i*d.channels:][:d.channels])
+		return
+	}
+	lo, hi := insideRange(d.lineCols, 1, -s.PadLeft, s.W)
+	clear(dst[:lo*s.C])
+	copy(dst[lo*s.C:hi*s.C], a[(i*s.W+lo-s.PadLeft)*s.C:])
+	clear(dst[hi*s.C:])
+}
+
+// slidingProduct is the forward pass of few channels: a tap is a whole row of the
+// filter, S*C floats that lie together in a copy of src whose rows have their
+// padding, so that the work of a tap is worth its overhead.
+func slidingProduct(s *Shape) *product {
+	d := newProduct()
+	oh, ow := s.OH(), s.OW()
+	d.lineCols = (ow-1)*s.StrideW + s.S
+	d.pieces, d.pitch = s.N*s.H, d.lineCols*s.C
+	taps, tapAt := make([]int, s.R), make([]int, s.R*s.S)
+	for r := range taps {
+		taps[r] = r
+	}
+	for t := range tapAt {
+		tapAt[t] = t
+	}
+	rowOff := offsets(oh, taps, func(i, r int) int { return i*s.StrideH - s.PadTop + r*s.DilationH }, s.H, d.pitch)
+	colOff := offsets(ow, taps, func(j, _ int) int { return j * s.StrideW }, d.lineCols, s.C)
+	d.passes = []pass{{
+		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K,
+		rowOff: rowOff, colOff: colOff, tapAt: tapAt, aImage: s.H * d.pitch,
+		cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K,
+	}}
+	return d
+}
+
 // forwardProduct has one pass per group.
 func forwardProduct(s *Shape) *product {
+	if s.C < slidingC && s.Groups == 1 && s.S > 1 && s.DilationW == 1 {
+		return slidingProduct(s)
+	}
 	d := newProduct()
 	d.spread(s.N*s.H*s.W, s.C, s.groupK(), s.R*s.S)
 	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
@@ -474,6 +517,7 @@ func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
 	if cols < width {
 		clear(panel)
 	}
+	depth := ps.taps * ps.depth / max(1, len(ps.tapAt)) // of a filter position
 	w = w[ps.group*kg*cg*rs:][:kg*cg*rs]
 	colStep, depthStep := cg*rs, rs
 	if transposed {
@@ -481,8 +525,8 @@ func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
 	}
 	if rs > maxPackTaps {
 		for t, at := range ps.tapAt {
-			for k := range ps.depth {
-				row := panel[(t*ps.depth+k)*width:][:cols]
+			for k := range depth {
+				row := panel[(t*depth+k)*width:][:cols]
 				from := w[q*d.nr*colStep+k*depthStep+at:]
 				for j := range row {
 					row[j] = from[j*colStep]
@@ -500,12 +544,12 @@ func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
 	}
 	for j := 0; j < cols; j += packLanes {
 		n := min(packLanes, cols-j)
-		for k0 := 0; k0 < ps.depth; k0 += steps {
-			steps := min(steps, ps.depth-k0)
+		for k0 := 0; k0 < depth; k0 += steps {
+			steps := min(steps, depth-k0)
 			kernels.Transpose(scratch[:], packLanes, w[(q*d.nr+j)*colStep+k0*depthStep:], colStep, n, steps*rs)
 			for t, at := range ps.tapAt {
 				for k := range steps {
-					copyLanes(panel[(t*ps.depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+					copyLanes(panel[(t*depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
 				}
 			}
 		}

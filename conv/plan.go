@@ -140,7 +140,7 @@ func (p *Plan) prepare() {
 				d.product = backwardDataProduct(s)
 			}
 			d.product.schedule(p.workers)
-			tables, rows = max(tables, d.product.tableLen), max(rows, d.product.rowsLen)
+			tables, rows, depth = max(tables, d.product.tableLen), max(rows, d.product.rowsLen), max(depth, d.product.maxDepth)
 		case Winograd2, Winograd4:
 			d.winograd = newWinograd(s, d.algorithm.tile(), d == &p.data)
 		case Depthwise:

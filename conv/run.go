@@ -67,8 +67,8 @@ func (p *Plan) task(worker, t int) {
 		j.d.product.pack(j.b, j.c, &p.shape, j.d == &p.data, t)
 	case jobSpread:
 		pr := j.d.product
-		for i := t * spreadChunk; i < min(pr.pixels, (t+1)*spreadChunk); i++ {
-			copy(j.c[i*pr.pitch:][:pr.channels], j.a[i*pr.channels:])
+		for i := t * spreadChunk; i < min(pr.pieces, (t+1)*spreadChunk); i++ {
+			pr.copyApart(j.c, j.a, &p.shape, i)
 		}
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
@@ -94,7 +94,7 @@ func (p *Plan) task(worker, t int) {
 	}
 }
 
-// spreadChunk is the pixels of one task that copies them apart.
+// spreadChunk is the pieces of one task that copies them.
 const spreadChunk = 64
 
 // activateChunk is the floats of one task of an activation that is not fused.
@@ -134,7 +134,7 @@ func (d *direction) packedLen() int {
 func (p *Plan) workLen(d *direction) int {
 	switch {
 	case d.product != nil:
-		return d.product.pixels * d.product.pitch
+		return d.product.pieces * d.product.pitch
 	case d.winograd != nil:
 		return d.winograd.workLen(p.workers)
 	case d.winogradWeights != nil:
@@ -240,10 +240,10 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
 	switch {
 	case d.product != nil:
-		if pr := d.product; pr.pixels > 0 {
+		if pr := d.product; pr.pieces > 0 {
 			p.job = job{d: d, operands: operands{a: o.a, c: work}}
-			p.parallel(jobSpread, (pr.pixels+spreadChunk-1)/spreadChunk)
-			o.a = work[:pr.pixels*pr.pitch]
+			p.parallel(jobSpread, (pr.pieces+spreadChunk-1)/spreadChunk)
+			o.a = work[:pr.pieces*pr.pitch]
 		}
 		p.job = job{d: d, operands: o}
 		p.parallel(jobProduct, d.product.tasks)
