@@ -15,7 +15,8 @@ type layout uint8
 const (
 	plain   layout = iota // as the model has it: NCHW
 	pixels                // NHWC
-	layouts = 2
+	biased                // NHWC of unsigned bytes, see fuse_int8.go
+	layouts = 3
 )
 
 // permute returns the shape of a tensor as it is stored.
@@ -135,6 +136,12 @@ func (e *emitter) need(id int, l layout) int {
 		return at
 	}
 	from := e.has(id, 1-l)
+	if from < 0 { // bytes
+		from = e.has(id, biased)
+		to := e.result(id, plain)
+		e.instrs = append(e.instrs, convertBytes(from, to, v, false))
+		return e.need(id, l)
+	}
 	if oneOrder(v.shape) {
 		at := e.alias(from, l.permute(v.shape))
 		e.put(id, l, at)
@@ -184,6 +191,8 @@ func (e *emitter) emit(o *fused) error {
 		return e.emitConv(o)
 	case channelAffine, channelGate:
 		return e.emitChannels(o)
+	case quantise, dequantise, convInt8, addInt8, poolInt8:
+		return e.emitInt8(o)
 	}
 	c := o.call
 	if operators[c.op].view && c.out[0] != nil {

@@ -17,7 +17,17 @@ const (
 	convolution
 	channelAffine // act(x*scale + shift + residual), constants by channel
 	channelGate   // act(x*s + residual), s computed for each image and channel
+
+	// On bytes, see fuse_int8.go.
+	quantise
+	dequantise
+	convInt8
+	addInt8
+	poolInt8
 )
+
+// floats reports whether an operation can take float layers behind it.
+func (k fusedKind) floats() bool { return k > general && k < quantise }
 
 // A fused is one operation of a plan: one node, or several that are computed in
 // one pass over the data.
@@ -35,20 +45,25 @@ type fused struct {
 	conv         conv.Shape
 	weights      []float32 // KCRS
 	scale, shift []float32 // of channelAffine; shift is also the bias of convolution
+
+	int8 *int8Op // of operations on bytes
 }
 
 // A fuser joins the steps of a resolution into operations.
 type fuser struct {
+	g        *graph
 	r        *resolution
 	ops      []*fused
 	producer map[int]int // value -> index in ops
 	uses     map[int]int // value -> readers, the graph's outputs among them
+
+	constants map[int]*node // value -> the DequantizeLinear that makes it
 }
 
-// fuse returns the operations that compute the graph's outputs. Only float32
-// is fused.
+// fuse returns the operations that compute the graph's outputs. Only float32 and
+// bytes are fused.
 func (g *graph) fuse(r *resolution) []*fused {
-	f := &fuser{r: r, producer: map[int]int{}, uses: map[int]int{}}
+	f := &fuser{g: g, r: r, producer: map[int]int{}, uses: map[int]int{}}
 	for i := range r.steps {
 		for _, id := range r.steps[i].in {
 			if id >= 0 {
@@ -61,7 +76,7 @@ func (g *graph) fuse(r *resolution) []*fused {
 	}
 	for i := range r.steps {
 		s := &r.steps[i]
-		if !f.merge(s) {
+		if !f.mergeInt8(s) && !f.merge(s) {
 			f.add(f.start(s))
 		}
 	}
@@ -80,7 +95,7 @@ func (f *fuser) add(o *fused) {
 // start makes the operation of a step by itself.
 func (f *fuser) start(s *step) *fused {
 	o := &fused{kind: general, nodes: []*node{s.node}, call: s.call, in: s.in, out: s.out, residual: -1}
-	if s.call.out[0] == nil || s.call.out[0].typ != onnx.Float32 {
+	if s.call.out[0] == nil || f.startInt8(s, o) || s.call.out[0].typ != onnx.Float32 {
 		return o
 	}
 	switch s.Op {
@@ -116,16 +131,25 @@ func (f *fuser) startConv(s *step, o *fused) {
 	if err != nil {
 		return
 	}
-	shape := conv.Shape{
-		N: c.in[0].shape[0], C: g.channels, H: g.in[0], W: g.in[1], K: g.outC, R: g.kernel[0], S: g.kernel[1],
+	shape, ok := g.shape(c.in[0].shape[0])
+	if !ok {
+		return
+	}
+	o.kind, o.in, o.conv, o.weights, o.shift = convolution, s.in[:1], shape, w, c.constFloats(2)
+}
+
+// shape returns the shape of a convolution of n images, if it is one of maps.
+func (g *spatial) shape(n int) (shape conv.Shape, ok bool) {
+	if len(g.in) != 2 {
+		return shape, false
+	}
+	shape = conv.Shape{
+		N: n, C: g.channels, H: g.in[0], W: g.in[1], K: g.outC, R: g.kernel[0], S: g.kernel[1],
 		StrideH: g.strides[0], StrideW: g.strides[1], DilationH: g.dilations[0], DilationW: g.dilations[1],
 		PadTop: g.before[0], PadLeft: g.before[1], PadBottom: g.after[0], PadRight: g.after[1], Groups: g.groups,
 	}
 	// A stride beyond the input can leave less padding used than there is.
-	if shape.OH() != g.out[0] || shape.OW() != g.out[1] {
-		return
-	}
-	o.kind, o.in, o.conv, o.weights, o.shift = convolution, s.in[:1], shape, w, c.constFloats(2)
+	return shape, shape.OH() == g.out[0] && shape.OW() == g.out[1]
 }
 
 // startLinear makes a 1x1 convolution, over one pixel for each row, of a product
@@ -247,7 +271,7 @@ func (f *fuser) open(id int) *fused {
 		return nil
 	}
 	i, ok := f.producer[id]
-	if !ok || f.ops[i] == nil || f.ops[i].kind == general || f.ops[i].act != kernels.Identity {
+	if !ok || f.ops[i] == nil || !f.ops[i].kind.floats() || f.ops[i].act != kernels.Identity {
 		return nil
 	}
 	return f.ops[i]
@@ -352,7 +376,7 @@ func (f *fuser) mergeSelfGate(s *step) bool {
 			continue
 		}
 		xi, ok := f.producer[x]
-		if !ok || f.ops[xi] == nil || f.ops[xi].kind == general || f.ops[xi].act != kernels.Identity {
+		if !ok || f.ops[xi] == nil || !f.ops[xi].kind.floats() || f.ops[xi].act != kernels.Identity {
 			continue
 		}
 		o := f.ops[xi]

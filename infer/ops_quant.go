@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // isByte reports whether t is a quantised type.
@@ -138,12 +139,29 @@ func opDequantize(c *call) (kernel, error) {
 	return func(in, out []*Tensor) error {
 		scale, zero := view[float32](in[1]), zeros(in, 2)
 		y := view[float32](out[0])
+		if axis.block == 0 && in[0].Type == onnx.Int8 {
+			dequantiseChannels(y, in[0].mem, axis, scale, zero)
+			return nil
+		}
 		for i, v := range in[0].Float64s() {
 			p := axis.of(i)
 			y[i] = float32(v-at(zero, p)) * scale[p]
 		}
 		return nil
 	}, c.set(0, onnx.Float32, c.in[0].shape)
+}
+
+// dequantiseChannels takes the usual form of weights, of which a model has
+// millions.
+func dequantiseChannels(y []float32, x []byte, axis perAxis, scale []float32, zero []float64) {
+	run := len(x)
+	if axis.size > 0 {
+		run = axis.inner
+	}
+	for i := 0; i < len(x); i += run {
+		p := axis.of(i)
+		kernels.DequantizeBytes(y[i:i+run], x[i:i+run], scale[p], int32(at(zero, p)), true)
+	}
 }
 
 // centred returns the elements of a quantised tensor without their zero point,
@@ -238,10 +256,11 @@ func opMatMulInteger(c *call) (kernel, error) {
 
 // requantise scales sums by the inputs sa*sb/sy and adds the zero point zy.
 func requantise(out *Tensor, sums []int32, in []*Tensor, sa, sb, sy, zy int, channel func(i int) int) {
-	a, b, y, zero := in[sa].Float64s()[0], in[sb].Float64s(), in[sy].Float64s()[0], in[zy].Float64s()[0]
+	a, b, y, zero := view[float32](in[sa])[0], in[sb].Float64s(), view[float32](in[sy])[0], in[zy].Float64s()[0]
 	lo, hi := byteRange(out.Type)
 	for i, v := range sums {
-		q := math.RoundToEven(float64(v)*(a*at(b, channel(i))/y)) + zero
+		// In float32, as the kernels on bytes do.
+		q := math.RoundToEven(float64(float32(v)*(a*float32(at(b, channel(i)))/y))) + zero
 		out.mem[i] = byte(int(saturate(q, lo, hi)))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/golanes/lanes/conv"
 	"github.com/golanes/lanes/infer/onnx"
 )
 
@@ -27,6 +28,7 @@ type Session struct {
 	mu    sync.Mutex
 	plans []*plan // the last used one first
 	packs map[packKey][]float32
+	int8  map[string]*conv.Int8Weights // by nodes and kernel
 }
 
 // maxPlans is the number of plans that a session keeps: one for each combination
@@ -60,7 +62,7 @@ func New(m *onnx.Model, opt *Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	s := &Session{graph: g, packs: map[packKey][]float32{}}
+	s := &Session{graph: g, packs: map[packKey][]float32{}, int8: map[string]*conv.Int8Weights{}}
 	if opt != nil {
 		s.opt = *opt
 	}
