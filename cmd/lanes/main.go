@@ -6,6 +6,7 @@
 //	lanes export --run runs/... -o m.onnx
 //	lanes infer m.onnx picture.jpg   classify pictures with an ONNX model
 //	lanes serve m.onnx               answer HTTP requests with an ONNX model
+//	lanes quantize m.onnx --calib pictures/ -o m8.onnx
 //	lanes info                       what this machine has and what will be used
 //	lanes bench --suite gemm         how fast the kernels are here
 //
@@ -25,20 +26,22 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/golanes/lanes/bench"
+	"github.com/golanes/lanes/infer/quantize"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
 
 // cli is the grammar of the command line.
 type cli struct {
-	Train   trainCmd   `cmd:"" help:"Train an image classifier."`
-	Compare compareCmd `cmd:"" help:"Compare losses under equal budgets, over seeds."`
-	Eval    evalCmd    `cmd:"" help:"Measure a trained classifier on test images."`
-	Export  exportCmd  `cmd:"" help:"Write a trained model as an ONNX file."`
-	Infer   inferCmd   `cmd:"" help:"Run an ONNX model on pictures, check it or measure it."`
-	Serve   serveCmd   `cmd:"" help:"Serve an ONNX model over HTTP."`
-	Info    infoCmd    `cmd:"" help:"Show what this machine has and what lanes uses of it."`
-	Bench   benchCmd   `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
+	Train    trainCmd    `cmd:"" help:"Train an image classifier."`
+	Compare  compareCmd  `cmd:"" help:"Compare losses under equal budgets, over seeds."`
+	Eval     evalCmd     `cmd:"" help:"Measure a trained classifier on test images."`
+	Export   exportCmd   `cmd:"" help:"Write a trained model as an ONNX file."`
+	Infer    inferCmd    `cmd:"" help:"Run an ONNX model on pictures, check it or measure it."`
+	Quantize quantizeCmd `cmd:"" help:"Make an int8 model from a float one."`
+	Serve    serveCmd    `cmd:"" help:"Serve an ONNX model over HTTP."`
+	Info     infoCmd     `cmd:"" help:"Show what this machine has and what lanes uses of it."`
+	Bench    benchCmd    `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
 }
 
 const description = `Train and run image classifiers on CPUs, with SIMD kernels and without cgo.
@@ -69,6 +72,7 @@ func vars() kong.Vars {
 		"datasets":      strings.Join(data.Names(), ","),
 		"augmentations": strings.Join(data.AugmentNames(), ","),
 		"samplers":      strings.Join(data.SamplerNames(), ","),
+		"methods":       strings.Join(quantize.Methods(), ","),
 		"models":        strings.Join(train.ModelNames(), ","),
 		"backbones":     strings.Join(train.Backbones(), ", "),
 		"epochs":        "3",
