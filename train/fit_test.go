@@ -241,6 +241,56 @@ func sameEpoch(a, b EpochMetrics) bool {
 	return reflect.DeepEqual(a, b)
 }
 
+// TestFitResumeKinds resumes with every kind of optimizer, and with a loss that
+// has tensors of its own: all of their state is in the checkpoint.
+func TestFitResumeKinds(t *testing.T) {
+	for _, o := range []OptimizerConfig{
+		{Kind: SGD, LR: 0.1, Momentum: 0.9, Nesterov: true}, {Kind: Adam, LR: 0.01, AMSGrad: true}, {Kind: AdamW, LR: 0.01, WeightDecay: 0.1},
+		{Kind: RMSprop, LR: 0.01, Momentum: 0.9, Centered: true},
+	} {
+		t.Run("optimizer="+o.Kind, func(t *testing.T) {
+			config := func(dir string) Config {
+				c := stripeConfig(t)
+				c.Epochs, c.Dir, c.Optimizer, c.Schedule.Kind = 2, dir, o, OneCycle
+				c.Loss = LossConfig{Kind: LossCenter, Lambda: 0.1}
+				return c
+			}
+			whole := config(t.TempDir())
+			mustFit(t, whole)
+			part := config(t.TempDir())
+			ctx, cancel := context.WithCancel(context.Background())
+			part.OnStep = func(s StepInfo) {
+				if s.Epoch == 2 && s.Step == 3 { // in the middle of an accumulated batch
+					cancel()
+				}
+			}
+			if r, err := Fit(ctx, part); err != nil || !r.Interrupted {
+				t.Fatalf("not interrupted: %v", err)
+			}
+			again := config(part.Dir)
+			again.Resume = true
+			mustFit(t, again)
+			sameWeights(t, weights(t, part.Dir), weights(t, whole.Dir))
+		})
+	}
+}
+
+// TestFitEarlyStop: a run that does not get better ends after Patience epochs,
+// and stays ended when it is resumed.
+func TestFitEarlyStop(t *testing.T) {
+	c := stripeConfig(t)
+	c.Dir, c.Epochs, c.Patience, c.Optimizer.LR, c.EMA = t.TempDir(), 50, 2, 1e-12, 0
+	r := mustFit(t, c)
+	if !r.EarlyStopped || r.Interrupted || len(r.Epochs) != r.BestEpoch+2 {
+		t.Errorf("early stop %v after %d epochs, the best was %d", r.EarlyStopped, len(r.Epochs), r.BestEpoch)
+	}
+	again := stripeConfig(t)
+	again.Dir, again.Epochs, again.Patience, again.Optimizer.LR, again.EMA, again.Resume = c.Dir, 50, 2, 1e-12, 0, true
+	if s := mustFit(t, again); len(s.Epochs) != len(r.Epochs) || !s.EarlyStopped {
+		t.Errorf("resumed, it ran %d epochs", len(s.Epochs))
+	}
+}
+
 // TestFitCrash kills a run, as far as files go, between any two of its writes:
 // the folder is copied at every step and epoch, and each copy resumed.
 func TestFitCrash(t *testing.T) {

@@ -94,6 +94,13 @@ func (s Spec) Validate() error {
 	return err
 }
 
+// Attends reports whether the model has channel attention, whose vectors a loss
+// can look at.
+func (s Spec) Attends() bool {
+	full, _, err := s.withDefaults()
+	return err == nil && full.Attention != NoAttention
+}
+
 // New builds the model that s describes, with weights drawn from seed.
 func New(s Spec, seed uint64) (*Model, error) {
 	g, err := s.graph()

@@ -100,8 +100,12 @@ func (s *Settings) check() error {
 			return err
 		}
 	}
-	if err := s.spec(train.Shape{H: 32, W: 32, C: 3}, 2).Validate(); err != nil {
+	spec := s.spec(train.Shape{H: 32, W: 32, C: 3}, 2)
+	if err := spec.Validate(); err != nil {
 		return fmt.Errorf("--model %s: %w", s.Model, err)
+	}
+	if s.Loss == train.LossCC && !spec.Attends() {
+		return fmt.Errorf("--loss cc needs channel attention: --attention se, eca or cbam, or a --model such as se-%s", s.Model)
 	}
 	return nil
 }

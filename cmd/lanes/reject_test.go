@@ -54,7 +54,7 @@ func TestWrongCommandLine(t *testing.T) {
 		{"rate 0", []string{"train", "--lr", "0"}, []string{"--lr"}},
 		{"unknown attention", []string{"train", "--attention", "gate"}, []string{"--attention", "eca", "gate"}},
 		{"attention everywhere without rescale", []string{"train", "--placement", "blocks", "--rescale", "off"}, []string{"rescale"}},
-		{"cc without attention", []string{"train", "--model", "resnet8", "--limit", "600"}, []string{"attention", "cbam"}},
+		{"cc without attention", []string{"train", "--model", "resnet8"}, []string{"attention", "cbam"}},
 		{"stages beyond the model's", []string{"train", "--stages", "9", "--limit", "600"}, []string{"9", "3"}},
 		{"dropout 1", []string{"train", "--dropout", "1"}, []string{"--dropout", "below 1"}},
 		{"init absent", []string{"train", "--init", "absent.safetensors", "--limit", "600"}, []string{"--init", "absent.safetensors"}},
