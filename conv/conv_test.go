@@ -126,13 +126,12 @@ func TestGoldenConv2D(t *testing.T) {
 }
 
 // closeSum compares sums of products. scale is the sum of the products'
-// magnitudes. Partial sums of m terms of random sign are about scale/sqrt(m), so
-// m roundings to 2^-24 of that add up to 2^-24*scale; Winograd's bound is 8
+// magnitudes, of which kerneltest.SumTolerance is allowed; Winograd's bound is 8
 // times the direct sum's error, and its errors spread over a tile, so that the
 // largest sum of the tensor counts. The contract's 1e-5 + 2e-5*|want| comes on top.
 func closeSum(t *testing.T, name string, got, want, scale []float32, a conv.Algorithm) {
 	t.Helper()
-	factor := 0x1p-24
+	factor := kerneltest.SumTolerance
 	if a != conv.Direct && a != conv.Indirect && a != conv.Depthwise {
 		factor *= 8
 		scale = slices.Repeat([]float32{slices.Max(scale)}, len(scale))

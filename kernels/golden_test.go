@@ -14,54 +14,39 @@ const goldenAbs, goldenRel = 1e-5, 2e-5
 func TestGoldenBatchNorm(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		kerneltest.Golden(t, "batchnorm", func(t *testing.T, c *kerneltest.Case) {
-			shape := c.Shape("x")
-			n, ch, plane := shape[0], shape[1], 1
-			for _, d := range shape[2:] {
-				plane *= d
-			}
-			rows := n * plane
-			nhwc := func(name string) []float32 { return kerneltest.ToNHWC(c.F32(name), n, ch, 1, plane) }
-			nchw := func(x []float32) []float32 { return kerneltest.ToNCHW(x, n, ch, 1, plane) }
-			vector := func() []float32 { return make([]float32, ch) }
-			x, gamma, beta := nhwc("x"), vector(), vector()
-			for k := range gamma { // without gamma and beta the normalisation is plain
-				gamma[k] = 1
-			}
-			affine := c.Has("gamma")
-			if affine {
-				gamma, beta = c.F32("gamma"), c.F32("beta")
-			}
-			eps := float32(c.Float("eps"))
+			k := kerneltest.ReadNorm(c)
+			vector := func() []float32 { return make([]float32, k.C) }
+			eps := float32(k.Eps)
 
 			mean, variance, scale, shift := vector(), vector(), vector(), vector()
-			y := make([]float32, len(x))
-			kernels.BatchNormStats(mean, variance, x, rows, ch)
-			kernels.BatchNormFold(scale, shift, gamma, beta, mean, variance, eps)
-			kernels.BatchNormApply(kernels.Identity, y, x, scale, shift, rows, ch)
-			kerneltest.Close(t, "y", nchw(y), c.F32("y"), goldenAbs, goldenRel)
+			y := make([]float32, len(k.X))
+			kernels.BatchNormStats(mean, variance, k.X, k.Rows, k.C)
+			kernels.BatchNormFold(scale, shift, k.Gamma, k.Beta, mean, variance, eps)
+			kernels.BatchNormApply(kernels.Identity, y, k.X, scale, shift, k.Rows, k.C)
+			kerneltest.CloseSums(t, "y", y, k.Y, k.MagY, goldenAbs, goldenRel)
 
 			g := kernels.BatchNormGrad{
-				DY: nhwc("gy"), X: x, Gamma: gamma, Mean: mean, Variance: variance, Eps: eps,
-				DX: make([]float32, len(x)), DGamma: vector(), DBeta: vector(),
+				DY: k.DY, X: k.X, Gamma: k.Gamma, Mean: mean, Variance: variance, Eps: eps,
+				DX: make([]float32, len(k.X)), DGamma: vector(), DBeta: vector(),
 			}
-			kernels.BatchNormBackward(&g, rows, ch)
-			kerneltest.Close(t, "gx", nchw(g.DX), c.F32("gx"), goldenAbs, goldenRel)
-			if affine {
-				kerneltest.Close(t, "ggamma", g.DGamma, c.F32("ggamma"), goldenAbs, goldenRel)
-				kerneltest.Close(t, "gbeta", g.DBeta, c.F32("gbeta"), goldenAbs, goldenRel)
+			kernels.BatchNormBackward(&g, k.Rows, k.C)
+			kerneltest.CloseSums(t, "gx", g.DX, k.DX, k.MagDX, goldenAbs, goldenRel)
+			if k.Affine {
+				kerneltest.CloseSums(t, "ggamma", g.DGamma, k.DGamma, k.MagGamma, goldenAbs, goldenRel)
+				kerneltest.Close(t, "gbeta", g.DBeta, k.DBeta, goldenAbs, goldenRel)
 			}
 
 			// Running statistics start as PyTorch's: mean 0, variance 1.
 			runMean, runVar := vector(), vector()
-			for k := range runVar {
-				runVar[k] = 1
+			for i := range runVar {
+				runVar[i] = 1
 			}
-			kernels.BatchNormUpdate(runMean, runVar, mean, variance, rows, float32(c.Float("momentum")))
-			kerneltest.Close(t, "running_mean", runMean, c.F32("running_mean"), goldenAbs, goldenRel)
-			kerneltest.Close(t, "running_var", runVar, c.F32("running_var"), goldenAbs, goldenRel)
-			kernels.BatchNormFold(scale, shift, gamma, beta, runMean, runVar, eps)
-			kernels.BatchNormApply(kernels.Identity, y, x, scale, shift, rows, ch)
-			kerneltest.Close(t, "y_eval", nchw(y), c.F32("y_eval"), goldenAbs, goldenRel)
+			kernels.BatchNormUpdate(runMean, runVar, mean, variance, k.Rows, float32(k.Momentum))
+			kerneltest.Close(t, "running_mean", runMean, k.RunningMean, goldenAbs, goldenRel)
+			kerneltest.Close(t, "running_var", runVar, k.RunningVar, goldenAbs, goldenRel)
+			kernels.BatchNormFold(scale, shift, k.Gamma, k.Beta, runMean, runVar, eps)
+			kernels.BatchNormApply(kernels.Identity, y, k.X, scale, shift, k.Rows, k.C)
+			kerneltest.CloseSums(t, "y_eval", y, k.YEval, k.MagEval, goldenAbs, goldenRel)
 		})
 	})
 }

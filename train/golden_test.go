@@ -117,9 +117,15 @@ func TestGoldenLinear(t *testing.T) {
 		r.io.Src[0], r.io.DDst[0] = c.F32("x"), c.F32("gy")
 		r.op.Forward(r.io)
 		r.op.Backward(r.io)
-		kerneltest.Close(t, "y", r.io.Dst[0], c.F32("y"), atol, rtol)
-		kerneltest.Close(t, "gx", r.io.DSrc[0], c.F32("gx"), atol, rtol)
-		kerneltest.Close(t, "gw", l.Weight.Grad, c.F32("gw"), atol, rtol)
+		n, in, out := x[0], x[1], w[0]
+		product := func(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int) []float64 {
+			_, magnitude := kerneltest.GemmRef(transA, transB, m, n, k, 1, a, lda, b, ldb, 0, nil, n)
+			return magnitude
+		}
+		xs, ws, gy := r.io.Src[0], c.F32("w"), r.io.DDst[0]
+		kerneltest.CloseSums(t, "y", r.io.Dst[0], c.F32("y"), product(false, true, n, out, in, xs, in, ws, in), atol, rtol)
+		kerneltest.CloseSums(t, "gx", r.io.DSrc[0], c.F32("gx"), product(false, false, n, in, out, gy, out, ws, in), atol, rtol)
+		kerneltest.CloseSums(t, "gw", l.Weight.Grad, c.F32("gw"), product(true, false, out, in, n, gy, out, xs, in), atol, rtol)
 		if l.Bias != nil {
 			kerneltest.Close(t, "gb", l.Bias.Grad, c.F32("gb"), atol, rtol)
 		}
@@ -128,35 +134,29 @@ func TestGoldenLinear(t *testing.T) {
 
 func TestGoldenBatchNorm(t *testing.T) {
 	golden(t, "batchnorm", func(t *testing.T, c *kerneltest.Case) {
-		shape := append(c.Shape("x"), 1, 1)[:4]
-		n, ch, h, w := shape[0], shape[1], shape[2], shape[3]
-		nhwc := func(name string) []float32 { return kerneltest.ToNHWC(c.F32(name), n, ch, h, w) }
-		l := NewBatchNorm("bn", ch, kernels.Identity)
-		l.Eps, l.Momentum = c.Float("eps"), c.Float("momentum")
-		set := testParams(t, l.Params())
-		set.initialise(1)
-		affine := c.Has("gamma") // without, the normalisation is plain
-		if affine {
-			copy(l.Weight.Value, c.F32("gamma"))
-			copy(l.Bias.Value, c.F32("beta"))
-		}
-		in := []Shape{{h, w, ch}}
-		r := newLayerRun(t, l, n, in, true)
-		r.io.Src[0], r.io.DDst[0] = nhwc("x"), nhwc("gy")
+		k := kerneltest.ReadNorm(c)
+		l := NewBatchNorm("bn", k.C, kernels.Identity)
+		l.Eps, l.Momentum = k.Eps, k.Momentum
+		testParams(t, l.Params()).initialise(1)
+		copy(l.Weight.Value, k.Gamma)
+		copy(l.Bias.Value, k.Beta)
+		in := []Shape{{1, 1, k.C}}
+		r := newLayerRun(t, l, k.Rows, in, true)
+		r.io.Src[0], r.io.DDst[0] = k.X, k.DY
 		r.op.Forward(r.io)
 		r.op.Backward(r.io)
-		kerneltest.Close(t, "y", r.io.Dst[0], nhwc("y"), atol, rtol)
-		kerneltest.Close(t, "gx", r.io.DSrc[0], nhwc("gx"), atol, rtol)
-		if affine {
-			kerneltest.Close(t, "ggamma", l.Weight.Grad, c.F32("ggamma"), atol, rtol)
-			kerneltest.Close(t, "gbeta", l.Bias.Grad, c.F32("gbeta"), atol, rtol)
+		kerneltest.CloseSums(t, "y", r.io.Dst[0], k.Y, k.MagY, atol, rtol)
+		kerneltest.CloseSums(t, "gx", r.io.DSrc[0], k.DX, k.MagDX, atol, rtol)
+		if k.Affine {
+			kerneltest.CloseSums(t, "ggamma", l.Weight.Grad, k.DGamma, k.MagGamma, atol, rtol)
+			kerneltest.Close(t, "gbeta", l.Bias.Grad, k.DBeta, atol, rtol)
 		}
-		kerneltest.Close(t, "running_mean", l.RunningMean.Value, c.F32("running_mean"), atol, rtol)
-		kerneltest.Close(t, "running_var", l.RunningVar.Value, c.F32("running_var"), atol, rtol)
-		e := newLayerRun(t, l, n, in, false)
-		e.io.Src[0] = r.io.Src[0]
+		kerneltest.Close(t, "running_mean", l.RunningMean.Value, k.RunningMean, atol, rtol)
+		kerneltest.Close(t, "running_var", l.RunningVar.Value, k.RunningVar, atol, rtol)
+		e := newLayerRun(t, l, k.Rows, in, false)
+		e.io.Src[0] = k.X
 		e.op.Forward(e.io)
-		kerneltest.Close(t, "y_eval", e.io.Dst[0], nhwc("y_eval"), atol, rtol)
+		kerneltest.CloseSums(t, "y_eval", e.io.Dst[0], k.YEval, k.MagEval, atol, rtol)
 	})
 }
 

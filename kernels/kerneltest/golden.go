@@ -267,10 +267,26 @@ func (c *Case) Bool(key string) bool {
 	}
 }
 
+// SumTolerance is what a float32 sum of products may be off by, over the sum of the
+// magnitudes of its m terms. With terms of random sign and standard deviation s,
+// partial sum j is about s*sqrt(j), and its rounding off by 2^-24/sqrt(3) of that;
+// the m errors together have a standard deviation of 2^-24*s*m/sqrt(6), which is at
+// most 0.65*2^-24 of the magnitudes, s*m*0.64 or more for normal terms. Four times
+// 2^-24 is six standard deviations: tensors of a million elements stay within.
+const SumTolerance = 4 * Eps
+
 // Close reports an error unless |got-want| <= atol + rtol*|want| for every
 // element. NaN equals NaN, and an infinity equals itself only. The message has
 // the element that exceeds its tolerance most, and how many do.
 func Close(t testing.TB, name string, got, want []float32, atol, rtol float64) {
+	t.Helper()
+	CloseSums(t, name, got, want, nil, atol, rtol)
+}
+
+// CloseSums is Close for results whose terms cancel: magnitude[i], the sum of the
+// magnitudes of the terms of element i, adds SumTolerance of itself to the
+// tolerance.
+func CloseSums(t testing.TB, name string, got, want []float32, magnitude []float64, atol, rtol float64) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Errorf("%s: %d elements, want %d", name, len(got), len(want))
@@ -282,7 +298,11 @@ func Close(t testing.TB, name string, got, want []float32, atol, rtol float64) {
 		if g == w || math.IsNaN(g) && math.IsNaN(w) {
 			continue
 		}
-		excess := math.Abs(g-w) / (atol + rtol*math.Abs(w))
+		allowed := atol + rtol*math.Abs(w)
+		if magnitude != nil {
+			allowed += SumTolerance * magnitude[i]
+		}
+		excess := math.Abs(g-w) / allowed
 		if math.IsInf(w, 0) || math.IsNaN(excess) {
 			excess = math.Inf(1)
 		}
