@@ -8,6 +8,7 @@
 //	lanes serve m.onnx               answer HTTP requests with an ONNX model
 //	lanes quantize m.onnx --calib pictures/ -o m8.onnx
 //	lanes info                       what this machine has and what will be used
+//	lanes data get mnist --root DIR  fetch a data set; info and verify look at one
 //	lanes bench --suite gemm         how fast the kernels are here
 //
 // Each command explains itself with -h.
@@ -29,6 +30,7 @@ import (
 	"github.com/golanes/lanes/infer/quantize"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
+	"github.com/golanes/lanes/train/data/download"
 )
 
 // cli is the grammar of the command line.
@@ -41,6 +43,7 @@ type cli struct {
 	Quantize quantizeCmd `cmd:"" help:"Make an int8 model from a float one."`
 	Serve    serveCmd    `cmd:"" help:"Serve an ONNX model over HTTP."`
 	Info     infoCmd     `cmd:"" help:"Show what this machine has and what lanes uses of it."`
+	Data     dataCmd     `cmd:"" help:"Describe, check and fetch data sets."`
 	Bench    benchCmd    `cmd:"" help:"Measure the kernels against the machine and against other libraries."`
 }
 
@@ -69,6 +72,7 @@ func vars() kong.Vars {
 		"suites":        strings.Join(bench.Suites(), ","),
 		"directions":    strings.Join(bench.ConvDirections, ", "),
 		"networks":      strings.Join(bench.ConvModels(), ", "),
+		"downloads":     strings.Join(download.Names(), ","),
 		"datasets":      strings.Join(data.Names(), ","),
 		"augmentations": strings.Join(data.AugmentNames(), ","),
 		"samplers":      strings.Join(data.SamplerNames(), ","),

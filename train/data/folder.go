@@ -122,6 +122,21 @@ func (c *pictureCache) take() *picture {
 	return &picture{}
 }
 
+// StoredSize returns the width and height of an image of src as its file has them,
+// or 0 where src is no part of a folder.
+func StoredSize(src Source, i int) (w, h int) {
+	for {
+		switch s := src.(type) {
+		case *subset:
+			src, i = s.Source, s.index[i]
+			continue
+		case *Folder:
+			return s.Pixels(i)
+		}
+		return 0, 0
+	}
+}
+
 // folderSet is an image folder's parts; val and test may be nil.
 type folderSet struct {
 	train, val, test *Folder
