@@ -33,6 +33,9 @@ var nativeLibraries = []string{"openblas", "blis", "onednn"}
 //go:embed _compare/onednn.cpp
 var oneDNNSource []byte
 
+//go:embed _compare/onednn_maps.cpp
+var oneDNNMapsSource []byte
+
 // oneDNNModes are the arguments of the helper process for convolutions.
 var oneDNNModes = []string{"any", "nhwc", "nchw", "winograd"}
 
@@ -63,6 +66,10 @@ func startRivals(ctx context.Context, w io.Writer, opt Options, cases []benchCas
 	}
 	if some(func(c benchCase) bool { return c.conv != "" }) {
 		started, err := startOneDNN(ctx, opt.Threads)
+		add("oneDNN", started, err)
+	}
+	if some(func(c benchCase) bool { return c.oneDNN != "" }) {
+		started, err := startHelper(ctx, opt.Threads, "onednn_maps.cpp", oneDNNMapsSource, "-ldnnl", []string{"onednn"})
 		add("oneDNN", started, err)
 	}
 	if some(func(c benchCase) bool { return c.torch != nil }) {
@@ -171,7 +178,7 @@ func (n *native) name() string {
 }
 
 func (n *native) prepare(c benchCase) (bool, error) {
-	n.request = c.native + c.conv
+	n.request = c.native + c.conv + c.oneDNN
 	if n.request == "" {
 		return false, nil
 	}

@@ -60,6 +60,8 @@ type benchCase struct {
 	native string
 	// conv is the request to the helper process of oneDNN's convolutions, or "".
 	conv string
+	// oneDNN is the request to the helper process of its other work, or "".
+	oneDNN string
 	// torch is the same work in PyTorch, or nil.
 	torch *torchCase
 	// readOnly compares bytes with the rate of reading.
@@ -71,11 +73,12 @@ type benchCase struct {
 // suites lists the suites by name.
 func suites() map[string]func(Options) ([]benchCase, error) {
 	return map[string]func(Options) ([]benchCase, error){
-		"ccloss":    func(Options) ([]benchCase, error) { return lossCases(), nil },
-		"conv":      convCases,
-		"gemm":      func(Options) ([]benchCase, error) { return gemmCases(), nil },
-		"attention": func(Options) ([]benchCase, error) { return attentionCases(), nil },
-		"pool":      func(Options) ([]benchCase, error) { return poolCases(), nil },
+		"ccloss":      func(Options) ([]benchCase, error) { return lossCases(), nil },
+		"conv":        convCases,
+		"elementwise": func(opt Options) ([]benchCase, error) { return elementwiseCases(opt), nil },
+		"gemm":        func(Options) ([]benchCase, error) { return gemmCases(), nil },
+		"attention":   func(Options) ([]benchCase, error) { return attentionCases(), nil },
+		"pool":        func(Options) ([]benchCase, error) { return poolCases(), nil },
 	}
 }
 

@@ -3,6 +3,8 @@
 package kernels
 
 import (
+	"unsafe"
+
 	"github.com/golanes/lanes/asm/avx2"
 	"github.com/golanes/lanes/asm/avx512"
 	"github.com/golanes/lanes/kernels/internal/isa"
@@ -423,5 +425,34 @@ func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 		avx2.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
 	default:
 		transposeGeneric(rows, cols, dst, ldd, src, lds)
+	}
+}
+
+// streamCopy streams whole vectors; what is not aligned or left over goes the
+// ordinary way.
+func streamCopy(dst, src []float32) {
+	const line = 64 / 4
+	n := len(dst) / line * line
+	if uintptr(unsafe.Pointer(unsafe.SliceData(dst)))%64 != 0 {
+		n = 0
+	}
+	switch {
+	case n == 0:
+	case isa.Active == isa.AVX512:
+		avx512.StreamCopy(&dst[0], &src[0], n)
+	case isa.Active == isa.AVX2:
+		avx2.StreamCopy(&dst[0], &src[0], n)
+	default:
+		streamCopyGeneric(dst[:n], src[:n])
+	}
+	copy(dst[n:], src[n:])
+}
+
+func streamFence() {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.StreamFence()
+	case isa.AVX2:
+		avx2.StreamFence()
 	}
 }

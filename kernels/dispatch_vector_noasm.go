@@ -136,3 +136,7 @@ func rmsprop(w, s, g []float32, f *rmspropFactors) {
 func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	transposeGeneric(rows, cols, dst, ldd, src, lds)
 }
+
+func streamCopy(dst, src []float32) { streamCopyGeneric(dst, src) }
+
+func streamFence() {}

@@ -60,8 +60,18 @@ func vectorCases() []vectorCase {
 		{"sgd/momentum", 3, func(s [][]float32) { kernels.SGDMomentum(s[0], s[1], s[2], 0.1, 0.9, 0.1, 0.01, false) }, 8 * rounded, 8 * rounded},
 		{"sgd/nesterov", 3, func(s [][]float32) { kernels.SGDMomentum(s[0], s[1], s[2], 0.1, 0.9, 0, 0.01, true) }, 8 * rounded, 8 * rounded},
 	}
+	streamed := kernels.Streamed
+	cases = append(cases,
+		vectorCase{"add/streamed", 3, func(s [][]float32) { streamed.Add(s[0], s[1], s[2]) }, exact, exact},
+		vectorCase{"add/streamed/alias=x", 2, func(s [][]float32) { streamed.Add(s[0], s[0], s[1]) }, exact, exact},
+		vectorCase{"mul/streamed", 3, func(s [][]float32) { streamed.Mul(s[0], s[1], s[2]) }, exact, exact},
+		vectorCase{"clamp/streamed", 2, func(s [][]float32) { streamed.Clamp(s[0], s[1], -0.25, 0.5) }, exact, exact},
+		vectorCase{"exp/streamed", 2, func(s [][]float32) { streamed.Exp(s[0], s[1]) }, 3 * rounded, 0},
+		vectorCase{"log/streamed", 2, func(s [][]float32) { streamed.Log(s[0], s[1]) }, 3 * rounded, 0})
 	for act := kernels.Identity; act <= kernels.ELU; act++ {
 		cases = append(cases,
+			vectorCase{fmt.Sprintf("act=%v/streamed", act), 2, func(s [][]float32) { streamed.Activate(act, s[0], s[1]) }, 8 * rounded, 2 * rounded},
+			vectorCase{fmt.Sprintf("grad=%v/streamed", act), 3, func(s [][]float32) { streamed.ActivateGrad(act, s[0], s[1], s[2]) }, 16 * rounded, 16 * rounded},
 			vectorCase{fmt.Sprintf("act=%v", act), 2, func(s [][]float32) { kernels.Activate(act, s[0], s[1]) }, 8 * rounded, 2 * rounded},
 			vectorCase{fmt.Sprintf("act=%v/alias=x", act), 1, func(s [][]float32) { kernels.Activate(act, s[0], s[0]) }, 8 * rounded, 2 * rounded},
 			vectorCase{fmt.Sprintf("grad=%v", act), 3, func(s [][]float32) { kernels.ActivateGrad(act, s[0], s[1], s[2]) }, 16 * rounded, 16 * rounded},

@@ -11,7 +11,7 @@ import (
 
 // vectorLengths sit on the boundaries of every strip: one lane group of AVX2
 // and AVX-512 (8, 16), and the unrolled loops of 4 and 8 vectors.
-var vectorLengths = []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257, 1003}
+var vectorLengths = []int{0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257, 1003, 2071}
 
 func TestDot(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {

@@ -200,5 +200,6 @@ func (s Strip) LoadBytes(p Ptr, u int) Vec { return s.m.stripLoadBytes(s, p, u) 
 func (s Strip) StoreBytes(p Ptr, u int, v Vec) { s.m.stripStoreBytes(s, p, u, v) }
 
 // Stream is Store past the caches, if the ISA can; the strip must be full and
-// aligned to its vectors. [Machine.StreamEnd] must follow before Ret.
+// aligned to its vectors. [Machine.StreamEnd] must follow before another thread may
+// look at what was stored.
 func (s Strip) Stream(p Ptr, u int, v Vec) { s.m.stripStream(s, p, u, v) }

@@ -8,6 +8,7 @@ var manifest = []entry{
 	{"elementwise", on(avx2, avx512, neon), portable(elementwise...)},
 	{"math", on(avx2, avx512, neon), portable(transcendental...)},
 	{"math_gradients", on(avx2, avx512, neon), portable(transcendentalGradients...)},
+	{"stream", on(avx2, avx512), portable(streamCopy, streamFence)},
 	{"rows", on(avx2, avx512, neon), portable(rowsMaps...)},
 	{"rows_sums", on(avx2, avx512, neon), portable(rowsSum, rowsMoment, rowsGradSum(false), rowsGradSum(true))},
 	{"transpose", on(avx2, avx512), native(transposeMatrix)},

@@ -167,6 +167,18 @@ func SoftplusGrad(dx *float32, dy *float32, x *float32, n int)
 //go:noescape
 func ELUGrad(dx *float32, dy *float32, x *float32, n int)
 
+// StreamCopy copies n elements, n a multiple of a vector, to dst, which is aligned
+// to a vector. The stores bypass the caches; StreamFence must follow before another
+// thread looks at dst. The slices must not overlap.
+//
+//go:noescape
+func StreamCopy(dst *float32, src *float32, n int)
+
+// StreamFence orders the stores of StreamCopy before what follows.
+//
+//go:noescape
+func StreamFence()
+
 // RowsShift computes dst = min(max(x + shift, lo), hi), keeping NaN, over rows of c columns.
 // Maps that are written may be ones that are read.
 //

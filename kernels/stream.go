@@ -1,0 +1,152 @@
+package kernels
+
+import "unsafe"
+
+// Elementwise kernels whose result goes past the caches: a block is computed in
+// the first-level cache and written from there.
+
+// streamBlock is the elements of a block, a multiple of every vector: with two
+// operands beside it, it fits the smallest first-level cache.
+const streamBlock = 2048
+
+// Add is the function [Add] with the result stored as s says, worth it where
+// the slices are parts of something for which [StoreFor] returned s. So are the
+// other methods of Store the functions of their names.
+func (s Store) Add(dst, x, y []float32) {
+	checkSame("Store.Add", dst, x, y)
+	if s == Cached {
+		Add(dst, x, y)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dst); {
+		hi := streamUntil(dst, lo)
+		add(block[:hi-lo], x[lo:hi], y[lo:hi])
+		streamCopy(dst[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// Mul: see [Store.Add].
+func (s Store) Mul(dst, x, y []float32) {
+	checkSame("Store.Mul", dst, x, y)
+	if s == Cached {
+		Mul(dst, x, y)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dst); {
+		hi := streamUntil(dst, lo)
+		mul(block[:hi-lo], x[lo:hi], y[lo:hi])
+		streamCopy(dst[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// Clamp: see [Store.Add].
+func (s Store) Clamp(dst, x []float32, lo, hi float32) {
+	checkSame("Store.Clamp", dst, x)
+	if s == Cached {
+		Clamp(dst, x, lo, hi)
+		return
+	}
+	if !(lo <= hi) {
+		panic("kernels.Store.Clamp: not lo <= hi")
+	}
+	var block [streamBlock]float32
+	for i := 0; i < len(dst); {
+		end := streamUntil(dst, i)
+		clamp(block[:end-i], x[i:end], lo, hi)
+		streamCopy(dst[i:end], block[:end-i])
+		i = end
+	}
+	streamFence()
+}
+
+// Exp: see [Store.Add].
+func (s Store) Exp(dst, x []float32) {
+	checkSame("Store.Exp", dst, x)
+	if s == Cached {
+		Exp(dst, x)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dst); {
+		hi := streamUntil(dst, lo)
+		expTo(block[:hi-lo], x[lo:hi])
+		streamCopy(dst[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// Log: see [Store.Add].
+func (s Store) Log(dst, x []float32) {
+	checkSame("Store.Log", dst, x)
+	if s == Cached {
+		Log(dst, x)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dst); {
+		hi := streamUntil(dst, lo)
+		logTo(block[:hi-lo], x[lo:hi])
+		streamCopy(dst[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// Activate: see [Store.Add].
+func (s Store) Activate(act Activation, dst, x []float32) {
+	checkActivation("Store.Activate", act)
+	checkSame("Store.Activate", dst, x)
+	if s == Cached {
+		Activate(act, dst, x)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dst); {
+		hi := streamUntil(dst, lo)
+		activate(act, block[:hi-lo], x[lo:hi])
+		streamCopy(dst[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// ActivateGrad: see [Store.Add].
+func (s Store) ActivateGrad(act Activation, dx, dy, x []float32) {
+	checkActivation("Store.ActivateGrad", act)
+	checkSame("Store.ActivateGrad", dx, dy, x)
+	if s == Cached {
+		ActivateGrad(act, dx, dy, x)
+		return
+	}
+	var block [streamBlock]float32
+	for lo := 0; lo < len(dx); {
+		hi := streamUntil(dx, lo)
+		activateGrad(act, block[:hi-lo], dy[lo:hi], x[lo:hi])
+		streamCopy(dx[lo:hi], block[:hi-lo])
+		lo = hi
+	}
+	streamFence()
+}
+
+// streamUntil returns the end of the block of dst that begins at lo: the first
+// one ends where a cache line begins, so that the others can be streamed.
+func streamUntil(dst []float32, lo int) int {
+	const line = 64 / 4
+	if lo == 0 {
+		if head := int(-uintptr(unsafe.Pointer(unsafe.SliceData(dst))) / 4 % line); head != 0 {
+			return min(head, len(dst))
+		}
+	}
+	return min(lo+streamBlock, len(dst))
+}
+
+// streamCopyGeneric copies src to dst, which may bypass the caches; streamFence
+// must follow before another thread looks at dst.
+func streamCopyGeneric(dst, src []float32) { copy(dst, src) }
