@@ -219,7 +219,25 @@ func (j *rowsJob) gradApply(lo, hi int) {
 }
 
 func (j *rowsJob) gradApplyBlock(from, to, c int) {
-	dx, dy, x := j.dst[from:to], j.y[from:to], j.x[from:to]
+	dx := j.dst[from:to]
+	if j.dst2 != nil || !j.how.streamsRows(dx, c) {
+		j.gradApplyTo(dx, from, c)
+		return
+	}
+	var buffer [streamBlock]float32
+	step := streamBlock / c * c
+	for i := 0; i < len(dx); i += step {
+		block := buffer[:min(step, len(dx)-i)]
+		j.gradApplyTo(block, from+i, c)
+		streamCopy(dx[i:i+len(block)], block)
+	}
+	streamFence()
+}
+
+// gradApplyTo sets dx to the elements from from on.
+func (j *rowsJob) gradApplyTo(dx []float32, from, c int) {
+	to := from + len(dx)
+	dy, x := j.y[from:to], j.x[from:to]
 	mean, f0, f1, f2 := j.p[0][:c], j.p[1][:c], j.p[2][:c], j.p[3][:c]
 	if j.act == Identity {
 		if j.dst2 != nil {

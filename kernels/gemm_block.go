@@ -223,7 +223,7 @@ func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 			for ic := i0; ic < i1; ic += mc {
 				in := min(ic+mc, i1)
 				if packA {
-					s.a, s.rsa, s.csa = g.packA(buf, ic, in, p0, p1)
+					g.packA(buf, &s, ic, in, jn-jc)
 				} else {
 					s.a, s.rsa, s.csa = g.a[ic*g.rsa+p0*g.csa:], g.rsa, g.csa
 				}
@@ -233,21 +233,45 @@ func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 	}
 }
 
-// packA copies A[i0:i1, p0:p1] into a compact matrix of the same orientation.
-func (g *gemmCall) packA(buf *gemmBuffers, i0, i1, p0, p1 int) (a []float32, rsa, csa int) {
-	src := g.a[i0*g.rsa+p0*g.csa:]
-	rows, cols, lds := i1-i0, p1-p0, g.rsa
-	if g.csa != 1 {
-		rows, cols, lds = cols, rows, g.csa
+// packA copies A[i0:i1, p0:p1] for n columns of C. The order stays, or for many
+// columns rows become columns, one panel of [gemmTile.panelLD] x (p1-p0) after
+// another for each tile: a tile reads its rows side by side.
+func (g *gemmCall) packA(buf *gemmBuffers, s *gemmStep, i0, i1, n int) {
+	kc := s.p1 - s.p0
+	src := g.a[i0*g.rsa+s.p0*g.csa:]
+	s.tilePitch = 0
+	switch {
+	case g.csa != 1:
+		ldd := packedLD(i1 - i0)
+		buf.a = grow(buf.a, kc*ldd)
+		copyBlock(kc, i1-i0, buf.a, ldd, src, g.csa)
+		s.a, s.rsa, s.csa = buf.a, 1, ldd
+		return
+	case n < manyColumns:
+		ldd := packedLD(kc)
+		buf.a = grow(buf.a, (i1-i0)*ldd)
+		copyBlock(i1-i0, kc, buf.a, ldd, src, g.rsa)
+		s.a, s.rsa, s.csa = buf.a, ldd, 1
+		return
 	}
-	ldd := packedLD(cols)
-	buf.a = grow(buf.a, rows*ldd)
-	copyBlock(rows, cols, buf.a, ldd, src, lds)
-	if g.csa != 1 {
-		return buf.a, 1, ldd
+	ldd, step := g.tile.panelLD(), g.tile.narrow
+	rows, tiles, less := g.tile.split(i1 - i0)
+	buf.a = grow(buf.a, (tiles+less)*ldd*kc)
+	for t := range tiles + less {
+		if t == tiles {
+			rows--
+		}
+		for i := 0; i < rows; i += step {
+			transposeBlock(min(step, rows-i), kc, buf.a[t*ldd*kc+i:], ldd, src[i*g.rsa:], g.rsa)
+		}
+		src = src[min(rows*g.rsa, len(src)):]
 	}
-	return buf.a, ldd, 1
+	s.a, s.rsa, s.csa, s.tilePitch = buf.a, 1, ldd, ldd*kc
 }
+
+// panelLD is the leading dimension of a panel of A: the rows of a tile, rounded up
+// to what [transposeBlock] writes.
+func (t gemmTile) panelLD() int { return (t.mr + t.narrow - 1) / t.narrow * t.narrow }
 
 // packedLD returns the leading dimension for packed rows of n: an odd number of
 // cache lines, so that no two of the rows that a tile reads together fall into
@@ -268,17 +292,31 @@ func (g *gemmCall) packB(buf *gemmBuffers, p0, p1, j0, j1 int) []float32 {
 
 // packPanels packs a kc x n matrix into panels.
 func packPanels(dst []float32, tile gemmTile, b []float32, rsb, csb, kc, n int) {
+	if csb == 1 {
+		packRows(dst, tile, b, rsb, kc, n)
+		return
+	}
 	for j := 0; j < n; {
 		w, ld := tile.panel(n - j)
 		panel := dst[j*kc:]
-		if csb == 1 {
-			copyBlock(kc, w, panel, ld, b[j:], rsb)
-		} else {
-			for i := 0; i < w; i += tile.narrow {
-				transposeBlock(min(tile.narrow, w-i), kc, panel[i:], ld, b[(j+i)*csb:], csb)
-			}
+		for i := 0; i < w; i += tile.narrow {
+			transposeBlock(min(tile.narrow, w-i), kc, panel[i:], ld, b[(j+i)*csb:], csb)
 		}
 		j += w
+	}
+}
+
+// packRows packs a kc x n matrix of contiguous rows, a few rows of all panels at a
+// time: row after row would read a whole panel in steps of a row, which no
+// prefetcher follows.
+func packRows(dst []float32, tile gemmTile, b []float32, rsb, kc, n int) {
+	const few = 8
+	for p := 0; p < kc; p += few {
+		for j := 0; j < n; {
+			w, ld := tile.panel(n - j)
+			copyBlock(min(few, kc-p), w, dst[j*kc+p*ld:], ld, b[p*rsb+j:], rsb)
+			j += w
+		}
 	}
 }
 
@@ -293,12 +331,15 @@ func (t gemmTile) panel(n int) (w, ld int) {
 
 // A gemmStep is one pass over a block of k.
 type gemmStep struct {
-	g        *gemmCall
-	p0, p1   int
-	last     bool
-	a        []float32 // element (i, p) of the current rows is a[i*rsa+p*csa]
-	rsa, csa int
-	b        []float32 // packed panels, or nil for B itself
+	g      *gemmCall
+	p0, p1 int
+	last   bool
+	// Element (i, p) of the current rows is a[i*rsa+p*csa], where i counts from
+	// the first row of the tile if tilePitch, the distance of tiles, is not 0.
+	a         []float32
+	rsa, csa  int
+	tilePitch int
+	b         []float32 // packed panels, or nil for B itself
 }
 
 // panels multiplies rows i0 to i1-1 with the panels of columns j0 to j1-1.
@@ -326,10 +367,31 @@ func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 		if s.last && g.bias != nil {
 			t.bias = g.bias[j:]
 		}
-		gemmPanel(&t)
+		if s.tilePitch == 0 {
+			gemmPanel(&t)
+		} else {
+			s.panelTiles(&t, tiles, less)
+		}
 	}
 	if s.last {
 		g.activateBlock(i0, i1, j0, j1)
+	}
+}
+
+// panelTiles multiplies packed tiles, tiles of t.rows rows and less of one less,
+// with one panel of B.
+func (s *gemmStep) panelTiles(t *panelArgs, tiles, less int) {
+	u := *t
+	u.tiles, u.less = 1, 0
+	for i := range tiles + less {
+		if i == tiles {
+			u.rows--
+		}
+		u.a = s.a[i*s.tilePitch:]
+		gemmPanel(&u)
+		if i < tiles+less-1 {
+			u.c, u.d = u.c[u.rows*u.ldc:], u.d[u.rows*u.ldc:]
+		}
 	}
 }
 

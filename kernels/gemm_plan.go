@@ -4,6 +4,9 @@ import "runtime"
 
 // How a product is divided: over threads, into blocks, packed or not.
 
+// manyColumns is how many columns of the result make any copy of A worth while.
+const manyColumns = 512
+
 // packs decides which operands of an m x n part are worth copying into packed
 // form. A copy costs about as much as 5 columns (A) or rows (B) of the result
 // and serves all of them, so it pays for many, and for few where the leading
@@ -11,10 +14,7 @@ import "runtime"
 // compete for the same sets of the cache. A transposed B is always packed: the
 // tiles need its columns contiguous. A [PackedB] counts as packed.
 func (g *gemmCall) packs(m, n int) (a, b bool) {
-	const (
-		manyColumns = 512
-		manyRows    = 256
-	)
+	const manyRows = 256
 	if g.csa == 1 {
 		a = n > manyColumns || n > g.tile.nr && g.rsa%256 == 0
 	} else {
@@ -35,6 +35,9 @@ func blockSizes(t gemmTile, kc, m int) (mc, nc int) {
 	if m <= mc {
 		nc = max(1, caches.l2/3/4/kc/t.nr) * t.nr
 	}
+	// Blocks of equal height: B goes by for the last one as for the others.
+	blocks := (m + mc - 1) / mc
+	mc = ((m+blocks-1)/blocks + t.mr - 1) / t.mr * t.mr
 	return mc, nc
 }
 

@@ -72,6 +72,7 @@ func repeat(dst, v []float32) {
 type rowsJob struct {
 	kind rowsKind
 	act  Activation
+	how  Store // of dst
 
 	rows, c int // widened
 	wide    [4][maxWide]float32
@@ -105,6 +106,7 @@ var rowsJobs = sync.Pool{New: func() any {
 func newRowsJob(kind rowsKind, rows, c int) *rowsJob {
 	j := rowsJobs.Get().(*rowsJob)
 	j.kind, j.act, j.rows, j.c = kind, Identity, rows, c
+	j.how = StoreFor(rows * c)
 	return j
 }
 
@@ -215,7 +217,25 @@ func (j *rowsJob) scaleShiftRows(from, to int) {
 }
 
 func (j *rowsJob) scaleShiftBlock(from, to, c int) {
-	dst, x, shift := j.dst[from:to], j.x[from:to], j.p[1][:c]
+	dst := j.dst[from:to]
+	if !activationIsClamp(j.act) || !j.how.streamsRows(dst, c) {
+		j.scaleShiftTo(dst, from, c)
+		return
+	}
+	var buffer [streamBlock]float32
+	step := streamBlock / c * c
+	for i := 0; i < len(dst); i += step {
+		block := buffer[:min(step, len(dst)-i)]
+		j.scaleShiftTo(block, from+i, c)
+		streamCopy(dst[i:i+len(block)], block)
+	}
+	streamFence()
+}
+
+// scaleShiftTo sets dst to the elements from from on.
+func (j *rowsJob) scaleShiftTo(dst []float32, from, c int) {
+	to := from + len(dst)
+	x, shift := j.x[from:to], j.p[1][:c]
 	switch {
 	case j.p[0] == nil:
 		rowsShift(dst, x, shift, j.lo, j.hi)

@@ -5,9 +5,10 @@ import "unsafe"
 // Elementwise kernels whose result goes past the caches: a block is computed in
 // the first-level cache and written from there.
 
-// streamBlock is the elements of a block, a multiple of every vector: with two
-// operands beside it, it fits the smallest first-level cache.
-const streamBlock = 2048
+// streamBlock is the elements of a block, a multiple of every vector: so few that
+// the operands of the next block, which the kernels prefetch, arrive while this one
+// is written.
+const streamBlock = 1024
 
 // Add is the function [Add] with the result stored as s says, worth it where
 // the slices are parts of something for which [StoreFor] returned s. So are the
@@ -145,6 +146,13 @@ func streamUntil(dst []float32, lo int) int {
 		}
 	}
 	return min(lo+streamBlock, len(dst))
+}
+
+// streamsRows reports whether rows of c elements of dst can go past the caches in
+// blocks of whole rows.
+func (s Store) streamsRows(dst []float32, c int) bool {
+	const line = 64 / 4
+	return s == Streamed && c <= streamBlock && c%line == 0 && streamUntil(dst, 0) >= min(streamBlock, len(dst))
 }
 
 // streamCopyGeneric copies src to dst, which may bypass the caches; streamFence

@@ -191,6 +191,12 @@ func (g *gemmProgram) accumulate(r int, acc [][]reg.VecVirtual) {
 	for u := range bv {
 		bv[u] = g.loadColumns(operand.Mem{Base: pb, Disp: u * g.lanes * 4}, u)
 	}
+	if !g.masked {
+		g.Comment("B from beyond the second-level cache: its rows in eight steps.")
+		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
+			g.PREFETCHT0(operand.Mem{Base: pb, Index: g.ldb, Scale: 8, Disp: off})
+		}
+	}
 	for i := range r {
 		base, row := pa, i
 		if i >= second {

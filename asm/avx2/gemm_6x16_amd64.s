@@ -69,8 +69,11 @@ tile6:
 	MOVQ       k+24(FP), R13
 
 k6:
-	VMOVUPS      (R12), Y12
-	VMOVUPS      32(R12), Y13
+	VMOVUPS (R12), Y12
+	VMOVUPS 32(R12), Y13
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R12)(R8*8)
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -253,8 +256,11 @@ tile5:
 	MOVQ       k+24(FP), R12
 
 k5:
-	VMOVUPS      (R11), Y10
-	VMOVUPS      32(R11), Y11
+	VMOVUPS (R11), Y10
+	VMOVUPS 32(R11), Y11
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R11)(R8*8)
 	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -416,8 +422,11 @@ tile4:
 	MOVQ       k+24(FP), R12
 
 k4:
-	VMOVUPS      (R11), Y8
-	VMOVUPS      32(R11), Y9
+	VMOVUPS (R11), Y8
+	VMOVUPS 32(R11), Y9
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R11)(R8*8)
 	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -558,8 +567,11 @@ tile3:
 	MOVQ       k+24(FP), R11
 
 k3:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R10)(R8*8)
 	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -679,8 +691,11 @@ tile2:
 	MOVQ       k+24(FP), R11
 
 k2:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R10)(R8*8)
 	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -779,8 +794,11 @@ tile1:
 	MOVQ       k+24(FP), R10
 
 k1:
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
+	VMOVUPS (DX), Y2
+	VMOVUPS 32(DX), Y3
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (DX)(R8*8)
 	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1

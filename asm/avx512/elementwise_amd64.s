@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Add(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -13,8 +13,46 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
+	CMPQ       BX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	PREFETCHT0 4096(DX)
+	PREFETCHT0 4160(DX)
+	PREFETCHT0 4224(DX)
+	PREFETCHT0 4288(DX)
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (AX)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 64(AX)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 128(AX)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, DX
+	SUBQ       $+64, BX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    BX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -35,12 +73,12 @@ while1:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    BX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -49,11 +87,11 @@ while3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     BX, BX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -66,12 +104,12 @@ done4:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Sub(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -79,8 +117,46 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
+	CMPQ       BX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	PREFETCHT0 4096(DX)
+	PREFETCHT0 4160(DX)
+	PREFETCHT0 4224(DX)
+	PREFETCHT0 4288(DX)
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DX), Z1
+	VSUBPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (AX)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DX), Z1
+	VSUBPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 64(AX)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DX), Z1
+	VSUBPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 128(AX)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DX), Z1
+	VSUBPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, DX
+	SUBQ       $+64, BX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    BX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -101,12 +177,12 @@ while1:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    BX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -115,11 +191,11 @@ while3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     BX, BX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -132,12 +208,12 @@ done4:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Mul(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -145,8 +221,46 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
+	CMPQ       BX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	PREFETCHT0 4096(DX)
+	PREFETCHT0 4160(DX)
+	PREFETCHT0 4224(DX)
+	PREFETCHT0 4288(DX)
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (AX)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 64(AX)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 128(AX)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVUPS    Z0, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, DX
+	SUBQ       $+64, BX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    BX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -167,12 +281,12 @@ while1:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    BX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -181,11 +295,11 @@ while3:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     BX, BX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -198,12 +312,12 @@ done4:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Scale(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Scale(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -211,8 +325,37 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Z0
 
 while1:
+	CMPQ       DX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	VMOVUPS    (CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVUPS    Z1, (AX)
+	VMOVUPS    64(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 64(AX)
+	VMOVUPS    128(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 128(AX)
+	VMOVUPS    192(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVUPS    Z1, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	SUBQ       $+64, DX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    DX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -228,23 +371,23 @@ while1:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    DX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     DX, DX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -255,12 +398,12 @@ done4:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Offset(dst *float32, x *float32, n int, a float32, b float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Offset(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -269,8 +412,41 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	VBROADCASTSS b+28(FP), Z1
 
 while1:
+	CMPQ       DX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	VMOVUPS    (CX), Z2
+	VSUBPS     Z0, Z2, Z2
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    Z2, (AX)
+	VMOVUPS    64(CX), Z2
+	VSUBPS     Z0, Z2, Z2
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    Z2, 64(AX)
+	VMOVUPS    128(CX), Z2
+	VSUBPS     Z0, Z2, Z2
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    Z2, 128(AX)
+	VMOVUPS    192(CX), Z2
+	VSUBPS     Z0, Z2, Z2
+	VSUBPS     Z1, Z2, Z2
+	VMOVUPS    Z2, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	SUBQ       $+64, DX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    DX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VSUBPS  Z1, Z2, Z2
@@ -290,12 +466,12 @@ while1:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    DX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VSUBPS  Z1, Z2, Z2
@@ -303,11 +479,11 @@ while3:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     DX, DX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -319,12 +495,12 @@ done4:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Clamp(dst *float32, x *float32, n int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Clamp(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -333,8 +509,41 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	VBROADCASTSS hi+28(FP), Z1
 
 while1:
+	CMPQ       DX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	VMOVUPS    (CX), Z2
+	VMAXPS     Z2, Z0, Z2
+	VMINPS     Z2, Z1, Z2
+	VMOVUPS    Z2, (AX)
+	VMOVUPS    64(CX), Z2
+	VMAXPS     Z2, Z0, Z2
+	VMINPS     Z2, Z1, Z2
+	VMOVUPS    Z2, 64(AX)
+	VMOVUPS    128(CX), Z2
+	VMAXPS     Z2, Z0, Z2
+	VMINPS     Z2, Z1, Z2
+	VMOVUPS    Z2, 128(AX)
+	VMOVUPS    192(CX), Z2
+	VMAXPS     Z2, Z0, Z2
+	VMINPS     Z2, Z1, Z2
+	VMOVUPS    Z2, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	SUBQ       $+64, DX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    DX, $+64
-	JLT     done2
+	JLT     done4
 	VMOVUPS (CX), Z2
 	VMAXPS  Z2, Z0, Z2
 	VMINPS  Z2, Z1, Z2
@@ -354,12 +563,12 @@ while1:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    DX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (CX), Z2
 	VMAXPS  Z2, Z0, Z2
 	VMINPS  Z2, Z1, Z2
@@ -367,11 +576,11 @@ while3:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     DX, DX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -383,12 +592,12 @@ done4:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Leaky(dst *float32, x *float32, n int, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·Leaky(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -397,8 +606,45 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	VXORPS       Z1, Z1, Z1
 
 while1:
+	CMPQ       DX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	VMOVUPS    (CX), Z2
+	VCMPPS     $0x11, Z2, Z1, K1
+	VMULPS     Z0, Z2, Z3
+	VBLENDMPS  Z2, Z3, K1, Z2
+	VMOVUPS    Z2, (AX)
+	VMOVUPS    64(CX), Z2
+	VCMPPS     $0x11, Z2, Z1, K1
+	VMULPS     Z0, Z2, Z3
+	VBLENDMPS  Z2, Z3, K1, Z2
+	VMOVUPS    Z2, 64(AX)
+	VMOVUPS    128(CX), Z2
+	VCMPPS     $0x11, Z2, Z1, K1
+	VMULPS     Z0, Z2, Z3
+	VBLENDMPS  Z2, Z3, K1, Z2
+	VMOVUPS    Z2, 128(AX)
+	VMOVUPS    192(CX), Z2
+	VCMPPS     $0x11, Z2, Z1, K1
+	VMULPS     Z0, Z2, Z3
+	VBLENDMPS  Z2, Z3, K1, Z2
+	VMOVUPS    Z2, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	SUBQ       $+64, DX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ      DX, $+64
-	JLT       done2
+	JLT       done4
 	VMOVUPS   (CX), Z2
 	VCMPPS    $0x11, Z2, Z1, K1
 	VMULPS    Z0, Z2, Z3
@@ -422,12 +668,12 @@ while1:
 	ADDQ      $+256, AX
 	ADDQ      $+256, CX
 	SUBQ      $+64, DX
-	JMP       while1
+	JMP       while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ      DX, $+16
-	JLT       done4
+	JLT       done6
 	VMOVUPS   (CX), Z2
 	VCMPPS    $0x11, Z2, Z1, K1
 	VMULPS    Z0, Z2, Z3
@@ -436,11 +682,11 @@ while3:
 	ADDQ      $+64, AX
 	ADDQ      $+64, CX
 	SUBQ      $+16, DX
-	JMP       while3
+	JMP       while5
 
-done4:
+done6:
 	TESTQ     DX, DX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -453,12 +699,12 @@ done4:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func HardSigmoid(dst *float32, x *float32, n int, alpha float32, beta float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -469,8 +715,16 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3f800000<>+0(SB), Z3
 
 while1:
-	CMPQ        DX, $+64
+	CMPQ        DX, $+1088
 	JLT         done2
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4160(AX)
+	PREFETCHT0  4224(AX)
+	PREFETCHT0  4288(AX)
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	PREFETCHT0  4224(CX)
+	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -502,8 +756,41 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+16
+	CMPQ        DX, $+64
 	JLT         done4
+	VMOVUPS     (CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z4
+	VMINPS      Z4, Z3, Z4
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     64(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z4
+	VMINPS      Z4, Z3, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMOVUPS     128(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z4
+	VMINPS      Z4, Z3, Z4
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     192(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z4
+	VMINPS      Z4, Z3, Z4
+	VMOVUPS     Z4, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        DX, $+16
+	JLT         done6
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -513,11 +800,11 @@ while3:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while3
+	JMP         while5
 
-done4:
+done6:
 	TESTQ       DX, DX
-	JZ          zero5
+	JZ          zero7
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -531,7 +818,7 @@ done4:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
@@ -539,7 +826,7 @@ DATA c3f800000<>+0(SB)/4, $0x3f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $4
 
 // func HardSwish(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -550,8 +837,16 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3f800000<>+0(SB), Z3
 
 while1:
-	CMPQ        DX, $+64
+	CMPQ        DX, $+1088
 	JLT         done2
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4160(AX)
+	PREFETCHT0  4224(AX)
+	PREFETCHT0  4288(AX)
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	PREFETCHT0  4224(CX)
+	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -587,8 +882,45 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+16
+	CMPQ        DX, $+64
 	JLT         done4
+	VMOVUPS     (CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMINPS      Z5, Z3, Z5
+	VMULPS      Z5, Z4, Z4
+	VMOVUPS     Z4, (AX)
+	VMOVUPS     64(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMINPS      Z5, Z3, Z5
+	VMULPS      Z5, Z4, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMOVUPS     128(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMINPS      Z5, Z3, Z5
+	VMULPS      Z5, Z4, Z4
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     192(CX), Z4
+	VMOVAPS     Z1, Z5
+	VFMADD231PS Z0, Z4, Z5
+	VMAXPS      Z5, Z2, Z5
+	VMINPS      Z5, Z3, Z5
+	VMULPS      Z5, Z4, Z4
+	VMOVUPS     Z4, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        DX, $+16
+	JLT         done6
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -599,11 +931,11 @@ while3:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while3
+	JMP         while5
 
-done4:
+done6:
 	TESTQ       DX, DX
-	JZ          zero5
+	JZ          zero7
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -618,7 +950,7 @@ done4:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
@@ -632,7 +964,7 @@ DATA c00000000<>+0(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·Gate(SB), NOSPLIT, $0-44
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -645,8 +977,66 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	VCMPPS       $0x00, Z3, Z2, K1
 
 while1:
+	CMPQ       BX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	PREFETCHT0 4224(CX)
+	PREFETCHT0 4288(CX)
+	PREFETCHT0 4096(DX)
+	PREFETCHT0 4160(DX)
+	PREFETCHT0 4224(DX)
+	PREFETCHT0 4288(DX)
+	VMOVUPS    (DX), Z4
+	VMOVUPS    (CX), Z5
+	VMULPS     Z2, Z5, Z6
+	VBLENDMPS  Z3, Z6, K1, Z6
+	VCMPPS     $0x12, Z0, Z4, K2
+	VCMPPS     $0x12, Z4, Z1, K3
+	VBLENDMPS  Z6, Z5, K3, Z4
+	VBLENDMPS  Z6, Z4, K2, Z4
+	VMOVUPS    Z4, (AX)
+	VMOVUPS    64(DX), Z4
+	VMOVUPS    64(CX), Z5
+	VMULPS     Z2, Z5, Z6
+	VBLENDMPS  Z3, Z6, K1, Z6
+	VCMPPS     $0x12, Z0, Z4, K2
+	VCMPPS     $0x12, Z4, Z1, K3
+	VBLENDMPS  Z6, Z5, K3, Z4
+	VBLENDMPS  Z6, Z4, K2, Z4
+	VMOVUPS    Z4, 64(AX)
+	VMOVUPS    128(DX), Z4
+	VMOVUPS    128(CX), Z5
+	VMULPS     Z2, Z5, Z6
+	VBLENDMPS  Z3, Z6, K1, Z6
+	VCMPPS     $0x12, Z0, Z4, K2
+	VCMPPS     $0x12, Z4, Z1, K3
+	VBLENDMPS  Z6, Z5, K3, Z4
+	VBLENDMPS  Z6, Z4, K2, Z4
+	VMOVUPS    Z4, 128(AX)
+	VMOVUPS    192(DX), Z4
+	VMOVUPS    192(CX), Z5
+	VMULPS     Z2, Z5, Z6
+	VBLENDMPS  Z3, Z6, K1, Z6
+	VCMPPS     $0x12, Z0, Z4, K2
+	VCMPPS     $0x12, Z4, Z1, K3
+	VBLENDMPS  Z6, Z5, K3, Z4
+	VBLENDMPS  Z6, Z4, K2, Z4
+	VMOVUPS    Z4, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, DX
+	SUBQ       $+64, BX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ      BX, $+64
-	JLT       done2
+	JLT       done4
 	VMOVUPS   (DX), Z4
 	VMOVUPS   (CX), Z5
 	VMULPS    Z2, Z5, Z6
@@ -687,12 +1077,12 @@ while1:
 	ADDQ      $+256, CX
 	ADDQ      $+256, DX
 	SUBQ      $+64, BX
-	JMP       while1
+	JMP       while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ      BX, $+16
-	JLT       done4
+	JLT       done6
 	VMOVUPS   (DX), Z4
 	VMOVUPS   (CX), Z5
 	VMULPS    Z2, Z5, Z6
@@ -706,11 +1096,11 @@ while3:
 	ADDQ      $+64, CX
 	ADDQ      $+64, DX
 	SUBQ      $+16, BX
-	JMP       while3
+	JMP       while5
 
-done4:
+done6:
 	TESTQ     BX, BX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K2
@@ -728,12 +1118,12 @@ done4:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func HardSwishGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -747,8 +1137,14 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3eaaaaab<>+0(SB), Z5
 
 while1:
-	CMPQ        BX, $+32
+	CMPQ        BX, $+1056
 	JLT         done2
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4160(AX)
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	PREFETCHT0  4096(DX)
+	PREFETCHT0  4160(DX)
 	VMOVUPS     (DX), Z6
 	VMOVAPS     Z4, Z7
 	VFMADD231PS Z5, Z6, Z7
@@ -777,8 +1173,38 @@ while1:
 
 done2:
 while3:
-	CMPQ        BX, $+16
+	CMPQ        BX, $+32
 	JLT         done4
+	VMOVUPS     (DX), Z6
+	VMOVAPS     Z4, Z7
+	VFMADD231PS Z5, Z6, Z7
+	VCMPPS      $0x12, Z0, Z6, K1
+	VBLENDMPS   Z2, Z7, K1, Z7
+	VCMPPS      $0x12, Z6, Z1, K1
+	VBLENDMPS   Z3, Z7, K1, Z6
+	VMOVUPS     (CX), Z7
+	VMULPS      Z7, Z6, Z6
+	VMOVUPS     Z6, (AX)
+	VMOVUPS     64(DX), Z6
+	VMOVAPS     Z4, Z7
+	VFMADD231PS Z5, Z6, Z7
+	VCMPPS      $0x12, Z0, Z6, K1
+	VBLENDMPS   Z2, Z7, K1, Z7
+	VCMPPS      $0x12, Z6, Z1, K1
+	VBLENDMPS   Z3, Z7, K1, Z6
+	VMOVUPS     64(CX), Z7
+	VMULPS      Z7, Z6, Z6
+	VMOVUPS     Z6, 64(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	SUBQ        $+32, BX
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        BX, $+16
+	JLT         done6
 	VMOVUPS     (DX), Z6
 	VMOVAPS     Z4, Z7
 	VFMADD231PS Z5, Z6, Z7
@@ -793,11 +1219,11 @@ while3:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $+16, BX
-	JMP         while3
+	JMP         while5
 
-done4:
+done6:
 	TESTQ       BX, BX
-	JZ          zero5
+	JZ          zero7
 	MOVQ        $-1, SI
 	BZHIQ       BX, SI, SI
 	KMOVW       SI, K1
@@ -816,7 +1242,7 @@ done4:
 	LEAQ        (DX)(BX*4), DX
 	XORQ        BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
@@ -830,7 +1256,7 @@ DATA c3eaaaaab<>+0(SB)/4, $0x3eaaaaab
 GLOBL c3eaaaaab<>(SB), RODATA|NOPTR, $4
 
 // func HardSigmoidGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -841,8 +1267,14 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3e2aaaab<>+0(SB), Z2
 
 while1:
-	CMPQ         BX, $+32
+	CMPQ         BX, $+1056
 	JLT          done2
+	PREFETCHT0   4096(AX)
+	PREFETCHT0   4160(AX)
+	PREFETCHT0   4096(CX)
+	PREFETCHT0   4160(CX)
+	PREFETCHT0   4096(DX)
+	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z3
 	VCMPPS       $0x12, Z0, Z3, K1
 	VBROADCASTSS c00000000<>+0(SB), Z4
@@ -871,8 +1303,38 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+16
+	CMPQ         BX, $+32
 	JLT          done4
+	VMOVUPS      (DX), Z3
+	VCMPPS       $0x12, Z0, Z3, K1
+	VBROADCASTSS c00000000<>+0(SB), Z4
+	VBLENDMPS    Z4, Z2, K1, Z4
+	VCMPPS       $0x12, Z3, Z1, K1
+	VBROADCASTSS c00000000<>+0(SB), Z3
+	VBLENDMPS    Z3, Z4, K1, Z3
+	VMOVUPS      (CX), Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      64(DX), Z3
+	VCMPPS       $0x12, Z0, Z3, K1
+	VBROADCASTSS c00000000<>+0(SB), Z4
+	VBLENDMPS    Z4, Z2, K1, Z4
+	VCMPPS       $0x12, Z3, Z1, K1
+	VBROADCASTSS c00000000<>+0(SB), Z3
+	VBLENDMPS    Z3, Z4, K1, Z3
+	VMOVUPS      64(CX), Z4
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         $+128, AX
+	ADDQ         $+128, CX
+	ADDQ         $+128, DX
+	SUBQ         $+32, BX
+	JMP          while3
+
+done4:
+while5:
+	CMPQ         BX, $+16
+	JLT          done6
 	VMOVUPS      (DX), Z3
 	VCMPPS       $0x12, Z0, Z3, K1
 	VBROADCASTSS c00000000<>+0(SB), Z4
@@ -887,11 +1349,11 @@ while3:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while3
+	JMP          while5
 
-done4:
+done6:
 	TESTQ        BX, BX
-	JZ           zero5
+	JZ           zero7
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -910,6 +1372,6 @@ done4:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET

@@ -134,8 +134,12 @@ tile14:
 	ADDQ       R9, R15
 
 k14:
-	VMOVUPS      (R13), Z28
-	VMOVUPS      64(R13), Z29
+	VMOVUPS (R13), Z28
+	VMOVUPS 64(R13), Z29
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -502,8 +506,12 @@ tile13:
 	ADDQ       R9, R15
 
 k13:
-	VMOVUPS      (R13), Z26
-	VMOVUPS      64(R13), Z27
+	VMOVUPS (R13), Z26
+	VMOVUPS 64(R13), Z27
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -848,8 +856,12 @@ tile12:
 	ADDQ       R9, R15
 
 k12:
-	VMOVUPS      (R13), Z24
-	VMOVUPS      64(R13), Z25
+	VMOVUPS (R13), Z24
+	VMOVUPS 64(R13), Z25
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -1172,8 +1184,12 @@ tile11:
 	ADDQ       R9, R15
 
 k11:
-	VMOVUPS      (R13), Z22
-	VMOVUPS      64(R13), Z23
+	VMOVUPS (R13), Z22
+	VMOVUPS 64(R13), Z23
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1474,8 +1490,12 @@ tile10:
 	ADDQ       R9, R15
 
 k10:
-	VMOVUPS      (R13), Z20
-	VMOVUPS      64(R13), Z21
+	VMOVUPS (R13), Z20
+	VMOVUPS 64(R13), Z21
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1752,8 +1772,12 @@ tile9:
 	MOVQ       k+24(FP), R14
 
 k9:
-	VMOVUPS      (R13), Z18
-	VMOVUPS      64(R13), Z19
+	VMOVUPS (R13), Z18
+	VMOVUPS 64(R13), Z19
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -2007,8 +2031,12 @@ tile8:
 	MOVQ       k+24(FP), R14
 
 k8:
-	VMOVUPS      (R13), Z16
-	VMOVUPS      64(R13), Z17
+	VMOVUPS (R13), Z16
+	VMOVUPS 64(R13), Z17
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	PREFETCHT0   64(R13)(R8*8)
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -2240,8 +2268,12 @@ tile7:
 	MOVQ       k+24(FP), R13
 
 k7:
-	VMOVUPS      (R12), Z14
-	VMOVUPS      64(R12), Z15
+	VMOVUPS (R12), Z14
+	VMOVUPS 64(R12), Z15
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R12)(R8*8)
+	PREFETCHT0   64(R12)(R8*8)
 	VBROADCASTSS (AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -2451,8 +2483,12 @@ tile6:
 	MOVQ       k+24(FP), R13
 
 k6:
-	VMOVUPS      (R12), Z12
-	VMOVUPS      64(R12), Z13
+	VMOVUPS (R12), Z12
+	VMOVUPS 64(R12), Z13
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R12)(R8*8)
+	PREFETCHT0   64(R12)(R8*8)
 	VBROADCASTSS (AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -2640,8 +2676,12 @@ tile5:
 	MOVQ       k+24(FP), R12
 
 k5:
-	VMOVUPS      (R11), Z10
-	VMOVUPS      64(R11), Z11
+	VMOVUPS (R11), Z10
+	VMOVUPS 64(R11), Z11
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R11)(R8*8)
+	PREFETCHT0   64(R11)(R8*8)
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -2807,8 +2847,12 @@ tile4:
 	MOVQ       k+24(FP), R12
 
 k4:
-	VMOVUPS      (R11), Z8
-	VMOVUPS      64(R11), Z9
+	VMOVUPS (R11), Z8
+	VMOVUPS 64(R11), Z9
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R11)(R8*8)
+	PREFETCHT0   64(R11)(R8*8)
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -2952,8 +2996,12 @@ tile3:
 	MOVQ       k+24(FP), R11
 
 k3:
-	VMOVUPS      (R10), Z6
-	VMOVUPS      64(R10), Z7
+	VMOVUPS (R10), Z6
+	VMOVUPS 64(R10), Z7
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R10)(R8*8)
+	PREFETCHT0   64(R10)(R8*8)
 	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -3075,8 +3123,12 @@ tile2:
 	MOVQ       k+24(FP), R11
 
 k2:
-	VMOVUPS      (R10), Z4
-	VMOVUPS      64(R10), Z5
+	VMOVUPS (R10), Z4
+	VMOVUPS 64(R10), Z5
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (R10)(R8*8)
+	PREFETCHT0   64(R10)(R8*8)
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -3176,8 +3228,12 @@ tile1:
 	MOVQ       k+24(FP), R10
 
 k1:
-	VMOVUPS      (DX), Z2
-	VMOVUPS      64(DX), Z3
+	VMOVUPS (DX), Z2
+	VMOVUPS 64(DX), Z3
+
+	// B from beyond the second-level cache: its rows in eight steps.
+	PREFETCHT0   (DX)(R8*8)
+	PREFETCHT0   64(DX)(R8*8)
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1

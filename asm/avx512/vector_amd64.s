@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Axpy(alpha float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·Axpy(SB), NOSPLIT, $0-32
 	VBROADCASTSS alpha+0(FP), Z0
 	MOVQ         x+8(FP), AX
@@ -13,8 +13,16 @@ TEXT ·Axpy(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), DX
 
 while1:
-	CMPQ        DX, $+64
+	CMPQ        DX, $+1088
 	JLT         done2
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4160(AX)
+	PREFETCHT0  4224(AX)
+	PREFETCHT0  4288(AX)
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	PREFETCHT0  4224(CX)
+	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (AX), Z2
 	VFMADD231PS Z2, Z0, Z1
@@ -38,8 +46,33 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+16
+	CMPQ        DX, $+64
 	JLT         done4
+	VMOVUPS     (CX), Z1
+	VMOVUPS     (AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (CX)
+	VMOVUPS     64(CX), Z1
+	VMOVUPS     64(AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 64(CX)
+	VMOVUPS     128(CX), Z1
+	VMOVUPS     128(AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 128(CX)
+	VMOVUPS     192(CX), Z1
+	VMOVUPS     192(AX), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 192(CX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        DX, $+16
+	JLT         done6
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (AX), Z2
 	VFMADD231PS Z2, Z0, Z1
@@ -47,11 +80,11 @@ while3:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while3
+	JMP         while5
 
-done4:
+done6:
 	TESTQ       DX, DX
-	JZ          zero5
+	JZ          zero7
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -63,12 +96,12 @@ done4:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero5:
+zero7:
 	VZEROUPPER
 	RET
 
 // func Dot(x *float32, y *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·Dot(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
@@ -83,8 +116,24 @@ TEXT ·Dot(SB), NOSPLIT, $0-28
 	VXORPS Z7, Z7, Z7
 
 while1:
-	CMPQ        DX, $+128
+	CMPQ        DX, $+1152
 	JLT         done2
+	PREFETCHT0  4096(AX)
+	PREFETCHT0  4160(AX)
+	PREFETCHT0  4224(AX)
+	PREFETCHT0  4288(AX)
+	PREFETCHT0  4352(AX)
+	PREFETCHT0  4416(AX)
+	PREFETCHT0  4480(AX)
+	PREFETCHT0  4544(AX)
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	PREFETCHT0  4224(CX)
+	PREFETCHT0  4288(CX)
+	PREFETCHT0  4352(CX)
+	PREFETCHT0  4416(CX)
+	PREFETCHT0  4480(CX)
+	PREFETCHT0  4544(CX)
 	VMOVUPS     (AX), Z8
 	VMOVUPS     (CX), Z9
 	VFMADD231PS Z9, Z8, Z0
@@ -116,19 +165,52 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+16
+	CMPQ        DX, $+128
 	JLT         done4
+	VMOVUPS     (AX), Z8
+	VMOVUPS     (CX), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS     64(AX), Z8
+	VMOVUPS     64(CX), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS     128(AX), Z8
+	VMOVUPS     128(CX), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     192(AX), Z8
+	VMOVUPS     192(CX), Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS     256(AX), Z8
+	VMOVUPS     256(CX), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     320(AX), Z8
+	VMOVUPS     320(CX), Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     384(AX), Z8
+	VMOVUPS     384(CX), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS     448(AX), Z8
+	VMOVUPS     448(CX), Z9
+	VFMADD231PS Z9, Z8, Z7
+	ADDQ        $+512, AX
+	ADDQ        $+512, CX
+	SUBQ        $+128, DX
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        DX, $+16
+	JLT         done6
 	VMOVUPS     (AX), Z8
 	VMOVUPS     (CX), Z9
 	VFMADD231PS Z9, Z8, Z0
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while3
+	JMP         while5
 
-done4:
+done6:
 	TESTQ       DX, DX
-	JZ          zero5
+	JZ          zero7
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -139,7 +221,7 @@ done4:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero5:
+zero7:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -160,7 +242,7 @@ zero5:
 	RET
 
 // func Sum(x *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·Sum(SB), NOSPLIT, $0-20
 	MOVQ   x+0(FP), AX
 	MOVQ   n+8(FP), CX
@@ -174,8 +256,48 @@ TEXT ·Sum(SB), NOSPLIT, $0-20
 	VXORPS Z7, Z7, Z7
 
 while1:
+	CMPQ       CX, $+1152
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	PREFETCHT0 4352(AX)
+	PREFETCHT0 4416(AX)
+	PREFETCHT0 4480(AX)
+	PREFETCHT0 4544(AX)
+	VMOVUPS    (AX), Z8
+	VADDPS     Z8, Z0, Z0
+	VMOVAPS    Z0, Z0
+	VMOVUPS    64(AX), Z8
+	VADDPS     Z8, Z1, Z1
+	VMOVAPS    Z1, Z1
+	VMOVUPS    128(AX), Z8
+	VADDPS     Z8, Z2, Z2
+	VMOVAPS    Z2, Z2
+	VMOVUPS    192(AX), Z8
+	VADDPS     Z8, Z3, Z3
+	VMOVAPS    Z3, Z3
+	VMOVUPS    256(AX), Z8
+	VADDPS     Z8, Z4, Z4
+	VMOVAPS    Z4, Z4
+	VMOVUPS    320(AX), Z8
+	VADDPS     Z8, Z5, Z5
+	VMOVAPS    Z5, Z5
+	VMOVUPS    384(AX), Z8
+	VADDPS     Z8, Z6, Z6
+	VMOVAPS    Z6, Z6
+	VMOVUPS    448(AX), Z8
+	VADDPS     Z8, Z7, Z7
+	VMOVAPS    Z7, Z7
+	ADDQ       $+512, AX
+	SUBQ       $+128, CX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ    CX, $+128
-	JLT     done2
+	JLT     done4
 	VMOVUPS (AX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
@@ -202,22 +324,22 @@ while1:
 	VMOVAPS Z7, Z7
 	ADDQ    $+512, AX
 	SUBQ    $+128, CX
-	JMP     while1
+	JMP     while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ    CX, $+16
-	JLT     done4
+	JLT     done6
 	VMOVUPS (AX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
-	JMP     while3
+	JMP     while5
 
-done4:
+done6:
 	TESTQ     CX, CX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, DX
 	BZHIQ     CX, DX, DX
 	KMOVW     DX, K1
@@ -227,7 +349,7 @@ done4:
 	LEAQ      (AX)(CX*4), AX
 	XORQ      CX, CX
 
-zero5:
+zero7:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -248,7 +370,7 @@ zero5:
 	RET
 
 // func Max(x *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·Max(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -263,8 +385,44 @@ TEXT ·Max(SB), NOSPLIT, $0-20
 	VXORPS       Z8, Z8, Z8
 
 while1:
+	CMPQ       CX, $+1088
+	JLT        done2
+	PREFETCHT0 4096(AX)
+	PREFETCHT0 4160(AX)
+	PREFETCHT0 4224(AX)
+	PREFETCHT0 4288(AX)
+	VMOVUPS    (AX), Z9
+	VMAXPS     Z9, Z1, Z1
+	VMOVAPS    Z1, Z1
+	VCMPPS     $0x03, Z9, Z9, K1
+	VBLENDMPS  Z9, Z2, K1, Z2
+	VMOVAPS    Z2, Z2
+	VMOVUPS    64(AX), Z9
+	VMAXPS     Z9, Z3, Z3
+	VMOVAPS    Z3, Z3
+	VCMPPS     $0x03, Z9, Z9, K1
+	VBLENDMPS  Z9, Z4, K1, Z4
+	VMOVAPS    Z4, Z4
+	VMOVUPS    128(AX), Z9
+	VMAXPS     Z9, Z5, Z5
+	VMOVAPS    Z5, Z5
+	VCMPPS     $0x03, Z9, Z9, K1
+	VBLENDMPS  Z9, Z6, K1, Z6
+	VMOVAPS    Z6, Z6
+	VMOVUPS    192(AX), Z9
+	VMAXPS     Z9, Z7, Z7
+	VMOVAPS    Z7, Z7
+	VCMPPS     $0x03, Z9, Z9, K1
+	VBLENDMPS  Z9, Z8, K1, Z8
+	VMOVAPS    Z8, Z8
+	ADDQ       $+256, AX
+	SUBQ       $+64, CX
+	JMP        while1
+
+done2:
+while3:
 	CMPQ      CX, $+64
-	JLT       done2
+	JLT       done4
 	VMOVUPS   (AX), Z9
 	VMAXPS    Z9, Z1, Z1
 	VMOVAPS   Z1, Z1
@@ -291,12 +449,12 @@ while1:
 	VMOVAPS   Z8, Z8
 	ADDQ      $+256, AX
 	SUBQ      $+64, CX
-	JMP       while1
+	JMP       while3
 
-done2:
-while3:
+done4:
+while5:
 	CMPQ      CX, $+16
-	JLT       done4
+	JLT       done6
 	VMOVUPS   (AX), Z9
 	VMAXPS    Z9, Z1, Z1
 	VMOVAPS   Z1, Z1
@@ -305,11 +463,11 @@ while3:
 	VMOVAPS   Z2, Z2
 	ADDQ      $+64, AX
 	SUBQ      $+16, CX
-	JMP       while3
+	JMP       while5
 
-done4:
+done6:
 	TESTQ     CX, CX
-	JZ        zero5
+	JZ        zero7
 	MOVQ      $-1, DX
 	BZHIQ     CX, DX, DX
 	KMOVW     DX, K1
@@ -323,7 +481,7 @@ done4:
 	LEAQ      (AX)(CX*4), AX
 	XORQ      CX, CX
 
-zero5:
+zero7:
 	VMAXPS        Z5, Z1, Z0
 	VADDPS        Z6, Z2, Z1
 	VMAXPS        Z7, Z3, Z2

@@ -12,7 +12,7 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $16, R3
+	CMP $1040, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -39,8 +39,35 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $16, R3
 	BLT done4
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUB $16, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -49,13 +76,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -64,9 +91,9 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Sub(dst, x, y *float32, n int)
@@ -77,7 +104,7 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $16, R3
+	CMP $1040, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -104,8 +131,35 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $16, R3
 	BLT done4
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUB $16, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -114,13 +168,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -129,9 +183,9 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Mul(dst, x, y *float32, n int)
@@ -142,7 +196,7 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $16, R3
+	CMP $1040, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -169,8 +223,35 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $16, R3
 	BLT done4
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R2), F1
+	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R2), F1
+	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R2), F1
+	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R2), F1
+	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUB $16, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -179,13 +260,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -194,9 +275,9 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Scale(dst, x *float32, n int, alpha float32)
@@ -208,7 +289,7 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
@@ -230,30 +311,52 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F1
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	FMOVQ 16(R1), F1
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	FMOVQ 32(R1), F1
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	FMOVQ 48(R1), F1
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Offset(dst, x *float32, n int, a, b float32)
@@ -267,7 +370,7 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
@@ -293,8 +396,34 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F2
+	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
+	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 0(R0)
+	FMOVQ 16(R1), F2
+	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
+	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F2
+	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
+	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F2
+	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
+	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
+	FMOVQ F2, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -302,13 +431,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -316,9 +445,9 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Clamp(dst, x *float32, n int, lo, hi float32)
@@ -332,7 +461,7 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
@@ -374,8 +503,50 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F2
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+	FMOVQ F2, 0(R0)
+	FMOVQ 16(R1), F2
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+	FMOVQ F2, 16(R0)
+	FMOVQ 32(R1), F2
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+	FMOVQ F2, 32(R0)
+	FMOVQ 48(R1), F2
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+	FMOVQ F2, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
 	VMOV V2.B16, V2.B16
@@ -387,13 +558,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
 	VMOV V2.B16, V2.B16
@@ -405,9 +576,9 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Leaky(dst, x *float32, n int, slope float32)
@@ -420,7 +591,7 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
@@ -454,8 +625,42 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F2
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
+	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
+	FMOVQ F4, 0(R0)
+	FMOVQ 16(R1), F2
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
+	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
+	FMOVQ F4, 16(R0)
+	FMOVQ 32(R1), F2
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
+	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
+	FMOVQ F4, 32(R0)
+	FMOVQ 48(R1), F2
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
+	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
+	FMOVQ F4, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
@@ -465,13 +670,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
@@ -481,9 +686,9 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func HardSigmoid(dst, x *float32, n int, alpha, beta float32)
@@ -500,7 +705,7 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	VDUP R3, V3.S4
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
@@ -550,8 +755,58 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
+	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
+	FMOVQ F5, 0(R0)
+	FMOVQ 16(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
+	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
+	FMOVQ F5, 16(R0)
+	FMOVQ 32(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
+	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
+	FMOVQ F5, 32(R0)
+	FMOVQ 48(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
+	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
+	FMOVQ F5, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -565,13 +820,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -585,9 +840,9 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func HardSwish(dst, x *float32, n int)
@@ -604,7 +859,7 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	VDUP R3, V3.S4
 
 while1:
-	CMP $16, R2
+	CMP $1040, R2
 	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
@@ -658,8 +913,62 @@ while1:
 done2:
 
 while3:
-	CMP $4, R2
+	CMP $16, R2
 	BLT done4
+	FMOVQ 0(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ F4, 0(R0)
+	FMOVQ 16(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ F4, 16(R0)
+	FMOVQ 32(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ F4, 32(R0)
+	FMOVQ 48(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ F4, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -674,13 +983,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R2
-	BLT done6
+	BLT done8
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -695,9 +1004,9 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func Gate(dx, dy, x *float32, n int, lo, hi, slope float32)
@@ -716,7 +1025,7 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	WORD $0x4E23E444 // fcmeq v4.4s, v2.4s, v3.4s
 
 while1:
-	CMP $16, R3
+	CMP $1040, R3
 	BLT done2
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
@@ -775,8 +1084,67 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $16, R3
 	BLT done4
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R1), F6
+	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
+	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
+	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
+	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 0(R0)
+	FMOVQ 16(R2), F5
+	FMOVQ 16(R1), F6
+	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
+	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
+	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
+	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 16(R0)
+	FMOVQ 32(R2), F5
+	FMOVQ 32(R1), F6
+	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
+	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
+	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
+	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 32(R0)
+	FMOVQ 48(R2), F5
+	FMOVQ 48(R1), F6
+	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
+	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
+	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
+	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUB $16, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
@@ -793,13 +1161,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R2), F5
 	FMOVS 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
@@ -816,9 +1184,9 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func HardSwishGrad(dx, dy, x *float32, n int)
@@ -840,7 +1208,7 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V5.S4
 
 while1:
-	CMP $8, R3
+	CMP $1032, R3
 	BLT done2
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
@@ -875,8 +1243,43 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $8, R3
 	BLT done4
+	FMOVQ 0(R2), F6
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
+	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
+	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
+	FMOVQ 0(R1), F6
+	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
+	FMOVQ F6, 0(R0)
+	FMOVQ 16(R2), F6
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
+	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
+	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
+	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
+	FMOVQ 16(R1), F6
+	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
+	FMOVQ F6, 16(R0)
+	ADD $32, R0, R0
+	ADD $32, R1, R1
+	ADD $32, R2, R2
+	SUB $8, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
@@ -893,13 +1296,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
@@ -916,9 +1319,9 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
 
 // func HardSigmoidGrad(dx, dy, x *float32, n int)
@@ -935,7 +1338,7 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V2.S4
 
 while1:
-	CMP $8, R3
+	CMP $1032, R3
 	BLT done2
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
@@ -970,8 +1373,43 @@ while1:
 done2:
 
 while3:
-	CMP $4, R3
+	CMP $8, R3
 	BLT done4
+	FMOVQ 0(R2), F3
+	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	VMOV V2.B16, V6.B16
+	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
+	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	FMOVQ 0(R1), F3
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	FMOVQ F3, 0(R0)
+	FMOVQ 16(R2), F3
+	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	VMOV V2.B16, V6.B16
+	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
+	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	FMOVQ 16(R1), F3
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	FMOVQ F3, 16(R0)
+	ADD $32, R0, R0
+	ADD $32, R1, R1
+	ADD $32, R2, R2
+	SUB $8, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $4, R3
+	BLT done6
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -988,13 +1426,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	B while5
 
-done4:
+done6:
 
-while5:
+while7:
 	CMP $1, R3
-	BLT done6
+	BLT done8
 	FMOVS 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -1011,7 +1449,7 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	B while7
 
-done6:
+done8:
 	RET
