@@ -70,6 +70,7 @@ function sample() {
   canvas.toBlob((picture) => classify(picture, "sample.png"), "image/png");
 }
 
+preview.addEventListener("error", () => { preview.hidden = true; });
 file.addEventListener("change", () => {
   first(file.files);
   file.value = ""; // the same file may be chosen again
