@@ -2,6 +2,7 @@ package infer
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -11,6 +12,10 @@ import (
 // maxPlanned is the most operations that are planned; larger graphs are
 // evaluated node by node.
 const maxPlanned = 20000
+
+// maxArena bounds the memory of one run's intermediate results, which a file of
+// some hundred bytes can ask for.
+const maxArena = 1 << 33
 
 // A plan is a model for inputs of fixed shapes: instructions over slots whose
 // places in one arena are chosen from their lifetimes.
@@ -75,7 +80,9 @@ func (s *Session) compile(inputs []*value) (*plan, error) {
 	for i := range p.instrs {
 		p.work = max(p.work, p.instrs[i].work)
 	}
-	p.place()
+	if p.place(); max(int64(p.arena), 4*int64(p.work)) > maxArena {
+		return p, fmt.Errorf("inputs of shapes %v need %d MiB for intermediate results, more than %d", p.shapes, max(int64(p.arena), 4*int64(p.work))>>20, int64(maxArena)>>20)
+	}
 	st, err := p.newState()
 	if err != nil {
 		return p, err
