@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/golanes/lanes/kernels"
@@ -361,5 +362,33 @@ func TestRowsAllocateNothing(t *testing.T) {
 		if allocs := testing.AllocsPerRun(50, f); allocs >= 1 {
 			t.Errorf("%s: %g allocations per call", name, allocs)
 		}
+	}
+}
+
+// TestCopyBlock copies blocks around the vector and strip lengths between guard
+// pages, and checks that the gaps between rows of dst are left alone.
+func TestCopyBlock(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, cols := range []int{0, 1, 3, 4, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129} {
+			for _, s := range [][3]int{{1, 0, 0}, {2, 0, 5}, {7, 3, 0}, {12, 1, 17}} { // rows, gaps of dst and src
+				rows, ldd, lds := s[0], cols+s[1], cols+s[2]
+				name := fmt.Sprintf("rows=%d/cols=%d/ldd=%d/lds=%d", rows, cols, ldd, lds)
+				src := kerneltest.GuardedCopy(t, kerneltest.Rand(6).Slice((rows-1)*lds+cols))
+				old := kerneltest.Rand(7).Slice((rows-1)*ldd + cols)
+				dst, want := kerneltest.GuardedCopy(t, old), slices.Clone(old)
+				for i := range rows {
+					copy(want[i*ldd:][:cols], src[i*lds:])
+				}
+				kernels.CopyBlock(dst, ldd, src, lds, rows, cols)
+				kerneltest.Close(t, name, dst, want, 0, 0)
+			}
+		}
+	})
+	for _, f := range []func(){
+		func() { kernels.CopyBlock(make([]float32, 5), 4, make([]float32, 8), 4, 2, 4) },
+		func() { kernels.CopyBlock(make([]float32, 8), 4, make([]float32, 7), 4, 2, 4) },
+		func() { kernels.CopyBlock(make([]float32, 8), 3, make([]float32, 8), 4, 2, 4) },
+	} {
+		mustPanic(t, "kernels.CopyBlock: ", f)
 	}
 }
