@@ -28,6 +28,9 @@ const (
 	maxInt8Image = 1 << 26
 	// int8BlockBytes of input stay in the second-level cache while the panels pass.
 	int8BlockBytes = 256 << 10
+	// maxInt8Packed bounds packed weights that are many times the weights' size:
+	// those of many groups.
+	maxInt8Packed = 64 << 20
 	// int8TaskTerms is the number of products worth a task, about 20 us.
 	int8TaskTerms = 4 << 20
 )
@@ -130,6 +133,9 @@ func NewPlanInt8(shape Shape, output Int8Output) (*PlanInt8, error) {
 	p.spread = p.ph != s.H || p.pw != s.W || !p.depthwise && tapLen%4 != 0
 	p.makeTaps(tapLen)
 	p.makePanels()
+	if n := p.packedLen(); !p.depthwise && n > maxInt8Packed && n/8 > s.WeightLen() {
+		return nil, fmt.Errorf("conv: weights of %d groups need %d bytes", s.Groups, n)
+	}
 	p.divide()
 	p.workers = make([]int8Worker, runtime.GOMAXPROCS(0))
 	for i := range p.workers {
@@ -172,14 +178,19 @@ func (p *PlanInt8) makePanels() {
 	}
 }
 
+// packedLen returns the bytes of packed weights.
+func (p *PlanInt8) packedLen() int {
+	last := p.panels[len(p.panels)-1]
+	return last.b + last.width*4*p.quads*len(p.offsets)
+}
+
 // divide chooses the tasks. What is larger, weights or input, is cut first, so
 // that each part of it is read by one task.
 func (p *PlanInt8) divide() {
 	s := &p.shape
 	rows, mr := p.rows(), p.heights[0]
 	panels := len(p.panels)
-	last := p.panels[panels-1]
-	weights := last.b + last.width*4*p.quads*len(p.offsets)
+	weights := p.packedLen()
 	tasks := max(1, int(min(s.FLOPs()/2/int8TaskTerms, 1<<20)))
 	p.splits, p.blockRows = 1, max(mr, int8BlockBytes/(s.C*s.StrideH*s.StrideW))
 	most := (rows + mr - 1) / mr
@@ -248,23 +259,34 @@ func (p *PlanInt8) NewWeights(w []int8, bias []int32, zero uint8) *Int8Weights {
 		return out
 	}
 	last := p.panels[len(p.panels)-1]
-	depth := 4 * p.quads * len(p.offsets)
-	out.b, out.bias = make([]int8, last.b+last.width*depth), make([]int32, last.bias+last.width)
-	positions := s.R * s.S / len(p.offsets) // that a tap covers
+	out.b, out.bias = make([]int8, p.packedLen()), make([]int32, last.bias+last.width)
+	place := p.places()
 	for _, panel := range p.panels {
+		b := out.b[panel.b:]
 		for j := range panel.cols {
 			k := panel.channel + j
 			out.bias[panel.bias+j] = start(k)
-			b := out.b[panel.b:]
 			for i, v := range w[k*filter : (k+1)*filter] {
-				c, position := i/(s.R*s.S), i%(s.R*s.S)
-				at := position%positions*s.groupC() + c // in the tap
-				row := position/positions*p.quads + at/4
-				b[4*(row*panel.width+j)+at%4] = v
+				at := int(place[i])
+				b[4*(at>>2*panel.width+j)+at&3] = v
 			}
 		}
 	}
 	return out
+}
+
+// places returns where the weights of a filter (C/Groups, R, S) go in a column of
+// a panel: the number of the group of four, times four, plus the place in it.
+func (p *PlanInt8) places() []int32 {
+	s := &p.shape
+	positions := s.R * s.S / len(p.offsets) // that a tap covers
+	place := make([]int32, s.groupC()*s.R*s.S)
+	for i := range place {
+		c, position := i/(s.R*s.S), i%(s.R*s.S)
+		at := position%positions*s.groupC() + c // in the tap
+		place[i] = int32(4*(position/positions*p.quads) + at)
+	}
+	return place
 }
 
 // Forward convolves src, N*H*W*C bytes of which w's zero stands for zero. work is

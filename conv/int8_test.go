@@ -132,8 +132,9 @@ func TestPlanInt8Errors(t *testing.T) {
 		{},
 		{N: 1, C: 70000, H: 1, W: 1, K: 1, R: 1, S: 1},
 		{N: 1, C: 1024, H: 1024, W: 128, K: 1, R: 1, S: 1},
+		{N: 1, C: 1 << 20, H: 1, W: 1, K: 1 << 20, R: 3, S: 3, Groups: 1 << 20, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, DilationW: 2},
 	} {
-		if _, err := conv.NewPlanInt8(s, conv.Int8Bytes); err == nil {
+		if _, err := conv.NewPlanInt8(s, conv.Int8Sums); err == nil {
 			t.Errorf("no error for %v", s)
 		}
 	}

@@ -16,6 +16,9 @@
 // arena from its lifetime. [Session.Explain] prints the outcome. A graph whose
 // shapes depend on elements is evaluated node by node instead.
 //
+// Quantised models run on bytes: QLinearConv and its kin, and float layers
+// between DequantizeLinear and QuantizeLinear. Package quantize makes such models.
+//
 // [Classifier] goes from a picture to class names.
 //
 // Results are those of package conv and kernels: bitwise the same for every

@@ -91,16 +91,11 @@ func (op *int8Op) setWeights(w, scale, zero *value, channels int, channel func(i
 	if w.data == nil || !isByte(w.typ) || zeros == nil {
 		return false
 	}
-	op.w, op.scale = make([]int8, product(w.shape)), slices.Repeat([]float32{1}, channels)
-	for i, b := range w.data.mem {
-		v := int(b)
-		if w.typ == onnx.Int8 {
-			v = int(int8(b))
-		}
-		if v -= int(zeros[channel(i)]); v < -128 || v > 127 {
-			return false
-		}
-		op.w[i] = int8(v)
+	op.scale = slices.Repeat([]float32{1}, channels)
+	if w.typ == onnx.Int8 && !slices.ContainsFunc(zeros, func(z float64) bool { return z != 0 }) {
+		op.w = view[int8](w.data)
+	} else if op.w = centredBytes(w, zeros, channel); op.w == nil {
+		return false
 	}
 	if scale == nil {
 		return true
@@ -111,6 +106,23 @@ func (op *int8Op) setWeights(w, scale, zero *value, channels int, channel func(i
 		}
 	}
 	return scale.data != nil && scale.typ == onnx.Float32 && (product(scale.shape) == 1 || product(scale.shape) == channels)
+}
+
+// centredBytes returns weights less their zero points, nil if one is no signed
+// byte then.
+func centredBytes(w *value, zeros []float64, channel func(i int) int) []int8 {
+	out := make([]int8, len(w.data.mem))
+	for i, b := range w.data.mem {
+		v := int(b)
+		if w.typ == onnx.Int8 {
+			v = int(int8(b))
+		}
+		if v -= int(zeros[channel(i)]); v < -128 || v > 127 {
+			return nil
+		}
+		out[i] = int8(v)
+	}
+	return out
 }
 
 // setBias takes a bias of floats, rounded to the units of the sums.

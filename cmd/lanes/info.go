@@ -41,6 +41,7 @@ func (cmd *infoCmd) Run(c *console) error {
 			{"instruction sets", strings.Join(info.Available, " ")},
 			{"in use", info.ISA},
 			{"matrix tile", info.GemmTile},
+			{"products of bytes", info.Int8},
 			{"caches", fmt.Sprintf("L1d %s, L2 %s, L3 %s", size(info.L1D), size(info.L2), size(info.L3))},
 			{"cores", fmt.Sprintf("%d, GOMAXPROCS %d", info.Cores, info.GOMAXPROCS)},
 			{"Go", runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH},

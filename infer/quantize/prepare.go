@@ -70,32 +70,27 @@ func (g *network) upgrade() error {
 	if old < 7 {
 		return fmt.Errorf("opset %d is too old (7 or later)", old)
 	}
-	for i := range g.m.Graph.Nodes {
-		n := &g.m.Graph.Nodes[i]
+	var nodes []onnx.Node
+	for _, n := range g.m.Graph.Nodes {
 		switch {
 		case unchanged[n.Op] || old >= 10 && n.Op == "Slice" || old >= 11 && (n.Op == "Pad" || n.Op == "Resize"):
 		case n.Op == "Dropout":
-			*n = onnx.Node{Name: n.Name, Op: "Identity", Inputs: n.Inputs[:1], Outputs: n.Outputs[:1]}
+			n = onnx.Node{Name: n.Name, Op: "Identity", Inputs: n.Inputs[:1], Outputs: n.Outputs[:1]}
 		case n.Op == "Clip":
 			if old < 11 {
-				g.clipInputs(n)
+				g.clipInputs(&n)
 			}
 		case n.Op == "Squeeze" || n.Op == "Unsqueeze" || n.Op == "ReduceSum" || n.Op == "Split":
-			g.axesInput(n)
+			g.axesInput(&n)
 		case n.Op == "Softmax" || n.Op == "LogSoftmax":
-			// Before opset 13 all dimensions from the axis on are one.
-			axis := int64(1)
-			if a := n.Attribute("axis"); a != nil {
-				axis = a.Int
-			}
-			if axis != -1 && (axis != 1 || !g.flat(n.Inputs[0])) {
-				return fmt.Errorf("node %q: %s over axis %d of opset %d has no form in opset %d here", n.Name, n.Op, axis, old, targetOpset)
-			}
-			n.Attributes = []onnx.Attribute{{Name: "axis", Type: onnx.AttributeInt, Int: -1}}
+			nodes = append(nodes, g.flatSoftmax(&n)...)
+			continue
 		default:
 			return fmt.Errorf("node %q: %s of opset %d has no form in opset %d here", n.Name, n.Op, old, targetOpset)
 		}
+		nodes = append(nodes, n)
 	}
+	g.m.Graph.Nodes = nodes
 	g.m.Opsets = slices.Clone(g.m.Opsets)
 	for i := range g.m.Opsets {
 		if d := g.m.Opsets[i].Domain; d == "" || d == "ai.onnx" {
@@ -104,6 +99,28 @@ func (g *network) upgrade() error {
 	}
 	g.m.IRVersion = max(g.m.IRVersion, 7)
 	return nil
+}
+
+// flatSoftmax returns the nodes of a softmax over all dimensions from its axis
+// on, which is what the operator meant before opset 13.
+func (g *network) flatSoftmax(n *onnx.Node) []onnx.Node {
+	axis := int64(1)
+	if a := n.Attribute("axis"); a != nil {
+		axis = a.Int
+	}
+	last := []onnx.Attribute{{Name: "axis", Type: onnx.AttributeInt, Int: -1}}
+	if axis == -1 || axis == 1 && g.flat(n.Inputs[0]) {
+		n.Attributes = last
+		return []onnx.Node{*n}
+	}
+	out := n.Outputs[0]
+	shape, rows, soft := g.newName(out+"_shape"), g.newName(out+"_rows"), g.newName(out+"_softmax")
+	return []onnx.Node{
+		{Name: shape, Op: "Shape", Inputs: n.Inputs, Outputs: []string{shape}},
+		{Name: rows, Op: "Flatten", Inputs: n.Inputs, Outputs: []string{rows}, Attributes: []onnx.Attribute{{Name: "axis", Type: onnx.AttributeInt, Int: axis}}},
+		{Name: n.Name, Op: n.Op, Inputs: []string{rows}, Outputs: []string{soft}, Attributes: last},
+		{Name: out, Op: "Reshape", Inputs: []string{soft, shape}, Outputs: n.Outputs},
+	}
 }
 
 // constant adds an initializer and returns its name.
