@@ -28,6 +28,8 @@
 // direction, in what tiles, with how much workspace; the plan's methods then
 // run it without allocating. [Plan.String] says what was chosen and why.
 //
+// [PlanInt8] is the forward pass of quantised tensors, with the same layouts.
+//
 // # Numbers
 //
 // For one ISA and one plan a result is bitwise the same from run to run and for

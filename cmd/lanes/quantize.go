@@ -52,12 +52,7 @@ func (cmd *quantizeCmd) Run(c *console) error {
 	if len(list) == 0 {
 		return fmt.Errorf("%s: no picture, no test_data_set folder, no CIFAR or IDX file", cmd.Calib)
 	}
-	if n := len(list); n > cmd.Samples {
-		for i := range cmd.Samples {
-			list[i] = list[i*n/cmd.Samples]
-		}
-		list = list[:cmd.Samples]
-	}
+	list = spread(list, cmd.Samples)
 	var classifier *infer.Classifier
 	picture := func(x sample) ([]*infer.Tensor, error) {
 		if classifier == nil {

@@ -63,6 +63,18 @@ func findSamples(root string) ([]sample, error) {
 	return list, err
 }
 
+// spread returns n of the samples, evenly spaced, or all if there are fewer.
+func spread(list []sample, n int) []sample {
+	total := len(list)
+	if total <= n {
+		return list
+	}
+	for i := range n {
+		list[i] = list[i*total/n]
+	}
+	return list[:n]
+}
+
 // maxRecords bounds the bytes of a file of pictures.
 const maxRecords = 1 << 28
 

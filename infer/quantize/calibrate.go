@@ -112,6 +112,11 @@ func (g *network) calibrate(samples Samples, method Method, report *Report) (map
 			return nil, err
 		}
 	}
+	return rangesOf(names, spans, method)
+}
+
+// rangesOf returns the ranges to use by the names of the activations.
+func rangesOf(names []string, spans []*span, method Method) (map[string]span, error) {
 	ranges := map[string]span{}
 	for i, name := range names {
 		s := spans[i]

@@ -10,16 +10,12 @@ import (
 
 // unchanged are the operators whose meaning is the same from opset 7 to 13, as
 // far as models that this package reads use them.
-var unchanged = map[string]bool{}
-
-func init() {
-	for _, op := range []string{"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid",
-		"Tanh", "Elu", "Selu", "Softplus", "Erf", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Log", "Abs", "Neg", "Min", "Max", "Mean", "Sum",
-		"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2", "ArgMax", "Flatten", "Reshape",
-		"Transpose", "Concat", "Expand", "Gather", "Cast", "Shape", "Size", "Constant", "ConstantOfShape", "Identity", "Where", "Equal", "Less", "Greater",
-		"Not", "And", "Or", "LRN", "InstanceNormalization", "Floor", "Ceil", "Reciprocal", "Tile"} {
-		unchanged[op] = true
-	}
+var unchanged = []string{
+	"Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid",
+	"Tanh", "Elu", "Selu", "Softplus", "Erf", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Log", "Abs", "Neg", "Min", "Max", "Mean", "Sum",
+	"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2", "ArgMax", "Flatten", "Reshape",
+	"Transpose", "Concat", "Expand", "Gather", "Cast", "Shape", "Size", "Constant", "ConstantOfShape", "Identity", "Where", "Equal", "Less", "Greater",
+	"Not", "And", "Or", "LRN", "InstanceNormalization", "Floor", "Ceil", "Reciprocal", "Tile",
 }
 
 // targetOpset is the first with scales by channel in DequantizeLinear.
@@ -33,6 +29,9 @@ func prepare(m *onnx.Model) (*network, error) {
 	c.Graph.Nodes, c.Graph.Initializers = nil, slices.Clone(m.Graph.Initializers)
 	g := &network{m: &c, shapes: map[string][]int{}}
 	for _, n := range m.Graph.Nodes {
+		if len(n.Outputs) == 0 || len(n.Inputs) == 0 && n.Op != "Constant" {
+			return nil, fmt.Errorf("node %q: %s without input or output", n.Name, n.Op)
+		}
 		n.Inputs, n.Outputs, n.Attributes = slices.Clone(n.Inputs), slices.Clone(n.Outputs), slices.Clone(n.Attributes)
 		if n.Op == "Constant" && len(n.Outputs) == 1 {
 			if a := n.Attribute("value"); a != nil && a.Tensor != nil {
@@ -73,7 +72,7 @@ func (g *network) upgrade() error {
 	var nodes []onnx.Node
 	for _, n := range g.m.Graph.Nodes {
 		switch {
-		case unchanged[n.Op] || old >= 10 && n.Op == "Slice" || old >= 11 && (n.Op == "Pad" || n.Op == "Resize"):
+		case slices.Contains(unchanged, n.Op) || old >= 10 && n.Op == "Slice" || old >= 11 && (n.Op == "Pad" || n.Op == "Resize"):
 		case n.Op == "Dropout":
 			n = onnx.Node{Name: n.Name, Op: "Identity", Inputs: n.Inputs[:1], Outputs: n.Outputs[:1]}
 		case n.Op == "Clip":
@@ -109,7 +108,7 @@ func (g *network) flatSoftmax(n *onnx.Node) []onnx.Node {
 		axis = a.Int
 	}
 	last := []onnx.Attribute{{Name: "axis", Type: onnx.AttributeInt, Int: -1}}
-	if axis == -1 || axis == 1 && g.flat(n.Inputs[0]) {
+	if axis == -1 || axis == 1 && g.flat(n.Inputs[0], flatDepth) {
 		n.Attributes = last
 		return []onnx.Node{*n}
 	}
@@ -229,10 +228,10 @@ func (g *network) joinBias() {
 				continue
 			}
 			p := &g.m.Graph.Nodes[at]
-			w, b := g.constants[p.Inputs[1]], g.constants[n.Inputs[1-k]]
+			w, b := g.constants[second(p)], g.constants[n.Inputs[1-k]]
 			// Two dimensions behind a reshape or flattening are the rule; Gemm takes
 			// no other, and the bias must not widen the result.
-			if w == nil || b == nil || len(w.Shape) != 2 || b.Len() != w.Shape[1] || b.Shape[len(b.Shape)-1] != b.Len() || len(b.Shape) > 2 || !g.flat(p.Inputs[0]) {
+			if w == nil || b == nil || len(w.Shape) != 2 || b.Len() != w.Shape[1] || len(b.Shape) < 1 || len(b.Shape) > 2 || b.Shape[len(b.Shape)-1] != b.Len() || !g.flat(p.Inputs[0], flatDepth) {
 				continue
 			}
 			row := *b
@@ -245,10 +244,22 @@ func (g *network) joinBias() {
 	g.drop(drop)
 }
 
-// flat reports whether a value surely has two dimensions.
-func (g *network) flat(name string) bool {
+// second returns the name of a node's second input, "" if there is none.
+func second(n *onnx.Node) string {
+	if len(n.Inputs) < 2 {
+		return ""
+	}
+	return n.Inputs[1]
+}
+
+// flatDepth is how many layers [network.flat] looks back.
+const flatDepth = 16
+
+// flat reports whether a value surely has two dimensions, as far as depth layers
+// before it tell.
+func (g *network) flat(name string, depth int) bool {
 	at, ok := g.maker[name]
-	if !ok {
+	if !ok || depth == 0 {
 		return false
 	}
 	n := &g.m.Graph.Nodes[at]
@@ -256,12 +267,12 @@ func (g *network) flat(name string) bool {
 	case "Flatten", "Gemm":
 		return true
 	case "Relu", "Sigmoid", "Tanh", "Identity", "Clip":
-		return g.flat(n.Inputs[0])
+		return g.flat(n.Inputs[0], depth-1)
 	case "Add", "MatMul":
-		w := g.constants[n.Inputs[1]]
-		return w != nil && len(w.Shape) <= 2 && g.flat(n.Inputs[0])
+		w := g.constants[second(n)]
+		return w != nil && len(w.Shape) <= 2 && g.flat(n.Inputs[0], depth-1)
 	case "Reshape":
-		shape := g.constants[n.Inputs[1]]
+		shape := g.constants[second(n)]
 		return shape != nil && shape.Len() == 2
 	}
 	return false

@@ -199,19 +199,19 @@ func (g *network) quantisable(n *onnx.Node) bool {
 		return false
 	}
 	w := g.constants[n.Inputs[1]]
-	if w == nil || w.Type != onnx.Float32 || len(w.Shape) < 2 || w.Len() == 0 || n.Op == "Conv" && len(w.Shape) != 4 || n.Op == "Gemm" && !plainGemm(n) {
+	if w == nil || w.Type != onnx.Float32 || len(w.Shape) < 2 || w.Len() == 0 || n.Op == "Conv" && len(w.Shape) != 4 ||
+		n.Op == "Gemm" && (len(w.Shape) != 2 || !plainGemm(n)) || !finite(w) {
 		return false
-	}
-	for _, v := range w.Float32s() {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return false
-		}
 	}
 	if len(n.Inputs) > 2 && n.Inputs[2] != "" {
 		b := g.constants[n.Inputs[2]]
-		return b != nil && b.Type == onnx.Float32 && b.Len() == w.Shape[channelAxis(n)]
+		return b != nil && b.Type == onnx.Float32 && b.Len() == w.Shape[channelAxis(n)] && finite(b)
 	}
 	return true
+}
+
+func finite(t *onnx.Tensor) bool {
+	return !slices.ContainsFunc(t.Float32s(), func(v float32) bool { return math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) })
 }
 
 // plainGemm reports whether a Gemm is x*W + b, W transposed or not.

@@ -18,15 +18,12 @@ import (
 	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
-// dataFolder returns a path under LANES_DATA, or skips where the folder is not.
+// dataFolder returns a path in the test data, or skips where there is none.
 func dataFolder(t *testing.T, path string) string {
 	t.Helper()
-	root := os.Getenv("LANES_DATA")
+	root := kerneltest.DataDir(t)
 	if root == "" {
-		root = "../../../shared/data"
-	}
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no data: %v", err)
+		t.Skip("no test data")
 	}
 	return filepath.Join(root, path)
 }
@@ -278,6 +275,10 @@ func TestErrors(t *testing.T) {
 	old.Opsets[0].Version = 6
 	strange := small(rng)
 	strange.Graph.Nodes[2].Op = "Upsample"
+	cyclic := small(rng)
+	cyclic.Graph.Nodes[12].Inputs[0], cyclic.Graph.Nodes[11].Op, cyclic.Graph.Nodes[11].Inputs[0] = "f", "Relu", "f"
+	bare := small(rng)
+	bare.Graph.Nodes[3].Inputs = nil
 	empty := &onnx.Model{Opsets: []onnx.Opset{{Version: 13}}}
 	for _, c := range []struct {
 		m       *onnx.Model
@@ -290,6 +291,8 @@ func TestErrors(t *testing.T) {
 		{m, nan, quantize.Options{}, "not finite"},
 		{old, samples, quantize.Options{}, "too old"},
 		{strange, samples, quantize.Options{}, "Upsample"},
+		{cyclic, samples, quantize.Options{}, "f"},
+		{bare, samples, quantize.Options{}, "without input"},
 		{empty, samples, quantize.Options{}, "no convolution"},
 		{m, func(func([]*infer.Tensor) error) error { return fmt.Errorf("unreadable") }, quantize.Options{}, "unreadable"},
 	} {

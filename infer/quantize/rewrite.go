@@ -106,7 +106,7 @@ func (g *network) quantiseWeights(n *onnx.Node, inScale float32) {
 		if bias != nil { // or the bias would not fit
 			s = math.Max(s, math.Abs(float64(bias[k]))/float64(inScale)/(1<<28))
 		}
-		if s < 0x1p-100 {
+		if s = max(s, 0x1p-120/float64(inScale)); largest[k] == 0 && bias == nil {
 			s = 1
 		}
 		scales[k] = float32(s)
