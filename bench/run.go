@@ -23,10 +23,11 @@ type Options struct {
 	Rivals  bool   // also time the rivals that are installed
 	Rounds  int    // samples per case; 0 means 7
 
+	// Suites conv and int8.
+	Model string // one of [ConvModels], "" for all
+	Batch int    // 0 for each network's own
 	// Suite conv only.
 	Dir        string // one of [ConvDirections], "" for all
-	Model      string // one of [ConvModels], "" for all
-	Batch      int    // 0 for each network's own
 	Algorithms bool   // every algorithm that takes the layer, without rivals
 }
 
@@ -75,6 +76,7 @@ func suites() map[string]func(Options) ([]benchCase, error) {
 	return map[string]func(Options) ([]benchCase, error){
 		"ccloss":      func(Options) ([]benchCase, error) { return lossCases(), nil },
 		"conv":        convCases,
+		"int8":        int8Cases,
 		"elementwise": func(opt Options) ([]benchCase, error) { return elementwiseCases(opt), nil },
 		"gemm":        func(Options) ([]benchCase, error) { return gemmCases(), nil },
 		"attention":   func(Options) ([]benchCase, error) { return attentionCases(), nil },

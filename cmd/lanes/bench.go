@@ -13,8 +13,8 @@ type benchCmd struct {
 	ISA     string `name:"isa" placeholder:"NAME" help:"Instruction set: generic, avx2, avx512 or neon (default the one in use)."`
 	Match   string `placeholder:"TEXT" help:"Only the cases whose name contains TEXT."`
 	Dir     string `placeholder:"NAME" help:"Suite conv: ${directions} (default all)."`
-	Model   string `placeholder:"NAME" help:"Suite conv: the layers of ${networks} (default all)."`
-	Batch   int    `placeholder:"N" help:"Suite conv: images in a batch (default each network's own)."`
+	Model   string `placeholder:"NAME" help:"Suites conv and int8: the layers of ${networks} (default all)."`
+	Batch   int    `placeholder:"N" help:"Suites conv and int8: images in a batch (default each network's own)."`
 	Rounds  int    `placeholder:"N" help:"Samples of each case, of which the median counts (default 7)."`
 	Rivals  bool   `help:"Also time the other libraries that are installed, in turn with lanes."`
 	JSON    bool   `name:"json" help:"Print one JSON object per case."`
@@ -32,8 +32,8 @@ Examples:
 
 // Run measures.
 func (cmd *benchCmd) Run(c *console) error {
-	if cmd.Suite != "conv" && (cmd.Dir != "" || cmd.Model != "" || cmd.Batch != 0) {
-		return errors.New("--dir, --model and --batch are for --suite conv")
+	if cmd.Suite != "conv" && (cmd.Dir != "" || cmd.Suite != "int8" && (cmd.Model != "" || cmd.Batch != 0)) {
+		return errors.New("--dir is for --suite conv, --model and --batch for conv and int8")
 	}
 	return bench.Run(c.ctx, c.out, bench.Options{Suite: cmd.Suite, Threads: cmd.Threads, ISA: cmd.ISA,
 		Match: cmd.Match, JSON: cmd.JSON, Rivals: cmd.Rivals, Rounds: cmd.Rounds,
