@@ -65,13 +65,28 @@ func pairApply(g []float32, t *PairTile, pi, pj []float32, cols, c int) {
 }
 
 func gatherMean(mean []float64, a []float32, rows []int32) {
-	gatherMeanGeneric(mean, a, rows)
+	switch isa.Active {
+	case isa.NEON:
+		neon.GatherMean(&mean[0], &a[0], &rows[0], len(rows), len(mean), 1/float64(len(rows)))
+	default:
+		gatherMeanGeneric(mean, a, rows)
+	}
 }
 
 func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
-	return gatherSquaresGeneric(a, mean, rows)
+	switch isa.Active {
+	case isa.NEON:
+		return neon.GatherSquares(&a[0], &mean[0], &rows[0], len(rows), len(mean))
+	default:
+		return gatherSquaresGeneric(a, mean, rows)
+	}
 }
 
 func scaleShiftF64(dst, x []float32, slope float64, shift []float64) {
-	scaleShiftF64Generic(dst, x, slope, shift)
+	switch isa.Active {
+	case isa.NEON:
+		neon.ScaleShiftF64(&dst[0], &x[0], &shift[0], len(x), slope)
+	default:
+		scaleShiftF64Generic(dst, x, slope, shift)
+	}
 }

@@ -323,7 +323,12 @@ func rmsprop(w, s, g []float32, f *rmspropFactors) {
 }
 
 func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
-	transposeGeneric(rows, cols, dst, ldd, src, lds)
+	switch isa.Active {
+	case isa.NEON:
+		neon.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
+	default:
+		transposeGeneric(rows, cols, dst, ldd, src, lds)
+	}
 }
 
 func streamCopy(dst, src []float32) { streamCopyGeneric(dst, src) }

@@ -25,7 +25,7 @@ type param struct {
 	float  bool
 }
 
-// layout parses a signature of float32, int and pointer parameters and at most
+// layout parses a signature of float32, float64, int and pointer parameters and at most
 // one result, and returns each one's offset and the size of them all. The
 // result is called ret unless it has a name.
 func layout(signature string) (params map[string]param, size int, err error) {

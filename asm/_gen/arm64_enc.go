@@ -49,6 +49,11 @@ var (
 	encBIC   = enc3{"bic", 0x4E601C00, "16b"}
 	encBIT   = enc3{"bit", 0x6EA01C00, "16b"}
 
+	encFADDDouble = enc3{"fadd", 0x4E60D400, "2d"}
+	encFSUBDouble = enc3{"fsub", 0x4EE0D400, "2d"}
+	encFMULDouble = enc3{"fmul", 0x6E60DC00, "2d"}
+	encFMLADouble = enc3{"fmla", 0x4E60CC00, "2d"}
+
 	encMULHalf = enc3{"mul", 0x4E609C00, "8h"}
 )
 
@@ -67,11 +72,13 @@ func (e enc2) encode(d, n int) word {
 }
 
 var (
-	encFSQRT  = enc2{"fsqrt", 0x6EA1F800, "4s"}
-	encSCVTF  = enc2{"scvtf", 0x4E21D800, "4s"}
-	encFCVTNS = enc2{"fcvtns", 0x4E21A800, "4s"}
-	encFRINTN = enc2{"frintn", 0x4E218800, "4s"}
-	encNOT    = enc2{"mvn", 0x6E205800, "16b"}
+	encFSQRT      = enc2{"fsqrt", 0x6EA1F800, "4s"}
+	encSCVTF      = enc2{"scvtf", 0x4E21D800, "4s"}
+	encFCVTNS     = enc2{"fcvtns", 0x4E21A800, "4s"}
+	encFRINTN     = enc2{"frintn", 0x4E218800, "4s"}
+	encFNEGDouble = enc2{"fneg", 0x6EE0F800, "2d"}
+
+	encNOT = enc2{"mvn", 0x6E205800, "16b"}
 )
 
 // An encShift encodes op Vd.4S, Vn.4S, #bits; left shifts count up from 32,
@@ -124,6 +131,11 @@ func encDUPElem(d, n, lane int) word {
 	}
 }
 
+// encDUPDouble encodes dup Vd.2D, Vn.D[0].
+func encDUPDouble(d, n int) word {
+	return word{0x4E080400 | uint32(n)<<5 | uint32(d), fmt.Sprintf("dup v%d.2d, v%d.d[0]", d, n)}
+}
+
 // encEXT encodes ext Vd.16B, Vn.16B, Vm.16B, #bytes.
 func encEXT(d, n, m, bytes int) word {
 	return word{
@@ -152,6 +164,11 @@ var (
 	encXTNByte  = encNarrow{"xtn", 0x0E212800, "8b", "8h", ""}
 	encUXTLHalf = encNarrow{"uxtl", 0x2F08A400, "8h", "8b", ""}
 	encUXTLWord = encNarrow{"uxtl", 0x2F10A400, "4s", "4h", ""}
+	// float32 from and to float64; the forms with 2 read or write the high half.
+	encFCVTL  = encNarrow{"fcvtl", 0x0E617800, "2d", "2s", ""}
+	encFCVTL2 = encNarrow{"fcvtl2", 0x4E617800, "2d", "4s", ""}
+	encFCVTN  = encNarrow{"fcvtn", 0x0E616800, "2s", "2d", ""}
+	encFCVTN2 = encNarrow{"fcvtn2", 0x4E616800, "4s", "2d", ""}
 	// Not a change of width alone: it adds pairs to what Vd holds.
 	encSADALP = encNarrow{"sadalp", 0x4E606800, "4s", "8h", ""}
 )

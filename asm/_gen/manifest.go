@@ -12,6 +12,7 @@ var manifest = []entry{
 	{"rows", on(avx2, avx512, neon), portable(rowsMaps...)},
 	{"rows_sums", on(avx2, avx512, neon), portable(rowsSum, rowsMoment, rowsGradSum(false), rowsGradSum(true))},
 	{"transpose", on(avx2, avx512), native(transposeMatrix)},
+	{"transpose", on(neon), nativeARM(transposeNEON)},
 	{"optim", on(avx2, avx512, neon), portable(sgd, sgdMomentum, adam, rmsprop)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
 	{"gathergemm", on(neon), nativeARM(gatherNEON(3), gatherNEON(1))},
@@ -47,4 +48,5 @@ var manifest = []entry{
 	{"window_stream", on(avx2, avx512), storing(storeKind{streamed: true}, windowMaxBackward, windowAvg)},
 	{"pairs", on(avx2, avx512, neon), portable(pairSquares, pairSums, pairSumsAll, pairWeights, pairWeightsHinge, pairApply)},
 	{"gather", on(avx2, avx512), native(gatherMean, gatherSquares, scaleShift)},
+	{"gather", on(neon), nativeARM(gatherMeanNEON, gatherSquaresNEON, scaleShiftNEON)},
 }

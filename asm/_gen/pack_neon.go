@@ -45,6 +45,56 @@ func transposeBlockNEON(m *arm64) {
 	m.Ret()
 }
 
+// transposeNEON is [transposeMatrix] for four lanes.
+func transposeNEON(m *arm64) {
+	m.Func("Transpose", "func(rows, cols int, dst *float32, ldd int, src *float32, lds int)",
+		"Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both",
+		"positive, in squares of 4 x 4 and single elements beside them. The matrices must",
+		"not overlap.")
+	rows, cols := m.ParamInt("rows"), m.ParamInt("cols")
+	dst, ldd := m.ParamPtr("dst"), m.ParamInt("ldd")
+	src, lds := m.ParamPtr("src"), m.ParamInt("lds")
+	// column copies n elements of a column at from to the row at to, and moves both
+	// pointers to the next.
+	column := func(from, to Ptr, n Int) {
+		at, out := m.CopyPtr(from), m.CopyPtr(to)
+		m.Repeat(n, func() {
+			m.StoreF32(out, 0, Vec{m.loadLane(at, 0)})
+			m.AddPtr(at, lds)
+			m.AddPtrConst(out, 1)
+		})
+		m.AddPtrConst(from, 1)
+		m.AddPtr(to, ldd)
+	}
+	m.While(rows, 4, func() {
+		from, to, left := m.CopyPtr(src), m.CopyPtr(dst), m.CopyInt(cols)
+		m.While(left, 4, func() {
+			row := m.CopyPtr(from)
+			var in [4]Vec
+			for i := range in {
+				in[i] = m.Load(row, 0)
+				m.AddPtr(row, lds)
+			}
+			for _, v := range m.transpose4(in) {
+				m.Store(to, 0, v)
+				m.AddPtr(to, ldd)
+			}
+			m.AddPtrConst(from, 4)
+			m.SubInt(left, 4)
+		})
+		four := m.newR()
+		m.op([]vreg{four}, nil, asmf("MOVD $4, R%d"))
+		m.Repeat(left, func() { column(from, to, Int{four}) })
+		for range 4 {
+			m.AddPtr(src, lds)
+		}
+		m.AddPtrConst(dst, 4)
+		m.SubInt(rows, 4)
+	})
+	m.Repeat(cols, func() { column(src, dst, rows) })
+	m.Ret()
+}
+
 // transpose4 returns the columns of the 4 x 4 matrix whose rows are in.
 func (m *arm64) transpose4(in [4]Vec) [4]Vec {
 	trn := func(n int, lanes string, a, b Vec) Vec {

@@ -225,6 +225,13 @@ func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int)
 //go:noescape
 func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, lo, hi float32)
 
+// Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
+// positive, in squares of 4 x 4 and single elements beside them. The matrices must
+// not overlap.
+//
+//go:noescape
+func Transpose(rows, cols int, dst *float32, ldd int, src *float32, lds int)
+
 // SGD computes w[i] -= lr*(dw[i] + weightDecay*w[i]) for i < n.
 //
 //go:noescape
@@ -852,3 +859,23 @@ func PairApply2x16(grad, t, pi, pj *float32, cols, groups int)
 //
 //go:noescape
 func PairApply1x16(grad, t, pi, pj *float32, cols, groups int)
+
+// GatherMean sets mean[k], k < c, to inv times the sum over i < n, in order, of
+// a[rows[i]*c+k] in float64. n > 0.
+//
+//go:noescape
+func GatherMean(mean *float64, a *float32, rows *int32, n, c int, inv float64)
+
+// GatherSquares returns the sum over i < n and k < c of (a[rows[i]*c+k]-mean[k])² in
+// float64. Pair j of the channels goes to accumulator j mod 8, pairs behind the last
+// group of 8 to accumulators 0 and 1, single channels to 0; accumulators are added in
+// halves, then the two lanes.
+//
+//go:noescape
+func GatherSquares(a *float32, mean *float64, rows *int32, n, c int) float64
+
+// ScaleShiftF64 computes dst[k] = float32(slope*x[k] - shift[k]) for k < n, the inside in
+// float64 with one rounding. dst and x may be equal.
+//
+//go:noescape
+func ScaleShiftF64(dst, x *float32, shift *float64, n int, slope float64)

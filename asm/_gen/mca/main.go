@@ -4,7 +4,7 @@
 //
 // Use, from asm/_gen, with llvm-mca (Debian's package llvm) on the PATH:
 //
-//	go run ./mca [-kernels regexp]
+//	go run ./mca [-kernels regexp] [-loops n]
 //
 // An inner loop is the code between a backward branch and its target that holds
 // no other such loop. The FMA use of a loop is its number of multiply-add
@@ -28,6 +28,8 @@ import (
 var cores = []string{"cortex-a72", "neoverse-n1", "apple-m1"}
 
 var kernels = flag.String("kernels", ".", "`regexp` of the functions to list")
+
+var most = flag.Int("loops", 1<<30, "list only the first `n` loops of a function: in a matrix product they belong to the full tile")
 
 func main() {
 	flag.Parse()
@@ -69,7 +71,8 @@ func run() error {
 			if !pick.MatchString(f.name) {
 				continue
 			}
-			for _, l := range f.innerLoops() {
+			loops := f.innerLoops()
+			for _, l := range loops[:min(*most, len(loops))] {
 				if err := report(f.name, l, peak); err != nil {
 					return err
 				}
