@@ -14,6 +14,8 @@ func (cmd *trainCmd) listed() []report.Setting {
 	info := kernels.Info()
 	list := []report.Setting{
 		{Name: "data", Value: s.Data},
+		{Name: "augmentation", Value: s.Augment},
+		{Name: "sampler", Value: s.Sampler},
 		{Name: "model", Value: s.Model},
 		{Name: "loss", Value: cmd.objective()},
 		{Name: "epochs", Value: fmt.Sprint(s.Epochs)},
