@@ -222,7 +222,7 @@ func (p *Plan) String() string {
 		}
 		if w := d.winograd; w != nil {
 			mode := "blocks"
-			if w.staged {
+			if w.shared || w.staged {
 				mode = "shared blocks"
 			}
 			fmt.Fprintf(&b, ", tile=%dx%d, %d %s of %d tiles", w.tileRows[0], w.nr, w.blocks, mode, w.block)
@@ -231,7 +231,7 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d chunks of %d blocks", o.tiles[0].height, o.nr, o.chunks, o.blocks)
 		}
 		if w := d.winogradWeights; w != nil {
-			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0].height, w.nr, w.blocks, w.block)
+			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0][0].height, w.nr, w.blocks, w.block)
 		}
 		if w := d.depthwise; w != nil {
 			fmt.Fprintf(&b, ", %d rows of a map at a time, columns %d to %d in whole rows", w.taskRows, w.lo, w.hi)
@@ -239,7 +239,7 @@ func (p *Plan) String() string {
 		if n := d.packedLen(); n > 0 {
 			fmt.Fprintf(&b, ", %d packed floats", n)
 		}
-		fmt.Fprintf(&b, ", workspace %d floats: %s", d.packedLen()+p.workLen(d), d.why)
+		fmt.Fprintf(&b, ", workspace %d floats: %s", p.packingLen(d), d.why)
 	}
 	return b.String()
 }
@@ -255,10 +255,10 @@ func (p *Plan) PackedLen() int {
 // WorkspaceForward, WorkspaceBackwardData and WorkspaceBackwardWeights are the
 // floats that the work argument of the three methods must have; Workspace is
 // the largest of them, and serves a training step that reuses one slice.
-func (p *Plan) WorkspaceForward() int { return p.forward.packedLen() + p.workLen(&p.forward) }
+func (p *Plan) WorkspaceForward() int { return p.packingLen(&p.forward) }
 
 // WorkspaceBackwardData is documented with [Plan.WorkspaceForward].
-func (p *Plan) WorkspaceBackwardData() int { return p.data.packedLen() + p.workLen(&p.data) }
+func (p *Plan) WorkspaceBackwardData() int { return p.packingLen(&p.data) }
 
 // WorkspaceBackwardWeights is documented with [Plan.WorkspaceForward].
 func (p *Plan) WorkspaceBackwardWeights() int { return p.workLen(&p.weights) }

@@ -34,6 +34,7 @@ const (
 	jobWinogradInput
 	jobWinogradProduct
 	jobWinogradOutput
+	jobWinogradProducts
 	jobWinogradGrad
 	jobWinogradOuter
 	jobWinogradFilterGrad
@@ -131,12 +132,23 @@ func (d *direction) packedLen() int {
 	return 0
 }
 
+// inline says that a run which packs the weights itself does so a part at a time.
+func (d *direction) inline() bool { return d.winograd != nil && d.winograd.inline }
+
+// packingLen is the workspace of a run that packs the weights itself.
+func (p *Plan) packingLen(d *direction) int {
+	if d.inline() {
+		return d.winograd.workLen(p.workers, true)
+	}
+	return d.packedLen() + p.workLen(d)
+}
+
 func (p *Plan) workLen(d *direction) int {
 	switch {
 	case d.product != nil:
 		return d.product.pieces * d.product.pitch
 	case d.winograd != nil:
-		return d.winograd.workLen(p.workers)
+		return d.winograd.workLen(p.workers, false)
 	case d.winogradWeights != nil:
 		return d.winogradWeights.workLen(p.workers)
 	case d.depthwise != nil:
@@ -194,13 +206,14 @@ func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
 	const name = "Forward"
 	work = need(name, "work", work, p.WorkspaceForward())
 	w = need(name, "w", w, p.shape.WeightLen())
-	if n := p.forward.packedLen(); n > 0 {
+	inline := p.forward.inline()
+	if n := p.forward.packedLen(); n > 0 && !inline {
 		packed := work[:n]
 		work = work[n:]
 		p.pack(&p.forward, packed, w, work)
 		w = packed
 	}
-	p.runForward(name, dst, src, w, bias, residual, work)
+	p.runForward(name, inline, dst, src, w, bias, residual, work)
 }
 
 // ForwardPacked is [Plan.Forward] with weights from [Plan.Pack] and
@@ -208,10 +221,11 @@ func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
 func (p *Plan) ForwardPacked(dst, src, packed, bias, residual, work []float32) {
 	const name = "ForwardPacked"
 	packed = need(name, "packed", packed, p.PackedLen())
-	p.runForward(name, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
+	p.runForward(name, false, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
 }
 
-func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float32) {
+// runForward computes Forward from packed weights, unless raw says they are not.
+func (p *Plan) runForward(name string, raw bool, dst, src, w, bias, residual, work []float32) {
 	dst = need(name, "dst", dst, p.shape.DstLen())
 	src = need(name, "src", src, p.shape.SrcLen())
 	bias = optional(name, "bias", bias, p.shape.K)
@@ -220,7 +234,7 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 		return
 	}
 	o := operands{a: src, b: w, c: dst, bias: bias, residual: residual}
-	fused := p.runProduct(&p.forward, o, work)
+	fused := p.runProduct(&p.forward, raw, o, work)
 	if !fused {
 		p.directForward(dst, src, w, bias, residual)
 	} else if p.forward.depthwise == nil || residual == nil {
@@ -235,9 +249,9 @@ func (p *Plan) runForward(name string, dst, src, w, bias, residual, work []float
 	p.job = job{}
 }
 
-// runProduct runs forward or backward-data on packed weights; false if the
-// algorithm is Direct.
-func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
+// runProduct runs forward or backward-data on packed weights or, if raw, on
+// weights as they are; false if the algorithm is Direct.
+func (p *Plan) runProduct(d *direction, raw bool, o operands, work []float32) bool {
 	switch {
 	case d.product != nil:
 		if pr := d.product; pr.pieces > 0 {
@@ -248,7 +262,7 @@ func (p *Plan) runProduct(d *direction, o operands, work []float32) bool {
 		p.job = job{d: d, operands: o}
 		p.parallel(jobProduct, d.product.tasks)
 	case d.winograd != nil:
-		p.runWinograd(d.winograd, o, work)
+		p.runWinograd(d.winograd, raw, o, work)
 	case d.depthwise != nil:
 		p.job = job{operands: o, scratch: work}
 		kind := jobDepthwise
@@ -275,14 +289,18 @@ func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
 	if p.shape.N == 0 {
 		return
 	}
-	packed := work[:p.data.packedLen()]
-	work = work[len(packed):]
 	if p.data.algorithm == Direct {
 		p.directBackwardData(dsrc, ddst, w)
 		return
 	}
-	p.pack(&p.data, packed, w, work)
-	p.runProduct(&p.data, operands{a: ddst, b: packed, c: dsrc}, work)
+	inline := p.data.inline()
+	if !inline {
+		packed := work[:p.data.packedLen()]
+		work = work[len(packed):]
+		p.pack(&p.data, packed, w, work)
+		w = packed
+	}
+	p.runProduct(&p.data, inline, operands{a: ddst, b: w, c: dsrc}, work)
 	p.job = job{}
 }
 

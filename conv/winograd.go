@@ -14,10 +14,20 @@ import (
 // Backward-data is the same with the filters turned by 180 degrees and C and K
 // swapped. For the weight gradient see winogradweights.go.
 //
-// Either a worker takes a block of tiles through all three steps, so that V and
-// M of the block stay in its L2, or, where U is too large to be read once per
-// such a block, all workers together do one step after another for as many tiles
-// as keep V and M in L3.
+// V must be near when the products read it, and M when it is transformed back,
+// or the transforms wait for memory. There are three ways:
+//
+//   - fused: where V of enough tiles fits a worker's L2, the worker takes a block
+//     of tiles through all three steps. It makes M for a few panels of filters at
+//     a time, and transforms it back before the next.
+//   - shared: where there are too few tiles to go round, all workers make V, then
+//     share the rest, each for a range of tiles and panels.
+//   - staged: where the channels are too many, all workers together do one step
+//     after another for as many tiles as keep V and M in L3.
+//
+// With few tiles U outweighs all the rest. Unless the caller keeps U from run to
+// run, the product of a panel then makes its own part of U, a few channels at a
+// time.
 
 // A winograd is the plan of one direction.
 type winograd struct {
@@ -33,10 +43,15 @@ type winograd struct {
 	tileRows       [3]int
 	nr, narrow     int
 	panels, kPad   int
-	staged         bool
-	block          int // tiles of a block, a multiple of the GEMM tile's height
+	shared, staged bool
+	inline         bool // a product can make its part of U
+	block          int  // tiles of V, a multiple of the GEMM tile's height
 	blocks         int
-	rowsA, rowsC   []int32 // offsets of a block's rows in V[i] and M[i]
+	rows           int     // tiles of M
+	chunk          int     // panels of M
+	chunks         int     // of all panels
+	step           int     // channels of a part of U
+	rowsA, rowsC   []int32 // offsets of rows in V[i] and M[i]
 	vRow, mRow     int     // floats from one row of V[i] or M[i] to the next
 	vStride        int     // floats from V[i] to V[i+1]
 	mStride        int
@@ -51,17 +66,45 @@ const (
 	winogradChannels = 128
 	// winogradFilters is how many pairs of channels are transformed at once.
 	winogradFilters = 128
-	// winogradL2 is the size of V and M of a worker's block.
-	winogradL2 = 640 << 10
-	// winogradL3 is the size of V and M when workers share them.
+	// winogradL2 is the most bytes of V of a worker's block.
+	winogradL2 = 576 << 10
+	// winogradL3 is the most bytes of V and M of a staged block.
 	winogradL3 = 16 << 20
-	// winogradFused is the most tiles' height of a worker's block below which the
-	// filters would be read too often.
+	// winogradFused is the most tiles of a worker's block below which the filters
+	// would be read too often, and winogradEven the number of blocks from which
+	// workers are about even.
 	winogradFused = 24
+	winogradEven  = 8
+	// winogradRows is the most tiles of M, winogradInline the most for which a
+	// product makes its part of U, of winogradStep channels.
+	winogradRows   = 48
+	winogradInline = 64
+	winogradStep   = 128
 )
 
 // newWinograd returns the plan of forward or backward-data.
 func newWinograd(s *Shape, m int, backward bool) *winograd {
+	w := winogradGeometry(s, m, backward)
+	w.tileRows, w.nr, w.narrow = kernels.GatherTiles()
+	w.panels = (w.k + w.nr - 1) / w.nr
+	w.kPad = (w.k + w.narrow - 1) / w.narrow * w.narrow
+	w.clampLo, w.clampHi, _ = clamp(kernels.Identity)
+	w.filterChannels = max(1, winogradFilters/w.nr)
+	w.cut()
+	w.vRow, w.mRow = rowPitch(w.c), w.chunk*w.nr
+	if w.staged {
+		w.mRow = rowPitch(w.k)
+	}
+	w.vStride, w.mStride = arrayPitch(w.block*w.vRow), arrayPitch(w.rows*w.mRow)
+	w.rowsA, w.rowsC = make([]int32, w.rows), make([]int32, w.rows)
+	for i := range w.rows {
+		w.rowsA[i], w.rowsC[i] = int32(i*w.vRow), int32(i*w.mRow)
+	}
+	return w
+}
+
+// winogradGeometry returns a plan without its blocks.
+func winogradGeometry(s *Shape, m int, backward bool) *winograd {
 	w := &winograd{m: m, t: m + 2, points: (m + 2) * (m + 2),
 		c: s.C, k: s.K, h: s.H, w: s.W, padH: s.PadTop, padW: s.PadLeft, oh: s.OH(), ow: s.OW()}
 	if backward {
@@ -71,52 +114,65 @@ func newWinograd(s *Shape, m int, backward bool) *winograd {
 	}
 	w.th, w.tw = (w.oh+m-1)/m, (w.ow+m-1)/m
 	w.tiles = s.N * w.th * w.tw
-	w.tileRows, w.nr, w.narrow = kernels.GatherTiles()
-	w.panels = (w.k + w.nr - 1) / w.nr
-	w.kPad = (w.k + w.narrow - 1) / w.narrow * w.narrow
-	w.clampLo, w.clampHi, _ = clamp(kernels.Identity)
-
-	mr := w.tileRows[0]
-	perTile := 4 * w.points * (w.c + w.k)
-	w.block = winogradL2 / perTile
-	if w.block < winogradFused {
-		w.staged = true
-		w.block = max(winogradFused, winogradL3/perTile)
-	}
-	w.block = max(mr, min(w.block, w.tiles)/mr*mr)
-	if w.staged && w.block < w.tiles {
-		// Even blocks, so that the last is not a sliver.
-		n := (w.tiles + w.block - 1) / w.block
-		w.block = (w.tiles + n - 1) / n
-	}
-	w.block = (w.block + mr - 1) / mr * mr
-	w.blocks = (w.tiles + w.block - 1) / w.block
-	w.vRow, w.mRow = rowPitch(w.c), rowPitch(w.k)
-	w.vStride, w.mStride = arrayPitch(w.block*w.vRow), arrayPitch(w.block*w.mRow)
-	w.rowsA, w.rowsC = make([]int32, w.block), make([]int32, w.block)
-	for i := range w.block {
-		w.rowsA[i], w.rowsC[i] = int32(i*w.vRow), int32(i*w.mRow)
-	}
-	w.filterChannels = max(1, winogradFilters/w.nr)
 	return w
+}
+
+// cut chooses the blocks.
+func (w *winograd) cut() {
+	mr := w.tileRows[0]
+	up := func(n int) int { return (n + mr - 1) / mr * mr }
+	even := func(n, most int) int { // parts of n, of at most about most
+		parts := max(1, (n+most-1)/most)
+		return up(max(1, (n+parts-1)/parts))
+	}
+	perTile := 4 * w.points * w.c
+	w.chunk = min(2, w.panels)
+	w.step = w.c
+	w.block = winogradL2 / perTile / mr * mr
+	switch {
+	case w.tiles <= winogradInline:
+		w.shared, w.inline, w.chunk, w.step = true, true, 1, min(w.c, winogradStep)
+		w.block = up(max(1, w.tiles))
+		w.rows = w.block
+	case w.block < winogradFused:
+		w.staged, w.chunk = true, w.panels
+		w.block = even(w.tiles, max(winogradFused, winogradL3/(perTile+4*w.points*w.k)))
+		w.rows = w.block
+	case w.tiles < winogradEven*w.block:
+		w.shared, w.block = true, up(w.tiles)
+		w.rows = even(w.tiles, winogradRows)
+	default:
+		w.rows = w.block
+	}
+	w.blocks = (w.tiles + w.block - 1) / w.block
+	w.chunks = (w.panels + w.chunk - 1) / w.chunk
 }
 
 func (w *winograd) uLen() int { return w.points * w.c * w.kPad }
 func (w *winograd) vLen() int { return w.points * w.vStride }
 func (w *winograd) mLen() int { return w.points * w.mStride }
 
+// partLen is the part of U that a product makes.
+func (w *winograd) partLen() int { return w.points * w.step * w.nr }
+
 // scratchLen is what a worker needs to transform.
 func (w *winograd) scratchLen() int {
 	return kernels.WinogradScratch(winogradFilters) + 9*winogradFilters + max(9*winogradFilters, 9*packLanes*w.filterChannels)
 }
 
-// workLen is the workspace beside U.
-func (w *winograd) workLen(workers int) int {
-	n := w.vLen() + w.mLen()
-	if !w.staged {
-		n *= workers
+// workLen is the workspace beside U, or, if inline, with it.
+func (w *winograd) workLen(workers int, inline bool) int {
+	per := w.scratchLen()
+	if inline {
+		per += w.partLen()
 	}
-	return n + workers*w.scratchLen()
+	switch {
+	case w.staged:
+		return w.vLen() + w.mLen() + workers*per
+	case w.shared:
+		return w.vLen() + workers*(w.mLen()+per)
+	}
+	return workers * (w.vLen() + w.mLen() + per)
 }
 
 // offsets fills in where the pixels of a size x size window start in an image of
@@ -161,16 +217,17 @@ func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 	}
 }
 
-// product computes M[i] = V[i] U[i] for panels [j0, j1) and rows rows.
-func (w *winograd) product(g *kernels.GatherGemm, i, j0, j1, rows int, u, v, m, zero []float32) {
-	g.A, g.Taps, g.TapLen = v[i*w.vStride:], 1, w.c
+// product computes M[i], rows [r0, r0+rows) and panels [j0, j1), from u, which
+// holds channels [c0, c0+n) of U[i] panel by panel from j0. It adds to M if c0 > 0.
+func (w *winograd) product(g *kernels.GatherGemm, i, r0, rows, j0, j1, c0, n int, u, v, m, zero []float32) {
+	g.A, g.Taps, g.TapLen = v[i*w.vStride+r0*w.vRow+c0:], 1, n
 	g.Zero, g.Bias, g.Residual = zero, nil, nil
-	g.Lo, g.Hi, g.Accumulate = noLo, noHi, false
+	g.Lo, g.Hi, g.Accumulate = noLo, noHi, c0 > 0
 	for j := j0; j < j1; j++ {
 		g.NR = min(w.nr, w.kPad-j*w.nr)
 		g.Cols = min(g.NR, w.k-j*w.nr)
-		g.B = u[i*w.c*w.kPad+j*w.nr*w.c:]
-		g.C = m[i*w.mStride+j*w.nr:]
+		g.B = u[(j-j0)*w.nr*n:]
+		g.C = m[i*w.mStride+(j-j0)*w.nr:]
 		for r := 0; r < rows; r += g.MR {
 			g.MR = tileHeight(&w.tileRows, rows-r)
 			g.Table, g.Rows = w.rowsA[r:], w.rowsC[r:]
@@ -179,39 +236,55 @@ func (w *winograd) product(g *kernels.GatherGemm, i, j0, j1, rows int, u, v, m, 
 	}
 }
 
-// output transforms row row of M to tile of dst.
-func (w *winograd) output(tile, row int, o *operands, m, zero, scratch []float32) {
+// A winogradPart is what one task of the products has of the workspace: M, and
+// room for its part of U.
+type winogradPart struct {
+	gemm             *kernels.GatherGemm
+	m, part, scratch []float32
+}
+
+// products, if not staged, takes the tiles from first on, rows [r0, r0+rows) of V, through the
+// products with panels [j0, j1) and the output transform. If inline, o.b is the
+// filters, otherwise U.
+func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline bool, o *operands, v, zero []float32) {
+	if !inline {
+		for i := range w.points {
+			w.product(p.gemm, i, r0, rows, j0, j1, 0, w.c, o.b[i*w.c*w.kPad+j0*w.nr*w.c:], v, p.m, zero)
+		}
+	} else {
+		width := min(w.nr, w.kPad-j0*w.nr)
+		for c0 := 0; c0 < w.c; c0 += w.step {
+			n := min(w.step, w.c-c0)
+			for c := 0; c < n; c += w.filterChannels {
+				w.filters(j0, c0+c, min(w.filterChannels, n-c), p.part[c*width:], n*width, o.b, p.scratch)
+			}
+			for i := range w.points {
+				w.product(p.gemm, i, r0, rows, j0, j1, c0, n, p.part[i*n*width:], v, p.m, zero)
+			}
+		}
+	}
+	for r := range rows {
+		w.output(first+r, r, j0*w.nr, min(w.k, j1*w.nr), o, p.m, zero, p.scratch)
+	}
+}
+
+// output transforms channels [k0, k1) of dst, the first of M, from row row to tile.
+func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch []float32) {
 	var offsets [16]int32
 	n, y, x := w.tileAt(tile)
 	windowOffsets(offsets[:], w.m, y, x, w.oh, w.ow, w.k)
 	first, size := n*w.oh*w.ow*w.k, w.oh*w.ow*w.k
-	bias, trash := o.bias, scratch[kernels.WinogradScratch(winogradChannels):]
-	if bias == nil {
-		bias = zero
-	}
-	for k := 0; k < w.k; k += winogradChannels {
-		n := min(winogradChannels, w.k-k)
-		var residual []float32
+	bias, trash := zero, scratch[kernels.WinogradScratch(winogradChannels):]
+	var residual []float32
+	for k := k0; k < k1; k += winogradChannels {
+		if o.bias != nil {
+			bias = o.bias[k:]
+		}
 		if o.residual != nil {
 			residual = o.residual[first+k : first+size]
 		}
-		kernels.WinogradOutput(w.m, o.c[first+k:first+size], offsets[:], trash, m[row*w.mRow+k:], w.mStride,
-			bias[k:], residual, n, w.clampLo, w.clampHi, scratch)
-	}
-}
-
-// fused takes block b through all steps.
-func (w *winograd) fused(b int, g *kernels.GatherGemm, o *operands, v, m, zero, scratch []float32) {
-	first := b * w.block
-	rows := min(w.block, w.tiles-first)
-	for r := range rows {
-		w.input(first+r, r, v, o.a, zero, scratch)
-	}
-	for i := range w.points {
-		w.product(g, i, 0, w.panels, rows, o.b, v, m, zero)
-	}
-	for r := range rows {
-		w.output(first+r, r, o, m, zero, scratch)
+		kernels.WinogradOutput(w.m, o.c[first+k:first+size], offsets[:], trash, m[row*w.mRow+k-k0:], w.mStride,
+			bias, residual, min(winogradChannels, k1-k), w.clampLo, w.clampHi, scratch)
 	}
 }
 
@@ -220,11 +293,17 @@ func (w *winograd) filterTasks() int {
 	return w.panels * ((w.c + w.filterChannels - 1) / w.filterChannels)
 }
 
-// filters transforms the filters of one panel and a few channels to u.
-func (w *winograd) filters(task int, u, weights, scratch []float32) {
+// filterTask transforms the filters of one panel and a few channels to u.
+func (w *winograd) filterTask(task int, u, weights, scratch []float32) {
 	per := (w.c + w.filterChannels - 1) / w.filterChannels
 	j, c0 := task/per, task%per*w.filterChannels
-	channels := min(w.filterChannels, w.c-c0)
+	width := min(w.nr, w.kPad-j*w.nr)
+	w.filters(j, c0, min(w.filterChannels, w.c-c0), u[j*w.nr*w.c+c0*width:], w.c*w.kPad, weights, scratch)
+}
+
+// filters transforms the filters of panel j and channels from c0 on to u, whose
+// points are stride apart.
+func (w *winograd) filters(j, c0, channels int, u []float32, stride int, weights, scratch []float32) {
 	width := min(w.nr, w.kPad-j*w.nr)
 	cols := min(width, w.k-j*w.nr)
 	n := channels * width
@@ -259,5 +338,5 @@ func (w *winograd) filters(task int, u, weights, scratch []float32) {
 			}
 		}
 	}
-	kernels.WinogradFilter(w.m, u[j*w.nr*w.c+c0*width:], w.c*w.kPad, g, n, n, scratch)
+	kernels.WinogradFilter(w.m, u, stride, g, n, n, scratch)
 }

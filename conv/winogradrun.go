@@ -5,25 +5,24 @@ package conv
 
 // A winogradJob is the state of a running method.
 type winogradJob struct {
-	w             *winograd
-	weights       *winogradWeights
-	u, v, m       []float32 // m holds Z when weights are computed
-	bias          []float32 // sums of Z's point (1, 1)
-	scratch       []float32
-	perWorker     int // floats of scratch
-	perBlockV     int // floats of v and m of a worker, if not staged
-	perBlockM     int
-	firstTile     int
-	rows          int
-	accumulate    bool
-	panelsPerTask int
+	w          *winograd
+	weights    *winogradWeights
+	u, v, m    []float32 // m holds Z when weights are computed
+	bias       []float32 // sums of Z's point (1, 1)
+	own        []float32 // what each worker has by itself, perWorker floats
+	perWorker  int
+	firstTile  int
+	rows       int
+	accumulate bool
+	inline     bool
+	perTask    int // panels of a task of a staged product
 }
 
 // transformTiles is how many tiles one task of a staged step transforms.
 const transformTiles = 8
 
-func (j *winogradJob) scratchOf(worker int) []float32 {
-	return j.scratch[worker*j.perWorker:][:j.perWorker]
+func (j *winogradJob) ownOf(worker int) []float32 {
+	return j.own[worker*j.perWorker:][:j.perWorker]
 }
 
 // transformTasks returns the number of tasks for the current rows.
@@ -37,92 +36,142 @@ func (j *winogradJob) rowsOf(t int) (lo, hi int) {
 // winogradTask runs task t of one of the job kinds below.
 func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 	wj := &p.job.wino
-	w, scratch := wj.w, wj.scratchOf(worker)
+	w, own := wj.w, wj.ownOf(worker)
 	switch kind {
 	case jobWinogradFilters:
-		w.filters(t, wj.u, p.job.c, scratch)
+		w.filterTask(t, wj.u, p.job.c, own)
 	case jobWinogradFused:
-		v := wj.v[worker*wj.perBlockV:][:wj.perBlockV]
-		m := wj.m[worker*wj.perBlockM:][:wj.perBlockM]
-		w.fused(t, &p.gather[worker].gemm, &p.job.operands, v, m, p.zero, scratch)
+		v, part := own[:w.vLen()], p.winogradPart(worker, own[w.vLen():])
+		first := t * w.block
+		rows := min(w.block, w.tiles-first)
+		for r := range rows {
+			w.input(first+r, r, v, p.job.a, p.zero, part.scratch)
+		}
+		for j := 0; j < w.panels; j += w.chunk {
+			w.products(part, first, 0, rows, j, min(w.panels, j+w.chunk), false, &p.job.operands, v, p.zero)
+		}
 	case jobWinogradInput:
 		lo, hi := wj.rowsOf(t)
 		for r := lo; r < hi; r++ {
-			w.input(wj.firstTile+r, r, wj.v, p.job.a, p.zero, scratch)
+			w.input(wj.firstTile+r, r, wj.v, p.job.a, p.zero, own)
 		}
 	case jobWinogradProduct:
-		parts := (w.panels + wj.panelsPerTask - 1) / wj.panelsPerTask
-		first := t % parts * wj.panelsPerTask
-		w.product(&p.gather[worker].gemm, t/parts, first, min(w.panels, first+wj.panelsPerTask), wj.rows, p.job.b, wj.v, wj.m, p.zero)
+		parts := (w.panels + wj.perTask - 1) / wj.perTask
+		i, j := t/parts, t%parts*wj.perTask
+		w.product(&p.gather[worker].gemm, i, 0, wj.rows, j, min(w.panels, j+wj.perTask), 0, w.c,
+			p.job.b[i*w.c*w.kPad+j*w.nr*w.c:], wj.v, wj.m[j*w.nr:], p.zero)
 	case jobWinogradOutput:
 		lo, hi := wj.rowsOf(t)
 		for r := lo; r < hi; r++ {
-			w.output(wj.firstTile+r, r, &p.job.operands, wj.m, p.zero, scratch)
+			w.output(wj.firstTile+r, r, 0, w.k, &p.job.operands, wj.m, p.zero, own)
 		}
+	case jobWinogradProducts:
+		r0, j := t/w.chunks*w.rows, t%w.chunks*w.chunk
+		w.products(p.winogradPart(worker, own), wj.firstTile+r0, r0, min(w.rows, wj.rows-r0), j, min(w.panels, j+w.chunk),
+			wj.inline, &p.job.operands, wj.v, p.zero)
 	case jobWinogradGrad:
 		lo, hi := wj.rowsOf(t)
 		for r := lo; r < hi; r++ {
-			wj.weights.input(wj.firstTile+r, r, wj.v, p.job.a, p.zero, scratch)
-			wj.weights.grad(wj.firstTile+r, r, wj.m, p.job.b, p.zero, scratch)
+			wj.weights.input(wj.firstTile+r, r, wj.v, p.job.a, p.zero, own)
+			wj.weights.grad(wj.firstTile+r, r, wj.m, p.job.b, p.zero, own)
 		}
 	case jobWinogradOuter:
-		wk := &p.outer[worker]
-		wj.weights.outer(wk, t, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
+		p.winogradOuter(worker, t)
 	case jobWinogradFilterGrad:
-		wj.weights.filterGrad(t, p.job.dw, wj.u, scratch)
+		ww := wj.weights
+		ww.filterGrad(t%ww.ranges, t/ww.ranges, p.job.dw, wj.u[t*ww.duLen():], own)
 	}
+}
+
+// winogradOuter runs task t of the products of a weight gradient: a range of
+// channels and a panel, or a point.
+func (p *Plan) winogradOuter(worker, t int) {
+	wj := &p.job.wino
+	w, wk, own := wj.weights, &p.outer[worker], wj.ownOf(worker)
+	if w.local {
+		du, scratch := own[:w.duLen()], own[w.duLen():]
+		for i := range w.points {
+			w.outer(wk, i, t%w.ranges, t/w.ranges, wj.rows, false, du, wj.v, wj.m, wj.bias)
+		}
+		w.filterGrad(t%w.ranges, t/w.ranges, p.job.dw, du, scratch)
+		return
+	}
+	for q := range w.tasks() {
+		w.outer(wk, t, q%w.ranges, q/w.ranges, wj.rows, wj.accumulate, wj.u[q*w.duLen():], wj.v, wj.m, wj.bias)
+	}
+}
+
+// winogradPart cuts what a worker has by itself.
+func (p *Plan) winogradPart(worker int, own []float32) winogradPart {
+	w := p.job.wino.w
+	part := winogradPart{gemm: &p.gather[worker].gemm, m: own[:w.mLen()]}
+	own = own[w.mLen():]
+	if p.job.wino.inline {
+		part.part, own = own[:w.partLen()], own[w.partLen():]
+	}
+	part.scratch = own
+	return part
 }
 
 // packWinograd transforms the filters to u.
 func (p *Plan) packWinograd(w *winograd, u, weights, work []float32) {
-	p.job = job{operands: operands{c: weights}, wino: winogradJob{w: w, u: u, scratch: work, perWorker: w.scratchLen()}}
+	p.job = job{operands: operands{c: weights}, wino: winogradJob{w: w, u: u, own: work, perWorker: w.scratchLen()}}
 	p.parallel(jobWinogradFilters, w.filterTasks())
 }
 
-// runWinograd computes forward or backward-data from transformed filters.
-func (p *Plan) runWinograd(w *winograd, o operands, work []float32) {
-	p.job = job{operands: o, wino: winogradJob{w: w, perWorker: w.scratchLen()}}
+// runWinograd computes forward or backward-data from transformed filters or, if
+// inline, from the filters.
+func (p *Plan) runWinograd(w *winograd, inline bool, o operands, work []float32) {
+	p.job = job{operands: o, wino: winogradJob{w: w, inline: inline}}
 	wj := &p.job.wino
-	if !w.staged {
-		wj.perBlockV, wj.perBlockM = w.vLen(), w.mLen()
-		wj.v = work[:p.workers*wj.perBlockV]
-		work = work[len(wj.v):]
-		wj.m = work[:p.workers*wj.perBlockM]
-		wj.scratch = work[len(wj.m):]
+	if w.shared || w.staged {
+		wj.v, work = work[:w.vLen()], work[w.vLen():]
+	}
+	if w.staged {
+		wj.m, work = work[:w.mLen()], work[w.mLen():]
+		// Enough tasks to keep the workers even.
+		wj.perTask = min(w.panels, max(1, w.panels*w.points/(16*p.workers)))
+	}
+	wj.own, wj.perWorker = work, len(work)/p.workers
+	if !w.shared && !w.staged {
 		p.parallel(jobWinogradFused, w.blocks)
 		return
-	}
-	wj.v, wj.m, wj.scratch = work[:w.vLen()], work[w.vLen():][:w.mLen()], work[w.vLen()+w.mLen():]
-	// Enough tasks to keep the workers even.
-	wj.panelsPerTask = max(1, w.panels*w.points/(16*p.workers))
-	if wj.panelsPerTask > w.panels {
-		wj.panelsPerTask = w.panels
 	}
 	for b := range w.blocks {
 		wj.firstTile = b * w.block
 		wj.rows = min(w.block, w.tiles-wj.firstTile)
 		p.parallel(jobWinogradInput, wj.transformTasks())
-		p.parallel(jobWinogradProduct, w.points*((w.panels+wj.panelsPerTask-1)/wj.panelsPerTask))
-		p.parallel(jobWinogradOutput, wj.transformTasks())
+		if w.staged {
+			p.parallel(jobWinogradProduct, w.points*((w.panels+wj.perTask-1)/wj.perTask))
+			p.parallel(jobWinogradOutput, wj.transformTasks())
+		} else {
+			p.parallel(jobWinogradProducts, (wj.rows+w.rows-1)/w.rows*w.chunks)
+		}
 	}
 }
 
 // runWinogradWeights computes backward-weights.
 func (p *Plan) runWinogradWeights(w *winogradWeights, dw, db, src, ddst, work []float32) {
-	p.job = job{operands: operands{a: src, b: ddst}, dw: dw, wino: winogradJob{w: &w.winograd, weights: w, perWorker: w.scratchLen()}}
+	p.job = job{operands: operands{a: src, b: ddst}, dw: dw, wino: winogradJob{w: &w.winograd, weights: w, perWorker: w.perWorker()}}
 	wj := &p.job.wino
-	wj.u, work = work[:w.uLen()], work[w.uLen():]
 	wj.bias, work = work[:w.kPad], work[w.kPad:]
 	wj.v, work = work[:w.vLen()], work[w.vLen():]
-	wj.m, wj.scratch = work[:w.zLen()], work[w.zLen():]
+	wj.m, work = work[:w.zLen()], work[w.zLen():]
+	wj.own, wj.u = work[:p.workers*wj.perWorker], work[p.workers*wj.perWorker:]
 	for b := range w.blocks {
 		wj.firstTile = b * w.block
 		wj.rows = min(w.block, w.tiles-wj.firstTile)
 		wj.accumulate = b > 0
 		p.parallel(jobWinogradGrad, wj.transformTasks())
-		p.parallel(jobWinogradOuter, w.points)
+		if w.local {
+			p.parallel(jobWinogradOuter, w.tasks())
+		} else {
+			p.parallel(jobWinogradOuter, w.points)
+		}
 	}
-	p.parallel(jobWinogradFilterGrad, w.gradTasks)
+	if !w.local {
+		p.parallel(jobWinogradFilterGrad, w.tasks())
+	}
 	for k := range db {
 		db[k] += wj.bias[k]
 	}
