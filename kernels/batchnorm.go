@@ -19,57 +19,71 @@ func BatchNormStats(mean, variance, x []float32, rows, c int) {
 	j := newRowsJob(rowsMoments, (rows+rep-1)/rep, rep*c)
 	j.x = x
 	buffer, chunks := j.reduceRows(2)
-	for k := range mean {
-		m, v := j.combineMoments(buffer.s, chunks, k, c, rows)
-		mean[k], variance[k] = float32(m), float32(v)
+	for k := 0; k < c; k += momentBlock {
+		end := min(k+momentBlock, c)
+		j.combineMoments(mean[k:end], variance[k:end], buffer.s, chunks, k, c, rows)
 	}
 	scratch.Put(buffer)
 	j.free()
 }
 
-// combineMoments returns the mean and variance of channel k of c from the
-// partial sums s = sum(x-shift), q = sum((x-shift)^2) of the wide columns that
-// belong to it: the sum of squares about the mean is, summed over the parts of m
-// elements, q - s^2/m and m*(mean of the part - mean)^2.
-func (j *rowsJob) combineMoments(partials []float32, chunks, k, c, rows int) (mean, variance float64) {
-	var total float64
+// momentBlock is how many channels are combined together: enough to read partial
+// sums by the line.
+const momentBlock = 64
+
+// combineMoments sets the mean and variance of the channels from first on, of c,
+// from the partial sums s = sum(x-shift), q = sum((x-shift)^2) of the wide columns
+// that belong to each: the sum of squares about the mean is, summed over the parts
+// of m elements, q - s^2/m and m*(mean of the part - mean)^2.
+func (j *rowsJob) combineMoments(mean, variance, partials []float32, chunks, first, c, rows int) {
+	var means, squares [momentBlock]float64
 	for i := range chunks {
 		from, full, end := j.chunkRange(i, len(j.x))
-		for col := k; col < j.c; col += c {
-			m := columnRows(from, full, end, col, j.c)
-			if m > 0 {
-				total += float64(partials[2*i*j.c+col]) + m*float64(j.x[from+col])
+		whole := (full - from) / j.c
+		for col := first; col < j.c; col += c {
+			s := partials[2*i*j.c+col:][:len(mean)]
+			for k := range mean {
+				if m := columnRows(whole, end-full, col+k); m > 0 {
+					means[k] += float64(s[k]) + m*float64(j.x[from+col+k])
+				}
 			}
 		}
 	}
-	mean = total / float64(rows)
-	var within, between float64
+	for k := range mean {
+		means[k] /= float64(rows)
+		mean[k] = float32(means[k])
+	}
 	for i := range chunks {
 		from, full, end := j.chunkRange(i, len(j.x))
-		for col := k; col < j.c; col += c {
-			m := columnRows(from, full, end, col, j.c)
-			if m > 0 {
-				s, q := float64(partials[2*i*j.c+col]), float64(partials[(2*i+1)*j.c+col])
-				d := float64(j.x[from+col]) + s/m - mean
-				within += q - s*s/m
-				between += m * d * d
+		whole := (full - from) / j.c
+		for col := first; col < j.c; col += c {
+			s, q := partials[2*i*j.c+col:][:len(mean)], partials[(2*i+1)*j.c+col:][:len(mean)]
+			m, inverse := -1.0, 0.0
+			for k := range mean {
+				if n := columnRows(whole, end-full, col+k); n != m {
+					m, inverse = n, 1/n
+				}
+				if m > 0 {
+					part := float64(s[k]) * inverse
+					d := float64(j.x[from+col+k]) + part - means[k]
+					squares[k] += float64(q[k]) - part*float64(s[k]) + m*d*d
+				}
 			}
 		}
 	}
-	variance = (within + between) / float64(rows)
-	if variance < 0 { // rounding, where all elements are nearly the same
-		variance = 0
+	for k := range variance {
+		// Below 0 by rounding, where all elements are nearly the same.
+		variance[k] = float32(max(0, squares[k]/float64(rows)))
 	}
-	return mean, variance
 }
 
-// columnRows returns how many rows column col has in a chunk of width c.
-func columnRows(from, full, end, col, c int) float64 {
-	m := (full - from) / c
-	if col < end-full {
-		m++
+// columnRows returns how many rows column col has in a chunk of whole rows and one
+// cut to so many columns.
+func columnRows(whole, cut, col int) float64 {
+	if col < cut {
+		whole++
 	}
-	return float64(m)
+	return float64(whole)
 }
 
 // BatchNormFold turns the statistics and parameters of a batch norm into the
