@@ -93,7 +93,7 @@ func ExampleRun() {
 // TestMapSuites times a case of each suite on feature maps, also with PyTorch if it
 // is installed, and checks that the others are complete.
 func TestMapSuites(t *testing.T) {
-	for suite, match := range map[string]string{"pool": "gavg/fwd/nhwc/128x512x4x4", "attention": "se/fwd+bwd/nhwc/128x512x4x4"} {
+	for suite, match := range map[string]string{"pool": "gavg/fwd/nhwc/128x512x4x4", "attention": "se/fwd+bwd/nhwc/128x512x4x4", "elementwise": "softmax/128x1000"} {
 		var out bytes.Buffer
 		opt := Options{Suite: suite, Threads: 1, Match: match, JSON: true, Rivals: true, Rounds: 1}
 		if err := Run(context.Background(), &out, opt); err != nil {
@@ -111,6 +111,11 @@ func TestMapSuites(t *testing.T) {
 			if r.Suite != suite || r.Case != match || !(r.NS > 0 && r.GBps > 0 && r.GFlops == 0 && r.FractionOfPeak > 0) {
 				t.Errorf("implausible: %s", line)
 			}
+		}
+	}
+	for _, c := range elementwiseCases(Options{Threads: 1}) {
+		if c.bytes <= 0 || c.workingSet <= 0 {
+			t.Errorf("%s: incomplete case", c.name)
 		}
 	}
 	for _, c := range append(poolCases(), attentionCases()...) {

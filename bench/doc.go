@@ -6,7 +6,6 @@
 // Peak is the rate of independent multiply-adds on registers of the ISA under
 // test; bandwidth is that of a copy over as much memory as the case touches.
 //
-// Rivals written in C run in a helper process, compiled on first use from
-// _compare/rivals.c with the system's C compiler, so that this module stays free
-// of cgo. A rival that is not installed is left out.
+// Rivals written in C and C++ run in helper processes, compiled on first use from
+// _compare with the system's compiler, so that this module stays free of cgo. A rival that is not installed is left out.
 package bench

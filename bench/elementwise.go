@@ -171,7 +171,7 @@ func (op elementOp) bench(n, threads int) benchCase {
 	return c
 }
 
-// softmaxCase runs on one thread, as [kernels.Softmax] does, if rows are few.
+// softmaxCase divides the rows over threads, as the kernel does not.
 func softmaxCase(rows, cols int) benchCase {
 	torch := &torchCase{[]string{fmt.Sprintf("x = torch.rand(%d, %d)", rows, cols)}, "with torch.no_grad():\n    torch.softmax(x, 1)"}
 	c := mapCase(fmt.Sprintf("softmax/%dx%d", rows, cols), 2*rows*cols, torch, func() func() {

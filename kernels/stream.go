@@ -5,9 +5,8 @@ import "unsafe"
 // Elementwise kernels whose result goes past the caches: a block is computed in
 // the first-level cache and written from there.
 
-// streamBlock is the elements of a block, a multiple of every vector: so few that
-// the operands of the next block, which the kernels prefetch, arrive while this one
-// is written.
+// streamBlock is the elements of a block, a multiple of every vector: few, so that
+// the next block is read while this one is written.
 const streamBlock = 1024
 
 // Add is the function [Add] with the result stored as s says, worth it where

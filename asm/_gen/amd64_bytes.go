@@ -111,8 +111,6 @@ func (m *amd64) stripStoreBytes(s Strip, p Ptr, u int, v Vec) {
 	m.JNE(operand.LabelRef(loop))
 }
 
-func (m *amd64) Prefetch(p Ptr, off int) { m.PREFETCHT0(m.mem(p, off)) }
-
 func (m *amd64) StreamEnd() { m.SFENCE() }
 
 func (m *amd64) stripStream(s Strip, p Ptr, u int, v Vec) {

@@ -49,9 +49,6 @@ func (m *arm64) stripStoreBytes(s Strip, p Ptr, u int, v Vec) {
 	m.op(nil, []vreg{b, vr(p.op)}, asmf(fmt.Sprintf("FMOVS F%%[1]d, %d(R%%[2]d)", 4*u)))
 }
 
-// Prefetch is left to the hardware.
-func (m *arm64) Prefetch(Ptr, int) {}
-
 func (m *arm64) StreamEnd() {}
 
 func (m *arm64) stripStream(s Strip, p Ptr, u int, v Vec) { m.stripStore(s, p, u, v) }

@@ -12,7 +12,7 @@ func unary(name, formula string, unroll int, f function1) func(Machine) {
 			fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))
 		dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 		c := hold(m, f.constants)
-		longStrips(m, n, []Ptr{dst, x}, unroll, func(s Strip) {
+		m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
 			for u := range s.U {
 				s.Store(dst, u, f.emit(c, s.Load(x, u)))
 			}
@@ -28,7 +28,7 @@ func gradient(name, formula string, f function1) func(Machine) {
 			fmt.Sprintf("%s computes dx[i] = dy[i]*%s for i < n. dx may be dy or x.", name, formula))
 		dx, dy, x, n := m.ParamPtr("dx"), m.ParamPtr("dy"), m.ParamPtr("x"), m.ParamInt("n")
 		c := hold(m, f.constants)
-		longStrips(m, n, []Ptr{dx, dy, x}, 2, func(s Strip) {
+		m.Strips(n, []Ptr{dx, dy, x}, 2, func(s Strip) {
 			for u := range s.U {
 				s.Store(dx, u, m.Mul(f.emit(c, s.Load(x, u)), s.Load(dy, u)))
 			}
@@ -43,7 +43,7 @@ func twoVectors(name, symbol string, op func(m Machine, a, b Vec) Vec) func(Mach
 		m.Func(name, "func(dst, x, y *float32, n int)",
 			fmt.Sprintf("%s computes dst[i] = x[i] %s y[i] for i < n. dst may be x or y.", name, symbol))
 		dst, x, y, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("y"), m.ParamInt("n")
-		longStrips(m, n, []Ptr{dst, x, y}, 4, func(s Strip) {
+		m.Strips(n, []Ptr{dst, x, y}, 4, func(s Strip) {
 			for u := range s.U {
 				s.Store(dst, u, op(m, s.Load(x, u), s.Load(y, u)))
 			}
@@ -67,7 +67,7 @@ func parametric(name, formula string, params []string, setup func(m Machine, p [
 			values = append(values, m.ParamF32(p))
 		}
 		f := setup(m, values)
-		longStrips(m, n, []Ptr{dst, x}, 4, func(s Strip) {
+		m.Strips(n, []Ptr{dst, x}, 4, func(s Strip) {
 			for u := range s.U {
 				s.Store(dst, u, f(s.Load(x, u)))
 			}
@@ -116,7 +116,7 @@ func gate(m Machine) {
 	lo, hi, slope := m.ParamF32("lo"), m.ParamF32("hi"), m.ParamF32("slope")
 	zero := m.Zero()
 	flat := m.Equal(slope, zero)
-	longStrips(m, n, []Ptr{dx, dy, x}, 4, func(s Strip) {
+	m.Strips(n, []Ptr{dx, dy, x}, 4, func(s Strip) {
 		for u := range s.U {
 			v, d := s.Load(x, u), s.Load(dy, u)
 			low := m.Select(flat, zero, m.Mul(d, slope))
@@ -154,7 +154,7 @@ func elu(m Machine) {
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 	alpha := m.ParamF32("alpha")
 	c := hold(m, append(floats(0), expm1Constants...))
-	longStrips(m, n, []Ptr{dst, x}, 2, func(s Strip) {
+	m.Strips(n, []Ptr{dst, x}, 2, func(s Strip) {
 		for u := range s.U {
 			v := s.Load(x, u)
 			e := m.Mul(alpha, c.expm1(m.Min(c.of(0), v)))
@@ -175,7 +175,7 @@ func expSum(m Machine) {
 	top := m.ParamF32("max")
 	c := hold(m, append(floats(0), expFunction.constants...))
 	sums := []Vec{m.Zero(), m.Zero()}
-	longStrips(m, n, []Ptr{dst, x}, accumulators, func(s Strip) {
+	m.Strips(n, []Ptr{dst, x}, accumulators, func(s Strip) {
 		for u := range s.U {
 			e := expFunction.emit(c, m.Sub(s.Load(x, u), top))
 			s.Store(dst, u, e)
@@ -197,7 +197,7 @@ func sum(m Machine) {
 	for i := range acc {
 		acc[i] = m.Zero()
 	}
-	longStrips(m, n, []Ptr{x}, dotAccumulators, func(s Strip) {
+	m.Strips(n, []Ptr{x}, dotAccumulators, func(s Strip) {
 		for u := range s.U {
 			m.Set(acc[u], m.Add(acc[u], s.Load(x, u)))
 		}
@@ -220,7 +220,7 @@ func maximum(m Machine) {
 	for i := range top {
 		top[i], nan[i] = m.Copy(low), m.Zero()
 	}
-	longStrips(m, n, []Ptr{x}, accumulators, func(s Strip) {
+	m.Strips(n, []Ptr{x}, accumulators, func(s Strip) {
 		for u := range s.U {
 			v := s.Keep(s.Load(x, u), low)
 			// Max returns its second operand if either is NaN, so a NaN

@@ -41,9 +41,6 @@ type Machine interface {
 	Func(name, signature string, doc ...string)
 	// Ret ends the function. Code after it is unreachable unless labelled.
 	Ret()
-	// Prefetch asks for the line of p + off, which need not exist; it may do
-	// nothing.
-	Prefetch(p Ptr, off int)
 	// StreamEnd orders streamed stores before what follows.
 	StreamEnd()
 	// ReturnF32 stores lane 0 of v as the function's only result.
@@ -206,35 +203,3 @@ func (s Strip) StoreBytes(p Ptr, u int, v Vec) { s.m.stripStoreBytes(s, p, u, v)
 // aligned to its vectors. [Machine.StreamEnd] must follow before another thread may
 // look at what was stored.
 func (s Strip) Stream(p Ptr, u int, v Vec) { s.m.stripStream(s, p, u, v) }
-
-// prefetchAhead is how far memory is asked for before it is used, in elements: a
-// page, because hardware prefetchers stop where one ends.
-const prefetchAhead = 1024
-
-// lineFloats is the elements of a cache line.
-const lineFloats = 16
-
-// longStrips is Strips for vectors that may lie in memory: as long as the operands
-// reach that far, it prefetches them.
-func longStrips(m Machine, n Int, ptrs []Ptr, unroll int, body func(s Strip)) {
-	step := unroll * m.Lanes()
-	m.While(n, prefetchAhead+step, func() {
-		for _, p := range ptrs {
-			prefetchStrip(m, p, unroll)
-		}
-		body(Strip{U: unroll, m: m.(stripMachine)})
-		for _, p := range ptrs {
-			m.AddPtrConst(p, step)
-		}
-		m.SubInt(n, step)
-	})
-	m.Strips(n, ptrs, unroll, body)
-}
-
-// prefetchStrip asks for the lines that a strip of u vectors at p will need
-// prefetchAhead elements later.
-func prefetchStrip(m Machine, p Ptr, u int) {
-	for off := 0; off < u*m.Lanes(); off += lineFloats {
-		m.Prefetch(p, prefetchAhead+off)
-	}
-}

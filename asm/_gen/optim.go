@@ -7,7 +7,7 @@ func sgd(m Machine) {
 		"SGD computes w[i] -= lr*(dw[i] + weightDecay*w[i]) for i < n.")
 	w, g, n := m.ParamPtr("w"), m.ParamPtr("dw"), m.ParamInt("n")
 	lr, decay := m.ParamF32("lr"), m.ParamF32("weightDecay")
-	longStrips(m, n, []Ptr{w, g}, 4, func(s Strip) {
+	m.Strips(n, []Ptr{w, g}, 4, func(s Strip) {
 		for u := range s.U {
 			x, d := s.Load(w, u), s.Load(g, u)
 			m.AccMulAdd(d, decay, x)
@@ -25,7 +25,7 @@ func sgdMomentum(m Machine) {
 	w, v, g, n := m.ParamPtr("w"), m.ParamPtr("v"), m.ParamPtr("dw"), m.ParamInt("n")
 	lr, momentum, keep := m.ParamF32("lr"), m.ParamF32("momentum"), m.ParamF32("keep")
 	decay, a, b := m.ParamF32("weightDecay"), m.ParamF32("a"), m.ParamF32("b")
-	longStrips(m, n, []Ptr{w, v, g}, 2, func(s Strip) {
+	m.Strips(n, []Ptr{w, v, g}, 2, func(s Strip) {
 		for u := range s.U {
 			x, d := s.Load(w, u), s.Load(g, u)
 			m.AccMulAdd(d, decay, x)
@@ -54,7 +54,7 @@ func adam(m Machine) {
 		p[i] = m.LoadBroadcast(f, i)
 	}
 	beta1, rest1, beta2, rest2, rate, root, eps, decay, shrink := p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8]
-	longStrips(m, n, []Ptr{w, m1, m2, g}, 2, func(s Strip) {
+	m.Strips(n, []Ptr{w, m1, m2, g}, 2, func(s Strip) {
 		for u := range s.U {
 			x, d := s.Load(w, u), s.Load(g, u)
 			m.AccMulAdd(d, decay, x)
@@ -86,7 +86,7 @@ func rmsprop(m Machine) {
 		p[i] = m.LoadBroadcast(f, i)
 	}
 	alpha, rest, rate, eps, decay := p[0], p[1], p[2], p[3], p[4]
-	longStrips(m, n, []Ptr{w, sq, g}, 2, func(s Strip) {
+	m.Strips(n, []Ptr{w, sq, g}, 2, func(s Strip) {
 		for u := range s.U {
 			x, d := s.Load(w, u), s.Load(g, u)
 			m.AccMulAdd(d, decay, x)

@@ -55,11 +55,7 @@ func rowsMap(p rowsProgram, compute func(m Machine, src, vec []Vec, lo, hi Vec) 
 		if p.bounds {
 			lo, hi = m.ParamF32("lo"), m.ParamF32("hi")
 		}
-		maps := append(append([]Ptr{}, dst...), src...)
-		eachRow(m, rows, c, maps, vec, 4, func(s Strip) {
-			for _, p := range maps {
-				prefetchStrip(m, p, s.U)
-			}
+		eachRow(m, rows, c, append(append([]Ptr{}, dst...), src...), vec, 4, func(s Strip) {
 			for u := range s.U {
 				var maps, vectors []Vec
 				for _, q := range src {
@@ -145,14 +141,7 @@ func rowGroups(m Machine, rows, c Int, maps, vectors []Ptr, group int, body func
 				}
 				moving = append(moving, at[i]...)
 			}
-			m.Strips(m.CopyInt(c), moving, 2, func(s Strip) {
-				for _, rows := range at {
-					for _, p := range rows {
-						prefetchStrip(m, p, s.U)
-					}
-				}
-				body(s, at)
-			})
+			m.Strips(m.CopyInt(c), moving, 2, func(s Strip) { body(s, at) })
 			for _, v := range vectors {
 				m.SubPtr(v, c)
 			}

@@ -8,7 +8,7 @@ func axpy(m Machine) {
 		"x and y may be equal but must not overlap otherwise.")
 	alpha := m.ParamF32("alpha")
 	x, y, n := m.ParamPtr("x"), m.ParamPtr("y"), m.ParamInt("n")
-	longStrips(m, n, []Ptr{x, y}, 4, func(s Strip) {
+	m.Strips(n, []Ptr{x, y}, 4, func(s Strip) {
 		for u := range s.U {
 			v := s.Load(y, u)
 			m.AccMulAdd(v, alpha, s.Load(x, u))
@@ -32,7 +32,7 @@ func dot(m Machine) {
 	for i := range acc {
 		acc[i] = m.Zero()
 	}
-	longStrips(m, n, []Ptr{x, y}, dotAccumulators, func(s Strip) {
+	m.Strips(n, []Ptr{x, y}, dotAccumulators, func(s Strip) {
 		for u := range s.U {
 			m.AccMulAdd(acc[u], s.Load(x, u), s.Load(y, u))
 		}

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Add(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -13,40 +13,8 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (DX), Y1
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    32(DX), Y1
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 32(AX)
-	VMOVUPS    64(CX), Y0
-	VMOVUPS    64(DX), Y1
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 64(AX)
-	VMOVUPS    96(CX), Y0
-	VMOVUPS    96(DX), Y1
-	VADDPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, DX
-	SUBQ       $+32, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -67,12 +35,12 @@ while3:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -81,11 +49,11 @@ while5:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      BX, BX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -99,7 +67,7 @@ done6:
 	LEAQ       (DX)(BX*4), DX
 	XORQ       BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -122,7 +90,7 @@ DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func Sub(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -130,40 +98,8 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (DX), Y1
-	VSUBPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    32(DX), Y1
-	VSUBPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 32(AX)
-	VMOVUPS    64(CX), Y0
-	VMOVUPS    64(DX), Y1
-	VSUBPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 64(AX)
-	VMOVUPS    96(CX), Y0
-	VMOVUPS    96(DX), Y1
-	VSUBPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, DX
-	SUBQ       $+32, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -184,12 +120,12 @@ while3:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -198,11 +134,11 @@ while5:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      BX, BX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -216,12 +152,12 @@ done6:
 	LEAQ       (DX)(BX*4), DX
 	XORQ       BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Mul(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -229,40 +165,8 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (DX), Y1
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    32(DX), Y1
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 32(AX)
-	VMOVUPS    64(CX), Y0
-	VMOVUPS    64(DX), Y1
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 64(AX)
-	VMOVUPS    96(CX), Y0
-	VMOVUPS    96(DX), Y1
-	VMULPS     Y1, Y0, Y0
-	VMOVUPS    Y0, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, DX
-	SUBQ       $+32, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -283,12 +187,12 @@ while3:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -297,11 +201,11 @@ while5:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      BX, BX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -315,12 +219,12 @@ done6:
 	LEAQ       (DX)(BX*4), DX
 	XORQ       BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Scale(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Scale(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -328,33 +232,8 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 
 while1:
-	CMPQ       DX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVUPS    Y1, (AX)
-	VMOVUPS    32(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 32(AX)
-	VMOVUPS    64(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 64(AX)
-	VMOVUPS    96(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVUPS    Y1, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)
@@ -370,23 +249,23 @@ while3:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      DX, DX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       DX, SI
 	LEAQ       tail<>+32(SB), BX
 	NEGQ       SI
@@ -398,12 +277,12 @@ done6:
 	LEAQ       (CX)(DX*4), CX
 	XORQ       DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Offset(dst *float32, x *float32, n int, a float32, b float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Offset(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -412,37 +291,8 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	VBROADCASTSS b+28(FP), Y1
 
 while1:
-	CMPQ       DX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Y2
-	VSUBPS     Y0, Y2, Y2
-	VSUBPS     Y1, Y2, Y2
-	VMOVUPS    Y2, (AX)
-	VMOVUPS    32(CX), Y2
-	VSUBPS     Y0, Y2, Y2
-	VSUBPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 32(AX)
-	VMOVUPS    64(CX), Y2
-	VSUBPS     Y0, Y2, Y2
-	VSUBPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 64(AX)
-	VMOVUPS    96(CX), Y2
-	VSUBPS     Y0, Y2, Y2
-	VSUBPS     Y1, Y2, Y2
-	VMOVUPS    Y2, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VSUBPS  Y1, Y2, Y2
@@ -462,12 +312,12 @@ while3:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y2
 	VSUBPS  Y0, Y2, Y2
 	VSUBPS  Y1, Y2, Y2
@@ -475,11 +325,11 @@ while5:
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      DX, DX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       DX, SI
 	LEAQ       tail<>+32(SB), BX
 	NEGQ       SI
@@ -492,12 +342,12 @@ done6:
 	LEAQ       (CX)(DX*4), CX
 	XORQ       DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Clamp(dst *float32, x *float32, n int, lo float32, hi float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Clamp(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -506,37 +356,8 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	VBROADCASTSS hi+28(FP), Y1
 
 while1:
-	CMPQ       DX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, (AX)
-	VMOVUPS    32(CX), Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 32(AX)
-	VMOVUPS    64(CX), Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 64(AX)
-	VMOVUPS    96(CX), Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+32
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Y2
 	VMAXPS  Y2, Y0, Y2
 	VMINPS  Y2, Y1, Y2
@@ -556,12 +377,12 @@ while3:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Y2
 	VMAXPS  Y2, Y0, Y2
 	VMINPS  Y2, Y1, Y2
@@ -569,11 +390,11 @@ while5:
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      DX, DX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       DX, SI
 	LEAQ       tail<>+32(SB), BX
 	NEGQ       SI
@@ -586,12 +407,12 @@ done6:
 	LEAQ       (CX)(DX*4), CX
 	XORQ       DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Leaky(dst *float32, x *float32, n int, slope float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Leaky(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -600,41 +421,8 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	VXORPS       Y1, Y1, Y1
 
 while1:
-	CMPQ       DX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Y2
-	VCMPPS     $0x11, Y2, Y1, Y3
-	VMULPS     Y0, Y2, Y4
-	VBLENDVPS  Y3, Y2, Y4, Y2
-	VMOVUPS    Y2, (AX)
-	VMOVUPS    32(CX), Y2
-	VCMPPS     $0x11, Y2, Y1, Y3
-	VMULPS     Y0, Y2, Y4
-	VBLENDVPS  Y3, Y2, Y4, Y2
-	VMOVUPS    Y2, 32(AX)
-	VMOVUPS    64(CX), Y2
-	VCMPPS     $0x11, Y2, Y1, Y3
-	VMULPS     Y0, Y2, Y4
-	VBLENDVPS  Y3, Y2, Y4, Y2
-	VMOVUPS    Y2, 64(AX)
-	VMOVUPS    96(CX), Y2
-	VCMPPS     $0x11, Y2, Y1, Y3
-	VMULPS     Y0, Y2, Y4
-	VBLENDVPS  Y3, Y2, Y4, Y2
-	VMOVUPS    Y2, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      DX, $+32
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (CX), Y2
 	VCMPPS    $0x11, Y2, Y1, Y3
 	VMULPS    Y0, Y2, Y4
@@ -658,12 +446,12 @@ while3:
 	ADDQ      $+128, AX
 	ADDQ      $+128, CX
 	SUBQ      $+32, DX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      DX, $+8
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (CX), Y2
 	VCMPPS    $0x11, Y2, Y1, Y3
 	VMULPS    Y0, Y2, Y4
@@ -672,11 +460,11 @@ while5:
 	ADDQ      $+32, AX
 	ADDQ      $+32, CX
 	SUBQ      $+8, DX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ      DX, DX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       DX, SI
 	LEAQ       tail<>+32(SB), BX
 	NEGQ       SI
@@ -690,12 +478,12 @@ done6:
 	LEAQ       (CX)(DX*4), CX
 	XORQ       DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func HardSigmoid(dst *float32, x *float32, n int, alpha float32, beta float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -706,12 +494,8 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3f800000<>+0(SB), Y3
 
 while1:
-	CMPQ        DX, $+1056
+	CMPQ        DX, $+32
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
 	VMOVUPS     (CX), Y4
 	VMOVAPS     Y1, Y5
 	VFMADD231PS Y0, Y4, Y5
@@ -743,41 +527,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+32
-	JLT         done4
-	VMOVUPS     (CX), Y4
-	VMOVAPS     Y1, Y5
-	VFMADD231PS Y0, Y4, Y5
-	VMAXPS      Y5, Y2, Y4
-	VMINPS      Y4, Y3, Y4
-	VMOVUPS     Y4, (AX)
-	VMOVUPS     32(CX), Y4
-	VMOVAPS     Y1, Y5
-	VFMADD231PS Y0, Y4, Y5
-	VMAXPS      Y5, Y2, Y4
-	VMINPS      Y4, Y3, Y4
-	VMOVUPS     Y4, 32(AX)
-	VMOVUPS     64(CX), Y4
-	VMOVAPS     Y1, Y5
-	VFMADD231PS Y0, Y4, Y5
-	VMAXPS      Y5, Y2, Y4
-	VMINPS      Y4, Y3, Y4
-	VMOVUPS     Y4, 64(AX)
-	VMOVUPS     96(CX), Y4
-	VMOVAPS     Y1, Y5
-	VFMADD231PS Y0, Y4, Y5
-	VMAXPS      Y5, Y2, Y4
-	VMINPS      Y4, Y3, Y4
-	VMOVUPS     Y4, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	SUBQ        $+32, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+8
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (CX), Y4
 	VMOVAPS     Y1, Y5
 	VFMADD231PS Y0, Y4, Y5
@@ -787,11 +538,11 @@ while5:
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        DX, SI
 	LEAQ        tail<>+32(SB), BX
 	NEGQ        SI
@@ -806,7 +557,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -814,19 +565,15 @@ DATA c3f800000<>+0(SB)/4, $0x3f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $4
 
 // func HardSwish(dst *float32, x *float32, n int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Y0
 	VBROADCASTSS c3f000000<>+0(SB), Y1
 	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
@@ -874,57 +621,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      32(CX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(AX)
-	VMOVUPS      64(CX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 64(AX)
-	VMOVUPS      96(CX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Y0
 	VBROADCASTSS c3f000000<>+0(SB), Y1
 	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
@@ -938,11 +636,11 @@ while5:
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	SUBQ         $+8, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         DX, SI
 	LEAQ         tail<>+32(SB), BX
 	NEGQ         SI
@@ -961,7 +659,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -975,7 +673,7 @@ DATA c00000000<>+0(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Gate(SB), NOSPLIT, $0-44
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -988,60 +686,8 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	VCMPPS       $0x00, Y3, Y2, Y4
 
 while1:
-	CMPQ       BX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	VMOVUPS    (DX), Y5
-	VMOVUPS    (CX), Y6
-	VMULPS     Y2, Y6, Y7
-	VBLENDVPS  Y4, Y3, Y7, Y7
-	VCMPPS     $0x12, Y0, Y5, Y8
-	VCMPPS     $0x12, Y5, Y1, Y5
-	VBLENDVPS  Y5, Y7, Y6, Y5
-	VBLENDVPS  Y8, Y7, Y5, Y5
-	VMOVUPS    Y5, (AX)
-	VMOVUPS    32(DX), Y5
-	VMOVUPS    32(CX), Y6
-	VMULPS     Y2, Y6, Y7
-	VBLENDVPS  Y4, Y3, Y7, Y7
-	VCMPPS     $0x12, Y0, Y5, Y8
-	VCMPPS     $0x12, Y5, Y1, Y5
-	VBLENDVPS  Y5, Y7, Y6, Y5
-	VBLENDVPS  Y8, Y7, Y5, Y5
-	VMOVUPS    Y5, 32(AX)
-	VMOVUPS    64(DX), Y5
-	VMOVUPS    64(CX), Y6
-	VMULPS     Y2, Y6, Y7
-	VBLENDVPS  Y4, Y3, Y7, Y7
-	VCMPPS     $0x12, Y0, Y5, Y8
-	VCMPPS     $0x12, Y5, Y1, Y5
-	VBLENDVPS  Y5, Y7, Y6, Y5
-	VBLENDVPS  Y8, Y7, Y5, Y5
-	VMOVUPS    Y5, 64(AX)
-	VMOVUPS    96(DX), Y5
-	VMOVUPS    96(CX), Y6
-	VMULPS     Y2, Y6, Y7
-	VBLENDVPS  Y4, Y3, Y7, Y7
-	VCMPPS     $0x12, Y0, Y5, Y8
-	VCMPPS     $0x12, Y5, Y1, Y5
-	VBLENDVPS  Y5, Y7, Y6, Y5
-	VBLENDVPS  Y8, Y7, Y5, Y5
-	VMOVUPS    Y5, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, DX
-	SUBQ       $+32, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      BX, $+32
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (DX), Y5
 	VMOVUPS   (CX), Y6
 	VMULPS    Y2, Y6, Y7
@@ -1082,12 +728,12 @@ while3:
 	ADDQ      $+128, CX
 	ADDQ      $+128, DX
 	SUBQ      $+32, BX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      BX, $+8
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (DX), Y5
 	VMOVUPS   (CX), Y6
 	VMULPS    Y2, Y6, Y7
@@ -1101,11 +747,11 @@ while5:
 	ADDQ      $+32, CX
 	ADDQ      $+32, DX
 	SUBQ      $+8, BX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ      BX, BX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -1124,12 +770,12 @@ done6:
 	LEAQ       (DX)(BX*4), DX
 	XORQ       BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func HardSwishGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
@@ -1137,11 +783,8 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ         BX, $+1040
+	CMPQ         BX, $+16
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y0
 	VBROADCASTSS c3f000000<>+0(SB), Y1
 	VBROADCASTSS c3eaaaaab<>+0(SB), Y2
@@ -1180,48 +823,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+16
-	JLT          done4
-	VMOVUPS      (DX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3eaaaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS cc0400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y2, Y0, Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y3, Y1, Y1
-	VBROADCASTSS c40400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y0, Y2, Y0
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      (CX), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      32(DX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3eaaaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS cc0400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y2, Y0, Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VBLENDVPS    Y2, Y3, Y1, Y1
-	VBROADCASTSS c40400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y0, Y2, Y0
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      32(CX), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Y0
 	VBROADCASTSS c3f000000<>+0(SB), Y1
 	VBROADCASTSS c3eaaaaab<>+0(SB), Y2
@@ -1241,11 +844,11 @@ while5:
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	SUBQ         $+8, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         BX, DI
 	LEAQ         tail<>+32(SB), SI
 	NEGQ         DI
@@ -1270,7 +873,7 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1284,7 +887,7 @@ DATA c40400000<>+0(SB)/4, $0x40400000
 GLOBL c40400000<>(SB), RODATA|NOPTR, $4
 
 // func HardSigmoidGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), AX
 	MOVQ dy+8(FP), CX
@@ -1292,11 +895,8 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ         BX, $+1040
+	CMPQ         BX, $+16
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
 	VMOVUPS      (DX), Y0
 	VBROADCASTSS cc0400000<>+0(SB), Y1
 	VCMPPS       $0x12, Y1, Y0, Y1
@@ -1331,44 +931,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+16
-	JLT          done4
-	VMOVUPS      (DX), Y0
-	VBROADCASTSS cc0400000<>+0(SB), Y1
-	VCMPPS       $0x12, Y1, Y0, Y1
-	VBROADCASTSS c00000000<>+0(SB), Y2
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y3
-	VBLENDVPS    Y1, Y2, Y3, Y1
-	VBROADCASTSS c40400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y0, Y2, Y0
-	VBROADCASTSS c00000000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      (CX), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      32(DX), Y0
-	VBROADCASTSS cc0400000<>+0(SB), Y1
-	VCMPPS       $0x12, Y1, Y0, Y1
-	VBROADCASTSS c00000000<>+0(SB), Y2
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y3
-	VBLENDVPS    Y1, Y2, Y3, Y1
-	VBROADCASTSS c40400000<>+0(SB), Y2
-	VCMPPS       $0x12, Y0, Y2, Y0
-	VBROADCASTSS c00000000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y2, Y1, Y0
-	VMOVUPS      32(CX), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Y0
 	VBROADCASTSS cc0400000<>+0(SB), Y1
 	VCMPPS       $0x12, Y1, Y0, Y1
@@ -1386,11 +950,11 @@ while5:
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	SUBQ         $+8, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         BX, DI
 	LEAQ         tail<>+32(SB), SI
 	NEGQ         DI
@@ -1413,6 +977,6 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET

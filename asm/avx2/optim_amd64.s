@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func SGD(w *float32, dw *float32, n int, lr float32, weightDecay float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·SGD(SB), NOSPLIT, $0-32
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
@@ -14,12 +14,8 @@ TEXT ·SGD(SB), NOSPLIT, $0-32
 	VBROADCASTSS weightDecay+28(FP), Y1
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (AX), Y2
 	VMOVUPS      (CX), Y3
 	VFMADD231PS  Y2, Y1, Y3
@@ -47,37 +43,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (AX), Y2
-	VMOVUPS      (CX), Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VFNMADD231PS Y3, Y0, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      32(AX), Y2
-	VMOVUPS      32(CX), Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VFNMADD231PS Y3, Y0, Y2
-	VMOVUPS      Y2, 32(AX)
-	VMOVUPS      64(AX), Y2
-	VMOVUPS      64(CX), Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VFNMADD231PS Y3, Y0, Y2
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      96(AX), Y2
-	VMOVUPS      96(CX), Y3
-	VFMADD231PS  Y2, Y1, Y3
-	VFNMADD231PS Y3, Y0, Y2
-	VMOVUPS      Y2, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Y2
 	VMOVUPS      (CX), Y3
 	VFMADD231PS  Y2, Y1, Y3
@@ -86,11 +53,11 @@ while5:
 	ADDQ         $+32, AX
 	ADDQ         $+32, CX
 	SUBQ         $+8, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         DX, SI
 	LEAQ         tail<>+32(SB), BX
 	NEGQ         SI
@@ -104,7 +71,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -127,7 +94,7 @@ DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func SGDMomentum(w *float32, v *float32, dw *float32, n int, lr float32, momentum float32, keep float32, weightDecay float32, a float32, b float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), CX
@@ -141,11 +108,8 @@ TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	VBROADCASTSS b+52(FP), Y5
 
 while1:
-	CMPQ         BX, $+1040
+	CMPQ         BX, $+16
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y7
 	VFMADD231PS  Y6, Y3, Y7
@@ -176,40 +140,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+16
-	JLT          done4
-	VMOVUPS      (AX), Y6
-	VMOVUPS      (DX), Y7
-	VFMADD231PS  Y6, Y3, Y7
-	VMULPS       Y2, Y7, Y8
-	VMOVUPS      (CX), Y9
-	VFMADD231PS  Y9, Y1, Y8
-	VMOVUPS      Y8, (CX)
-	VMULPS       Y4, Y7, Y7
-	VFMADD231PS  Y8, Y5, Y7
-	VFNMADD231PS Y7, Y0, Y6
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      32(AX), Y6
-	VMOVUPS      32(DX), Y7
-	VFMADD231PS  Y6, Y3, Y7
-	VMULPS       Y2, Y7, Y8
-	VMOVUPS      32(CX), Y9
-	VFMADD231PS  Y9, Y1, Y8
-	VMOVUPS      Y8, 32(CX)
-	VMULPS       Y4, Y7, Y7
-	VFMADD231PS  Y8, Y5, Y7
-	VFNMADD231PS Y7, Y0, Y6
-	VMOVUPS      Y6, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Y6
 	VMOVUPS      (DX), Y7
 	VFMADD231PS  Y6, Y3, Y7
@@ -225,11 +157,11 @@ while5:
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	SUBQ         $+8, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         BX, DI
 	LEAQ         tail<>+32(SB), SI
 	NEGQ         DI
@@ -250,12 +182,12 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Adam(w *float32, m *float32, v *float32, dw *float32, n int, f *float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·Adam(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -274,12 +206,8 @@ TEXT ·Adam(SB), NOSPLIT, $0-48
 	VBROADCASTSS 32(DI), Y8
 
 while1:
-	CMPQ         SI, $+1040
+	CMPQ         SI, $+16
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (BX), Y10
 	VFMADD231PS  Y9, Y7, Y10
@@ -325,55 +253,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         SI, $+16
-	JLT          done4
-	VMOVUPS      (AX), Y9
-	VMOVUPS      (BX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      (CX), Y11
-	VMULPS       Y0, Y11, Y11
-	VFMADD231PS  Y10, Y1, Y11
-	VMOVUPS      Y11, (CX)
-	VMOVUPS      (DX), Y12
-	VMULPS       Y2, Y12, Y12
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y10, Y3, Y12
-	VMOVUPS      Y12, (DX)
-	VSQRTPS      Y12, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMULPS       Y8, Y9, Y9
-	VDIVPS       Y10, Y11, Y10
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, (AX)
-	VMOVUPS      32(AX), Y9
-	VMOVUPS      32(BX), Y10
-	VFMADD231PS  Y9, Y7, Y10
-	VMOVUPS      32(CX), Y11
-	VMULPS       Y0, Y11, Y11
-	VFMADD231PS  Y10, Y1, Y11
-	VMOVUPS      Y11, 32(CX)
-	VMOVUPS      32(DX), Y12
-	VMULPS       Y2, Y12, Y12
-	VMULPS       Y10, Y10, Y10
-	VFMADD231PS  Y10, Y3, Y12
-	VMOVUPS      Y12, 32(DX)
-	VSQRTPS      Y12, Y10
-	VFMADD213PS  Y6, Y5, Y10
-	VMULPS       Y8, Y9, Y9
-	VDIVPS       Y10, Y11, Y10
-	VFNMADD231PS Y10, Y4, Y9
-	VMOVUPS      Y9, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	SUBQ         $+16, SI
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         SI, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Y9
 	VMOVUPS      (BX), Y10
 	VFMADD231PS  Y9, Y7, Y10
@@ -397,11 +278,11 @@ while5:
 	ADDQ         $+32, DX
 	ADDQ         $+32, BX
 	SUBQ         $+8, SI
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        SI, SI
-	JZ           zero7
+	JZ           zero5
 	MOVQ         SI, R8
 	LEAQ         tail<>+32(SB), DI
 	NEGQ         R8
@@ -430,12 +311,12 @@ done6:
 	LEAQ         (BX)(SI*4), BX
 	XORQ         SI, SI
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), CX
@@ -449,11 +330,8 @@ TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	VBROADCASTSS 16(SI), Y4
 
 while1:
-	CMPQ         BX, $+1040
+	CMPQ         BX, $+16
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
 	VMOVUPS      (AX), Y5
 	VMOVUPS      (DX), Y6
 	VFMADD231PS  Y5, Y4, Y6
@@ -488,44 +366,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+16
-	JLT          done4
-	VMOVUPS      (AX), Y5
-	VMOVUPS      (DX), Y6
-	VFMADD231PS  Y5, Y4, Y6
-	VMOVUPS      (CX), Y7
-	VMULPS       Y0, Y7, Y7
-	VMULPS       Y6, Y6, Y8
-	VFMADD231PS  Y8, Y1, Y7
-	VMOVUPS      Y7, (CX)
-	VSQRTPS      Y7, Y7
-	VADDPS       Y3, Y7, Y7
-	VDIVPS       Y7, Y6, Y6
-	VFNMADD231PS Y6, Y2, Y5
-	VMOVUPS      Y5, (AX)
-	VMOVUPS      32(AX), Y5
-	VMOVUPS      32(DX), Y6
-	VFMADD231PS  Y5, Y4, Y6
-	VMOVUPS      32(CX), Y7
-	VMULPS       Y0, Y7, Y7
-	VMULPS       Y6, Y6, Y8
-	VFMADD231PS  Y8, Y1, Y7
-	VMOVUPS      Y7, 32(CX)
-	VSQRTPS      Y7, Y7
-	VADDPS       Y3, Y7, Y7
-	VDIVPS       Y7, Y6, Y6
-	VFNMADD231PS Y6, Y2, Y5
-	VMOVUPS      Y5, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	SUBQ         $+16, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+8
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Y5
 	VMOVUPS      (DX), Y6
 	VFMADD231PS  Y5, Y4, Y6
@@ -543,11 +385,11 @@ while5:
 	ADDQ         $+32, CX
 	ADDQ         $+32, DX
 	SUBQ         $+8, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         BX, DI
 	LEAQ         tail<>+32(SB), SI
 	NEGQ         DI
@@ -570,6 +412,6 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET

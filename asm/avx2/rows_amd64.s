@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func RowsShift(dst *float32, x *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·RowsShift(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -21,59 +21,53 @@ repeat1:
 	MOVQ SI, DI
 
 while3:
-	CMPQ       DI, $+32
-	JLT        done4
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (DX), Y3
-	VADDPS     Y3, Y2, Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, (AX)
-	VMOVUPS    32(CX), Y2
-	VMOVUPS    32(DX), Y3
-	VADDPS     Y3, Y2, Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 32(AX)
-	VMOVUPS    64(CX), Y2
-	VMOVUPS    64(DX), Y3
-	VADDPS     Y3, Y2, Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 64(AX)
-	VMOVUPS    96(CX), Y2
-	VMOVUPS    96(DX), Y3
-	VADDPS     Y3, Y2, Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, DX
-	SUBQ       $+32, DI
-	JMP        while3
+	CMPQ    DI, $+32
+	JLT     done4
+	VMOVUPS (CX), Y2
+	VMOVUPS (DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS 32(CX), Y2
+	VMOVUPS 32(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 64(CX), Y2
+	VMOVUPS 64(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 96(CX), Y2
+	VMOVUPS 96(DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	SUBQ    $+32, DI
+	JMP     while3
 
 done4:
 while5:
-	CMPQ       DI, $+8
-	JLT        done6
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(CX)
-	VMOVUPS    (CX), Y2
-	VMOVUPS    (DX), Y3
-	VADDPS     Y3, Y2, Y2
-	VMAXPS     Y2, Y0, Y2
-	VMINPS     Y2, Y1, Y2
-	VMOVUPS    Y2, (AX)
-	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	ADDQ       $+32, DX
-	SUBQ       $+8, DI
-	JMP        while5
+	CMPQ    DI, $+8
+	JLT     done6
+	VMOVUPS (CX), Y2
+	VMOVUPS (DX), Y3
+	VADDPS  Y3, Y2, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMINPS  Y2, Y1, Y2
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	SUBQ    $+8, DI
+	JMP     while5
 
 done6:
 	TESTQ      DI, DI
@@ -82,8 +76,6 @@ done6:
 	LEAQ       tail<>+32(SB), R8
 	NEGQ       R9
 	VMOVUPS    (R8)(R9*4), Y2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(CX)
 	VMASKMOVPS (CX), Y2, Y3
 	VMASKMOVPS (DX), Y2, Y4
 	VADDPS     Y4, Y3, Y3
@@ -125,7 +117,7 @@ DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func RowsScaleShift(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsScaleShift(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -144,10 +136,6 @@ repeat1:
 while3:
 	CMPQ        R8, $+32
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
 	VMOVUPS     (CX), Y2
 	VMOVUPS     (DX), Y3
 	VMOVUPS     (BX), Y4
@@ -187,8 +175,6 @@ done4:
 while5:
 	CMPQ        R8, $+8
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
 	VMOVUPS     (CX), Y2
 	VMOVUPS     (DX), Y3
 	VMOVUPS     (BX), Y4
@@ -210,8 +196,6 @@ done6:
 	LEAQ        tail<>+32(SB), R9
 	NEGQ        R10
 	VMOVUPS     (R9)(R10*4), Y2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
 	VMASKMOVPS  (CX), Y2, Y3
 	VMASKMOVPS  (DX), Y2, Y4
 	VMASKMOVPS  (BX), Y2, Y5
@@ -240,7 +224,7 @@ done2:
 	RET
 
 // func RowsScaleShiftAdd(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsScaleShiftAdd(SB), NOSPLIT, $0-64
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -260,12 +244,6 @@ repeat1:
 while3:
 	CMPQ        R9, $+32
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
 	VMOVUPS     (CX), Y2
 	VMOVUPS     (DX), Y3
 	VMOVUPS     (BX), Y4
@@ -314,9 +292,6 @@ done4:
 while5:
 	CMPQ        R9, $+8
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (CX), Y2
 	VMOVUPS     (DX), Y3
 	VMOVUPS     (BX), Y4
@@ -341,9 +316,6 @@ done6:
 	LEAQ        tail<>+32(SB), R10
 	NEGQ        R11
 	VMOVUPS     (R10)(R11*4), Y2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMASKMOVPS  (CX), Y2, Y3
 	VMASKMOVPS  (DX), Y2, Y4
 	VMASKMOVPS  (BX), Y2, Y5
@@ -375,7 +347,7 @@ done2:
 	RET
 
 // func RowsGrad(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsGrad(SB), NOSPLIT, $0-72
 	MOVQ  dx+0(FP), AX
 	MOVQ  dy+8(FP), CX
@@ -395,12 +367,6 @@ repeat1:
 while3:
 	CMPQ        R11, $+32
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -455,9 +421,6 @@ done4:
 while5:
 	CMPQ        R11, $+8
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -485,9 +448,6 @@ done6:
 	LEAQ        tail<>+32(SB), R12
 	NEGQ        R13
 	VMOVUPS     (R12)(R13*4), Y0
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMASKMOVPS  (CX), Y0, Y1
 	VMASKMOVPS  (DX), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
@@ -528,7 +488,7 @@ done2:
 	RET
 
 // func RowsGradGated(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsGradGated(SB), NOSPLIT, $0-88
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -551,14 +511,6 @@ repeat1:
 while3:
 	CMPQ         R12, $+32
 	JLT          done4
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (DX), Y3
 	VMOVUPS      (BX), Y4
@@ -638,10 +590,6 @@ done4:
 while5:
 	CMPQ         R12, $+8
 	JLT          done6
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
 	VMOVUPS      (CX), Y2
 	VMOVUPS      (DX), Y3
 	VMOVUPS      (BX), Y4
@@ -676,10 +624,6 @@ done6:
 	LEAQ         tail<>+32(SB), R13
 	NEGQ         R14
 	VMOVUPS      (R13)(R14*4), Y2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
 	VMASKMOVPS   (CX), Y2, Y3
 	VMASKMOVPS   (DX), Y2, Y4
 	VMASKMOVPS   (BX), Y2, Y5
@@ -730,7 +674,7 @@ DATA c00000000<>+0(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsGradRes(SB), NOSPLIT, $0-96
 	MOVQ         dx+0(FP), AX
 	MOVQ         dres+8(FP), CX
@@ -754,16 +698,6 @@ repeat1:
 while3:
 	CMPQ         R13, $+32
 	JLT          done4
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
 	VMOVUPS      (DX), Y2
 	VMOVUPS      (BX), Y3
 	VMOVUPS      (SI), Y4
@@ -848,11 +782,6 @@ done4:
 while5:
 	CMPQ         R13, $+8
 	JLT          done6
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS      (DX), Y2
 	VMOVUPS      (BX), Y3
 	VMOVUPS      (SI), Y4
@@ -889,11 +818,6 @@ done6:
 	LEAQ         tail<>+32(SB), R14
 	NEGQ         R15
 	VMOVUPS      (R14)(R15*4), Y2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMASKMOVPS   (DX), Y2, Y3
 	VMASKMOVPS   (BX), Y2, Y4
 	VMASKMOVPS   (SI), Y2, Y5

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func RowsSum(dst *float32, x *float32, rows int, c int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·RowsSum(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -24,65 +24,57 @@ while1:
 	MOVQ BX, R9
 
 while3:
-	CMPQ       R9, $+16
-	JLT        done4
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4096(R8)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (SI), Y1
-	VMOVUPS    (DI), Y2
-	VMOVUPS    (R8), Y3
-	VMOVUPS    (AX), Y4
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y3, Y2, Y1
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y0, Y4, Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    32(SI), Y1
-	VMOVUPS    32(DI), Y2
-	VMOVUPS    32(R8), Y3
-	VMOVUPS    32(AX), Y4
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y3, Y2, Y1
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y0, Y4, Y0
-	VMOVUPS    Y0, 32(AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	ADDQ       $+64, SI
-	ADDQ       $+64, DI
-	ADDQ       $+64, R8
-	SUBQ       $+16, R9
-	JMP        while3
+	CMPQ    R9, $+16
+	JLT     done4
+	VMOVUPS (CX), Y0
+	VMOVUPS (SI), Y1
+	VMOVUPS (DI), Y2
+	VMOVUPS (R8), Y3
+	VMOVUPS (AX), Y4
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y1
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DI), Y2
+	VMOVUPS 32(R8), Y3
+	VMOVUPS 32(AX), Y4
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y1
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	SUBQ    $+16, R9
+	JMP     while3
 
 done4:
 while5:
-	CMPQ       R9, $+8
-	JLT        done6
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4096(R8)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (SI), Y1
-	VMOVUPS    (DI), Y2
-	VMOVUPS    (R8), Y3
-	VMOVUPS    (AX), Y4
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y3, Y2, Y1
-	VADDPS     Y1, Y0, Y0
-	VADDPS     Y0, Y4, Y0
-	VMOVUPS    Y0, (AX)
-	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	ADDQ       $+32, SI
-	ADDQ       $+32, DI
-	ADDQ       $+32, R8
-	SUBQ       $+8, R9
-	JMP        while5
+	CMPQ    R9, $+8
+	JLT     done6
+	VMOVUPS (CX), Y0
+	VMOVUPS (SI), Y1
+	VMOVUPS (DI), Y2
+	VMOVUPS (R8), Y3
+	VMOVUPS (AX), Y4
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y1
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	ADDQ    $+32, R8
+	SUBQ    $+8, R9
+	JMP     while5
 
 done6:
 	TESTQ      R9, R9
@@ -91,10 +83,6 @@ done6:
 	LEAQ       tail<>+32(SB), R10
 	NEGQ       R11
 	VMOVUPS    (R10)(R11*4), Y0
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4096(R8)
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (SI), Y0, Y2
 	VMASKMOVPS (DI), Y0, Y3
@@ -129,35 +117,33 @@ while8:
 	MOVQ BX, SI
 
 while10:
-	CMPQ       SI, $+16
-	JLT        done11
-	PREFETCHT0 4096(CX)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (AX), Y1
-	VADDPS     Y0, Y1, Y0
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    32(CX), Y0
-	VMOVUPS    32(AX), Y1
-	VADDPS     Y0, Y1, Y0
-	VMOVUPS    Y0, 32(AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	SUBQ       $+16, SI
-	JMP        while10
+	CMPQ    SI, $+16
+	JLT     done11
+	VMOVUPS (CX), Y0
+	VMOVUPS (AX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS 32(AX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, SI
+	JMP     while10
 
 done11:
 while12:
-	CMPQ       SI, $+8
-	JLT        done13
-	PREFETCHT0 4096(CX)
-	VMOVUPS    (CX), Y0
-	VMOVUPS    (AX), Y1
-	VADDPS     Y0, Y1, Y0
-	VMOVUPS    Y0, (AX)
-	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	SUBQ       $+8, SI
-	JMP        while12
+	CMPQ    SI, $+8
+	JLT     done13
+	VMOVUPS (CX), Y0
+	VMOVUPS (AX), Y1
+	VADDPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, SI
+	JMP     while12
 
 done13:
 	TESTQ      SI, SI
@@ -166,7 +152,6 @@ done13:
 	LEAQ       tail<>+32(SB), DI
 	NEGQ       R8
 	VMOVUPS    (DI)(R8*4), Y0
-	PREFETCHT0 4096(CX)
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (AX), Y0, Y2
 	VADDPS     Y1, Y2, Y1
@@ -205,7 +190,7 @@ DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsMoment(SB), NOSPLIT, $0-48
 	MOVQ sum+0(FP), AX
 	MOVQ sq+8(FP), CX
@@ -228,10 +213,6 @@ while1:
 while3:
 	CMPQ        R11, $+16
 	JLT         done4
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (BX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -288,10 +269,6 @@ done4:
 while5:
 	CMPQ        R11, $+8
 	JLT         done6
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (BX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -330,10 +307,6 @@ done6:
 	LEAQ        tail<>+32(SB), R12
 	NEGQ        R13
 	VMOVUPS     (R12)(R13*4), Y0
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(R10)
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (CX), Y0, Y2
 	VMASKMOVPS  (DX), Y0, Y3
@@ -389,7 +362,6 @@ while8:
 while10:
 	CMPQ        R8, $+16
 	JLT         done11
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (BX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -419,7 +391,6 @@ done11:
 while12:
 	CMPQ        R8, $+8
 	JLT         done13
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (BX), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -443,7 +414,6 @@ done13:
 	LEAQ        tail<>+32(SB), R9
 	NEGQ        R10
 	VMOVUPS     (R9)(R10*4), Y0
-	PREFETCHT0  4096(DX)
 	VMASKMOVPS  (BX), Y0, Y1
 	VMASKMOVPS  (CX), Y0, Y2
 	VMASKMOVPS  (DX), Y0, Y3
@@ -477,7 +447,7 @@ done9:
 	RET
 
 // func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsGradSum(SB), NOSPLIT, $0-56
 	MOVQ sum+0(FP), AX
 	MOVQ dot+8(FP), CX
@@ -499,10 +469,6 @@ while1:
 while3:
 	CMPQ        R11, $+16
 	JLT         done4
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (SI), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -547,10 +513,6 @@ done4:
 while5:
 	CMPQ        R11, $+8
 	JLT         done6
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (SI), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -583,10 +545,6 @@ done6:
 	LEAQ        tail<>+32(SB), R12
 	NEGQ        R13
 	VMOVUPS     (R12)(R13*4), Y0
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4096(R10)
 	VMASKMOVPS  (SI), Y0, Y1
 	VMASKMOVPS  (CX), Y0, Y2
 	VMASKMOVPS  (DX), Y0, Y3
@@ -635,8 +593,6 @@ while8:
 while10:
 	CMPQ        R9, $+16
 	JLT         done11
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(BX)
 	VMOVUPS     (SI), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -669,8 +625,6 @@ done11:
 while12:
 	CMPQ        R9, $+8
 	JLT         done13
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(BX)
 	VMOVUPS     (SI), Y0
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (DX), Y2
@@ -696,8 +650,6 @@ done13:
 	LEAQ        tail<>+32(SB), R10
 	NEGQ        R11
 	VMOVUPS     (R10)(R11*4), Y0
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(BX)
 	VMASKMOVPS  (SI), Y0, Y1
 	VMASKMOVPS  (CX), Y0, Y2
 	VMASKMOVPS  (DX), Y0, Y3
@@ -733,7 +685,7 @@ done9:
 	RET
 
 // func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-72
 	MOVQ         sum+0(FP), AX
 	MOVQ         dot+8(FP), CX
@@ -760,12 +712,6 @@ while1:
 while3:
 	CMPQ         R13, $+16
 	JLT          done4
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4096(R12)
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (DX), Y4
@@ -836,12 +782,6 @@ done4:
 while5:
 	CMPQ         R13, $+8
 	JLT          done6
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4096(R12)
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (DX), Y4
@@ -888,12 +828,6 @@ done6:
 	LEAQ         tail<>+32(SB), R14
 	NEGQ         R15
 	VMOVUPS      (R14)(R15*4), Y2
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4096(R12)
 	VMASKMOVPS   (DI), Y2, Y3
 	VMASKMOVPS   (CX), Y2, Y4
 	VMASKMOVPS   (DX), Y2, Y5
@@ -957,9 +891,6 @@ while8:
 while10:
 	CMPQ         R10, $+16
 	JLT          done11
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (DX), Y4
@@ -1005,9 +936,6 @@ done11:
 while12:
 	CMPQ         R10, $+8
 	JLT          done13
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS      (DI), Y2
 	VMOVUPS      (CX), Y3
 	VMOVUPS      (DX), Y4
@@ -1040,9 +968,6 @@ done13:
 	LEAQ         tail<>+32(SB), R11
 	NEGQ         R12
 	VMOVUPS      (R11)(R12*4), Y2
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMASKMOVPS   (DI), Y2, Y3
 	VMASKMOVPS   (CX), Y2, Y4
 	VMASKMOVPS   (DX), Y2, Y5

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Axpy(alpha float32, x *float32, y *float32, n int)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·Axpy(SB), NOSPLIT, $0-32
 	VBROADCASTSS alpha+0(FP), Y0
 	MOVQ         x+8(FP), AX
@@ -13,12 +13,8 @@ TEXT ·Axpy(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), DX
 
 while1:
-	CMPQ        DX, $+1056
+	CMPQ        DX, $+32
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (AX), Y2
 	VFMADD231PS Y2, Y0, Y1
@@ -42,33 +38,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+32
-	JLT         done4
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (AX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	VMOVUPS     Y1, (CX)
-	VMOVUPS     32(CX), Y1
-	VMOVUPS     32(AX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	VMOVUPS     Y1, 32(CX)
-	VMOVUPS     64(CX), Y1
-	VMOVUPS     64(AX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	VMOVUPS     Y1, 64(CX)
-	VMOVUPS     96(CX), Y1
-	VMOVUPS     96(AX), Y2
-	VFMADD231PS Y2, Y0, Y1
-	VMOVUPS     Y1, 96(CX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	SUBQ        $+32, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+8
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (CX), Y1
 	VMOVUPS     (AX), Y2
 	VFMADD231PS Y2, Y0, Y1
@@ -76,11 +47,11 @@ while5:
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        DX, SI
 	LEAQ        tail<>+32(SB), BX
 	NEGQ        SI
@@ -93,7 +64,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -116,7 +87,7 @@ DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func Dot(x *float32, y *float32, n int) float32
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, FMA3
 TEXT ·Dot(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
@@ -131,16 +102,8 @@ TEXT ·Dot(SB), NOSPLIT, $0-28
 	VXORPS Y7, Y7, Y7
 
 while1:
-	CMPQ        DX, $+1088
+	CMPQ        DX, $+64
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
 	VMOVUPS     (AX), Y8
 	VMOVUPS     (CX), Y9
 	VFMADD231PS Y9, Y8, Y0
@@ -172,52 +135,19 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+64
-	JLT         done4
-	VMOVUPS     (AX), Y8
-	VMOVUPS     (CX), Y9
-	VFMADD231PS Y9, Y8, Y0
-	VMOVUPS     32(AX), Y8
-	VMOVUPS     32(CX), Y9
-	VFMADD231PS Y9, Y8, Y1
-	VMOVUPS     64(AX), Y8
-	VMOVUPS     64(CX), Y9
-	VFMADD231PS Y9, Y8, Y2
-	VMOVUPS     96(AX), Y8
-	VMOVUPS     96(CX), Y9
-	VFMADD231PS Y9, Y8, Y3
-	VMOVUPS     128(AX), Y8
-	VMOVUPS     128(CX), Y9
-	VFMADD231PS Y9, Y8, Y4
-	VMOVUPS     160(AX), Y8
-	VMOVUPS     160(CX), Y9
-	VFMADD231PS Y9, Y8, Y5
-	VMOVUPS     192(AX), Y8
-	VMOVUPS     192(CX), Y9
-	VFMADD231PS Y9, Y8, Y6
-	VMOVUPS     224(AX), Y8
-	VMOVUPS     224(CX), Y9
-	VFMADD231PS Y9, Y8, Y7
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+8
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (AX), Y8
 	VMOVUPS     (CX), Y9
 	VFMADD231PS Y9, Y8, Y0
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        DX, SI
 	LEAQ        tail<>+32(SB), BX
 	NEGQ        SI
@@ -229,7 +159,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
@@ -248,7 +178,7 @@ zero7:
 	RET
 
 // func Sum(x *float32, n int) float32
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Sum(SB), NOSPLIT, $0-20
 	MOVQ   x+0(FP), AX
 	MOVQ   n+8(FP), CX
@@ -262,44 +192,8 @@ TEXT ·Sum(SB), NOSPLIT, $0-20
 	VXORPS Y7, Y7, Y7
 
 while1:
-	CMPQ       CX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	VMOVUPS    (AX), Y8
-	VADDPS     Y8, Y0, Y0
-	VMOVAPS    Y0, Y0
-	VMOVUPS    32(AX), Y8
-	VADDPS     Y8, Y1, Y1
-	VMOVAPS    Y1, Y1
-	VMOVUPS    64(AX), Y8
-	VADDPS     Y8, Y2, Y2
-	VMOVAPS    Y2, Y2
-	VMOVUPS    96(AX), Y8
-	VADDPS     Y8, Y3, Y3
-	VMOVAPS    Y3, Y3
-	VMOVUPS    128(AX), Y8
-	VADDPS     Y8, Y4, Y4
-	VMOVAPS    Y4, Y4
-	VMOVUPS    160(AX), Y8
-	VADDPS     Y8, Y5, Y5
-	VMOVAPS    Y5, Y5
-	VMOVUPS    192(AX), Y8
-	VADDPS     Y8, Y6, Y6
-	VMOVAPS    Y6, Y6
-	VMOVUPS    224(AX), Y8
-	VADDPS     Y8, Y7, Y7
-	VMOVAPS    Y7, Y7
-	ADDQ       $+256, AX
-	SUBQ       $+64, CX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    CX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (AX), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVAPS Y0, Y0
@@ -326,22 +220,22 @@ while3:
 	VMOVAPS Y7, Y7
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    CX, $+8
-	JLT     done6
+	JLT     done4
 	VMOVUPS (AX), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVAPS Y0, Y0
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ      CX, CX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       CX, BX
 	LEAQ       tail<>+32(SB), DX
 	NEGQ       BX
@@ -352,7 +246,7 @@ done6:
 	LEAQ       (AX)(CX*4), AX
 	XORQ       CX, CX
 
-zero7:
+zero5:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
@@ -371,7 +265,7 @@ zero7:
 	RET
 
 // func Max(x *float32, n int) float32
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·Max(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -386,42 +280,8 @@ TEXT ·Max(SB), NOSPLIT, $0-20
 	VXORPS       Y8, Y8, Y8
 
 while1:
-	CMPQ       CX, $+1056
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	VMOVUPS    (AX), Y9
-	VMAXPS     Y9, Y1, Y1
-	VMOVAPS    Y1, Y1
-	VCMPPS     $0x03, Y9, Y9, Y10
-	VBLENDVPS  Y10, Y9, Y2, Y2
-	VMOVAPS    Y2, Y2
-	VMOVUPS    32(AX), Y9
-	VMAXPS     Y9, Y3, Y3
-	VMOVAPS    Y3, Y3
-	VCMPPS     $0x03, Y9, Y9, Y10
-	VBLENDVPS  Y10, Y9, Y4, Y4
-	VMOVAPS    Y4, Y4
-	VMOVUPS    64(AX), Y9
-	VMAXPS     Y9, Y5, Y5
-	VMOVAPS    Y5, Y5
-	VCMPPS     $0x03, Y9, Y9, Y10
-	VBLENDVPS  Y10, Y9, Y6, Y6
-	VMOVAPS    Y6, Y6
-	VMOVUPS    96(AX), Y9
-	VMAXPS     Y9, Y7, Y7
-	VMOVAPS    Y7, Y7
-	VCMPPS     $0x03, Y9, Y9, Y10
-	VBLENDVPS  Y10, Y9, Y8, Y8
-	VMOVAPS    Y8, Y8
-	ADDQ       $+128, AX
-	SUBQ       $+32, CX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      CX, $+32
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (AX), Y9
 	VMAXPS    Y9, Y1, Y1
 	VMOVAPS   Y1, Y1
@@ -448,12 +308,12 @@ while3:
 	VMOVAPS   Y8, Y8
 	ADDQ      $+128, AX
 	SUBQ      $+32, CX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      CX, $+8
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (AX), Y9
 	VMAXPS    Y9, Y1, Y1
 	VMOVAPS   Y1, Y1
@@ -462,11 +322,11 @@ while5:
 	VMOVAPS   Y2, Y2
 	ADDQ      $+32, AX
 	SUBQ      $+8, CX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ      CX, CX
-	JZ         zero7
+	JZ         zero5
 	MOVQ       CX, BX
 	LEAQ       tail<>+32(SB), DX
 	NEGQ       BX
@@ -481,7 +341,7 @@ done6:
 	LEAQ       (AX)(CX*4), AX
 	XORQ       CX, CX
 
-zero7:
+zero5:
 	VMAXPS       Y5, Y1, Y0
 	VADDPS       Y6, Y2, Y1
 	VMAXPS       Y7, Y3, Y2

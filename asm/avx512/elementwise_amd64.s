@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Add(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -13,46 +13,8 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	PREFETCHT0 4224(DX)
-	PREFETCHT0 4288(DX)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (DX), Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    64(CX), Z0
-	VMOVUPS    64(DX), Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 64(AX)
-	VMOVUPS    128(CX), Z0
-	VMOVUPS    128(DX), Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 128(AX)
-	VMOVUPS    192(CX), Z0
-	VMOVUPS    192(DX), Z1
-	VADDPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, DX
-	SUBQ       $+64, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -73,12 +35,12 @@ while3:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -87,11 +49,11 @@ while5:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     BX, BX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -104,12 +66,12 @@ done6:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Sub(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -117,46 +79,8 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	PREFETCHT0 4224(DX)
-	PREFETCHT0 4288(DX)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (DX), Z1
-	VSUBPS     Z1, Z0, Z0
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    64(CX), Z0
-	VMOVUPS    64(DX), Z1
-	VSUBPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 64(AX)
-	VMOVUPS    128(CX), Z0
-	VMOVUPS    128(DX), Z1
-	VSUBPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 128(AX)
-	VMOVUPS    192(CX), Z0
-	VMOVUPS    192(DX), Z1
-	VSUBPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, DX
-	SUBQ       $+64, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -177,12 +101,12 @@ while3:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -191,11 +115,11 @@ while5:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     BX, BX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -208,12 +132,12 @@ done6:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Mul(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -221,46 +145,8 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVQ n+24(FP), BX
 
 while1:
-	CMPQ       BX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	PREFETCHT0 4224(DX)
-	PREFETCHT0 4288(DX)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (DX), Z1
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    64(CX), Z0
-	VMOVUPS    64(DX), Z1
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 64(AX)
-	VMOVUPS    128(CX), Z0
-	VMOVUPS    128(DX), Z1
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 128(AX)
-	VMOVUPS    192(CX), Z0
-	VMOVUPS    192(DX), Z1
-	VMULPS     Z1, Z0, Z0
-	VMOVUPS    Z0, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, DX
-	SUBQ       $+64, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    BX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -281,12 +167,12 @@ while3:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, BX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    BX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -295,11 +181,11 @@ while5:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, BX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     BX, BX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -312,12 +198,12 @@ done6:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Scale(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Scale(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -325,37 +211,8 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Z0
 
 while1:
-	CMPQ       DX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	VMOVUPS    (CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, (AX)
-	VMOVUPS    64(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 64(AX)
-	VMOVUPS    128(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 128(AX)
-	VMOVUPS    192(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVUPS    Z1, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	SUBQ       $+64, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
@@ -371,23 +228,23 @@ while3:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     DX, DX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -398,12 +255,12 @@ done6:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Offset(dst *float32, x *float32, n int, a float32, b float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Offset(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -412,41 +269,8 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	VBROADCASTSS b+28(FP), Z1
 
 while1:
-	CMPQ       DX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	VMOVUPS    (CX), Z2
-	VSUBPS     Z0, Z2, Z2
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    Z2, (AX)
-	VMOVUPS    64(CX), Z2
-	VSUBPS     Z0, Z2, Z2
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    Z2, 64(AX)
-	VMOVUPS    128(CX), Z2
-	VSUBPS     Z0, Z2, Z2
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    Z2, 128(AX)
-	VMOVUPS    192(CX), Z2
-	VSUBPS     Z0, Z2, Z2
-	VSUBPS     Z1, Z2, Z2
-	VMOVUPS    Z2, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	SUBQ       $+64, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VSUBPS  Z1, Z2, Z2
@@ -466,12 +290,12 @@ while3:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z2
 	VSUBPS  Z0, Z2, Z2
 	VSUBPS  Z1, Z2, Z2
@@ -479,11 +303,11 @@ while5:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     DX, DX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -495,12 +319,12 @@ done6:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Clamp(dst *float32, x *float32, n int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Clamp(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -509,41 +333,8 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	VBROADCASTSS hi+28(FP), Z1
 
 while1:
-	CMPQ       DX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	VMOVUPS    (CX), Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, (AX)
-	VMOVUPS    64(CX), Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 64(AX)
-	VMOVUPS    128(CX), Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 128(AX)
-	VMOVUPS    192(CX), Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	SUBQ       $+64, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    DX, $+64
-	JLT     done4
+	JLT     done2
 	VMOVUPS (CX), Z2
 	VMAXPS  Z2, Z0, Z2
 	VMINPS  Z2, Z1, Z2
@@ -563,12 +354,12 @@ while3:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, DX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    DX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (CX), Z2
 	VMAXPS  Z2, Z0, Z2
 	VMINPS  Z2, Z1, Z2
@@ -576,11 +367,11 @@ while5:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     DX, DX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -592,12 +383,12 @@ done6:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Leaky(dst *float32, x *float32, n int, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Leaky(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -606,45 +397,8 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	VXORPS       Z1, Z1, Z1
 
 while1:
-	CMPQ       DX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	VMOVUPS    (CX), Z2
-	VCMPPS     $0x11, Z2, Z1, K1
-	VMULPS     Z0, Z2, Z3
-	VBLENDMPS  Z2, Z3, K1, Z2
-	VMOVUPS    Z2, (AX)
-	VMOVUPS    64(CX), Z2
-	VCMPPS     $0x11, Z2, Z1, K1
-	VMULPS     Z0, Z2, Z3
-	VBLENDMPS  Z2, Z3, K1, Z2
-	VMOVUPS    Z2, 64(AX)
-	VMOVUPS    128(CX), Z2
-	VCMPPS     $0x11, Z2, Z1, K1
-	VMULPS     Z0, Z2, Z3
-	VBLENDMPS  Z2, Z3, K1, Z2
-	VMOVUPS    Z2, 128(AX)
-	VMOVUPS    192(CX), Z2
-	VCMPPS     $0x11, Z2, Z1, K1
-	VMULPS     Z0, Z2, Z3
-	VBLENDMPS  Z2, Z3, K1, Z2
-	VMOVUPS    Z2, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	SUBQ       $+64, DX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      DX, $+64
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (CX), Z2
 	VCMPPS    $0x11, Z2, Z1, K1
 	VMULPS    Z0, Z2, Z3
@@ -668,12 +422,12 @@ while3:
 	ADDQ      $+256, AX
 	ADDQ      $+256, CX
 	SUBQ      $+64, DX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      DX, $+16
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (CX), Z2
 	VCMPPS    $0x11, Z2, Z1, K1
 	VMULPS    Z0, Z2, Z3
@@ -682,11 +436,11 @@ while5:
 	ADDQ      $+64, AX
 	ADDQ      $+64, CX
 	SUBQ      $+16, DX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ     DX, DX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, BX
 	BZHIQ     DX, BX, BX
 	KMOVW     BX, K1
@@ -699,12 +453,12 @@ done6:
 	LEAQ      (CX)(DX*4), CX
 	XORQ      DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func HardSigmoid(dst *float32, x *float32, n int, alpha float32, beta float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -715,16 +469,8 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3f800000<>+0(SB), Z3
 
 while1:
-	CMPQ        DX, $+1088
+	CMPQ        DX, $+64
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -756,41 +502,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+64
-	JLT         done4
-	VMOVUPS     (CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z4
-	VMINPS      Z4, Z3, Z4
-	VMOVUPS     Z4, (AX)
-	VMOVUPS     64(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z4
-	VMINPS      Z4, Z3, Z4
-	VMOVUPS     Z4, 64(AX)
-	VMOVUPS     128(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z4
-	VMINPS      Z4, Z3, Z4
-	VMOVUPS     Z4, 128(AX)
-	VMOVUPS     192(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z4
-	VMINPS      Z4, Z3, Z4
-	VMOVUPS     Z4, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+16
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -800,11 +513,11 @@ while5:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -818,7 +531,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -826,7 +539,7 @@ DATA c3f800000<>+0(SB)/4, $0x3f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $4
 
 // func HardSwish(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -837,16 +550,8 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3f800000<>+0(SB), Z3
 
 while1:
-	CMPQ        DX, $+1088
+	CMPQ        DX, $+64
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -882,45 +587,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+64
-	JLT         done4
-	VMOVUPS     (CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z5
-	VMINPS      Z5, Z3, Z5
-	VMULPS      Z5, Z4, Z4
-	VMOVUPS     Z4, (AX)
-	VMOVUPS     64(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z5
-	VMINPS      Z5, Z3, Z5
-	VMULPS      Z5, Z4, Z4
-	VMOVUPS     Z4, 64(AX)
-	VMOVUPS     128(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z5
-	VMINPS      Z5, Z3, Z5
-	VMULPS      Z5, Z4, Z4
-	VMOVUPS     Z4, 128(AX)
-	VMOVUPS     192(CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z5
-	VMINPS      Z5, Z3, Z5
-	VMULPS      Z5, Z4, Z4
-	VMOVUPS     Z4, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+16
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (CX), Z4
 	VMOVAPS     Z1, Z5
 	VFMADD231PS Z0, Z4, Z5
@@ -931,11 +599,11 @@ while5:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -950,7 +618,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -964,7 +632,7 @@ DATA c00000000<>+0(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Gate(SB), NOSPLIT, $0-44
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -977,66 +645,8 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	VCMPPS       $0x00, Z3, Z2, K1
 
 while1:
-	CMPQ       BX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	PREFETCHT0 4096(DX)
-	PREFETCHT0 4160(DX)
-	PREFETCHT0 4224(DX)
-	PREFETCHT0 4288(DX)
-	VMOVUPS    (DX), Z4
-	VMOVUPS    (CX), Z5
-	VMULPS     Z2, Z5, Z6
-	VBLENDMPS  Z3, Z6, K1, Z6
-	VCMPPS     $0x12, Z0, Z4, K2
-	VCMPPS     $0x12, Z4, Z1, K3
-	VBLENDMPS  Z6, Z5, K3, Z4
-	VBLENDMPS  Z6, Z4, K2, Z4
-	VMOVUPS    Z4, (AX)
-	VMOVUPS    64(DX), Z4
-	VMOVUPS    64(CX), Z5
-	VMULPS     Z2, Z5, Z6
-	VBLENDMPS  Z3, Z6, K1, Z6
-	VCMPPS     $0x12, Z0, Z4, K2
-	VCMPPS     $0x12, Z4, Z1, K3
-	VBLENDMPS  Z6, Z5, K3, Z4
-	VBLENDMPS  Z6, Z4, K2, Z4
-	VMOVUPS    Z4, 64(AX)
-	VMOVUPS    128(DX), Z4
-	VMOVUPS    128(CX), Z5
-	VMULPS     Z2, Z5, Z6
-	VBLENDMPS  Z3, Z6, K1, Z6
-	VCMPPS     $0x12, Z0, Z4, K2
-	VCMPPS     $0x12, Z4, Z1, K3
-	VBLENDMPS  Z6, Z5, K3, Z4
-	VBLENDMPS  Z6, Z4, K2, Z4
-	VMOVUPS    Z4, 128(AX)
-	VMOVUPS    192(DX), Z4
-	VMOVUPS    192(CX), Z5
-	VMULPS     Z2, Z5, Z6
-	VBLENDMPS  Z3, Z6, K1, Z6
-	VCMPPS     $0x12, Z0, Z4, K2
-	VCMPPS     $0x12, Z4, Z1, K3
-	VBLENDMPS  Z6, Z5, K3, Z4
-	VBLENDMPS  Z6, Z4, K2, Z4
-	VMOVUPS    Z4, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, DX
-	SUBQ       $+64, BX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      BX, $+64
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (DX), Z4
 	VMOVUPS   (CX), Z5
 	VMULPS    Z2, Z5, Z6
@@ -1077,12 +687,12 @@ while3:
 	ADDQ      $+256, CX
 	ADDQ      $+256, DX
 	SUBQ      $+64, BX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      BX, $+16
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (DX), Z4
 	VMOVUPS   (CX), Z5
 	VMULPS    Z2, Z5, Z6
@@ -1096,11 +706,11 @@ while5:
 	ADDQ      $+64, CX
 	ADDQ      $+64, DX
 	SUBQ      $+16, BX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ     BX, BX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K2
@@ -1118,12 +728,12 @@ done6:
 	LEAQ      (DX)(BX*4), DX
 	XORQ      BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func HardSwishGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -1137,14 +747,8 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3eaaaaab<>+0(SB), Z5
 
 while1:
-	CMPQ        BX, $+1056
+	CMPQ        BX, $+32
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
 	VMOVUPS     (DX), Z6
 	VMOVAPS     Z4, Z7
 	VFMADD231PS Z5, Z6, Z7
@@ -1173,38 +777,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        BX, $+32
-	JLT         done4
-	VMOVUPS     (DX), Z6
-	VMOVAPS     Z4, Z7
-	VFMADD231PS Z5, Z6, Z7
-	VCMPPS      $0x12, Z0, Z6, K1
-	VBLENDMPS   Z2, Z7, K1, Z7
-	VCMPPS      $0x12, Z6, Z1, K1
-	VBLENDMPS   Z3, Z7, K1, Z6
-	VMOVUPS     (CX), Z7
-	VMULPS      Z7, Z6, Z6
-	VMOVUPS     Z6, (AX)
-	VMOVUPS     64(DX), Z6
-	VMOVAPS     Z4, Z7
-	VFMADD231PS Z5, Z6, Z7
-	VCMPPS      $0x12, Z0, Z6, K1
-	VBLENDMPS   Z2, Z7, K1, Z7
-	VCMPPS      $0x12, Z6, Z1, K1
-	VBLENDMPS   Z3, Z7, K1, Z6
-	VMOVUPS     64(CX), Z7
-	VMULPS      Z7, Z6, Z6
-	VMOVUPS     Z6, 64(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	ADDQ        $+128, DX
-	SUBQ        $+32, BX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        BX, $+16
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (DX), Z6
 	VMOVAPS     Z4, Z7
 	VFMADD231PS Z5, Z6, Z7
@@ -1219,11 +793,11 @@ while5:
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $+16, BX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       BX, BX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        $-1, SI
 	BZHIQ       BX, SI, SI
 	KMOVW       SI, K1
@@ -1242,7 +816,7 @@ done6:
 	LEAQ        (DX)(BX*4), DX
 	XORQ        BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1256,7 +830,7 @@ DATA c3eaaaaab<>+0(SB)/4, $0x3eaaaaab
 GLOBL c3eaaaaab<>(SB), RODATA|NOPTR, $4
 
 // func HardSigmoidGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -1267,14 +841,8 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3e2aaaab<>+0(SB), Z2
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z3
 	VCMPPS       $0x12, Z0, Z3, K1
 	VBROADCASTSS c00000000<>+0(SB), Z4
@@ -1303,38 +871,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z3
-	VCMPPS       $0x12, Z0, Z3, K1
-	VBROADCASTSS c00000000<>+0(SB), Z4
-	VBLENDMPS    Z4, Z2, K1, Z4
-	VCMPPS       $0x12, Z3, Z1, K1
-	VBROADCASTSS c00000000<>+0(SB), Z3
-	VBLENDMPS    Z3, Z4, K1, Z3
-	VMOVUPS      (CX), Z4
-	VMULPS       Z4, Z3, Z3
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      64(DX), Z3
-	VCMPPS       $0x12, Z0, Z3, K1
-	VBROADCASTSS c00000000<>+0(SB), Z4
-	VBLENDMPS    Z4, Z2, K1, Z4
-	VCMPPS       $0x12, Z3, Z1, K1
-	VBROADCASTSS c00000000<>+0(SB), Z3
-	VBLENDMPS    Z3, Z4, K1, Z3
-	VMOVUPS      64(CX), Z4
-	VMULPS       Z4, Z3, Z3
-	VMOVUPS      Z3, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z3
 	VCMPPS       $0x12, Z0, Z3, K1
 	VBROADCASTSS c00000000<>+0(SB), Z4
@@ -1349,11 +887,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -1372,6 +910,6 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET

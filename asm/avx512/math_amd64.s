@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Exp(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Exp(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -24,12 +24,8 @@ TEXT ·Exp(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z11
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z12
 	VMAXPS       Z12, Z1, Z12
 	VMINPS       Z12, Z0, Z12
@@ -75,55 +71,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z12
-	VMAXPS       Z12, Z1, Z12
-	VMINPS       Z12, Z0, Z12
-	VMOVAPS      Z3, Z13
-	VFMADD231PS  Z4, Z12, Z13
-	VSUBPS       Z3, Z13, Z13
-	VMOVAPS      Z12, Z12
-	VFNMADD231PS Z5, Z13, Z12
-	VFNMADD231PS Z6, Z13, Z12
-	VMOVAPS      Z11, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z8, Z12, Z14
-	VFMADD213PS  Z7, Z12, Z14
-	VMULPS       Z12, Z14, Z14
-	VFMADD213PS  Z12, Z12, Z14
-	VADDPS       Z2, Z14, Z12
-	VSCALEFPS    Z13, Z12, Z12
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      64(CX), Z12
-	VMAXPS       Z12, Z1, Z12
-	VMINPS       Z12, Z0, Z12
-	VMOVAPS      Z3, Z13
-	VFMADD231PS  Z4, Z12, Z13
-	VSUBPS       Z3, Z13, Z13
-	VMOVAPS      Z12, Z12
-	VFNMADD231PS Z5, Z13, Z12
-	VFNMADD231PS Z6, Z13, Z12
-	VMOVAPS      Z11, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z8, Z12, Z14
-	VFMADD213PS  Z7, Z12, Z14
-	VMULPS       Z12, Z14, Z14
-	VFMADD213PS  Z12, Z12, Z14
-	VADDPS       Z2, Z14, Z12
-	VSCALEFPS    Z13, Z12, Z12
-	VMOVUPS      Z12, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z12
 	VMAXPS       Z12, Z1, Z12
 	VMINPS       Z12, Z0, Z12
@@ -146,11 +95,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -177,7 +126,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -218,7 +167,7 @@ DATA c3ab5112b<>+0(SB)/4, $0x3ab5112b
 GLOBL c3ab5112b<>(SB), RODATA|NOPTR, $4
 
 // func Log(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Log(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -244,12 +193,8 @@ TEXT ·Log(SB), NOSPLIT, $0-24
 	VBROADCASTSS c007fffff<>+0(SB), Z18
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z19
 	VCMPPS       $0x11, Z1, Z19, K1
 	VMULPS       Z2, Z19, Z20
@@ -333,93 +278,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z19
-	VCMPPS       $0x11, Z1, Z19, K1
-	VMULPS       Z2, Z19, Z20
-	VBLENDMPS    Z20, Z19, K1, Z20
-	VBLENDMPS    Z3, Z0, K1, Z21
-	VPSUBD       Z17, Z20, Z20
-	VPSRAD       $0x17, Z20, Z22
-	VCVTDQ2PS    Z22, Z22
-	VSUBPS       Z21, Z22, Z21
-	VANDPS       Z18, Z20, Z20
-	VPADDD       Z17, Z20, Z20
-	VSUBPS       Z4, Z20, Z20
-	VMULPS       Z20, Z20, Z22
-	VMOVAPS      Z16, Z23
-	VFMADD213PS  Z15, Z20, Z23
-	VFMADD213PS  Z14, Z20, Z23
-	VFMADD213PS  Z13, Z20, Z23
-	VFMADD213PS  Z12, Z20, Z23
-	VFMADD213PS  Z11, Z20, Z23
-	VFMADD213PS  Z10, Z20, Z23
-	VFMADD213PS  Z9, Z20, Z23
-	VFMADD213PS  Z8, Z20, Z23
-	VMULPS       Z20, Z23, Z23
-	VMULPS       Z22, Z23, Z23
-	VFMADD231PS  Z7, Z21, Z23
-	VFMADD231PS  Z5, Z22, Z23
-	VADDPS       Z20, Z23, Z20
-	VFMADD231PS  Z6, Z21, Z20
-	VBROADCASTSS c7f800000<>+0(SB), Z21
-	VCMPPS       $0x11, Z21, Z19, K1
-	VBLENDMPS    Z20, Z19, K1, Z20
-	VCMPPS       $0x11, Z0, Z19, K1
-	VBROADCASTSS c7fc00000<>+0(SB), Z21
-	VBLENDMPS    Z21, Z20, K1, Z20
-	VCMPPS       $0x00, Z0, Z19, K1
-	VBROADCASTSS cff800000<>+0(SB), Z19
-	VBLENDMPS    Z19, Z20, K1, Z19
-	VMOVUPS      Z19, (AX)
-	VMOVUPS      64(CX), Z19
-	VCMPPS       $0x11, Z1, Z19, K1
-	VMULPS       Z2, Z19, Z20
-	VBLENDMPS    Z20, Z19, K1, Z20
-	VBLENDMPS    Z3, Z0, K1, Z21
-	VPSUBD       Z17, Z20, Z20
-	VPSRAD       $0x17, Z20, Z22
-	VCVTDQ2PS    Z22, Z22
-	VSUBPS       Z21, Z22, Z21
-	VANDPS       Z18, Z20, Z20
-	VPADDD       Z17, Z20, Z20
-	VSUBPS       Z4, Z20, Z20
-	VMULPS       Z20, Z20, Z22
-	VMOVAPS      Z16, Z23
-	VFMADD213PS  Z15, Z20, Z23
-	VFMADD213PS  Z14, Z20, Z23
-	VFMADD213PS  Z13, Z20, Z23
-	VFMADD213PS  Z12, Z20, Z23
-	VFMADD213PS  Z11, Z20, Z23
-	VFMADD213PS  Z10, Z20, Z23
-	VFMADD213PS  Z9, Z20, Z23
-	VFMADD213PS  Z8, Z20, Z23
-	VMULPS       Z20, Z23, Z23
-	VMULPS       Z22, Z23, Z23
-	VFMADD231PS  Z7, Z21, Z23
-	VFMADD231PS  Z5, Z22, Z23
-	VADDPS       Z20, Z23, Z20
-	VFMADD231PS  Z6, Z21, Z20
-	VBROADCASTSS c7f800000<>+0(SB), Z21
-	VCMPPS       $0x11, Z21, Z19, K1
-	VBLENDMPS    Z20, Z19, K1, Z20
-	VCMPPS       $0x11, Z0, Z19, K1
-	VBROADCASTSS c7fc00000<>+0(SB), Z21
-	VBLENDMPS    Z21, Z20, K1, Z20
-	VCMPPS       $0x00, Z0, Z19, K1
-	VBROADCASTSS cff800000<>+0(SB), Z19
-	VBLENDMPS    Z19, Z20, K1, Z19
-	VMOVUPS      Z19, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z19
 	VCMPPS       $0x11, Z1, Z19, K1
 	VMULPS       Z2, Z19, Z20
@@ -461,11 +321,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -511,7 +371,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -573,7 +433,7 @@ DATA cff800000<>+0(SB)/4, $0xff800000
 GLOBL cff800000<>(SB), RODATA|NOPTR, $4
 
 // func Sigmoid(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -596,12 +456,8 @@ TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z12
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z13
 	VMAXPS       Z13, Z4, Z13
 	VMINPS       Z13, Z3, Z13
@@ -661,69 +517,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z13
-	VMAXPS       Z13, Z4, Z13
-	VMINPS       Z13, Z3, Z13
-	VMOVAPS      Z2, Z14
-	VFMADD231PS  Z1, Z13, Z14
-	VSUBPS       Z2, Z14, Z15
-	VMOVAPS      Z13, Z13
-	VFMADD231PS  Z6, Z15, Z13
-	VFMADD231PS  Z7, Z15, Z13
-	VXORPS       Z0, Z13, Z13
-	VMOVAPS      Z12, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VPSLLD       $0x17, Z14, Z13
-	VADDPS       Z5, Z13, Z14
-	VFMADD231PS  Z15, Z13, Z14
-	VRCP14PS     Z14, Z13
-	VBROADCASTSS c3f800000<>+0(SB), Z15
-	VFNMADD231PS Z13, Z14, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VMULPS       Z5, Z15, Z13
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      64(CX), Z13
-	VMAXPS       Z13, Z4, Z13
-	VMINPS       Z13, Z3, Z13
-	VMOVAPS      Z2, Z14
-	VFMADD231PS  Z1, Z13, Z14
-	VSUBPS       Z2, Z14, Z15
-	VMOVAPS      Z13, Z13
-	VFMADD231PS  Z6, Z15, Z13
-	VFMADD231PS  Z7, Z15, Z13
-	VXORPS       Z0, Z13, Z13
-	VMOVAPS      Z12, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VPSLLD       $0x17, Z14, Z13
-	VADDPS       Z5, Z13, Z14
-	VFMADD231PS  Z15, Z13, Z14
-	VRCP14PS     Z14, Z13
-	VBROADCASTSS c3f800000<>+0(SB), Z15
-	VFNMADD231PS Z13, Z14, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VMULPS       Z5, Z15, Z13
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z13
 	VMAXPS       Z13, Z4, Z13
 	VMINPS       Z13, Z3, Z13
@@ -753,11 +548,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -791,7 +586,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -814,7 +609,7 @@ DATA c1f800000<>+0(SB)/4, $0x1f800000
 GLOBL c1f800000<>(SB), RODATA|NOPTR, $4
 
 // func SiLU(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·SiLU(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -838,12 +633,8 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z13
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z14
 	VMAXPS       Z14, Z5, Z15
 	VMINPS       Z15, Z4, Z15
@@ -911,77 +702,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z14
-	VMAXPS       Z14, Z5, Z15
-	VMINPS       Z15, Z4, Z15
-	VMOVAPS      Z3, Z16
-	VFMADD231PS  Z2, Z15, Z16
-	VSUBPS       Z3, Z16, Z17
-	VMOVAPS      Z15, Z15
-	VFMADD231PS  Z7, Z17, Z15
-	VFMADD231PS  Z8, Z17, Z15
-	VXORPS       Z1, Z15, Z15
-	VMOVAPS      Z13, Z17
-	VFMADD213PS  Z12, Z15, Z17
-	VFMADD213PS  Z11, Z15, Z17
-	VFMADD213PS  Z10, Z15, Z17
-	VFMADD213PS  Z9, Z15, Z17
-	VMULPS       Z15, Z17, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VPSLLD       $0x17, Z16, Z15
-	VADDPS       Z6, Z15, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VRCP14PS     Z16, Z15
-	VBROADCASTSS c3f800000<>+0(SB), Z17
-	VFNMADD231PS Z15, Z16, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VMULPS       Z0, Z17, Z15
-	VMULPS       Z15, Z14, Z15
-	VMULPS       Z0, Z15, Z15
-	VCMPPS       $0x11, Z14, Z4, K1
-	VBLENDMPS    Z14, Z15, K1, Z14
-	VMOVUPS      Z14, (AX)
-	VMOVUPS      64(CX), Z14
-	VMAXPS       Z14, Z5, Z15
-	VMINPS       Z15, Z4, Z15
-	VMOVAPS      Z3, Z16
-	VFMADD231PS  Z2, Z15, Z16
-	VSUBPS       Z3, Z16, Z17
-	VMOVAPS      Z15, Z15
-	VFMADD231PS  Z7, Z17, Z15
-	VFMADD231PS  Z8, Z17, Z15
-	VXORPS       Z1, Z15, Z15
-	VMOVAPS      Z13, Z17
-	VFMADD213PS  Z12, Z15, Z17
-	VFMADD213PS  Z11, Z15, Z17
-	VFMADD213PS  Z10, Z15, Z17
-	VFMADD213PS  Z9, Z15, Z17
-	VMULPS       Z15, Z17, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VPSLLD       $0x17, Z16, Z15
-	VADDPS       Z6, Z15, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VRCP14PS     Z16, Z15
-	VBROADCASTSS c3f800000<>+0(SB), Z17
-	VFNMADD231PS Z15, Z16, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VMULPS       Z0, Z17, Z15
-	VMULPS       Z15, Z14, Z15
-	VMULPS       Z0, Z15, Z15
-	VCMPPS       $0x11, Z14, Z4, K1
-	VBLENDMPS    Z14, Z15, K1, Z14
-	VMOVUPS      Z14, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z14
 	VMAXPS       Z14, Z5, Z15
 	VMINPS       Z15, Z4, Z15
@@ -1015,11 +737,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1057,7 +779,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1065,7 +787,7 @@ DATA c2f800000<>+0(SB)/4, $0x2f800000
 GLOBL c2f800000<>(SB), RODATA|NOPTR, $4
 
 // func Tanh(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Tanh(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1093,12 +815,8 @@ TEXT ·Tanh(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z19
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z20
 	VANDPS       Z5, Z20, Z21
 	VXORPS       Z21, Z20, Z22
@@ -1184,95 +902,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z20
-	VANDPS       Z5, Z20, Z21
-	VXORPS       Z21, Z20, Z22
-	VMULPS       Z20, Z20, Z23
-	VMOVAPS      Z11, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VFMADD213PS  Z9, Z23, Z24
-	VFMADD213PS  Z8, Z23, Z24
-	VFMADD213PS  Z7, Z23, Z24
-	VFMADD213PS  Z6, Z23, Z24
-	VMULPS       Z23, Z24, Z23
-	VFMADD213PS  Z20, Z20, Z23
-	VMINPS       Z22, Z1, Z20
-	VADDPS       Z20, Z20, Z20
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z12, Z20, Z24
-	VSUBPS       Z4, Z24, Z25
-	VMOVAPS      Z20, Z20
-	VFNMADD231PS Z13, Z25, Z20
-	VFNMADD231PS Z14, Z25, Z20
-	VMOVAPS      Z19, Z25
-	VFMADD213PS  Z18, Z20, Z25
-	VFMADD213PS  Z17, Z20, Z25
-	VFMADD213PS  Z16, Z20, Z25
-	VFMADD213PS  Z15, Z20, Z25
-	VMULPS       Z20, Z25, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VPSLLD       $0x17, Z24, Z20
-	VADDPS       Z2, Z20, Z24
-	VFMADD231PS  Z25, Z20, Z24
-	VRCP14PS     Z24, Z20
-	VBROADCASTSS c3f800000<>+0(SB), Z25
-	VFNMADD231PS Z20, Z24, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VFMADD213PS  Z2, Z3, Z25
-	VCMPPS       $0x11, Z0, Z22, K1
-	VORPS        Z21, Z25, Z20
-	VBLENDMPS    Z23, Z20, K1, Z20
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      64(CX), Z20
-	VANDPS       Z5, Z20, Z21
-	VXORPS       Z21, Z20, Z22
-	VMULPS       Z20, Z20, Z23
-	VMOVAPS      Z11, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VFMADD213PS  Z9, Z23, Z24
-	VFMADD213PS  Z8, Z23, Z24
-	VFMADD213PS  Z7, Z23, Z24
-	VFMADD213PS  Z6, Z23, Z24
-	VMULPS       Z23, Z24, Z23
-	VFMADD213PS  Z20, Z20, Z23
-	VMINPS       Z22, Z1, Z20
-	VADDPS       Z20, Z20, Z20
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z12, Z20, Z24
-	VSUBPS       Z4, Z24, Z25
-	VMOVAPS      Z20, Z20
-	VFNMADD231PS Z13, Z25, Z20
-	VFNMADD231PS Z14, Z25, Z20
-	VMOVAPS      Z19, Z25
-	VFMADD213PS  Z18, Z20, Z25
-	VFMADD213PS  Z17, Z20, Z25
-	VFMADD213PS  Z16, Z20, Z25
-	VFMADD213PS  Z15, Z20, Z25
-	VMULPS       Z20, Z25, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VPSLLD       $0x17, Z24, Z20
-	VADDPS       Z2, Z20, Z24
-	VFMADD231PS  Z25, Z20, Z24
-	VRCP14PS     Z24, Z20
-	VBROADCASTSS c3f800000<>+0(SB), Z25
-	VFNMADD231PS Z20, Z24, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VFMADD213PS  Z2, Z3, Z25
-	VCMPPS       $0x11, Z0, Z22, K1
-	VORPS        Z21, Z25, Z20
-	VBLENDMPS    Z23, Z20, K1, Z20
-	VMOVUPS      Z20, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z20
 	VANDPS       Z5, Z20, Z21
 	VXORPS       Z21, Z20, Z22
@@ -1315,11 +946,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1366,7 +997,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1401,7 +1032,7 @@ DATA c3b0cbdbb<>+0(SB)/4, $0x3b0cbdbb
 GLOBL c3b0cbdbb<>(SB), RODATA|NOPTR, $4
 
 // func GELU(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·GELU(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1432,12 +1063,8 @@ TEXT ·GELU(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z22
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z23
 	VMAXPS       Z23, Z2, Z24
 	VMINPS       Z24, Z1, Z24
@@ -1531,103 +1158,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z23
-	VMAXPS       Z23, Z2, Z24
-	VMINPS       Z24, Z1, Z24
-	VMULPS       Z24, Z24, Z25
-	VXORPS       Z6, Z25, Z26
-	VFMADD231PS  Z24, Z24, Z26
-	VMULPS       Z3, Z25, Z25
-	VMOVAPS      Z14, Z27
-	VFMADD231PS  Z15, Z25, Z27
-	VSUBPS       Z14, Z27, Z27
-	VMOVAPS      Z25, Z25
-	VFNMADD231PS Z16, Z27, Z25
-	VFNMADD231PS Z17, Z27, Z25
-	VFMADD231PS  Z3, Z26, Z25
-	VMOVAPS      Z22, Z26
-	VFMADD213PS  Z21, Z25, Z26
-	VFMADD213PS  Z20, Z25, Z26
-	VFMADD213PS  Z19, Z25, Z26
-	VFMADD213PS  Z18, Z25, Z26
-	VMULPS       Z25, Z26, Z26
-	VFMADD213PS  Z25, Z25, Z26
-	VADDPS       Z5, Z26, Z25
-	VSCALEFPS    Z27, Z25, Z25
-	VANDNPS      Z24, Z6, Z26
-	VFMADD213PS  Z5, Z4, Z26
-	VRCP14PS     Z26, Z27
-	VBROADCASTSS c3f800000<>+0(SB), Z28
-	VFNMADD231PS Z27, Z26, Z28
-	VFMADD213PS  Z27, Z27, Z28
-	VMOVAPS      Z13, Z26
-	VFMADD213PS  Z12, Z28, Z26
-	VFMADD213PS  Z11, Z28, Z26
-	VFMADD213PS  Z10, Z28, Z26
-	VFMADD213PS  Z9, Z28, Z26
-	VFMADD213PS  Z8, Z28, Z26
-	VFMADD213PS  Z7, Z28, Z26
-	VMULPS       Z28, Z26, Z26
-	VMULPS       Z25, Z26, Z25
-	VCMPPS       $0x11, Z0, Z24, K1
-	VSUBPS       Z25, Z5, Z24
-	VBLENDMPS    Z25, Z24, K1, Z24
-	VMULPS       Z24, Z23, Z23
-	VMOVUPS      Z23, (AX)
-	VMOVUPS      64(CX), Z23
-	VMAXPS       Z23, Z2, Z24
-	VMINPS       Z24, Z1, Z24
-	VMULPS       Z24, Z24, Z25
-	VXORPS       Z6, Z25, Z26
-	VFMADD231PS  Z24, Z24, Z26
-	VMULPS       Z3, Z25, Z25
-	VMOVAPS      Z14, Z27
-	VFMADD231PS  Z15, Z25, Z27
-	VSUBPS       Z14, Z27, Z27
-	VMOVAPS      Z25, Z25
-	VFNMADD231PS Z16, Z27, Z25
-	VFNMADD231PS Z17, Z27, Z25
-	VFMADD231PS  Z3, Z26, Z25
-	VMOVAPS      Z22, Z26
-	VFMADD213PS  Z21, Z25, Z26
-	VFMADD213PS  Z20, Z25, Z26
-	VFMADD213PS  Z19, Z25, Z26
-	VFMADD213PS  Z18, Z25, Z26
-	VMULPS       Z25, Z26, Z26
-	VFMADD213PS  Z25, Z25, Z26
-	VADDPS       Z5, Z26, Z25
-	VSCALEFPS    Z27, Z25, Z25
-	VANDNPS      Z24, Z6, Z26
-	VFMADD213PS  Z5, Z4, Z26
-	VRCP14PS     Z26, Z27
-	VBROADCASTSS c3f800000<>+0(SB), Z28
-	VFNMADD231PS Z27, Z26, Z28
-	VFMADD213PS  Z27, Z27, Z28
-	VMOVAPS      Z13, Z26
-	VFMADD213PS  Z12, Z28, Z26
-	VFMADD213PS  Z11, Z28, Z26
-	VFMADD213PS  Z10, Z28, Z26
-	VFMADD213PS  Z9, Z28, Z26
-	VFMADD213PS  Z8, Z28, Z26
-	VFMADD213PS  Z7, Z28, Z26
-	VMULPS       Z28, Z26, Z26
-	VMULPS       Z25, Z26, Z25
-	VCMPPS       $0x11, Z0, Z24, K1
-	VSUBPS       Z25, Z5, Z24
-	VBLENDMPS    Z25, Z24, K1, Z24
-	VMULPS       Z24, Z23, Z23
-	VMOVUPS      Z23, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z23
 	VMAXPS       Z23, Z2, Z24
 	VMINPS       Z24, Z1, Z24
@@ -1674,11 +1206,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -1729,7 +1261,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1767,7 +1299,7 @@ DATA cbdbfcec8<>+0(SB)/4, $0xbdbfcec8
 GLOBL cbdbfcec8<>(SB), RODATA|NOPTR, $4
 
 // func Softplus(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Softplus(SB), NOSPLIT, $0-24
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -1794,12 +1326,8 @@ TEXT ·Softplus(SB), NOSPLIT, $0-24
 	VBROADCASTSS c3ab5112b<>+0(SB), Z19
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z20
 	VORPS        Z5, Z20, Z21
 	VMAXPS       Z21, Z0, Z21
@@ -1881,91 +1409,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z20
-	VORPS        Z5, Z20, Z21
-	VMAXPS       Z21, Z0, Z21
-	VMOVAPS      Z11, Z22
-	VFMADD231PS  Z12, Z21, Z22
-	VSUBPS       Z11, Z22, Z22
-	VMOVAPS      Z21, Z21
-	VFNMADD231PS Z13, Z22, Z21
-	VFNMADD231PS Z14, Z22, Z21
-	VMOVAPS      Z19, Z23
-	VFMADD213PS  Z18, Z21, Z23
-	VFMADD213PS  Z17, Z21, Z23
-	VFMADD213PS  Z16, Z21, Z23
-	VFMADD213PS  Z15, Z21, Z23
-	VMULPS       Z21, Z23, Z23
-	VFMADD213PS  Z21, Z21, Z23
-	VADDPS       Z2, Z23, Z21
-	VSCALEFPS    Z22, Z21, Z21
-	VADDPS       Z21, Z21, Z22
-	VADDPS       Z3, Z21, Z21
-	VRCP14PS     Z21, Z23
-	VBROADCASTSS c3f800000<>+0(SB), Z24
-	VFNMADD231PS Z23, Z21, Z24
-	VFMADD213PS  Z23, Z23, Z24
-	VMULPS       Z24, Z22, Z21
-	VMULPS       Z21, Z21, Z22
-	VMULPS       Z4, Z22, Z22
-	VMOVAPS      Z10, Z23
-	VFMADD213PS  Z9, Z22, Z23
-	VFMADD213PS  Z8, Z22, Z23
-	VFMADD213PS  Z7, Z22, Z23
-	VFMADD213PS  Z6, Z22, Z23
-	VMULPS       Z22, Z23, Z22
-	VFMADD213PS  Z21, Z21, Z22
-	VMAXPS       Z20, Z1, Z20
-	VADDPS       Z20, Z22, Z20
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      64(CX), Z20
-	VORPS        Z5, Z20, Z21
-	VMAXPS       Z21, Z0, Z21
-	VMOVAPS      Z11, Z22
-	VFMADD231PS  Z12, Z21, Z22
-	VSUBPS       Z11, Z22, Z22
-	VMOVAPS      Z21, Z21
-	VFNMADD231PS Z13, Z22, Z21
-	VFNMADD231PS Z14, Z22, Z21
-	VMOVAPS      Z19, Z23
-	VFMADD213PS  Z18, Z21, Z23
-	VFMADD213PS  Z17, Z21, Z23
-	VFMADD213PS  Z16, Z21, Z23
-	VFMADD213PS  Z15, Z21, Z23
-	VMULPS       Z21, Z23, Z23
-	VFMADD213PS  Z21, Z21, Z23
-	VADDPS       Z2, Z23, Z21
-	VSCALEFPS    Z22, Z21, Z21
-	VADDPS       Z21, Z21, Z22
-	VADDPS       Z3, Z21, Z21
-	VRCP14PS     Z21, Z23
-	VBROADCASTSS c3f800000<>+0(SB), Z24
-	VFNMADD231PS Z23, Z21, Z24
-	VFMADD213PS  Z23, Z23, Z24
-	VMULPS       Z24, Z22, Z21
-	VMULPS       Z21, Z21, Z22
-	VMULPS       Z4, Z22, Z22
-	VMOVAPS      Z10, Z23
-	VFMADD213PS  Z9, Z22, Z23
-	VFMADD213PS  Z8, Z22, Z23
-	VFMADD213PS  Z7, Z22, Z23
-	VFMADD213PS  Z6, Z22, Z23
-	VMULPS       Z22, Z23, Z22
-	VFMADD213PS  Z21, Z21, Z22
-	VMAXPS       Z20, Z1, Z20
-	VADDPS       Z20, Z22, Z20
-	VMOVUPS      Z20, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z20
 	VORPS        Z5, Z20, Z21
 	VMAXPS       Z21, Z0, Z21
@@ -2006,11 +1451,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -2055,7 +1500,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -2078,7 +1523,7 @@ DATA c3df8ead1<>+0(SB)/4, $0x3df8ead1
 GLOBL c3df8ead1<>(SB), RODATA|NOPTR, $4
 
 // func ELU(dst *float32, x *float32, n int, alpha float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·ELU(SB), NOSPLIT, $0-28
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -2099,12 +1544,8 @@ TEXT ·ELU(SB), NOSPLIT, $0-28
 	VBROADCASTSS c3ab5112b<>+0(SB), Z12
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z13
 	VMINPS       Z13, Z1, Z14
 	VMAXPS       Z14, Z2, Z14
@@ -2158,63 +1599,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z13
-	VMINPS       Z13, Z1, Z14
-	VMAXPS       Z14, Z2, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z5, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z14
-	VFNMADD231PS Z6, Z16, Z14
-	VFNMADD231PS Z7, Z16, Z14
-	VMOVAPS      Z12, Z16
-	VFMADD213PS  Z11, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VFMADD213PS  Z8, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VPSLLD       $0x17, Z15, Z14
-	VSUBPS       Z4, Z14, Z15
-	VFMADD231PS  Z16, Z14, Z15
-	VMULPS       Z15, Z0, Z14
-	VCMPPS       $0x11, Z13, Z1, K1
-	VBLENDMPS    Z13, Z14, K1, Z13
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      64(CX), Z13
-	VMINPS       Z13, Z1, Z14
-	VMAXPS       Z14, Z2, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z5, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z14
-	VFNMADD231PS Z6, Z16, Z14
-	VFNMADD231PS Z7, Z16, Z14
-	VMOVAPS      Z12, Z16
-	VFMADD213PS  Z11, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VFMADD213PS  Z8, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VPSLLD       $0x17, Z15, Z14
-	VSUBPS       Z4, Z14, Z15
-	VFMADD231PS  Z16, Z14, Z15
-	VMULPS       Z15, Z0, Z14
-	VCMPPS       $0x11, Z13, Z1, K1
-	VBLENDMPS    Z13, Z14, K1, Z13
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z13
 	VMINPS       Z13, Z1, Z14
 	VMAXPS       Z14, Z2, Z14
@@ -2241,11 +1627,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -2276,7 +1662,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -2284,7 +1670,7 @@ DATA cc2200000<>+0(SB)/4, $0xc2200000
 GLOBL cc2200000<>(SB), RODATA|NOPTR, $4
 
 // func ExpSum(dst *float32, x *float32, n int, max float32) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·ExpSum(SB), NOSPLIT, $0-36
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -2307,12 +1693,8 @@ TEXT ·ExpSum(SB), NOSPLIT, $0-36
 	VXORPS       Z15, Z15, Z15
 
 while1:
-	CMPQ         DX, $+1056
+	CMPQ         DX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
 	VMOVUPS      (CX), Z16
 	VSUBPS       Z0, Z16, Z16
 	VMAXPS       Z16, Z3, Z16
@@ -2364,61 +1746,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+32
-	JLT          done4
-	VMOVUPS      (CX), Z16
-	VSUBPS       Z0, Z16, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMINPS       Z16, Z2, Z16
-	VMOVAPS      Z5, Z17
-	VFMADD231PS  Z6, Z16, Z17
-	VSUBPS       Z5, Z17, Z17
-	VMOVAPS      Z16, Z16
-	VFNMADD231PS Z7, Z17, Z16
-	VFNMADD231PS Z8, Z17, Z16
-	VMOVAPS      Z13, Z18
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z10, Z16, Z18
-	VFMADD213PS  Z9, Z16, Z18
-	VMULPS       Z16, Z18, Z18
-	VFMADD213PS  Z16, Z16, Z18
-	VADDPS       Z4, Z18, Z16
-	VSCALEFPS    Z17, Z16, Z16
-	VMOVUPS      Z16, (AX)
-	VADDPS       Z16, Z14, Z14
-	VMOVAPS      Z14, Z14
-	VMOVUPS      64(CX), Z16
-	VSUBPS       Z0, Z16, Z16
-	VMAXPS       Z16, Z3, Z16
-	VMINPS       Z16, Z2, Z16
-	VMOVAPS      Z5, Z17
-	VFMADD231PS  Z6, Z16, Z17
-	VSUBPS       Z5, Z17, Z17
-	VMOVAPS      Z16, Z16
-	VFNMADD231PS Z7, Z17, Z16
-	VFNMADD231PS Z8, Z17, Z16
-	VMOVAPS      Z13, Z18
-	VFMADD213PS  Z12, Z16, Z18
-	VFMADD213PS  Z11, Z16, Z18
-	VFMADD213PS  Z10, Z16, Z18
-	VFMADD213PS  Z9, Z16, Z18
-	VMULPS       Z16, Z18, Z18
-	VFMADD213PS  Z16, Z16, Z18
-	VADDPS       Z4, Z18, Z16
-	VSCALEFPS    Z17, Z16, Z16
-	VMOVUPS      Z16, 64(AX)
-	VADDPS       Z16, Z15, Z15
-	VMOVAPS      Z15, Z15
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (CX), Z16
 	VSUBPS       Z0, Z16, Z16
 	VMAXPS       Z16, Z3, Z16
@@ -2444,11 +1773,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -2479,7 +1808,7 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VADDPS        Z15, Z14, Z0
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y1

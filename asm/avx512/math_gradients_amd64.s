@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func SiLUGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·SiLUGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -29,14 +29,8 @@ TEXT ·SiLUGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z13
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z14
 	VMAXPS       Z14, Z5, Z14
 	VMINPS       Z14, Z4, Z14
@@ -107,80 +101,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z14
-	VMAXPS       Z14, Z5, Z14
-	VMINPS       Z14, Z4, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z2, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z17
-	VFMADD231PS  Z7, Z16, Z17
-	VFMADD231PS  Z8, Z16, Z17
-	VXORPS       Z1, Z17, Z16
-	VMOVAPS      Z13, Z17
-	VFMADD213PS  Z12, Z16, Z17
-	VFMADD213PS  Z11, Z16, Z17
-	VFMADD213PS  Z10, Z16, Z17
-	VFMADD213PS  Z9, Z16, Z17
-	VMULPS       Z16, Z17, Z17
-	VFMADD213PS  Z16, Z16, Z17
-	VPSLLD       $0x17, Z15, Z15
-	VADDPS       Z6, Z15, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VRCP14PS     Z16, Z15
-	VBROADCASTSS c3f800000<>+0(SB), Z17
-	VFNMADD231PS Z15, Z16, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VMULPS       Z6, Z17, Z15
-	VSUBPS       Z15, Z0, Z16
-	VFMADD213PS  Z0, Z14, Z16
-	VMULPS       Z15, Z16, Z14
-	VMOVUPS      (CX), Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      Z14, (AX)
-	VMOVUPS      64(DX), Z14
-	VMAXPS       Z14, Z5, Z14
-	VMINPS       Z14, Z4, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z2, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z17
-	VFMADD231PS  Z7, Z16, Z17
-	VFMADD231PS  Z8, Z16, Z17
-	VXORPS       Z1, Z17, Z16
-	VMOVAPS      Z13, Z17
-	VFMADD213PS  Z12, Z16, Z17
-	VFMADD213PS  Z11, Z16, Z17
-	VFMADD213PS  Z10, Z16, Z17
-	VFMADD213PS  Z9, Z16, Z17
-	VMULPS       Z16, Z17, Z17
-	VFMADD213PS  Z16, Z16, Z17
-	VPSLLD       $0x17, Z15, Z15
-	VADDPS       Z6, Z15, Z16
-	VFMADD231PS  Z17, Z15, Z16
-	VRCP14PS     Z16, Z15
-	VBROADCASTSS c3f800000<>+0(SB), Z17
-	VFNMADD231PS Z15, Z16, Z17
-	VFMADD213PS  Z15, Z15, Z17
-	VMULPS       Z6, Z17, Z15
-	VSUBPS       Z15, Z0, Z16
-	VFMADD213PS  Z0, Z14, Z16
-	VMULPS       Z15, Z16, Z14
-	VMOVUPS      64(CX), Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      Z14, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z14
 	VMAXPS       Z14, Z5, Z14
 	VMINPS       Z14, Z4, Z14
@@ -216,11 +138,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -260,7 +182,7 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -313,7 +235,7 @@ DATA c3ab5112b<>+0(SB)/4, $0x3ab5112b
 GLOBL c3ab5112b<>(SB), RODATA|NOPTR, $4
 
 // func SigmoidGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·SigmoidGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -337,14 +259,8 @@ TEXT ·SigmoidGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z13
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z14
 	VMAXPS       Z14, Z5, Z14
 	VMINPS       Z14, Z4, Z14
@@ -413,78 +329,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z14
-	VMAXPS       Z14, Z5, Z14
-	VMINPS       Z14, Z4, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z2, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z14
-	VFMADD231PS  Z7, Z16, Z14
-	VFMADD231PS  Z8, Z16, Z14
-	VXORPS       Z1, Z14, Z14
-	VMOVAPS      Z13, Z16
-	VFMADD213PS  Z12, Z14, Z16
-	VFMADD213PS  Z11, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VPSLLD       $0x17, Z15, Z14
-	VADDPS       Z6, Z14, Z15
-	VFMADD231PS  Z16, Z14, Z15
-	VRCP14PS     Z15, Z14
-	VBROADCASTSS c3f800000<>+0(SB), Z16
-	VFNMADD231PS Z14, Z15, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VMULPS       Z6, Z16, Z14
-	VSUBPS       Z14, Z0, Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      (CX), Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      Z14, (AX)
-	VMOVUPS      64(DX), Z14
-	VMAXPS       Z14, Z5, Z14
-	VMINPS       Z14, Z4, Z14
-	VMOVAPS      Z3, Z15
-	VFMADD231PS  Z2, Z14, Z15
-	VSUBPS       Z3, Z15, Z16
-	VMOVAPS      Z14, Z14
-	VFMADD231PS  Z7, Z16, Z14
-	VFMADD231PS  Z8, Z16, Z14
-	VXORPS       Z1, Z14, Z14
-	VMOVAPS      Z13, Z16
-	VFMADD213PS  Z12, Z14, Z16
-	VFMADD213PS  Z11, Z14, Z16
-	VFMADD213PS  Z10, Z14, Z16
-	VFMADD213PS  Z9, Z14, Z16
-	VMULPS       Z14, Z16, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VPSLLD       $0x17, Z15, Z14
-	VADDPS       Z6, Z14, Z15
-	VFMADD231PS  Z16, Z14, Z15
-	VRCP14PS     Z15, Z14
-	VBROADCASTSS c3f800000<>+0(SB), Z16
-	VFNMADD231PS Z14, Z15, Z16
-	VFMADD213PS  Z14, Z14, Z16
-	VMULPS       Z6, Z16, Z14
-	VSUBPS       Z14, Z0, Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      64(CX), Z15
-	VMULPS       Z15, Z14, Z14
-	VMOVUPS      Z14, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z14
 	VMAXPS       Z14, Z5, Z14
 	VMINPS       Z14, Z4, Z14
@@ -519,11 +365,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -562,12 +408,12 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func TanhGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·TanhGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -596,14 +442,8 @@ TEXT ·TanhGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z19
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z20
 	VANDPS       Z5, Z20, Z21
 	VXORPS       Z21, Z20, Z22
@@ -700,106 +540,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z20
-	VANDPS       Z5, Z20, Z21
-	VXORPS       Z21, Z20, Z22
-	VMULPS       Z20, Z20, Z23
-	VMOVAPS      Z11, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VFMADD213PS  Z9, Z23, Z24
-	VFMADD213PS  Z8, Z23, Z24
-	VFMADD213PS  Z7, Z23, Z24
-	VFMADD213PS  Z6, Z23, Z24
-	VMULPS       Z23, Z24, Z23
-	VFMADD213PS  Z20, Z20, Z23
-	VMINPS       Z22, Z2, Z20
-	VADDPS       Z20, Z20, Z20
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z12, Z20, Z24
-	VSUBPS       Z4, Z24, Z25
-	VMOVAPS      Z20, Z20
-	VFNMADD231PS Z13, Z25, Z20
-	VFNMADD231PS Z14, Z25, Z20
-	VMOVAPS      Z19, Z25
-	VFMADD213PS  Z18, Z20, Z25
-	VFMADD213PS  Z17, Z20, Z25
-	VFMADD213PS  Z16, Z20, Z25
-	VFMADD213PS  Z15, Z20, Z25
-	VMULPS       Z20, Z25, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VPSLLD       $0x17, Z24, Z20
-	VADDPS       Z0, Z20, Z24
-	VFMADD231PS  Z25, Z20, Z24
-	VRCP14PS     Z24, Z20
-	VBROADCASTSS c3f800000<>+0(SB), Z25
-	VFNMADD231PS Z20, Z24, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VFMADD213PS  Z0, Z3, Z25
-	VCMPPS       $0x11, Z1, Z22, K1
-	VORPS        Z21, Z25, Z20
-	VBLENDMPS    Z23, Z20, K1, Z20
-	VSUBPS       Z20, Z0, Z21
-	VADDPS       Z20, Z0, Z20
-	VMULPS       Z20, Z21, Z20
-	VMOVUPS      (CX), Z21
-	VMULPS       Z21, Z20, Z20
-	VMOVUPS      Z20, (AX)
-	VMOVUPS      64(DX), Z20
-	VANDPS       Z5, Z20, Z21
-	VXORPS       Z21, Z20, Z22
-	VMULPS       Z20, Z20, Z23
-	VMOVAPS      Z11, Z24
-	VFMADD213PS  Z10, Z23, Z24
-	VFMADD213PS  Z9, Z23, Z24
-	VFMADD213PS  Z8, Z23, Z24
-	VFMADD213PS  Z7, Z23, Z24
-	VFMADD213PS  Z6, Z23, Z24
-	VMULPS       Z23, Z24, Z23
-	VFMADD213PS  Z20, Z20, Z23
-	VMINPS       Z22, Z2, Z20
-	VADDPS       Z20, Z20, Z20
-	VMOVAPS      Z4, Z24
-	VFMADD231PS  Z12, Z20, Z24
-	VSUBPS       Z4, Z24, Z25
-	VMOVAPS      Z20, Z20
-	VFNMADD231PS Z13, Z25, Z20
-	VFNMADD231PS Z14, Z25, Z20
-	VMOVAPS      Z19, Z25
-	VFMADD213PS  Z18, Z20, Z25
-	VFMADD213PS  Z17, Z20, Z25
-	VFMADD213PS  Z16, Z20, Z25
-	VFMADD213PS  Z15, Z20, Z25
-	VMULPS       Z20, Z25, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VPSLLD       $0x17, Z24, Z20
-	VADDPS       Z0, Z20, Z24
-	VFMADD231PS  Z25, Z20, Z24
-	VRCP14PS     Z24, Z20
-	VBROADCASTSS c3f800000<>+0(SB), Z25
-	VFNMADD231PS Z20, Z24, Z25
-	VFMADD213PS  Z20, Z20, Z25
-	VFMADD213PS  Z0, Z3, Z25
-	VCMPPS       $0x11, Z1, Z22, K1
-	VORPS        Z21, Z25, Z20
-	VBLENDMPS    Z23, Z20, K1, Z20
-	VSUBPS       Z20, Z0, Z21
-	VADDPS       Z20, Z0, Z20
-	VMULPS       Z20, Z21, Z20
-	VMOVUPS      64(CX), Z21
-	VMULPS       Z21, Z20, Z20
-	VMOVUPS      Z20, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z20
 	VANDPS       Z5, Z20, Z21
 	VXORPS       Z21, Z20, Z22
@@ -848,11 +590,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -905,7 +647,7 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -940,7 +682,7 @@ DATA c3b0cbdbb<>+0(SB)/4, $0x3b0cbdbb
 GLOBL c3b0cbdbb<>(SB), RODATA|NOPTR, $4
 
 // func GELUGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·GELUGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -972,14 +714,8 @@ TEXT ·GELUGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z23
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z24
 	VMAXPS       Z24, Z2, Z24
 	VMINPS       Z24, Z1, Z24
@@ -1080,110 +816,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z24
-	VMAXPS       Z24, Z2, Z24
-	VMINPS       Z24, Z1, Z24
-	VMULPS       Z24, Z24, Z25
-	VXORPS       Z7, Z25, Z26
-	VFMADD231PS  Z24, Z24, Z26
-	VMULPS       Z3, Z25, Z25
-	VMOVAPS      Z15, Z27
-	VFMADD231PS  Z16, Z25, Z27
-	VSUBPS       Z15, Z27, Z27
-	VMOVAPS      Z25, Z25
-	VFNMADD231PS Z17, Z27, Z25
-	VFNMADD231PS Z18, Z27, Z25
-	VFMADD231PS  Z3, Z26, Z25
-	VMOVAPS      Z23, Z26
-	VFMADD213PS  Z22, Z25, Z26
-	VFMADD213PS  Z21, Z25, Z26
-	VFMADD213PS  Z20, Z25, Z26
-	VFMADD213PS  Z19, Z25, Z26
-	VMULPS       Z25, Z26, Z26
-	VFMADD213PS  Z25, Z25, Z26
-	VADDPS       Z5, Z26, Z25
-	VSCALEFPS    Z27, Z25, Z25
-	VANDNPS      Z24, Z7, Z26
-	VFMADD213PS  Z5, Z4, Z26
-	VRCP14PS     Z26, Z27
-	VBROADCASTSS c3f800000<>+0(SB), Z28
-	VFNMADD231PS Z27, Z26, Z28
-	VFMADD213PS  Z27, Z27, Z28
-	VMOVAPS      Z14, Z26
-	VFMADD213PS  Z13, Z28, Z26
-	VFMADD213PS  Z12, Z28, Z26
-	VFMADD213PS  Z11, Z28, Z26
-	VFMADD213PS  Z10, Z28, Z26
-	VFMADD213PS  Z9, Z28, Z26
-	VFMADD213PS  Z8, Z28, Z26
-	VMULPS       Z28, Z26, Z26
-	VMULPS       Z25, Z26, Z26
-	VCMPPS       $0x11, Z0, Z24, K1
-	VSUBPS       Z26, Z5, Z27
-	VBLENDMPS    Z26, Z27, K1, Z26
-	VMULPS       Z6, Z25, Z25
-	VFMADD231PS  Z25, Z24, Z26
-	VMOVUPS      (CX), Z24
-	VMULPS       Z24, Z26, Z24
-	VMOVUPS      Z24, (AX)
-	VMOVUPS      64(DX), Z24
-	VMAXPS       Z24, Z2, Z24
-	VMINPS       Z24, Z1, Z24
-	VMULPS       Z24, Z24, Z25
-	VXORPS       Z7, Z25, Z26
-	VFMADD231PS  Z24, Z24, Z26
-	VMULPS       Z3, Z25, Z25
-	VMOVAPS      Z15, Z27
-	VFMADD231PS  Z16, Z25, Z27
-	VSUBPS       Z15, Z27, Z27
-	VMOVAPS      Z25, Z25
-	VFNMADD231PS Z17, Z27, Z25
-	VFNMADD231PS Z18, Z27, Z25
-	VFMADD231PS  Z3, Z26, Z25
-	VMOVAPS      Z23, Z26
-	VFMADD213PS  Z22, Z25, Z26
-	VFMADD213PS  Z21, Z25, Z26
-	VFMADD213PS  Z20, Z25, Z26
-	VFMADD213PS  Z19, Z25, Z26
-	VMULPS       Z25, Z26, Z26
-	VFMADD213PS  Z25, Z25, Z26
-	VADDPS       Z5, Z26, Z25
-	VSCALEFPS    Z27, Z25, Z25
-	VANDNPS      Z24, Z7, Z26
-	VFMADD213PS  Z5, Z4, Z26
-	VRCP14PS     Z26, Z27
-	VBROADCASTSS c3f800000<>+0(SB), Z28
-	VFNMADD231PS Z27, Z26, Z28
-	VFMADD213PS  Z27, Z27, Z28
-	VMOVAPS      Z14, Z26
-	VFMADD213PS  Z13, Z28, Z26
-	VFMADD213PS  Z12, Z28, Z26
-	VFMADD213PS  Z11, Z28, Z26
-	VFMADD213PS  Z10, Z28, Z26
-	VFMADD213PS  Z9, Z28, Z26
-	VFMADD213PS  Z8, Z28, Z26
-	VMULPS       Z28, Z26, Z26
-	VMULPS       Z25, Z26, Z26
-	VCMPPS       $0x11, Z0, Z24, K1
-	VSUBPS       Z26, Z5, Z27
-	VBLENDMPS    Z26, Z27, K1, Z26
-	VMULPS       Z6, Z25, Z25
-	VFMADD231PS  Z25, Z24, Z26
-	VMOVUPS      64(CX), Z24
-	VMULPS       Z24, Z26, Z24
-	VMOVUPS      Z24, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z24
 	VMAXPS       Z24, Z2, Z24
 	VMINPS       Z24, Z1, Z24
@@ -1234,11 +868,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -1293,7 +927,7 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
@@ -1337,7 +971,7 @@ DATA cbdbfcec8<>+0(SB)/4, $0xbdbfcec8
 GLOBL cbdbfcec8<>(SB), RODATA|NOPTR, $4
 
 // func SoftplusGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -1361,14 +995,8 @@ TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z12
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z13
 	VMAXPS       Z13, Z4, Z13
 	VMINPS       Z13, Z3, Z13
@@ -1433,74 +1061,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z13
-	VMAXPS       Z13, Z4, Z13
-	VMINPS       Z13, Z3, Z13
-	VMOVAPS      Z2, Z14
-	VFMADD231PS  Z1, Z13, Z14
-	VSUBPS       Z2, Z14, Z15
-	VMOVAPS      Z13, Z13
-	VFMADD231PS  Z6, Z15, Z13
-	VFMADD231PS  Z7, Z15, Z13
-	VXORPS       Z0, Z13, Z13
-	VMOVAPS      Z12, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VPSLLD       $0x17, Z14, Z13
-	VADDPS       Z5, Z13, Z14
-	VFMADD231PS  Z15, Z13, Z14
-	VRCP14PS     Z14, Z13
-	VBROADCASTSS c3f800000<>+0(SB), Z15
-	VFNMADD231PS Z13, Z14, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VMULPS       Z5, Z15, Z13
-	VMOVUPS      (CX), Z14
-	VMULPS       Z14, Z13, Z13
-	VMOVUPS      Z13, (AX)
-	VMOVUPS      64(DX), Z13
-	VMAXPS       Z13, Z4, Z13
-	VMINPS       Z13, Z3, Z13
-	VMOVAPS      Z2, Z14
-	VFMADD231PS  Z1, Z13, Z14
-	VSUBPS       Z2, Z14, Z15
-	VMOVAPS      Z13, Z13
-	VFMADD231PS  Z6, Z15, Z13
-	VFMADD231PS  Z7, Z15, Z13
-	VXORPS       Z0, Z13, Z13
-	VMOVAPS      Z12, Z15
-	VFMADD213PS  Z11, Z13, Z15
-	VFMADD213PS  Z10, Z13, Z15
-	VFMADD213PS  Z9, Z13, Z15
-	VFMADD213PS  Z8, Z13, Z15
-	VMULPS       Z13, Z15, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VPSLLD       $0x17, Z14, Z13
-	VADDPS       Z5, Z13, Z14
-	VFMADD231PS  Z15, Z13, Z14
-	VRCP14PS     Z14, Z13
-	VBROADCASTSS c3f800000<>+0(SB), Z15
-	VFNMADD231PS Z13, Z14, Z15
-	VFMADD213PS  Z13, Z13, Z15
-	VMULPS       Z5, Z15, Z13
-	VMOVUPS      64(CX), Z14
-	VMULPS       Z14, Z13, Z13
-	VMOVUPS      Z13, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z13
 	VMAXPS       Z13, Z4, Z13
 	VMINPS       Z13, Z3, Z13
@@ -1533,11 +1095,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -1574,12 +1136,12 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func ELUGrad(dx *float32, dy *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·ELUGrad(SB), NOSPLIT, $0-32
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -1600,14 +1162,8 @@ TEXT ·ELUGrad(SB), NOSPLIT, $0-32
 	VBROADCASTSS c3ab5112b<>+0(SB), Z11
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (DX), Z12
 	VMAXPS       Z12, Z1, Z12
 	VMINPS       Z12, Z0, Z12
@@ -1658,60 +1214,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (DX), Z12
-	VMAXPS       Z12, Z1, Z12
-	VMINPS       Z12, Z0, Z12
-	VMOVAPS      Z3, Z13
-	VFMADD231PS  Z4, Z12, Z13
-	VSUBPS       Z3, Z13, Z13
-	VMOVAPS      Z12, Z12
-	VFNMADD231PS Z5, Z13, Z12
-	VFNMADD231PS Z6, Z13, Z12
-	VMOVAPS      Z11, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z8, Z12, Z14
-	VFMADD213PS  Z7, Z12, Z14
-	VMULPS       Z12, Z14, Z14
-	VFMADD213PS  Z12, Z12, Z14
-	VADDPS       Z2, Z14, Z12
-	VSCALEFPS    Z13, Z12, Z12
-	VMOVUPS      (CX), Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS      Z12, (AX)
-	VMOVUPS      64(DX), Z12
-	VMAXPS       Z12, Z1, Z12
-	VMINPS       Z12, Z0, Z12
-	VMOVAPS      Z3, Z13
-	VFMADD231PS  Z4, Z12, Z13
-	VSUBPS       Z3, Z13, Z13
-	VMOVAPS      Z12, Z12
-	VFNMADD231PS Z5, Z13, Z12
-	VFNMADD231PS Z6, Z13, Z12
-	VMOVAPS      Z11, Z14
-	VFMADD213PS  Z10, Z12, Z14
-	VFMADD213PS  Z9, Z12, Z14
-	VFMADD213PS  Z8, Z12, Z14
-	VFMADD213PS  Z7, Z12, Z14
-	VMULPS       Z12, Z14, Z14
-	VFMADD213PS  Z12, Z12, Z14
-	VADDPS       Z2, Z14, Z12
-	VSCALEFPS    Z13, Z12, Z12
-	VMOVUPS      64(CX), Z13
-	VMULPS       Z13, Z12, Z12
-	VMOVUPS      Z12, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (DX), Z12
 	VMAXPS       Z12, Z1, Z12
 	VMINPS       Z12, Z0, Z12
@@ -1737,11 +1241,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -1771,7 +1275,7 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 

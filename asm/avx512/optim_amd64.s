@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func SGD(w *float32, dw *float32, n int, lr float32, weightDecay float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·SGD(SB), NOSPLIT, $0-32
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
@@ -14,16 +14,8 @@ TEXT ·SGD(SB), NOSPLIT, $0-32
 	VBROADCASTSS weightDecay+28(FP), Z1
 
 while1:
-	CMPQ         DX, $+1088
+	CMPQ         DX, $+64
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4224(AX)
-	PREFETCHT0   4288(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
 	VMOVUPS      (AX), Z2
 	VMOVUPS      (CX), Z3
 	VFMADD231PS  Z2, Z1, Z3
@@ -51,37 +43,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         DX, $+64
-	JLT          done4
-	VMOVUPS      (AX), Z2
-	VMOVUPS      (CX), Z3
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z3, Z0, Z2
-	VMOVUPS      Z2, (AX)
-	VMOVUPS      64(AX), Z2
-	VMOVUPS      64(CX), Z3
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z3, Z0, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMOVUPS      128(AX), Z2
-	VMOVUPS      128(CX), Z3
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z3, Z0, Z2
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      192(AX), Z2
-	VMOVUPS      192(CX), Z3
-	VFMADD231PS  Z2, Z1, Z3
-	VFNMADD231PS Z3, Z0, Z2
-	VMOVUPS      Z2, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, CX
-	SUBQ         $+64, DX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         DX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Z2
 	VMOVUPS      (CX), Z3
 	VFMADD231PS  Z2, Z1, Z3
@@ -90,11 +53,11 @@ while5:
 	ADDQ         $+64, AX
 	ADDQ         $+64, CX
 	SUBQ         $+16, DX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        DX, DX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, BX
 	BZHIQ        DX, BX, BX
 	KMOVW        BX, K1
@@ -107,12 +70,12 @@ done6:
 	LEAQ         (CX)(DX*4), CX
 	XORQ         DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func SGDMomentum(w *float32, v *float32, dw *float32, n int, lr float32, momentum float32, keep float32, weightDecay float32, a float32, b float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	MOVQ         w+0(FP), AX
 	MOVQ         v+8(FP), CX
@@ -126,14 +89,8 @@ TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	VBROADCASTSS b+52(FP), Z5
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z7
 	VFMADD231PS  Z6, Z3, Z7
@@ -164,40 +121,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (AX), Z6
-	VMOVUPS      (DX), Z7
-	VFMADD231PS  Z6, Z3, Z7
-	VMULPS       Z2, Z7, Z8
-	VMOVUPS      (CX), Z9
-	VFMADD231PS  Z9, Z1, Z8
-	VMOVUPS      Z8, (CX)
-	VMULPS       Z4, Z7, Z7
-	VFMADD231PS  Z8, Z5, Z7
-	VFNMADD231PS Z7, Z0, Z6
-	VMOVUPS      Z6, (AX)
-	VMOVUPS      64(AX), Z6
-	VMOVUPS      64(DX), Z7
-	VFMADD231PS  Z6, Z3, Z7
-	VMULPS       Z2, Z7, Z8
-	VMOVUPS      64(CX), Z9
-	VFMADD231PS  Z9, Z1, Z8
-	VMOVUPS      Z8, 64(CX)
-	VMULPS       Z4, Z7, Z7
-	VFMADD231PS  Z8, Z5, Z7
-	VFNMADD231PS Z7, Z0, Z6
-	VMOVUPS      Z6, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Z6
 	VMOVUPS      (DX), Z7
 	VFMADD231PS  Z6, Z3, Z7
@@ -213,11 +138,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -237,12 +162,12 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Adam(w *float32, m *float32, v *float32, dw *float32, n int, f *float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Adam(SB), NOSPLIT, $0-48
 	MOVQ         w+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -261,16 +186,8 @@ TEXT ·Adam(SB), NOSPLIT, $0-48
 	VBROADCASTSS 32(DI), Z8
 
 while1:
-	CMPQ         SI, $+1056
+	CMPQ         SI, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
 	VMOVUPS      (AX), Z9
 	VMOVUPS      (BX), Z10
 	VFMADD231PS  Z9, Z7, Z10
@@ -316,55 +233,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         SI, $+32
-	JLT          done4
-	VMOVUPS      (AX), Z9
-	VMOVUPS      (BX), Z10
-	VFMADD231PS  Z9, Z7, Z10
-	VMOVUPS      (CX), Z11
-	VMULPS       Z0, Z11, Z11
-	VFMADD231PS  Z10, Z1, Z11
-	VMOVUPS      Z11, (CX)
-	VMOVUPS      (DX), Z12
-	VMULPS       Z2, Z12, Z12
-	VMULPS       Z10, Z10, Z10
-	VFMADD231PS  Z10, Z3, Z12
-	VMOVUPS      Z12, (DX)
-	VSQRTPS      Z12, Z10
-	VFMADD213PS  Z6, Z5, Z10
-	VMULPS       Z8, Z9, Z9
-	VDIVPS       Z10, Z11, Z10
-	VFNMADD231PS Z10, Z4, Z9
-	VMOVUPS      Z9, (AX)
-	VMOVUPS      64(AX), Z9
-	VMOVUPS      64(BX), Z10
-	VFMADD231PS  Z9, Z7, Z10
-	VMOVUPS      64(CX), Z11
-	VMULPS       Z0, Z11, Z11
-	VFMADD231PS  Z10, Z1, Z11
-	VMOVUPS      Z11, 64(CX)
-	VMOVUPS      64(DX), Z12
-	VMULPS       Z2, Z12, Z12
-	VMULPS       Z10, Z10, Z10
-	VFMADD231PS  Z10, Z3, Z12
-	VMOVUPS      Z12, 64(DX)
-	VSQRTPS      Z12, Z10
-	VFMADD213PS  Z6, Z5, Z10
-	VMULPS       Z8, Z9, Z9
-	VDIVPS       Z10, Z11, Z10
-	VFNMADD231PS Z10, Z4, Z9
-	VMOVUPS      Z9, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	ADDQ         $+128, BX
-	SUBQ         $+32, SI
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         SI, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Z9
 	VMOVUPS      (BX), Z10
 	VFMADD231PS  Z9, Z7, Z10
@@ -388,11 +258,11 @@ while5:
 	ADDQ         $+64, DX
 	ADDQ         $+64, BX
 	SUBQ         $+16, SI
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        SI, SI
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, DI
 	BZHIQ        SI, DI, DI
 	KMOVW        DI, K1
@@ -420,12 +290,12 @@ done6:
 	LEAQ         (BX)(SI*4), BX
 	XORQ         SI, SI
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	MOVQ         w+0(FP), AX
 	MOVQ         s+8(FP), CX
@@ -439,14 +309,8 @@ TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	VBROADCASTSS 16(SI), Z4
 
 while1:
-	CMPQ         BX, $+1056
+	CMPQ         BX, $+32
 	JLT          done2
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
 	VMOVUPS      (AX), Z5
 	VMOVUPS      (DX), Z6
 	VFMADD231PS  Z5, Z4, Z6
@@ -481,44 +345,8 @@ while1:
 
 done2:
 while3:
-	CMPQ         BX, $+32
-	JLT          done4
-	VMOVUPS      (AX), Z5
-	VMOVUPS      (DX), Z6
-	VFMADD231PS  Z5, Z4, Z6
-	VMOVUPS      (CX), Z7
-	VMULPS       Z0, Z7, Z7
-	VMULPS       Z6, Z6, Z8
-	VFMADD231PS  Z8, Z1, Z7
-	VMOVUPS      Z7, (CX)
-	VSQRTPS      Z7, Z7
-	VADDPS       Z3, Z7, Z7
-	VDIVPS       Z7, Z6, Z6
-	VFNMADD231PS Z6, Z2, Z5
-	VMOVUPS      Z5, (AX)
-	VMOVUPS      64(AX), Z5
-	VMOVUPS      64(DX), Z6
-	VFMADD231PS  Z5, Z4, Z6
-	VMOVUPS      64(CX), Z7
-	VMULPS       Z0, Z7, Z7
-	VMULPS       Z6, Z6, Z8
-	VFMADD231PS  Z8, Z1, Z7
-	VMOVUPS      Z7, 64(CX)
-	VSQRTPS      Z7, Z7
-	VADDPS       Z3, Z7, Z7
-	VDIVPS       Z7, Z6, Z6
-	VFNMADD231PS Z6, Z2, Z5
-	VMOVUPS      Z5, 64(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	SUBQ         $+32, BX
-	JMP          while3
-
-done4:
-while5:
 	CMPQ         BX, $+16
-	JLT          done6
+	JLT          done4
 	VMOVUPS      (AX), Z5
 	VMOVUPS      (DX), Z6
 	VFMADD231PS  Z5, Z4, Z6
@@ -536,11 +364,11 @@ while5:
 	ADDQ         $+64, CX
 	ADDQ         $+64, DX
 	SUBQ         $+16, BX
-	JMP          while5
+	JMP          while3
 
-done6:
+done4:
 	TESTQ        BX, BX
-	JZ           zero7
+	JZ           zero5
 	MOVQ         $-1, SI
 	BZHIQ        BX, SI, SI
 	KMOVW        SI, K1
@@ -562,6 +390,6 @@ done6:
 	LEAQ         (DX)(BX*4), DX
 	XORQ         BX, BX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func RowsShift(dst *float32, x *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsShift(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -21,82 +21,70 @@ repeat1:
 	MOVQ SI, DI
 
 while3:
-	CMPQ       DI, $+64
-	JLT        done4
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4224(CX)
-	PREFETCHT0 4288(CX)
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (DX), Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, (AX)
-	VMOVUPS    64(CX), Z2
-	VMOVUPS    64(DX), Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 64(AX)
-	VMOVUPS    128(CX), Z2
-	VMOVUPS    128(DX), Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 128(AX)
-	VMOVUPS    192(CX), Z2
-	VMOVUPS    192(DX), Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, DX
-	SUBQ       $+64, DI
-	JMP        while3
+	CMPQ    DI, $+64
+	JLT     done4
+	VMOVUPS (CX), Z2
+	VMOVUPS (DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, (AX)
+	VMOVUPS 64(CX), Z2
+	VMOVUPS 64(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS 128(CX), Z2
+	VMOVUPS 128(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS 192(CX), Z2
+	VMOVUPS 192(DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, DI
+	JMP     while3
 
 done4:
 while5:
-	CMPQ       DI, $+16
-	JLT        done6
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(CX)
-	VMOVUPS    (CX), Z2
-	VMOVUPS    (DX), Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, (AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	ADDQ       $+64, DX
-	SUBQ       $+16, DI
-	JMP        while5
+	CMPQ    DI, $+16
+	JLT     done6
+	VMOVUPS (CX), Z2
+	VMOVUPS (DX), Z3
+	VADDPS  Z3, Z2, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMINPS  Z2, Z1, Z2
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	SUBQ    $+16, DI
+	JMP     while5
 
 done6:
-	TESTQ      DI, DI
-	JZ         zero7
-	MOVQ       $-1, R8
-	BZHIQ      DI, R8, R8
-	KMOVW      R8, K1
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4096(CX)
-	VMOVUPS.Z  (CX), K1, Z2
-	VMOVUPS.Z  (DX), K1, Z3
-	VADDPS     Z3, Z2, Z2
-	VMAXPS     Z2, Z0, Z2
-	VMINPS     Z2, Z1, Z2
-	VMOVUPS    Z2, K1, (AX)
-	LEAQ       (AX)(DI*4), AX
-	LEAQ       (CX)(DI*4), CX
-	LEAQ       (DX)(DI*4), DX
-	XORQ       DI, DI
+	TESTQ     DI, DI
+	JZ        zero7
+	MOVQ      $-1, R8
+	BZHIQ     DI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (CX), K1, Z2
+	VMOVUPS.Z (DX), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VMAXPS    Z2, Z0, Z2
+	VMINPS    Z2, Z1, Z2
+	VMOVUPS   Z2, K1, (AX)
+	LEAQ      (AX)(DI*4), AX
+	LEAQ      (CX)(DI*4), CX
+	LEAQ      (DX)(DI*4), DX
+	XORQ      DI, DI
 
 zero7:
 	MOVQ SI, DI
@@ -110,7 +98,7 @@ done2:
 	RET
 
 // func RowsScaleShift(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsScaleShift(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -129,14 +117,6 @@ repeat1:
 while3:
 	CMPQ        R8, $+64
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z2
 	VMOVUPS     (DX), Z3
 	VMOVUPS     (BX), Z4
@@ -176,8 +156,6 @@ done4:
 while5:
 	CMPQ        R8, $+16
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
 	VMOVUPS     (CX), Z2
 	VMOVUPS     (DX), Z3
 	VMOVUPS     (BX), Z4
@@ -198,8 +176,6 @@ done6:
 	MOVQ        $-1, R9
 	BZHIQ       R8, R9, R9
 	KMOVW       R9, K1
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
 	VMOVUPS.Z   (CX), K1, Z2
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (BX), K1, Z4
@@ -228,7 +204,7 @@ done2:
 	RET
 
 // func RowsScaleShiftAdd(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsScaleShiftAdd(SB), NOSPLIT, $0-64
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -248,18 +224,6 @@ repeat1:
 while3:
 	CMPQ        R9, $+64
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
-	PREFETCHT0  4224(DX)
-	PREFETCHT0  4288(DX)
 	VMOVUPS     (CX), Z2
 	VMOVUPS     (DX), Z3
 	VMOVUPS     (BX), Z4
@@ -308,9 +272,6 @@ done4:
 while5:
 	CMPQ        R9, $+16
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (CX), Z2
 	VMOVUPS     (DX), Z3
 	VMOVUPS     (BX), Z4
@@ -334,9 +295,6 @@ done6:
 	MOVQ        $-1, R10
 	BZHIQ       R9, R10, R10
 	KMOVW       R10, K1
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS.Z   (CX), K1, Z2
 	VMOVUPS.Z   (DX), K1, Z3
 	VMOVUPS.Z   (BX), K1, Z4
@@ -368,7 +326,7 @@ done2:
 	RET
 
 // func RowsGrad(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsGrad(SB), NOSPLIT, $0-72
 	MOVQ  dx+0(FP), AX
 	MOVQ  dy+8(FP), CX
@@ -388,18 +346,6 @@ repeat1:
 while3:
 	CMPQ        R11, $+64
 	JLT         done4
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
-	PREFETCHT0  4224(DX)
-	PREFETCHT0  4288(DX)
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -454,9 +400,6 @@ done4:
 while5:
 	CMPQ        R11, $+16
 	JLT         done6
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -483,9 +426,6 @@ done6:
 	MOVQ        $-1, R12
 	BZHIQ       R11, R12, R12
 	KMOVW       R12, K1
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4096(DX)
 	VMOVUPS.Z   (CX), K1, Z0
 	VMOVUPS.Z   (DX), K1, Z1
 	VMOVUPS.Z   (BX), K1, Z2
@@ -526,7 +466,7 @@ done2:
 	RET
 
 // func RowsGradGated(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsGradGated(SB), NOSPLIT, $0-88
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -549,22 +489,6 @@ repeat1:
 while3:
 	CMPQ         R12, $+64
 	JLT          done4
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4224(AX)
-	PREFETCHT0   4288(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
 	VMOVUPS      (CX), Z2
 	VMOVUPS      (DX), Z3
 	VMOVUPS      (BX), Z4
@@ -644,10 +568,6 @@ done4:
 while5:
 	CMPQ         R12, $+16
 	JLT          done6
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
 	VMOVUPS      (CX), Z2
 	VMOVUPS      (DX), Z3
 	VMOVUPS      (BX), Z4
@@ -681,10 +601,6 @@ done6:
 	MOVQ         $-1, R13
 	BZHIQ        R12, R13, R13
 	KMOVW        R13, K1
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
 	VMOVUPS.Z    (CX), K1, Z2
 	VMOVUPS.Z    (DX), K1, Z3
 	VMOVUPS.Z    (BX), K1, Z4
@@ -735,7 +651,7 @@ DATA c00000000<>+0(SB)/4, $0x00000000
 GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsGradRes(SB), NOSPLIT, $0-96
 	MOVQ         dx+0(FP), AX
 	MOVQ         dres+8(FP), CX
@@ -759,26 +675,6 @@ repeat1:
 while3:
 	CMPQ         R13, $+64
 	JLT          done4
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4160(AX)
-	PREFETCHT0   4224(AX)
-	PREFETCHT0   4288(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4160(CX)
-	PREFETCHT0   4224(CX)
-	PREFETCHT0   4288(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4224(DX)
-	PREFETCHT0   4288(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4224(BX)
-	PREFETCHT0   4288(BX)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4224(SI)
-	PREFETCHT0   4288(SI)
 	VMOVUPS      (DX), Z2
 	VMOVUPS      (BX), Z3
 	VMOVUPS      (SI), Z4
@@ -863,11 +759,6 @@ done4:
 while5:
 	CMPQ         R13, $+16
 	JLT          done6
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS      (DX), Z2
 	VMOVUPS      (BX), Z3
 	VMOVUPS      (SI), Z4
@@ -903,11 +794,6 @@ done6:
 	MOVQ         $-1, R14
 	BZHIQ        R13, R14, R14
 	KMOVW        R14, K1
-	PREFETCHT0   4096(AX)
-	PREFETCHT0   4096(CX)
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS.Z    (DX), K1, Z2
 	VMOVUPS.Z    (BX), K1, Z3
 	VMOVUPS.Z    (SI), K1, Z4

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func RowsSum(dst *float32, x *float32, rows int, c int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsSum(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
@@ -24,96 +24,80 @@ while1:
 	MOVQ BX, R9
 
 while3:
-	CMPQ       R9, $+32
-	JLT        done4
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4160(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4160(DI)
-	PREFETCHT0 4096(R8)
-	PREFETCHT0 4160(R8)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (SI), Z1
-	VMOVUPS    (DI), Z2
-	VMOVUPS    (R8), Z3
-	VMOVUPS    (AX), Z4
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z3, Z2, Z1
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z0, Z4, Z0
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    64(CX), Z0
-	VMOVUPS    64(SI), Z1
-	VMOVUPS    64(DI), Z2
-	VMOVUPS    64(R8), Z3
-	VMOVUPS    64(AX), Z4
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z3, Z2, Z1
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z0, Z4, Z0
-	VMOVUPS    Z0, 64(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, SI
-	ADDQ       $+128, DI
-	ADDQ       $+128, R8
-	SUBQ       $+32, R9
-	JMP        while3
+	CMPQ    R9, $+32
+	JLT     done4
+	VMOVUPS (CX), Z0
+	VMOVUPS (SI), Z1
+	VMOVUPS (DI), Z2
+	VMOVUPS (R8), Z3
+	VMOVUPS (AX), Z4
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z1
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 64(DI), Z2
+	VMOVUPS 64(R8), Z3
+	VMOVUPS 64(AX), Z4
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z1
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, SI
+	ADDQ    $+128, DI
+	ADDQ    $+128, R8
+	SUBQ    $+32, R9
+	JMP     while3
 
 done4:
 while5:
-	CMPQ       R9, $+16
-	JLT        done6
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4096(R8)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (SI), Z1
-	VMOVUPS    (DI), Z2
-	VMOVUPS    (R8), Z3
-	VMOVUPS    (AX), Z4
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z3, Z2, Z1
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z0, Z4, Z0
-	VMOVUPS    Z0, (AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	ADDQ       $+64, SI
-	ADDQ       $+64, DI
-	ADDQ       $+64, R8
-	SUBQ       $+16, R9
-	JMP        while5
+	CMPQ    R9, $+16
+	JLT     done6
+	VMOVUPS (CX), Z0
+	VMOVUPS (SI), Z1
+	VMOVUPS (DI), Z2
+	VMOVUPS (R8), Z3
+	VMOVUPS (AX), Z4
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z3, Z2, Z1
+	VADDPS  Z1, Z0, Z0
+	VADDPS  Z0, Z4, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	ADDQ    $+64, R8
+	SUBQ    $+16, R9
+	JMP     while5
 
 done6:
-	TESTQ      R9, R9
-	JZ         zero7
-	MOVQ       $-1, R10
-	BZHIQ      R9, R10, R10
-	KMOVW      R10, K1
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4096(SI)
-	PREFETCHT0 4096(DI)
-	PREFETCHT0 4096(R8)
-	VMOVUPS.Z  (CX), K1, Z0
-	VMOVUPS.Z  (SI), K1, Z1
-	VMOVUPS.Z  (DI), K1, Z2
-	VMOVUPS.Z  (R8), K1, Z3
-	VMOVUPS.Z  (AX), K1, Z4
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z3, Z2, Z1
-	VADDPS     Z1, Z0, Z0
-	VADDPS     Z0, Z4, Z0
-	VMOVUPS    Z0, K1, (AX)
-	LEAQ       (AX)(R9*4), AX
-	LEAQ       (CX)(R9*4), CX
-	LEAQ       (SI)(R9*4), SI
-	LEAQ       (DI)(R9*4), DI
-	LEAQ       (R8)(R9*4), R8
-	XORQ       R9, R9
+	TESTQ     R9, R9
+	JZ        zero7
+	MOVQ      $-1, R10
+	BZHIQ     R9, R10, R10
+	KMOVW     R10, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (SI), K1, Z1
+	VMOVUPS.Z (DI), K1, Z2
+	VMOVUPS.Z (R8), K1, Z3
+	VMOVUPS.Z (AX), K1, Z4
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z3, Z2, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z4, Z0
+	VMOVUPS   Z0, K1, (AX)
+	LEAQ      (AX)(R9*4), AX
+	LEAQ      (CX)(R9*4), CX
+	LEAQ      (SI)(R9*4), SI
+	LEAQ      (DI)(R9*4), DI
+	LEAQ      (R8)(R9*4), R8
+	XORQ      R9, R9
 
 zero7:
 	MOVQ BX, SI
@@ -132,51 +116,47 @@ while8:
 	MOVQ BX, SI
 
 while10:
-	CMPQ       SI, $+32
-	JLT        done11
-	PREFETCHT0 4096(CX)
-	PREFETCHT0 4160(CX)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (AX), Z1
-	VADDPS     Z0, Z1, Z0
-	VMOVUPS    Z0, (AX)
-	VMOVUPS    64(CX), Z0
-	VMOVUPS    64(AX), Z1
-	VADDPS     Z0, Z1, Z0
-	VMOVUPS    Z0, 64(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, SI
-	JMP        while10
+	CMPQ    SI, $+32
+	JLT     done11
+	VMOVUPS (CX), Z0
+	VMOVUPS (AX), Z1
+	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(CX), Z0
+	VMOVUPS 64(AX), Z1
+	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z0, 64(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, SI
+	JMP     while10
 
 done11:
 while12:
-	CMPQ       SI, $+16
-	JLT        done13
-	PREFETCHT0 4096(CX)
-	VMOVUPS    (CX), Z0
-	VMOVUPS    (AX), Z1
-	VADDPS     Z0, Z1, Z0
-	VMOVUPS    Z0, (AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	SUBQ       $+16, SI
-	JMP        while12
+	CMPQ    SI, $+16
+	JLT     done13
+	VMOVUPS (CX), Z0
+	VMOVUPS (AX), Z1
+	VADDPS  Z0, Z1, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, SI
+	JMP     while12
 
 done13:
-	TESTQ      SI, SI
-	JZ         zero14
-	MOVQ       $-1, DI
-	BZHIQ      SI, DI, DI
-	KMOVW      DI, K1
-	PREFETCHT0 4096(CX)
-	VMOVUPS.Z  (CX), K1, Z0
-	VMOVUPS.Z  (AX), K1, Z1
-	VADDPS     Z0, Z1, Z0
-	VMOVUPS    Z0, K1, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	XORQ       SI, SI
+	TESTQ     SI, SI
+	JZ        zero14
+	MOVQ      $-1, DI
+	BZHIQ     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (AX), K1, Z1
+	VADDPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	LEAQ      (AX)(SI*4), AX
+	LEAQ      (CX)(SI*4), CX
+	XORQ      SI, SI
 
 zero14:
 	MOVQ BX, SI
@@ -190,7 +170,7 @@ done9:
 	RET
 
 // func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsMoment(SB), NOSPLIT, $0-48
 	MOVQ sum+0(FP), AX
 	MOVQ sq+8(FP), CX
@@ -213,14 +193,6 @@ while1:
 while3:
 	CMPQ        R11, $+32
 	JLT         done4
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4160(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4160(R9)
-	PREFETCHT0  4096(R10)
-	PREFETCHT0  4160(R10)
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -277,10 +249,6 @@ done4:
 while5:
 	CMPQ        R11, $+16
 	JLT         done6
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -318,10 +286,6 @@ done6:
 	MOVQ        $-1, R12
 	BZHIQ       R11, R12, R12
 	KMOVW       R12, K1
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R8)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(R10)
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (CX), K1, Z1
 	VMOVUPS.Z   (DX), K1, Z2
@@ -377,8 +341,6 @@ while8:
 while10:
 	CMPQ        R8, $+32
 	JLT         done11
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -408,7 +370,6 @@ done11:
 while12:
 	CMPQ        R8, $+16
 	JLT         done13
-	PREFETCHT0  4096(DX)
 	VMOVUPS     (BX), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -431,7 +392,6 @@ done13:
 	MOVQ        $-1, R9
 	BZHIQ       R8, R9, R9
 	KMOVW       R9, K1
-	PREFETCHT0  4096(DX)
 	VMOVUPS.Z   (BX), K1, Z0
 	VMOVUPS.Z   (CX), K1, Z1
 	VMOVUPS.Z   (DX), K1, Z2
@@ -465,7 +425,7 @@ done9:
 	RET
 
 // func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsGradSum(SB), NOSPLIT, $0-56
 	MOVQ sum+0(FP), AX
 	MOVQ dot+8(FP), CX
@@ -487,14 +447,6 @@ while1:
 while3:
 	CMPQ        R11, $+32
 	JLT         done4
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4160(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4160(BX)
-	PREFETCHT0  4096(R10)
-	PREFETCHT0  4160(R10)
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -539,10 +491,6 @@ done4:
 while5:
 	CMPQ        R11, $+16
 	JLT         done6
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4096(R10)
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -574,10 +522,6 @@ done6:
 	MOVQ        $-1, R12
 	BZHIQ       R11, R12, R12
 	KMOVW       R12, K1
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(R9)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4096(R10)
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (CX), K1, Z1
 	VMOVUPS.Z   (DX), K1, Z2
@@ -626,10 +570,6 @@ while8:
 while10:
 	CMPQ        R9, $+32
 	JLT         done11
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4160(DX)
-	PREFETCHT0  4096(BX)
-	PREFETCHT0  4160(BX)
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -662,8 +602,6 @@ done11:
 while12:
 	CMPQ        R9, $+16
 	JLT         done13
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(BX)
 	VMOVUPS     (SI), Z0
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (DX), Z2
@@ -688,8 +626,6 @@ done13:
 	MOVQ        $-1, R10
 	BZHIQ       R9, R10, R10
 	KMOVW       R10, K1
-	PREFETCHT0  4096(DX)
-	PREFETCHT0  4096(BX)
 	VMOVUPS.Z   (SI), K1, Z0
 	VMOVUPS.Z   (CX), K1, Z1
 	VMOVUPS.Z   (DX), K1, Z2
@@ -725,7 +661,7 @@ done9:
 	RET
 
 // func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-72
 	MOVQ         sum+0(FP), AX
 	MOVQ         dot+8(FP), CX
@@ -752,18 +688,6 @@ while1:
 while3:
 	CMPQ         R13, $+32
 	JLT          done4
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4160(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4160(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
-	PREFETCHT0   4096(R12)
-	PREFETCHT0   4160(R12)
 	VMOVUPS      (DI), Z2
 	VMOVUPS      (CX), Z3
 	VMOVUPS      (DX), Z4
@@ -834,12 +758,6 @@ done4:
 while5:
 	CMPQ         R13, $+16
 	JLT          done6
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4096(R12)
 	VMOVUPS      (DI), Z2
 	VMOVUPS      (CX), Z3
 	VMOVUPS      (DX), Z4
@@ -885,12 +803,6 @@ done6:
 	MOVQ         $-1, R14
 	BZHIQ        R13, R14, R14
 	KMOVW        R14, K1
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(R10)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(R11)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4096(R12)
 	VMOVUPS.Z    (DI), K1, Z2
 	VMOVUPS.Z    (CX), K1, Z3
 	VMOVUPS.Z    (DX), K1, Z4
@@ -954,12 +866,6 @@ while8:
 while10:
 	CMPQ         R10, $+32
 	JLT          done11
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4160(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4160(BX)
-	PREFETCHT0   4096(SI)
-	PREFETCHT0   4160(SI)
 	VMOVUPS      (DI), Z2
 	VMOVUPS      (CX), Z3
 	VMOVUPS      (DX), Z4
@@ -1005,9 +911,6 @@ done11:
 while12:
 	CMPQ         R10, $+16
 	JLT          done13
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS      (DI), Z2
 	VMOVUPS      (CX), Z3
 	VMOVUPS      (DX), Z4
@@ -1039,9 +942,6 @@ done13:
 	MOVQ         $-1, R11
 	BZHIQ        R10, R11, R11
 	KMOVW        R11, K1
-	PREFETCHT0   4096(DX)
-	PREFETCHT0   4096(BX)
-	PREFETCHT0   4096(SI)
 	VMOVUPS.Z    (DI), K1, Z2
 	VMOVUPS.Z    (CX), K1, Z3
 	VMOVUPS.Z    (DX), K1, Z4

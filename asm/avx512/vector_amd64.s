@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func Axpy(alpha float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512F, BMI2
 TEXT ·Axpy(SB), NOSPLIT, $0-32
 	VBROADCASTSS alpha+0(FP), Z0
 	MOVQ         x+8(FP), AX
@@ -13,16 +13,8 @@ TEXT ·Axpy(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), DX
 
 while1:
-	CMPQ        DX, $+1088
+	CMPQ        DX, $+64
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (AX), Z2
 	VFMADD231PS Z2, Z0, Z1
@@ -46,33 +38,8 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+64
-	JLT         done4
-	VMOVUPS     (CX), Z1
-	VMOVUPS     (AX), Z2
-	VFMADD231PS Z2, Z0, Z1
-	VMOVUPS     Z1, (CX)
-	VMOVUPS     64(CX), Z1
-	VMOVUPS     64(AX), Z2
-	VFMADD231PS Z2, Z0, Z1
-	VMOVUPS     Z1, 64(CX)
-	VMOVUPS     128(CX), Z1
-	VMOVUPS     128(AX), Z2
-	VFMADD231PS Z2, Z0, Z1
-	VMOVUPS     Z1, 128(CX)
-	VMOVUPS     192(CX), Z1
-	VMOVUPS     192(AX), Z2
-	VFMADD231PS Z2, Z0, Z1
-	VMOVUPS     Z1, 192(CX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+16
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (CX), Z1
 	VMOVUPS     (AX), Z2
 	VFMADD231PS Z2, Z0, Z1
@@ -80,11 +47,11 @@ while5:
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -96,12 +63,12 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VZEROUPPER
 	RET
 
 // func Dot(x *float32, y *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·Dot(SB), NOSPLIT, $0-28
 	MOVQ   x+0(FP), AX
 	MOVQ   y+8(FP), CX
@@ -116,24 +83,8 @@ TEXT ·Dot(SB), NOSPLIT, $0-28
 	VXORPS Z7, Z7, Z7
 
 while1:
-	CMPQ        DX, $+1152
+	CMPQ        DX, $+128
 	JLT         done2
-	PREFETCHT0  4096(AX)
-	PREFETCHT0  4160(AX)
-	PREFETCHT0  4224(AX)
-	PREFETCHT0  4288(AX)
-	PREFETCHT0  4352(AX)
-	PREFETCHT0  4416(AX)
-	PREFETCHT0  4480(AX)
-	PREFETCHT0  4544(AX)
-	PREFETCHT0  4096(CX)
-	PREFETCHT0  4160(CX)
-	PREFETCHT0  4224(CX)
-	PREFETCHT0  4288(CX)
-	PREFETCHT0  4352(CX)
-	PREFETCHT0  4416(CX)
-	PREFETCHT0  4480(CX)
-	PREFETCHT0  4544(CX)
 	VMOVUPS     (AX), Z8
 	VMOVUPS     (CX), Z9
 	VFMADD231PS Z9, Z8, Z0
@@ -165,52 +116,19 @@ while1:
 
 done2:
 while3:
-	CMPQ        DX, $+128
-	JLT         done4
-	VMOVUPS     (AX), Z8
-	VMOVUPS     (CX), Z9
-	VFMADD231PS Z9, Z8, Z0
-	VMOVUPS     64(AX), Z8
-	VMOVUPS     64(CX), Z9
-	VFMADD231PS Z9, Z8, Z1
-	VMOVUPS     128(AX), Z8
-	VMOVUPS     128(CX), Z9
-	VFMADD231PS Z9, Z8, Z2
-	VMOVUPS     192(AX), Z8
-	VMOVUPS     192(CX), Z9
-	VFMADD231PS Z9, Z8, Z3
-	VMOVUPS     256(AX), Z8
-	VMOVUPS     256(CX), Z9
-	VFMADD231PS Z9, Z8, Z4
-	VMOVUPS     320(AX), Z8
-	VMOVUPS     320(CX), Z9
-	VFMADD231PS Z9, Z8, Z5
-	VMOVUPS     384(AX), Z8
-	VMOVUPS     384(CX), Z9
-	VFMADD231PS Z9, Z8, Z6
-	VMOVUPS     448(AX), Z8
-	VMOVUPS     448(CX), Z9
-	VFMADD231PS Z9, Z8, Z7
-	ADDQ        $+512, AX
-	ADDQ        $+512, CX
-	SUBQ        $+128, DX
-	JMP         while3
-
-done4:
-while5:
 	CMPQ        DX, $+16
-	JLT         done6
+	JLT         done4
 	VMOVUPS     (AX), Z8
 	VMOVUPS     (CX), Z9
 	VFMADD231PS Z9, Z8, Z0
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
-	JMP         while5
+	JMP         while3
 
-done6:
+done4:
 	TESTQ       DX, DX
-	JZ          zero7
+	JZ          zero5
 	MOVQ        $-1, BX
 	BZHIQ       DX, BX, BX
 	KMOVW       BX, K1
@@ -221,7 +139,7 @@ done6:
 	LEAQ        (CX)(DX*4), CX
 	XORQ        DX, DX
 
-zero7:
+zero5:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -242,7 +160,7 @@ zero7:
 	RET
 
 // func Sum(x *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·Sum(SB), NOSPLIT, $0-20
 	MOVQ   x+0(FP), AX
 	MOVQ   n+8(FP), CX
@@ -256,48 +174,8 @@ TEXT ·Sum(SB), NOSPLIT, $0-20
 	VXORPS Z7, Z7, Z7
 
 while1:
-	CMPQ       CX, $+1152
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	PREFETCHT0 4352(AX)
-	PREFETCHT0 4416(AX)
-	PREFETCHT0 4480(AX)
-	PREFETCHT0 4544(AX)
-	VMOVUPS    (AX), Z8
-	VADDPS     Z8, Z0, Z0
-	VMOVAPS    Z0, Z0
-	VMOVUPS    64(AX), Z8
-	VADDPS     Z8, Z1, Z1
-	VMOVAPS    Z1, Z1
-	VMOVUPS    128(AX), Z8
-	VADDPS     Z8, Z2, Z2
-	VMOVAPS    Z2, Z2
-	VMOVUPS    192(AX), Z8
-	VADDPS     Z8, Z3, Z3
-	VMOVAPS    Z3, Z3
-	VMOVUPS    256(AX), Z8
-	VADDPS     Z8, Z4, Z4
-	VMOVAPS    Z4, Z4
-	VMOVUPS    320(AX), Z8
-	VADDPS     Z8, Z5, Z5
-	VMOVAPS    Z5, Z5
-	VMOVUPS    384(AX), Z8
-	VADDPS     Z8, Z6, Z6
-	VMOVAPS    Z6, Z6
-	VMOVUPS    448(AX), Z8
-	VADDPS     Z8, Z7, Z7
-	VMOVAPS    Z7, Z7
-	ADDQ       $+512, AX
-	SUBQ       $+128, CX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ    CX, $+128
-	JLT     done4
+	JLT     done2
 	VMOVUPS (AX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
@@ -324,22 +202,22 @@ while3:
 	VMOVAPS Z7, Z7
 	ADDQ    $+512, AX
 	SUBQ    $+128, CX
-	JMP     while3
+	JMP     while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ    CX, $+16
-	JLT     done6
+	JLT     done4
 	VMOVUPS (AX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
-	JMP     while5
+	JMP     while3
 
-done6:
+done4:
 	TESTQ     CX, CX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, DX
 	BZHIQ     CX, DX, DX
 	KMOVW     DX, K1
@@ -349,7 +227,7 @@ done6:
 	LEAQ      (AX)(CX*4), AX
 	XORQ      CX, CX
 
-zero7:
+zero5:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -370,7 +248,7 @@ zero7:
 	RET
 
 // func Max(x *float32, n int) float32
-// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·Max(SB), NOSPLIT, $0-20
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
@@ -385,44 +263,8 @@ TEXT ·Max(SB), NOSPLIT, $0-20
 	VXORPS       Z8, Z8, Z8
 
 while1:
-	CMPQ       CX, $+1088
-	JLT        done2
-	PREFETCHT0 4096(AX)
-	PREFETCHT0 4160(AX)
-	PREFETCHT0 4224(AX)
-	PREFETCHT0 4288(AX)
-	VMOVUPS    (AX), Z9
-	VMAXPS     Z9, Z1, Z1
-	VMOVAPS    Z1, Z1
-	VCMPPS     $0x03, Z9, Z9, K1
-	VBLENDMPS  Z9, Z2, K1, Z2
-	VMOVAPS    Z2, Z2
-	VMOVUPS    64(AX), Z9
-	VMAXPS     Z9, Z3, Z3
-	VMOVAPS    Z3, Z3
-	VCMPPS     $0x03, Z9, Z9, K1
-	VBLENDMPS  Z9, Z4, K1, Z4
-	VMOVAPS    Z4, Z4
-	VMOVUPS    128(AX), Z9
-	VMAXPS     Z9, Z5, Z5
-	VMOVAPS    Z5, Z5
-	VCMPPS     $0x03, Z9, Z9, K1
-	VBLENDMPS  Z9, Z6, K1, Z6
-	VMOVAPS    Z6, Z6
-	VMOVUPS    192(AX), Z9
-	VMAXPS     Z9, Z7, Z7
-	VMOVAPS    Z7, Z7
-	VCMPPS     $0x03, Z9, Z9, K1
-	VBLENDMPS  Z9, Z8, K1, Z8
-	VMOVAPS    Z8, Z8
-	ADDQ       $+256, AX
-	SUBQ       $+64, CX
-	JMP        while1
-
-done2:
-while3:
 	CMPQ      CX, $+64
-	JLT       done4
+	JLT       done2
 	VMOVUPS   (AX), Z9
 	VMAXPS    Z9, Z1, Z1
 	VMOVAPS   Z1, Z1
@@ -449,12 +291,12 @@ while3:
 	VMOVAPS   Z8, Z8
 	ADDQ      $+256, AX
 	SUBQ      $+64, CX
-	JMP       while3
+	JMP       while1
 
-done4:
-while5:
+done2:
+while3:
 	CMPQ      CX, $+16
-	JLT       done6
+	JLT       done4
 	VMOVUPS   (AX), Z9
 	VMAXPS    Z9, Z1, Z1
 	VMOVAPS   Z1, Z1
@@ -463,11 +305,11 @@ while5:
 	VMOVAPS   Z2, Z2
 	ADDQ      $+64, AX
 	SUBQ      $+16, CX
-	JMP       while5
+	JMP       while3
 
-done6:
+done4:
 	TESTQ     CX, CX
-	JZ        zero7
+	JZ        zero5
 	MOVQ      $-1, DX
 	BZHIQ     CX, DX, DX
 	KMOVW     DX, K1
@@ -481,7 +323,7 @@ done6:
 	LEAQ      (AX)(CX*4), AX
 	XORQ      CX, CX
 
-zero7:
+zero5:
 	VMAXPS        Z5, Z1, Z0
 	VADDPS        Z6, Z2, Z1
 	VMAXPS        Z7, Z3, Z2

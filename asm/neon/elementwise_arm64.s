@@ -12,7 +12,7 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $1040, R3
+	CMP $16, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -39,35 +39,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R3
-	BLT done4
-	FMOVQ 0(R1), F0
-	FMOVQ 0(R2), F1
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 16(R1), F0
-	FMOVQ 16(R2), F1
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 16(R0)
-	FMOVQ 32(R1), F0
-	FMOVQ 32(R2), F1
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 32(R0)
-	FMOVQ 48(R1), F0
-	FMOVQ 48(R2), F1
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUB $16, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -76,13 +49,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -91,9 +64,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Sub(dst, x, y *float32, n int)
@@ -104,7 +77,7 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $1040, R3
+	CMP $16, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -131,35 +104,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R3
-	BLT done4
-	FMOVQ 0(R1), F0
-	FMOVQ 0(R2), F1
-	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 16(R1), F0
-	FMOVQ 16(R2), F1
-	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 16(R0)
-	FMOVQ 32(R1), F0
-	FMOVQ 32(R2), F1
-	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 32(R0)
-	FMOVQ 48(R1), F0
-	FMOVQ 48(R2), F1
-	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUB $16, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -168,13 +114,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -183,9 +129,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Mul(dst, x, y *float32, n int)
@@ -196,7 +142,7 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 
 while1:
-	CMP $1040, R3
+	CMP $16, R3
 	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
@@ -223,35 +169,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R3
-	BLT done4
-	FMOVQ 0(R1), F0
-	FMOVQ 0(R2), F1
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 16(R1), F0
-	FMOVQ 16(R2), F1
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 16(R0)
-	FMOVQ 32(R1), F0
-	FMOVQ 32(R2), F1
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 32(R0)
-	FMOVQ 48(R1), F0
-	FMOVQ 48(R2), F1
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUB $16, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -260,13 +179,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -275,9 +194,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Scale(dst, x *float32, n int, alpha float32)
@@ -289,7 +208,7 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
@@ -311,52 +230,30 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	FMOVQ 16(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 32(R0)
-	FMOVQ 48(R1), F1
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Offset(dst, x *float32, n int, a, b float32)
@@ -370,7 +267,7 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
@@ -396,34 +293,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F2
-	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
-	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 0(R0)
-	FMOVQ 16(R1), F2
-	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
-	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 16(R0)
-	FMOVQ 32(R1), F2
-	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
-	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R1), F2
-	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
-	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
-	FMOVQ F2, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -431,13 +302,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -445,9 +316,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Clamp(dst, x *float32, n int, lo, hi float32)
@@ -461,7 +332,7 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
@@ -503,50 +374,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F2
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 0(R0)
-	FMOVQ 16(R1), F2
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 16(R0)
-	FMOVQ 32(R1), F2
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R1), F2
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
 	VMOV V2.B16, V2.B16
@@ -558,13 +387,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
 	VMOV V2.B16, V2.B16
@@ -576,9 +405,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Leaky(dst, x *float32, n int, slope float32)
@@ -591,7 +420,7 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
@@ -625,42 +454,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F2
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
-	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
-	FMOVQ F4, 0(R0)
-	FMOVQ 16(R1), F2
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
-	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
-	FMOVQ F4, 16(R0)
-	FMOVQ 32(R1), F2
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
-	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
-	FMOVQ F4, 32(R0)
-	FMOVQ 48(R1), F2
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
-	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
-	FMOVQ F4, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
@@ -670,13 +465,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
@@ -686,9 +481,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func HardSigmoid(dst, x *float32, n int, alpha, beta float32)
@@ -705,7 +500,7 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	VDUP R3, V3.S4
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
@@ -755,58 +550,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
-	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
-	FMOVQ F5, 0(R0)
-	FMOVQ 16(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
-	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
-	FMOVQ F5, 16(R0)
-	FMOVQ 32(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
-	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
-	FMOVQ F5, 32(R0)
-	FMOVQ 48(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
-	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
-	FMOVQ F5, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -820,13 +565,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -840,9 +585,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func HardSwish(dst, x *float32, n int)
@@ -859,7 +604,7 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	VDUP R3, V3.S4
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
@@ -913,62 +658,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 0(R0)
-	FMOVQ 16(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 16(R0)
-	FMOVQ 32(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 32(R0)
-	FMOVQ 48(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -983,13 +674,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
@@ -1004,9 +695,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Gate(dx, dy, x *float32, n int, lo, hi, slope float32)
@@ -1025,7 +716,7 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	WORD $0x4E23E444 // fcmeq v4.4s, v2.4s, v3.4s
 
 while1:
-	CMP $1040, R3
+	CMP $16, R3
 	BLT done2
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
@@ -1084,67 +775,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R3
-	BLT done4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R1), F6
-	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
-	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
-	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
-	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 0(R0)
-	FMOVQ 16(R2), F5
-	FMOVQ 16(R1), F6
-	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
-	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
-	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
-	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 16(R0)
-	FMOVQ 32(R2), F5
-	FMOVQ 32(R1), F6
-	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
-	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
-	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
-	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 32(R0)
-	FMOVQ 48(R2), F5
-	FMOVQ 48(R1), F6
-	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
-	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
-	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
-	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $64, R2, R2
-	SUB $16, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
@@ -1161,13 +793,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F5
 	FMOVS 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
@@ -1184,9 +816,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func HardSwishGrad(dx, dy, x *float32, n int)
@@ -1208,7 +840,7 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V5.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
@@ -1243,43 +875,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F6
-	VMOV V4.B16, V7.B16
-	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
-	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
-	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
-	FMOVQ 0(R1), F6
-	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
-	FMOVQ F6, 0(R0)
-	FMOVQ 16(R2), F6
-	VMOV V4.B16, V7.B16
-	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
-	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
-	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
-	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
-	FMOVQ 16(R1), F6
-	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
-	FMOVQ F6, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
@@ -1296,13 +893,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
@@ -1319,9 +916,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func HardSigmoidGrad(dx, dy, x *float32, n int)
@@ -1338,7 +935,7 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V2.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
@@ -1373,43 +970,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F3
-	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
-	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
-	FMOVQ 0(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
-	FMOVQ F3, 0(R0)
-	FMOVQ 16(R2), F3
-	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
-	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
-	FMOVQ 16(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
-	FMOVQ F3, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -1426,13 +988,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -1449,7 +1011,7 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET

@@ -35,7 +35,7 @@ TEXT ·Exp(SB), NOSPLIT, $0-24
 	VDUP R3, V11.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
@@ -131,104 +131,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 0(R0)
-	FMOVQ 16(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
 	VMOV V12.B16, V12.B16
@@ -275,13 +179,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
 	VMOV V12.B16, V12.B16
@@ -328,9 +232,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Log(dst, x *float32, n int)
@@ -377,7 +281,7 @@ TEXT ·Log(SB), NOSPLIT, $0-24
 	VDUP R3, V18.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
@@ -511,142 +415,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
-	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
-	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
-	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
-	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVQ F21, 0(R0)
-	FMOVQ 16(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
-	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
-	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
-	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
-	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVQ F21, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -712,13 +482,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -784,9 +554,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Sigmoid(dst, x *float32, n int)
@@ -828,7 +598,7 @@ TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	VDUP R3, V12.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
@@ -916,96 +686,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ F13, 0(R0)
-	FMOVQ 16(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ F13, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
 	VMOV V13.B16, V13.B16
@@ -1048,13 +730,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
 	VMOV V13.B16, V13.B16
@@ -1097,9 +779,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func SiLU(dst, x *float32, n int)
@@ -1143,7 +825,7 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	VDUP R3, V13.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
@@ -1241,106 +923,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVQ F15, 0(R0)
-	FMOVQ 16(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVQ F15, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V16.B16
@@ -1388,13 +972,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V16.B16
@@ -1442,9 +1026,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Tanh(dst, x *float32, n int)
@@ -1496,7 +1080,7 @@ TEXT ·Tanh(SB), NOSPLIT, $0-24
 	VDUP R3, V19.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
@@ -1636,148 +1220,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVQ F20, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1846,13 +1290,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1921,9 +1365,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func GELU(dst, x *float32, n int)
@@ -1980,7 +1424,7 @@ TEXT ·GELU(SB), NOSPLIT, $0-24
 	VDUP R3, V22.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
@@ -2152,180 +1596,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R3
-	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVQ F23, 0(R0)
-	FMOVQ 16(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R3
-	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVQ F23, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
 	VMOV V23.B16, V25.B16
@@ -2410,13 +1682,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
 	VMOV V23.B16, V25.B16
@@ -2501,9 +1773,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Softplus(dst, x *float32, n int)
@@ -2552,7 +1824,7 @@ TEXT ·Softplus(SB), NOSPLIT, $0-24
 	VDUP R3, V19.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
@@ -2702,158 +1974,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVQ F20, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
@@ -2927,13 +2049,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
@@ -3007,9 +2129,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func ELU(dst, x *float32, n int, alpha float32)
@@ -3046,7 +2168,7 @@ TEXT ·ELU(SB), NOSPLIT, $0-28
 	VDUP R3, V12.S4
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
@@ -3132,94 +2254,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F13
-	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
-	VMOV V13.B16, V15.B16
-	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
-	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
-	VMOV V3.B16, V14.B16
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
-	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V8.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE10 // fmul v16.4s, v16.4s, v15.4s
-	VMOV V15.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
-	WORD $0x4EA4D5CF // fsub v15.4s, v14.4s, v4.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
-	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
-	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
-	FMOVQ F14, 0(R0)
-	FMOVQ 16(R1), F13
-	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
-	VMOV V13.B16, V15.B16
-	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
-	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
-	VMOV V3.B16, V14.B16
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
-	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
-	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	VMOV V8.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE10 // fmul v16.4s, v16.4s, v15.4s
-	VMOV V15.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
-	WORD $0x4EA4D5CF // fsub v15.4s, v14.4s, v4.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
-	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
-	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
-	FMOVQ F14, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
 	VMOV V13.B16, V15.B16
@@ -3261,13 +2297,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
 	VMOV V13.B16, V15.B16
@@ -3309,9 +2345,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func ExpSum(dst, x *float32, n int, max float32) float32
@@ -3350,7 +2386,7 @@ TEXT ·ExpSum(SB), NOSPLIT, $0-36
 	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 
 while1:
-	CMP $1032, R2
+	CMP $8, R2
 	BLT done2
 	FMOVQ 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
@@ -3452,110 +2488,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R2
-	BLT done4
-	FMOVQ 0(R1), F16
-	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
-	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
-	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
-	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
-	WORD $0x6E34DE10 // fmul v16.4s, v16.4s, v20.4s
-	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
-	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVQ F16, 0(R0)
-	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
-	FMOVQ 16(R1), F16
-	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
-	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
-	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
-	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
-	WORD $0x6E34DE10 // fmul v16.4s, v16.4s, v20.4s
-	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
-	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVQ F16, 16(R0)
-	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
-	VMOV V15.B16, V15.B16
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
@@ -3605,13 +2539,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
@@ -3665,9 +2599,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	WORD $0x4E2FD5C0 // fadd v0.4s, v14.4s, v15.4s
 	WORD $0x6E004001 // ext v1.16b, v0.16b, v0.16b, #8
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s

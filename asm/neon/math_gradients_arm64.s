@@ -44,7 +44,7 @@ TEXT ·SiLUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V13.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
@@ -147,111 +147,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
-	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
-	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
-	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
-	VMOV V0.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE0E // fmul v14.4s, v16.4s, v15.4s
-	FMOVQ 0(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ F14, 0(R0)
-	FMOVQ 16(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
-	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
-	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
-	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
-	VMOV V0.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE0E // fmul v14.4s, v16.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ F14, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V14.B16
@@ -302,13 +199,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V14.B16
@@ -359,9 +256,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func SigmoidGrad(dx, dy, x *float32, n int)
@@ -404,7 +301,7 @@ TEXT ·SigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V13.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
@@ -501,105 +398,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
-	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
-	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	VMOV V13.B16, V16.B16
-	VMOV V12.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ 0(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ F14, 0(R0)
-	FMOVQ 16(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
-	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
-	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
-	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	VMOV V13.B16, V16.B16
-	VMOV V12.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ F14, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V14.B16
@@ -647,13 +447,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V14.B16
@@ -701,9 +501,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func TanhGrad(dx, dy, x *float32, n int)
@@ -756,7 +556,7 @@ TEXT ·TanhGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V19.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
@@ -907,159 +707,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVQ 0(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVQ F20, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1134,13 +783,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1215,9 +864,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func GELUGrad(dx, dy, x *float32, n int)
@@ -1275,7 +924,7 @@ TEXT ·GELUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V23.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
@@ -1454,187 +1103,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V14.B16, V27.B16
-	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVQ 0(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVQ F24, 0(R0)
-	FMOVQ 16(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V14.B16, V27.B16
-	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVQ F24, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
 	VMOV V24.B16, V24.B16
@@ -1723,13 +1193,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
 	VMOV V24.B16, V24.B16
@@ -1818,9 +1288,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func SoftplusGrad(dx, dy, x *float32, n int)
@@ -1863,7 +1333,7 @@ TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V12.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
@@ -1956,101 +1426,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ 0(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
-	FMOVQ F13, 0(R0)
-	FMOVQ 16(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
-	FMOVQ F13, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
 	VMOV V13.B16, V13.B16
@@ -2096,13 +1473,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
 	VMOV V13.B16, V13.B16
@@ -2148,9 +1525,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func ELUGrad(dx, dy, x *float32, n int)
@@ -2186,7 +1563,7 @@ TEXT ·ELUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V11.S4
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
@@ -2287,109 +1664,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R2), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ 0(R1), F13
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 0(R0)
-	FMOVQ 16(R2), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ 16(R1), F13
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
 	VMOV V12.B16, V12.B16
@@ -2439,13 +1715,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
 	VMOV V12.B16, V12.B16
@@ -2495,7 +1771,7 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET

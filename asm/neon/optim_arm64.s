@@ -15,7 +15,7 @@ TEXT ·SGD(SB), NOSPLIT, $0-32
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R0), F2
 	FMOVQ 0(R1), F3
@@ -45,38 +45,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R0), F2
-	FMOVQ 0(R1), F3
-	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
-	WORD $0x4EA3CC02 // fmls v2.4s, v0.4s, v3.4s
-	FMOVQ F2, 0(R0)
-	FMOVQ 16(R0), F2
-	FMOVQ 16(R1), F3
-	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
-	WORD $0x4EA3CC02 // fmls v2.4s, v0.4s, v3.4s
-	FMOVQ F2, 16(R0)
-	FMOVQ 32(R0), F2
-	FMOVQ 32(R1), F3
-	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
-	WORD $0x4EA3CC02 // fmls v2.4s, v0.4s, v3.4s
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R0), F2
-	FMOVQ 48(R1), F3
-	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
-	WORD $0x4EA3CC02 // fmls v2.4s, v0.4s, v3.4s
-	FMOVQ F2, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F2
 	FMOVQ 0(R1), F3
 	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
@@ -85,13 +55,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F2
 	FMOVS 0(R1), F3
 	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
@@ -100,9 +70,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func SGDMomentum(w, v, dw *float32, n int, lr, momentum, keep, weightDecay, a, b float32)
@@ -125,7 +95,7 @@ TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R0), F6
 	FMOVQ 0(R2), F7
@@ -158,41 +128,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R0), F6
-	FMOVQ 0(R2), F7
-	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
-	WORD $0x6E22DCE8 // fmul v8.4s, v7.4s, v2.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
-	FMOVQ F8, 0(R1)
-	WORD $0x6E24DCE7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4E28CCA7 // fmla v7.4s, v5.4s, v8.4s
-	WORD $0x4EA7CC06 // fmls v6.4s, v0.4s, v7.4s
-	FMOVQ F6, 0(R0)
-	FMOVQ 16(R0), F6
-	FMOVQ 16(R2), F7
-	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
-	WORD $0x6E22DCE8 // fmul v8.4s, v7.4s, v2.4s
-	FMOVQ 16(R1), F9
-	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
-	FMOVQ F8, 16(R1)
-	WORD $0x6E24DCE7 // fmul v7.4s, v7.4s, v4.4s
-	WORD $0x4E28CCA7 // fmla v7.4s, v5.4s, v8.4s
-	WORD $0x4EA7CC06 // fmls v6.4s, v0.4s, v7.4s
-	FMOVQ F6, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
@@ -208,13 +145,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F6
 	FMOVS 0(R2), F7
 	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
@@ -230,9 +167,9 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Adam(w, m, v, dw *float32, n int, f *float32)
@@ -263,7 +200,7 @@ TEXT ·Adam(SB), NOSPLIT, $0-48
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
 
 while1:
-	CMP $1032, R4
+	CMP $8, R4
 	BLT done2
 	FMOVQ 0(R0), F9
 	FMOVQ 0(R3), F10
@@ -315,60 +252,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R4
-	BLT done4
-	FMOVQ 0(R0), F9
-	FMOVQ 0(R3), F10
-	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
-	FMOVQ 0(R1), F11
-	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
-	WORD $0x4E2ACC2B // fmla v11.4s, v1.4s, v10.4s
-	FMOVQ F11, 0(R1)
-	FMOVQ 0(R2), F12
-	WORD $0x6E22DD8C // fmul v12.4s, v12.4s, v2.4s
-	WORD $0x6E2ADD4A // fmul v10.4s, v10.4s, v10.4s
-	WORD $0x4E2ACC6C // fmla v12.4s, v3.4s, v10.4s
-	FMOVQ F12, 0(R2)
-	WORD $0x6EA1F98A // fsqrt v10.4s, v12.4s
-	VMOV V6.B16, V12.B16
-	WORD $0x4E25CD4C // fmla v12.4s, v10.4s, v5.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6E28DD29 // fmul v9.4s, v9.4s, v8.4s
-	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4EAACC89 // fmls v9.4s, v4.4s, v10.4s
-	FMOVQ F9, 0(R0)
-	FMOVQ 16(R0), F9
-	FMOVQ 16(R3), F10
-	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
-	FMOVQ 16(R1), F11
-	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
-	WORD $0x4E2ACC2B // fmla v11.4s, v1.4s, v10.4s
-	FMOVQ F11, 16(R1)
-	FMOVQ 16(R2), F12
-	WORD $0x6E22DD8C // fmul v12.4s, v12.4s, v2.4s
-	WORD $0x6E2ADD4A // fmul v10.4s, v10.4s, v10.4s
-	WORD $0x4E2ACC6C // fmla v12.4s, v3.4s, v10.4s
-	FMOVQ F12, 16(R2)
-	WORD $0x6EA1F98A // fsqrt v10.4s, v12.4s
-	VMOV V6.B16, V12.B16
-	WORD $0x4E25CD4C // fmla v12.4s, v10.4s, v5.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6E28DD29 // fmul v9.4s, v9.4s, v8.4s
-	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
-	WORD $0x4EAACC89 // fmls v9.4s, v4.4s, v10.4s
-	FMOVQ F9, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	ADD $32, R3, R3
-	SUB $8, R4, R4
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R4
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F9
 	FMOVQ 0(R3), F10
 	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
@@ -394,13 +279,13 @@ while5:
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R4, R4
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R4
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F9
 	FMOVS 0(R3), F10
 	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
@@ -426,9 +311,9 @@ while7:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R4, R4
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func RMSprop(w, s, dw *float32, n int, f *float32)
@@ -450,7 +335,7 @@ TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 
 while1:
-	CMP $1032, R3
+	CMP $8, R3
 	BLT done2
 	FMOVQ 0(R0), F5
 	FMOVQ 0(R2), F6
@@ -487,45 +372,8 @@ while1:
 done2:
 
 while3:
-	CMP $8, R3
-	BLT done4
-	FMOVQ 0(R0), F5
-	FMOVQ 0(R2), F6
-	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
-	FMOVQ 0(R1), F7
-	WORD $0x6E20DCE7 // fmul v7.4s, v7.4s, v0.4s
-	WORD $0x6E26DCC8 // fmul v8.4s, v6.4s, v6.4s
-	WORD $0x4E28CC27 // fmla v7.4s, v1.4s, v8.4s
-	FMOVQ F7, 0(R1)
-	WORD $0x6EA1F8E7 // fsqrt v7.4s, v7.4s
-	WORD $0x4E23D4E7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
-	WORD $0x4EA6CC45 // fmls v5.4s, v2.4s, v6.4s
-	FMOVQ F5, 0(R0)
-	FMOVQ 16(R0), F5
-	FMOVQ 16(R2), F6
-	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
-	FMOVQ 16(R1), F7
-	WORD $0x6E20DCE7 // fmul v7.4s, v7.4s, v0.4s
-	WORD $0x6E26DCC8 // fmul v8.4s, v6.4s, v6.4s
-	WORD $0x4E28CC27 // fmla v7.4s, v1.4s, v8.4s
-	FMOVQ F7, 16(R1)
-	WORD $0x6EA1F8E7 // fsqrt v7.4s, v7.4s
-	WORD $0x4E23D4E7 // fadd v7.4s, v7.4s, v3.4s
-	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
-	WORD $0x4EA6CC45 // fmls v5.4s, v2.4s, v6.4s
-	FMOVQ F5, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	SUB $8, R3, R3
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R3
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
@@ -543,13 +391,13 @@ while5:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R3
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F5
 	FMOVS 0(R2), F6
 	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
@@ -567,7 +415,7 @@ while7:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while7
+	B while5
 
-done8:
+done6:
 	RET

@@ -13,7 +13,7 @@ TEXT ·Axpy(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R2
 
 while1:
-	CMP $1040, R2
+	CMP $16, R2
 	BLT done2
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R0), F2
@@ -39,34 +39,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R2
-	BLT done4
-	FMOVQ 0(R1), F1
-	FMOVQ 0(R0), F2
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	FMOVQ F1, 0(R1)
-	FMOVQ 16(R1), F1
-	FMOVQ 16(R0), F2
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	FMOVQ F1, 16(R1)
-	FMOVQ 32(R1), F1
-	FMOVQ 32(R0), F2
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	FMOVQ F1, 32(R1)
-	FMOVQ 48(R1), F1
-	FMOVQ 48(R0), F2
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	FMOVQ F1, 48(R1)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R0), F2
 	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
@@ -74,13 +48,13 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R1), F1
 	FMOVS 0(R0), F2
 	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
@@ -88,9 +62,9 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	RET
 
 // func Dot(x, y *float32, n int) float32
@@ -108,7 +82,7 @@ TEXT ·Dot(SB), NOSPLIT, $0-28
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 
 while1:
-	CMP $1056, R2
+	CMP $32, R2
 	BLT done2
 	FMOVQ 0(R0), F8
 	FMOVQ 0(R1), F9
@@ -142,64 +116,30 @@ while1:
 done2:
 
 while3:
-	CMP $32, R2
-	BLT done4
-	FMOVQ 0(R0), F8
-	FMOVQ 0(R1), F9
-	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
-	FMOVQ 16(R0), F8
-	FMOVQ 16(R1), F9
-	WORD $0x4E29CD01 // fmla v1.4s, v8.4s, v9.4s
-	FMOVQ 32(R0), F8
-	FMOVQ 32(R1), F9
-	WORD $0x4E29CD02 // fmla v2.4s, v8.4s, v9.4s
-	FMOVQ 48(R0), F8
-	FMOVQ 48(R1), F9
-	WORD $0x4E29CD03 // fmla v3.4s, v8.4s, v9.4s
-	FMOVQ 64(R0), F8
-	FMOVQ 64(R1), F9
-	WORD $0x4E29CD04 // fmla v4.4s, v8.4s, v9.4s
-	FMOVQ 80(R0), F8
-	FMOVQ 80(R1), F9
-	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
-	FMOVQ 96(R0), F8
-	FMOVQ 96(R1), F9
-	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
-	FMOVQ 112(R0), F8
-	FMOVQ 112(R1), F9
-	WORD $0x4E29CD07 // fmla v7.4s, v8.4s, v9.4s
-	ADD $128, R0, R0
-	ADD $128, R1, R1
-	SUB $32, R2, R2
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R2
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F8
 	FMOVQ 0(R1), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R2
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F8
 	FMOVS 0(R1), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while7
+	B while5
 
-done8:
+done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -228,7 +168,7 @@ TEXT ·Sum(SB), NOSPLIT, $0-20
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 
 while1:
-	CMP $1056, R1
+	CMP $32, R1
 	BLT done2
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
@@ -261,61 +201,28 @@ while1:
 done2:
 
 while3:
-	CMP $32, R1
-	BLT done4
-	FMOVQ 0(R0), F8
-	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
-	FMOVQ 16(R0), F8
-	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
-	FMOVQ 32(R0), F8
-	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
-	FMOVQ 48(R0), F8
-	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
-	FMOVQ 64(R0), F8
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
-	FMOVQ 80(R0), F8
-	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
-	FMOVQ 96(R0), F8
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
-	FMOVQ 112(R0), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
-	ADD $128, R0, R0
-	SUB $32, R1, R1
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R1
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	VMOV V0.B16, V0.B16
 	ADD $16, R0, R0
 	SUB $4, R1, R1
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R1
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	VMOV V0.B16, V0.B16
 	ADD $4, R0, R0
 	SUB $1, R1, R1
-	B while7
+	B while5
 
-done8:
+done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -346,7 +253,7 @@ TEXT ·Max(SB), NOSPLIT, $0-20
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 
 while1:
-	CMP $1040, R1
+	CMP $16, R1
 	BLT done2
 	FMOVQ 0(R0), F9
 	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
@@ -395,57 +302,8 @@ while1:
 done2:
 
 while3:
-	CMP $16, R1
-	BLT done4
-	FMOVQ 0(R0), F9
-	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6EAA1C2B // bit v11.16b, v1.16b, v10.16b
-	VMOV V11.B16, V1.B16
-	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
-	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V2.B16, V2.B16
-	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
-	VMOV V2.B16, V2.B16
-	FMOVQ 16(R0), F9
-	WORD $0x6EA9E46A // fcmgt v10.4s, v3.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6EAA1C6B // bit v11.16b, v3.16b, v10.16b
-	VMOV V11.B16, V3.B16
-	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
-	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V4.B16, V4.B16
-	WORD $0x6EAA1D24 // bit v4.16b, v9.16b, v10.16b
-	VMOV V4.B16, V4.B16
-	FMOVQ 32(R0), F9
-	WORD $0x6EA9E4AA // fcmgt v10.4s, v5.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6EAA1CAB // bit v11.16b, v5.16b, v10.16b
-	VMOV V11.B16, V5.B16
-	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
-	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V6.B16, V6.B16
-	WORD $0x6EAA1D26 // bit v6.16b, v9.16b, v10.16b
-	VMOV V6.B16, V6.B16
-	FMOVQ 48(R0), F9
-	WORD $0x6EA9E4EA // fcmgt v10.4s, v7.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x6EAA1CEB // bit v11.16b, v7.16b, v10.16b
-	VMOV V11.B16, V7.B16
-	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
-	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V8.B16, V8.B16
-	WORD $0x6EAA1D28 // bit v8.16b, v9.16b, v10.16b
-	VMOV V8.B16, V8.B16
-	ADD $64, R0, R0
-	SUB $16, R1, R1
-	B while3
-
-done4:
-
-while5:
 	CMP $4, R1
-	BLT done6
+	BLT done4
 	FMOVQ 0(R0), F9
 	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -458,13 +316,13 @@ while5:
 	VMOV V2.B16, V2.B16
 	ADD $16, R0, R0
 	SUB $4, R1, R1
-	B while5
+	B while3
 
-done6:
+done4:
 
-while7:
+while5:
 	CMP $1, R1
-	BLT done8
+	BLT done6
 	FMOVS 0(R0), F9
 	MOVW $-1, R2
 	FMOVS R2, F10
@@ -481,9 +339,9 @@ while7:
 	VMOV V2.B16, V2.B16
 	ADD $4, R0, R0
 	SUB $1, R1, R1
-	B while7
+	B while5
 
-done8:
+done6:
 	WORD $0x6EA5E420 // fcmgt v0.4s, v1.4s, v5.4s
 	VMOV V5.B16, V5.B16
 	WORD $0x6EA01C25 // bit v5.16b, v1.16b, v0.16b
