@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +123,49 @@ func TestMapSuites(t *testing.T) {
 	for _, c := range append(poolCases(), attentionCases()...) {
 		if c.bytes <= 0 || c.torch == nil || len(c.torch.Setups) == 0 || c.torch.Run == "" {
 			t.Errorf("%s: incomplete case", c.name)
+		}
+	}
+}
+
+// TestTrainSuite times a training step, also with PyTorch if it is installed.
+func TestTrainSuite(t *testing.T) {
+	var out bytes.Buffer
+	opt := Options{Suite: "train", Model: "se-resnet20", Batch: 2, Threads: 1, JSON: true, Rivals: !testing.Short(), Rounds: 1}
+	if err := Run(context.Background(), &out, opt); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(out.String()) {
+		if strings.HasPrefix(line, "#") {
+			t.Log(line)
+			continue
+		}
+		var r Row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		names = append(names, r.Case)
+		if !(r.NS > 0 && r.GFlops > 0 && r.FractionOfPeak > 0 && math.Abs(r.ImagesPerS*r.NS/2e9-1) < 1e-9) {
+			t.Errorf("implausible: %s", line)
+		}
+		if runtime.GOOS == "linux" && !(r.PeakBytes > 0 && r.PeakBytes < 1<<30) {
+			t.Errorf("implausible peak: %s", line)
+		}
+		if r.Rival != "" && !(r.RivalNS > 0 && r.Ratio > 0 && r.RivalPeakBytes >= 0) {
+			t.Errorf("implausible: %s", line)
+		}
+	}
+	if want := []string{"se-resnet20/n=2/fast", "se-resnet20/n=2/exact"}; !slices.Equal(names, want) {
+		t.Errorf("cases %v, want %v", names, want)
+	}
+	// Of 41 million multiply-adds, three passes but for the image's gradient.
+	cases, err := trainCases(opt)
+	if err != nil || len(cases) != 2 || cases[0].flops < 2*2*3*40e6 || cases[0].flops > 2*2*3*42e6 {
+		t.Errorf("%v operations, %v", cases[0].flops, err)
+	}
+	for _, opt := range []Options{{Suite: "train", Model: "lenet"}, {Suite: "train", Batch: -1}} {
+		if err := Run(context.Background(), io.Discard, opt); err == nil {
+			t.Errorf("%+v was accepted", opt)
 		}
 	}
 }

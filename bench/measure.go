@@ -21,8 +21,13 @@ const (
 // measure times a case and its rivals in turns, so that a change of the
 // machine's speed meets all of them alike.
 func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error) {
+	peak := func() int64 { return 0 }
+	if c.images > 0 {
+		peak = startPeak()
+	}
 	run := c.setup()
 	run()
+	row := Row{Suite: opt.Suite, Case: c.name, ISA: kernels.Info().ISA, Threads: opt.Threads, PeakBytes: peak()}
 	var own []float64
 	var active []rival
 	for _, r := range rivals {
@@ -52,7 +57,8 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 			time.Sleep(settleTime)
 		}
 	}
-	row := Row{Suite: opt.Suite, Case: c.name, ISA: kernels.Info().ISA, Threads: opt.Threads, NS: median(own)}
+	row.NS = median(own)
+	row.ImagesPerS = float64(c.images) * 1e9 / row.NS
 	if c.flops > 0 {
 		row.GFlops = c.flops / row.NS
 		row.FractionOfPeak = row.GFlops / m.peak()
@@ -64,6 +70,9 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	for i, r := range active {
 		row.Rival, row.RivalNS = r.name(), median(theirs[i])
 		row.Ratio = row.RivalNS / row.NS
+		if p, ok := r.(peaker); ok && c.images > 0 {
+			row.RivalPeakBytes = p.peakBytes()
+		}
 		if i == 0 {
 			rows = rows[:0]
 		}

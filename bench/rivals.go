@@ -24,6 +24,9 @@ type rival interface {
 	close()
 }
 
+// A peaker is a rival that knows the peak of memory of the case it prepared.
+type peaker interface{ peakBytes() int64 }
+
 //go:embed _compare/rivals.c
 var rivalsSource []byte
 

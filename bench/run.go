@@ -23,9 +23,10 @@ type Options struct {
 	Rivals  bool   // also time the rivals that are installed
 	Rounds  int    // samples per case; 0 means 7
 
-	// Suites conv and int8.
-	Model string // one of [ConvModels], "" for all
+	// Suites conv, int8 and train.
+	Model string // one of [ConvModels] or train.ModelNames, "" for all or for [TrainModels]
 	Batch int    // 0 for each network's own
+
 	// Suite conv only.
 	Dir        string // one of [ConvDirections], "" for all
 	Algorithms bool   // every algorithm that takes the layer, without rivals
@@ -45,6 +46,12 @@ type Row struct {
 	Rival          string  `json:"rival,omitempty"`
 	RivalNS        float64 `json:"rival_ns,omitempty"`
 	Ratio          float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
+
+	// Suite train only. Peaks are of the resident memory of the process, less
+	// what it had before the case; 0 where the system does not tell.
+	ImagesPerS     float64 `json:"images_per_s,omitempty"`
+	PeakBytes      int64   `json:"peak_bytes,omitempty"`
+	RivalPeakBytes int64   `json:"rival_peak_bytes,omitempty"`
 }
 
 // A benchCase is one thing to measure. Exactly one of flops and bytes is set.
@@ -55,6 +62,8 @@ type benchCase struct {
 	// workingSet is how many bytes a call touches, for the bandwidth that
 	// bytes is compared with.
 	workingSet int
+	// images is the images in a training step, 0 for anything else.
+	images int
 	// setup allocates the operands and returns what is timed.
 	setup func() func()
 	// native is the request to the helper process, or "".
@@ -80,6 +89,7 @@ func suites() map[string]func(Options) ([]benchCase, error) {
 		"elementwise": func(opt Options) ([]benchCase, error) { return elementwiseCases(opt), nil },
 		"gemm":        func(Options) ([]benchCase, error) { return gemmCases(), nil },
 		"attention":   func(Options) ([]benchCase, error) { return attentionCases(), nil },
+		"train":       trainCases,
 		"pool":        func(Options) ([]benchCase, error) { return poolCases(), nil },
 	}
 }
@@ -181,9 +191,18 @@ func (p *printer) row(r Row) error {
 	if r.GBps != 0 {
 		rate = fmt.Sprintf("%.1f GB", r.GBps)
 	}
+	if r.ImagesPerS != 0 {
+		rate = fmt.Sprintf("%.1f im/s", r.ImagesPerS)
+	}
 	_, err := fmt.Fprintf(p.w, "%-38s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
 	if err == nil && r.Rival != "" {
 		_, err = fmt.Fprintf(p.w, " %-15s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
+	}
+	if err == nil && r.PeakBytes != 0 {
+		_, err = fmt.Fprintf(p.w, "  peak %d MB", r.PeakBytes>>20)
+		if err == nil && r.RivalPeakBytes != 0 {
+			_, err = fmt.Fprintf(p.w, ", rival %d MB", r.RivalPeakBytes>>20)
+		}
 	}
 	if err == nil {
 		_, err = fmt.Fprintln(p.w)

@@ -11,7 +11,7 @@ func BenchmarkStep(b *testing.B) {
 	for _, c := range []struct {
 		name  string
 		batch int
-	}{{"se-resnet8", 128}, {"se-resnet20", 128}, {"se-resnet18", 64}} {
+	}{{"se-resnet8", 128}, {"se-resnet20", 128}, {"se-resnet18", 128}, {"vgg16-bn", 128}} {
 		b.Run(fmt.Sprintf("model=%s/batch=%d", c.name, c.batch), func(b *testing.B) {
 			m := mustModel(b, Spec{Name: c.name, Image: Shape{32, 32, 3}, Classes: 36})
 			s, err := NewStepper(StepConfig{Model: m, Batch: c.batch, Loss: LossConfig{Kind: LossCC}, Optimizer: OptimizerConfig{Momentum: 0.9}})

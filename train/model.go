@@ -87,6 +87,31 @@ func (m *Model) Outputs() (logits, features Value, attentions []Value) {
 	return m.graph.logits, m.graph.features, m.graph.attentions
 }
 
+// StepFLOPs returns the floating-point operations of convolutions and linear
+// layers in a training step, forward and backward, for one sample: two for each
+// multiply-add of the direct sums. Gradients of the image are not computed.
+func (m *Model) StepFLOPs() float64 {
+	var total float64
+	for _, n := range m.graph.nodes {
+		var pass float64
+		switch l := n.layer.(type) {
+		case *Conv2D:
+			s := l.shape(1, m.graph.values[n.in[0]].shape)
+			pass = s.FLOPs()
+		case *Linear:
+			pass = 2 * float64(l.In) * float64(l.Out)
+		case *CosineLinear:
+			pass = 2 * float64(l.In) * float64(l.Out)
+		}
+		passes := 3.0
+		if n.in[0] == 0 {
+			passes = 2
+		}
+		total += passes * pass
+	}
+	return total
+}
+
 // Load copies values into the model's tensors: get returns the shape and the
 // elements of the tensor of a name. It fails, and changes nothing, on a tensor
 // that is absent or of another shape.

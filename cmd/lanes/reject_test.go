@@ -90,6 +90,8 @@ func TestWrongCommandLine(t *testing.T) {
 		{"unknown suite", []string{"bench", "--suite", "fft"}, []string{"--suite", "gemm", "fft"}},
 		{"layers of a suite without", []string{"bench", "--suite", "gemm", "--model", "resnet18"}, []string{"--suite conv"}},
 		{"unknown network", []string{"bench", "--suite", "conv", "--model", "lenet"}, []string{"lenet"}},
+		{"unknown model to train", []string{"bench", "--suite", "train", "--model", "lenet"}, []string{"lenet", "se-resnet18"}},
+		{"too small a batch to train", []string{"bench", "--suite", "train", "--batch", "-1"}, []string{"-1"}},
 		{"too many threads", []string{"bench", "--suite", "gemm", "--threads", "100000"}, []string{"100000 threads"}},
 		{"unknown instruction set", []string{"bench", "--suite", "gemm", "--isa", "mmx"}, []string{"mmx"}},
 		{"eval without run", []string{"eval"}, []string{"--run"}},
