@@ -76,10 +76,6 @@ func sum(list []int64) (n int64) {
 // TestOddBatch checks that rows are cut into powers of two.
 func TestOddBatch(t *testing.T) {
 	srv := open(t, pair(t), Options{MaxBatch: 13})
-	var rows []string
-	for i := range 13 {
-		rows = append(rows, fmt.Sprint(i))
-	}
 	data, err := json.Marshal([]float32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25})
 	if err != nil {
 		t.Fatal(err)

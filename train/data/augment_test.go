@@ -156,9 +156,7 @@ func TestWarp(t *testing.T) {
 		for y := range h {
 			for x := range h {
 				sx, sy := y, h-1-x
-				if degrees > 0 {
-					sx, sy = y, h-1-x
-				} else {
+				if degrees < 0 {
 					sx, sy = h-1-y, x
 				}
 				// The angle is inexact, so a weight of 1/256 may fall to a neighbour.
