@@ -1,8 +1,9 @@
 package compare
 
 import (
-	"gonum.org/v1/gonum/stat"
-	"gonum.org/v1/gonum/stat/distuv"
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
 )
 
 // Summary describes values over seeds.
@@ -34,8 +35,34 @@ func Summarize(values []float64) *Summary {
 	case 1:
 		return &Summary{N: 1, Mean: values[0], Values: values}
 	}
-	mean, sd := stat.MeanStdDev(values, nil)
+	mean, sd := meanAndDeviation(values)
 	return &Summary{len(values), mean, &sd, values}
+}
+
+// meanAndDeviation returns the mean of at least two values and the standard
+// deviation of the sample. The sum of the deviations, zero but for rounding of
+// the mean, corrects the sum of their squares (Chan, Golub and LeVeque 1983).
+func meanAndDeviation(values []float64) (mean, sd float64) {
+	n := float64(len(values))
+	for _, v := range values {
+		mean += v
+	}
+	mean /= n
+	squares, rest := 0.0, 0.0
+	for _, v := range values {
+		squares += (v - mean) * (v - mean)
+		rest += v - mean
+	}
+	return mean, math.Sqrt(max(0, squares-rest*rest/n) / (n - 1))
+}
+
+// studentQuantile returns the t that a variable with Student's distribution of nu
+// degrees of freedom stays within, on both sides, with probability Confidence:
+// 1-Confidence = I(nu/(nu+t^2); nu/2, 1/2), I the regularised incomplete beta
+// function.
+func studentQuantile(nu float64) float64 {
+	x := mathext.InvRegIncBeta(nu/2, 0.5, 1-Confidence)
+	return math.Sqrt(nu * (1 - x) / x)
 }
 
 // Compare describes a[i]-b[i]. It returns nil for no values, and panics if the
@@ -55,8 +82,7 @@ func Compare(a, b []float64) *Difference {
 	d := &Difference{Summary: *s}
 	if s.N > 1 {
 		n := float64(s.N)
-		t := distuv.StudentsT{Sigma: 1, Nu: n - 1}.Quantile(0.5 + Confidence/2)
-		half := t * stat.StdErr(*s.SD, n)
+		half := studentQuantile(n-1) * *s.SD / math.Sqrt(n)
 		low, high := s.Mean-half, s.Mean+half
 		d.Low, d.High = &low, &high
 	}

@@ -1,20 +1,13 @@
 package report
 
-import (
-	"fmt"
-	"html/template"
-
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-)
+import "html/template"
 
 // calibrationBins divide the confidences, as in train.Evaluation.Calibration.
 const calibrationBins = 15
 
 // calibration draws how often predictions of a confidence are right, for the
 // bins that have any; empty without a confidence that is a number.
-func calibration(r *Run) (template.HTML, error) {
+func calibration(r *Run) template.HTML {
 	var count, right, sure [calibrationBins]float64
 	for i, v := range r.Test.Confidence {
 		c := float64(v)
@@ -28,32 +21,17 @@ func calibration(r *Run) (template.HTML, error) {
 			right[b]++
 		}
 	}
-	var points plotter.XYs
+	shown := series{name: "test images", colour: blue, line: valueLine, dot: 2.7}
 	for b, n := range count {
 		if n > 0 {
-			points = append(points, plotter.XY{X: 100 * sure[b] / n, Y: 100 * right[b] / n})
+			shown.points = append(shown.points, point{100 * sure[b] / n, 100 * right[b] / n})
 		}
 	}
-	if points == nil {
-		return "", nil
+	if shown.points == nil {
+		return ""
 	}
-	p := newPlot()
-	p.X.Label.Text, p.Y.Label.Text = "confidence, %", "right, %"
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 100, 0, 100
-	ideal, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0}, {X: 100, Y: 100}})
-	if err != nil {
-		return "", fmt.Errorf("report: chart of calibration: %w", err)
-	}
-	ideal.LineStyle = draw.LineStyle{Color: grey, Width: vg.Points(1), Dashes: []vg.Length{vg.Points(4), vg.Points(3)}}
-	drawn, dots, err := plotter.NewLinePoints(points)
-	if err != nil {
-		return "", fmt.Errorf("report: chart of calibration: %w", err)
-	}
-	drawn.LineStyle = draw.LineStyle{Color: blue, Width: vg.Points(1.6)}
-	dots.GlyphStyle = draw.GlyphStyle{Color: blue, Radius: vg.Points(2.5), Shape: draw.CircleGlyph{}}
-	p.Add(ideal, drawn, dots)
-	p.Legend.Add("test images", drawn)
-	p.Legend.Add("well calibrated", ideal)
-	p.Legend.Top, p.Legend.Left = true, true
-	return svg(p, 400, 300)
+	ideal := series{name: "well calibrated", colour: grey, line: guideLine, dashed: true, points: []point{{0, 0}, {100, 100}}}
+	c := chart{width: 400, height: 300, series: []series{ideal, shown},
+		x: axis{title: "confidence, %", to: 100}, y: axis{title: "right, %", to: 100}}
+	return c.svg()
 }

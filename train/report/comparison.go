@@ -5,14 +5,8 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
-	"image/color"
 	"io"
 	"strings"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/compare"
@@ -76,14 +70,10 @@ func renderComparison(w io.Writer, r *compare.Results) error {
 		for _, o := range r.Overall {
 			p.Overall.Rows = append(p.Overall.Rows, row{Loss: o.Loss, Accuracy: o.TestAcc, Difference: o.Difference})
 		}
-		if err := p.Overall.draw(); err != nil {
-			return err
-		}
+		p.Overall.draw()
 	}
 	for i := range p.Blocks {
-		if err := p.Blocks[i].draw(); err != nil {
-			return err
-		}
+		p.Blocks[i].draw()
 	}
 	for _, loss := range r.Plan.Losses {
 		var list []string
@@ -153,70 +143,48 @@ func verdict(d *compare.Difference) string {
 }
 
 // draw makes the charts: a line for each loss, the first on top.
-func (b *block) draw() error {
-	accuracies, differences := newPlot(), newPlot()
-	accuracies.X.Label.Text = "test accuracy, %"
-	differences.X.Label.Text = "difference from ce, percentage points"
-	var ticks []plot.Tick
-	compared := false
+func (b *block) draw() {
 	n := len(b.Rows)
+	y := axis{from: -0.5, to: float64(n) - 0.5}
 	for i, r := range b.Rows {
-		y := float64(n - 1 - i)
-		ticks = append(ticks, plot.Tick{Value: y, Label: r.Loss})
-		if err := drawAccuracy(accuracies, r.Accuracy, y); err != nil {
-			return err
+		y.names = append(y.names, tick{float64(n - 1 - i), r.Loss})
+	}
+	height := float64(60 + 24*n)
+	accuracies := chart{width: 400, height: height, x: axis{title: "test accuracy, %"}, y: y}
+	differences := chart{width: 400, height: height, x: axis{title: "difference from ce, percentage points"}, y: y,
+		series: []series{{colour: grey, line: guideLine, dashed: true, points: []point{{0, y.from}, {0, y.to}}}}}
+	compared := false
+	for i, r := range b.Rows {
+		at := y.names[i].at
+		if r.Accuracy != nil {
+			accuracies.series = append(accuracies.series, accuracySeries(r.Accuracy, at)...)
 		}
 		if r.Difference != nil {
 			compared = true
-			if err := drawDifference(differences, r.Difference, y); err != nil {
-				return err
-			}
+			differences.series = append(differences.series, differenceSeries(r.Difference, at)...)
 		}
 	}
-	zero, err := plotter.NewLine(plotter.XYs{{X: 0, Y: -0.5}, {X: 0, Y: float64(n) - 0.5}})
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
+	b.Accuracies = accuracies.svg()
+	if compared {
+		b.Differences = differences.svg()
 	}
-	zero.LineStyle = draw.LineStyle{Color: grey, Width: vg.Points(1), Dashes: []vg.Length{vg.Points(3), vg.Points(3)}}
-	differences.Add(zero)
-	height := float64(60 + 24*n)
-	for _, p := range []*plot.Plot{accuracies, differences} {
-		p.Y.Tick.Marker = plot.ConstantTicks(ticks)
-		p.Y.Min, p.Y.Max = -0.5, float64(n)-0.5
-		room := 0.04*(p.X.Max-p.X.Min) + 0.01 // for the glyphs at the ends
-		p.X.Min, p.X.Max = p.X.Min-room, p.X.Max+room
-	}
-	if b.Accuracies, err = svg(accuracies, 400, height); err != nil || !compared {
-		return err
-	}
-	b.Differences, err = svg(differences, 400, height)
-	return err
 }
 
-// drawAccuracy draws a dot for each seed and a bar of a standard deviation to
+// accuracySeries is a dot for each seed and a bar of a standard deviation to
 // each side of the mean.
-func drawAccuracy(p *plot.Plot, s *compare.Summary, y float64) error {
-	if s == nil {
-		return nil
-	}
-	var seeds plotter.XYs
+func accuracySeries(s *compare.Summary, y float64) []series {
+	seeds := series{colour: blue, dot: 3, faint: true}
 	for _, v := range s.Values {
-		seeds = append(seeds, plotter.XY{X: 100 * v, Y: y})
+		seeds.points = append(seeds.points, point{100 * v, y})
 	}
-	dots, err := plotter.NewScatter(seeds)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	dots.GlyphStyle = draw.GlyphStyle{Color: color.RGBA{blue.R / 2, blue.G / 2, blue.B / 2, 128}, Radius: vg.Points(3), Shape: draw.CircleGlyph{}}
-	p.Add(dots)
 	sd := 0.0
 	if s.SD != nil {
 		sd = *s.SD
 	}
-	return drawInterval(p, 100*s.Mean, 100*(s.Mean-sd), 100*(s.Mean+sd), y, blue)
+	return append([]series{seeds}, interval(100*s.Mean, 100*(s.Mean-sd), 100*(s.Mean+sd), y, blue)...)
 }
 
-func drawDifference(p *plot.Plot, d *compare.Difference, y float64) error {
+func differenceSeries(d *compare.Difference, y float64) []series {
 	colour := ink
 	switch {
 	case d.Better():
@@ -228,21 +196,13 @@ func drawDifference(p *plot.Plot, d *compare.Difference, y float64) error {
 	if d.Low != nil {
 		low, high = *d.Low, *d.High
 	}
-	return drawInterval(p, 100*d.Mean, 100*low, 100*high, y, colour)
+	return interval(100*d.Mean, 100*low, 100*high, y, colour)
 }
 
-// drawInterval draws a mean as a box and a line from low to high.
-func drawInterval(p *plot.Plot, mean, low, high, y float64, colour color.Color) error {
-	bar, err := plotter.NewLine(plotter.XYs{{X: low, Y: y}, {X: high, Y: y}})
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
+// interval is a mean as a box and a line from low to high.
+func interval(mean, low, high, y float64, colour string) []series {
+	return []series{
+		{colour: colour, line: valueLine, points: []point{{low, y}, {high, y}}},
+		{colour: colour, dot: 3, square: true, points: []point{{mean, y}}},
 	}
-	bar.LineStyle = draw.LineStyle{Color: colour, Width: vg.Points(1.6)}
-	centre, err := plotter.NewScatter(plotter.XYs{{X: mean, Y: y}})
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	centre.GlyphStyle = draw.GlyphStyle{Color: colour, Radius: vg.Points(3), Shape: draw.BoxGlyph{}}
-	p.Add(bar, centre)
-	return nil
 }

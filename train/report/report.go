@@ -70,16 +70,9 @@ func Write(w io.Writer, r *Run) error {
 	}
 	p := page{Run: r, Matrix: newMatrix(r), Confusions: confusions(r), PerClass: perClass(r), Steps: newStepTime(r),
 		ManyClasses: len(r.Images.Classes()) >= manyClasses}
+	p.Loss, p.Accuracy = curves(r.Epochs)
+	p.Reliability, p.Groups = calibration(r), newClusters(r)
 	var err error
-	if p.Loss, p.Accuracy, err = curves(r.Epochs); err != nil {
-		return err
-	}
-	if p.Reliability, err = calibration(r); err != nil {
-		return err
-	}
-	if p.Groups, err = newClusters(r); err != nil {
-		return err
-	}
 	if p.Mistakes, p.Samples, err = samples(r); err != nil {
 		return err
 	}
