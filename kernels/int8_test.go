@@ -39,7 +39,7 @@ func guardedInt8(t *testing.T, rng *kerneltest.Random, n int) []int8 {
 func guardedInt32(t *testing.T, rng *kerneltest.Random, n, limit int) []int32 {
 	x := kerneltest.GuardedOf[int32](t, n)
 	for i := range x {
-		x[i] = int32(rng.IntN(2*limit+1) - limit)
+		x[i] = int32(rng.Int64N(2*int64(limit)+1) - int64(limit))
 	}
 	return x
 }
