@@ -424,8 +424,9 @@ func (f *fuser) mergeAffine(s *step, x int, scale, shift []float32) bool {
 // scaleWeights multiplies the filters by one number each.
 func (o *fused) scaleWeights(scale []float32) {
 	w := slices.Clone(o.weights)
+	each := len(w) / len(scale)
 	for k, v := range scale {
-		kernels.Scale(v, w[k*len(w)/len(scale):(k+1)*len(w)/len(scale)])
+		kernels.Scale(v, w[k*each:(k+1)*each])
 	}
 	o.weights = w
 }

@@ -204,7 +204,8 @@ func (j *job) work(member int) {
 			if part >= s.end {
 				break
 			}
-			j.f(int(part)*j.n/j.parts, int(part+1)*j.n/j.parts)
+			n, parts := int64(j.n), int64(j.parts) // the products may not fit into an int of 32 bits
+			j.f(int(part*n/parts), int((part+1)*n/parts))
 		}
 	}
 	normal = true

@@ -162,8 +162,9 @@ func (o *order) take(dst []int, k int, together bool) {
 
 func (o *order) balanced() {
 	o.shuffle(o.classes) // decides which classes get one image more
-	n, c := len(o.images), len(o.classes)
+	n, c := int64(len(o.images)), int64(len(o.classes))
 	for i, k := range o.classes {
+		i := int64(i)
 		o.take(o.images[i*n/c:(i+1)*n/c], k, false)
 	}
 }

@@ -127,9 +127,10 @@ func Split(src Source, n int, seed uint64) (rest, part Source) {
 	slices.SortStableFunc(order, func(a, b int) int { return int(src.Label(a) - src.Label(b)) })
 	// With the classes one after the other, taking n evenly spaced images gives
 	// each class its share.
+	chosen := func(i int) int64 { return int64(i) * int64(n) / int64(total) } // the product may not fit into an int of 32 bits
 	var in, out []int
 	for i, image := range order {
-		if i*n/total != (i+1)*n/total {
+		if chosen(i) != chosen(i+1) {
 			in = append(in, image)
 		} else {
 			out = append(out, image)
