@@ -1,0 +1,171 @@
+// Command neoncount counts the arm64 instructions that kernels execute on the NEON
+// tier and on the generic one, and prints their ratio as a Markdown table. It needs
+// Go and qemu-aarch64 (Debian's package qemu-user) on the PATH, but no arm64 machine.
+//
+// Use, from the root of the repository:
+//
+//	go run ./bench/neoncount [-kernels regexp] [-cpu neoverse-n1]
+//
+// The program builds itself for arm64 and runs one kernel at a time in the
+// emulator, in a mode that logs every instruction with the function it belongs to.
+// A kernel runs once in one process and twice in another; the difference is what
+// one run costs, without start, set-up, and what only the first run does. Functions
+// of the Go runtime are not counted, because its threads run when they like, except
+// those that copy and clear memory. The counts repeat exactly.
+//
+// A count is no time: a NEON instruction does four times the work of a scalar one
+// and on small cores takes longer. It shows whether a kernel is vectorised all the
+// way through, remainders included.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+
+	"github.com/golanes/lanes/kernels"
+)
+
+var (
+	pick  = flag.String("kernels", ".", "`regexp` of the kernels to count")
+	cpu   = flag.String("cpu", "neoverse-n1", "`core` that qemu-aarch64 emulates, which decides the tile of matrix products")
+	run   = flag.String("run", "", "run this `kernel` instead of counting")
+	times = flag.Int("times", 1, "with -run, this `often`")
+)
+
+func main() {
+	flag.Parse()
+	do := countAll
+	if *run != "" {
+		do = runOne
+	}
+	if err := do(); err != nil {
+		fmt.Fprintln(os.Stderr, "neoncount:", err)
+		os.Exit(1)
+	}
+}
+
+// runOne is what happens inside the emulator.
+func runOne() error {
+	if want := os.Getenv("LANES_ISA"); kernels.Info().ISA != want {
+		return fmt.Errorf("the tier is %s, not %s", kernels.Info().ISA, want)
+	}
+	for _, k := range workloads {
+		if k.name == *run {
+			once := k.setup()
+			for range *times {
+				once()
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("no kernel %q", *run)
+}
+
+func countAll() error {
+	wanted, err := regexp.Compile(*pick)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "neoncount")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "neoncount")
+	build := exec.Command("go", "build", "-o", program, "github.com/golanes/lanes/bench/neoncount")
+	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building for arm64: %w\n%s", err, out)
+	}
+	fmt.Print("| kernel | generic | neon | ratio |\n|---|---|---|---|\n")
+	for _, k := range workloads {
+		if !wanted.MatchString(k.name) {
+			continue
+		}
+		var counts [2]int
+		for i, tier := range []string{"generic", "neon"} {
+			if counts[i], err = count(program, tier, k.name); err != nil {
+				return fmt.Errorf("%s on tier %s: %w", k.name, tier, err)
+			}
+		}
+		fmt.Printf("| %s | %d | %d | %.1f |\n", k.name, counts[0], counts[1], float64(counts[0])/float64(counts[1]))
+	}
+	return nil
+}
+
+// count returns the instructions of one run of a kernel.
+func count(program, tier, kernel string) (int, error) {
+	var totals [2]int
+	for i := range totals {
+		var err error
+		if totals[i], err = emulate(program, tier, kernel, i+1); err != nil {
+			return 0, err
+		}
+	}
+	if totals[1] <= totals[0] {
+		return 0, fmt.Errorf("%d instructions in two runs, %d in one", totals[1], totals[0])
+	}
+	return totals[1] - totals[0], nil
+}
+
+// emulate returns the instructions of a process that runs a kernel so many times.
+func emulate(program, tier, kernel string, times int) (int, error) {
+	cmd := exec.Command("qemu-aarch64", "-cpu", *cpu, "-singlestep", "-d", "nochain,exec", "-D", "/dev/stdout",
+		program, "-run", kernel, "-times", fmt.Sprint(times))
+	// One thread and no collector, so that nothing but the kernel differs.
+	cmd.Env = append(os.Environ(), "LANES_ISA="+tier, "GOMAXPROCS=1", "GOGC=off")
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	log, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	n := 0
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if counted(lines.Bytes()) {
+			n++
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return 0, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return n, nil
+}
+
+var (
+	traced  = []byte("Trace ")
+	runtime = [][]byte{[]byte("runtime."), []byte("internal/runtime/")}
+	moves   = [][]byte{[]byte("runtime.mem"), []byte("runtime.duff")}
+)
+
+// counted tells whether a line of the log is an instruction to count: its last
+// word is the function.
+func counted(line []byte) bool {
+	if !bytes.HasPrefix(line, traced) {
+		return false
+	}
+	function := line[bytes.LastIndexByte(line, ' ')+1:]
+	return hasPrefix(function, moves) || !hasPrefix(function, runtime)
+}
+
+func hasPrefix(s []byte, prefixes [][]byte) bool {
+	for _, p := range prefixes {
+		if bytes.HasPrefix(s, p) {
+			return true
+		}
+	}
+	return false
+}
