@@ -2,9 +2,12 @@
 // that multiplies and accumulates: what LLVM's machine-code analyser expects of
 // it on three cores, as a Markdown table.
 //
-// Use, from asm/_gen, with llvm-mca (Debian's package llvm) on the PATH:
+// Use, from asm/_gen, with llvm-mca (Debian's package llvm-19) on the PATH:
 //
-//	go run ./mca [-kernels regexp] [-loops n]
+//	go run ./mca [-mca llvm-mca-19] [-kernels regexp] [-loops n]
+//
+// LLVM knows the Neoverse N1 since version 17; older ones take the model of the
+// Cortex-A57 for it.
 //
 // An inner loop is the code between a backward branch and its target that holds
 // no other such loop. The FMA use of a loop is its number of multiply-add
@@ -28,6 +31,8 @@ import (
 var cores = []string{"cortex-a72", "neoverse-n1", "apple-m1"}
 
 var kernels = flag.String("kernels", ".", "`regexp` of the functions to list")
+
+var analyser = flag.String("mca", "llvm-mca", "`command` that analyses")
 
 var most = flag.Int("loops", 1<<30, "list only the first `n` loops of a function: in a matrix product they belong to the full tile")
 
@@ -212,7 +217,7 @@ var totalCycles = regexp.MustCompile(`Total Cycles:\s+(\d+)`)
 func analyse(core string, loop []string) (float64, error) {
 	const short, long = 100, 600
 	cycles := func(iterations int) (int, error) {
-		cmd := exec.Command("llvm-mca", "-mtriple=aarch64", "-mcpu="+core, fmt.Sprintf("-iterations=%d", iterations), "-instruction-info=0", "-resource-pressure=0", "-")
+		cmd := exec.Command(*analyser, "-mtriple=aarch64", "-mcpu="+core, fmt.Sprintf("-iterations=%d", iterations), "-instruction-info=0", "-resource-pressure=0", "-")
 		cmd.Stdin = strings.NewReader(strings.Join(loop, "\n") + "\n")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
