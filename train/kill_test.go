@@ -41,7 +41,7 @@ func TestFitKilled(t *testing.T) {
 	case os.Getenv("LANES_LONG") != "":
 		kills = 50
 	case testing.Short():
-		kills = 2
+		kills = 1
 	}
 	command := append(strings.Fields(os.Getenv(execWith)), os.Args[0], "-test.run=^TestFitKilled$")
 	seed := uint64(time.Now().UnixNano())

@@ -168,8 +168,11 @@ func TestStepAllocations(t *testing.T) {
 // after its first steps, on the model of the documentation.
 func TestStepperAllocations(t *testing.T) {
 	const batch = 8
-	n := 6 * batch
-	src, err := data.NewImages(32, 32, 3, []string{"a", "b", "c"}, make([]byte, n*32*32*3), make([]int32, n))
+	n, side := 6*batch, 32
+	if testing.Short() {
+		side = 8
+	}
+	src, err := data.NewImages(side, side, 3, []string{"a", "b", "c"}, make([]byte, n*side*side*3), make([]int32, n))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +181,7 @@ func TestStepperAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer loader.Close()
-	m := mustModel(t, Spec{Name: "se-resnet20", Image: Shape{32, 32, 3}, Classes: 3})
+	m := mustModel(t, Spec{Name: "se-resnet20", Image: Shape{side, side, 3}, Classes: 3})
 	s, err := NewStepper(StepConfig{Model: m, Batch: batch, Loss: LossConfig{Kind: LossCC}, Optimizer: OptimizerConfig{Momentum: 0.9}, ClipNorm: 1, EMA: 0.9})
 	if err != nil {
 		t.Fatal(err)
