@@ -19,6 +19,15 @@ func FuzzSafetensors(f *testing.F) {
 	add(`{"__metadata__":{"op":"x"},"a":{"dtype":"F16","shape":[1,1],"data_offsets":[0,2]}}`, 0, 60)
 	add(`{"b":{"dtype":"U8","shape":[],"data_offsets":[4,5]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 1, 2, 3, 4, 5)
 	add(`{"a":{"dtype":"I64","shape":[0,9223372036854775807],"data_offsets":[0,0]}}`)
+	f.Add(append(binary.LittleEndian.AppendUint64(nil, 2<<30), `{}`...)) // a header of 2 GB
+	add(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+	add(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}`)
+	add(`{"a":{"dtype":"F32","shape":[-1,-4],"data_offsets":[0,16]}}`, make([]byte, 16)...)
+	add(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[-4,0]}}`, 1, 2, 3, 4)
+	nan := make([]byte, 8)
+	binary.LittleEndian.PutUint32(nan, 0x7fc00001)
+	binary.LittleEndian.PutUint32(nan[4:], 0xff800001) // signalling
+	add(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, nan...)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := safetensors.Parse(b)
 		if err != nil {
