@@ -205,8 +205,8 @@ func decodePicture(p *picture, file []byte, size int) (err error) {
 }
 
 // shrink draws img into p, halved as often as its shorter side stays at least
-// size. Each step takes the mean of 2 x 2 pixels: with a factor of exactly two the
-// bilinear sampler looks midway between them. Transparent pixels become black.
+// size. Each step takes the mean of 2 x 2 pixels and leaves out an odd last row or
+// column. Transparent pixels become black.
 func shrink(p *picture, img image.Image, size int) {
 	b := centre(img.Bounds(), maxAspect)
 	w, h := b.Dx(), b.Dy()
@@ -219,10 +219,9 @@ func shrink(p *picture, img image.Image, size int) {
 		w, h = w/2, h/2
 		if !first {
 			p.img, other.img = other.img, p.img
-			img, b = &other.img, image.Rect(0, 0, other.img.Rect.Dx(), other.img.Rect.Dy())
+			img, b = &other.img, other.img.Rect
 		}
-		b.Max = b.Min.Add(image.Pt(2*w, 2*h)) // leaves out an odd last row or column
-		draw.ApproxBiLinear.Scale(p.reset(w, h), image.Rect(0, 0, w, h), img, b, draw.Src, nil)
+		halve(p.reset(w, h), img, b.Min)
 	}
 }
 
