@@ -58,22 +58,10 @@ func (g *grid) block(b *blocks, i int) (plane, width int) {
 }
 
 // toNHWC sets dst[i*c+j] = src[j*n+i] for c planes of n elements.
-func toNHWC(dst, src []float32, c, n int) {
-	for j := range c {
-		for i, v := range src[j*n : (j+1)*n] {
-			dst[i*c+j] = v
-		}
-	}
-}
+func toNHWC(dst, src []float32, c, n int) { kernels.Transpose(dst, c, src, n, c, n) }
 
 // toNCHW is the inverse of toNHWC.
-func toNCHW(dst, src []float32, c, n int) {
-	for j := range c {
-		for i := range n {
-			dst[j*n+i] = src[i*c+j]
-		}
-	}
-}
+func toNCHW(dst, src []float32, c, n int) { kernels.Transpose(dst, n, src, c, n, c) }
 
 // ForwardNCHW is [Max.Forward] for maps in NCHW.
 func (p *Max) ForwardNCHW(dst []float32, arg *Argmax, src []float32) {
