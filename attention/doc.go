@@ -34,10 +34,19 @@
 //
 // # Memory
 //
-// Samples are taken in groups of about 256 KiB, so that the second pass over a map finds
-// it in cache. Counting passes over main memory, Forward reads src and writes dst; Backward reads src and dy
-// and writes dx. A map larger than the L2 cache is read once more in each
-// direction.
+// Samples are taken in groups of about 256 KiB a map, so that the second pass over
+// a map finds it in the L2 cache. Bytes that move per element of a map of float32:
+//
+//	                      map in L2                larger map
+//	SE, ECA  Forward       8: src, dst             12: src twice, dst
+//	         Backward     12: src, dy, dx          16: src, dy twice, dx
+//	CBAM     Forward       8: src, dst             16: src three times, dst
+//	         Backward     12: src, dy, dx          16: src, dy twice, dx
+//
+// Each written element costs 4 more where it is not in a cache and the store goes
+// through the caches, since the line is read first; maps larger than half the last
+// level are stored past them. With Options.HeadOnly Forward reads src, and Backward
+// reads dy, if there is one, and writes dx.
 //
 // # Numbers
 //
