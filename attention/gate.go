@@ -89,15 +89,21 @@ func (g *gate) checkBackward(method string, dx, dy, da, src, a []float32) {
 
 // runBackward computes dx and leaves the logits' gradient in dlogits.
 func (g *gate) runBackward(dx, dy, da, src, a []float32, st *State) {
-	if g.dlogits == nil {
-		buffer := make([]float32, 3*g.n*g.c)
-		g.dlogits, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
-		g.dmean, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
-		g.shift = buffer
-	}
+	g.makeGradients()
 	g.job = job{a: a, src: src, dx: dx, dy: dy, da: da, state: st}
 	kernels.Parallel(g.groups(), 1, g.backward)
 	g.job = job{}
+}
+
+// makeGradients makes the vectors of the backward pass.
+func (g *gate) makeGradients() {
+	if g.dlogits != nil {
+		return
+	}
+	buffer := make([]float32, 3*g.n*g.c)
+	g.dlogits, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
+	g.dmean, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
+	g.shift = buffer
 }
 
 func (g *gate) backwardRange(first, end int) {

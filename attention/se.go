@@ -1,6 +1,10 @@
 package attention
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/golanes/lanes/kernels"
+)
 
 // SE is a plan for squeeze-and-excitation (Hu, Shen, Sun, "Squeeze-and-Excitation
 // Networks", CVPR 2018): global average, fully connected layer, ReLU, fully
@@ -64,13 +68,56 @@ func (p *SE) Backward(dx []float32, dw MLP, dy, da, src, a []float32, w MLP, st 
 	p.checkBackward("SE.Backward", dx, dy, da, src, a)
 	p.mlp.check("SE.Backward", w, false)
 	p.mlp.check("SE.Backward", dw, true)
-	if p.dhidden == nil {
-		p.dhidden = make([]float32, p.n*p.mlp.cr)
-	}
+	p.makeGradients()
 	p.w = w
 	p.runBackward(dx, dy, da, src, a, st)
 	p.w = MLP{}
 	p.mlp.gradients(&dw, p.dlogits, p.dhidden, st.hidden, st.mean, p.n)
+}
+
+// Vector computes the attention a (N x C) from the means z (N x C) of the
+// channels, for callers that have them and scale the features themselves. st is
+// filled for VectorBackward, or nil at inference.
+func (p *SE) Vector(a, z []float32, w MLP, st *State) {
+	p.checkVectors("SE.Vector", "a", a)
+	p.checkVectors("SE.Vector", "z", z)
+	p.mlp.check("SE.Vector", w, false)
+	if st == nil {
+		st = p.own
+	}
+	size := p.n * p.c
+	copy(st.mean, z[:size])
+	clear(a[:size])
+	p.mlp.forward(a, st.hidden, st.mean, p.n, &w)
+	kernels.Activate(kernels.Sigmoid, a[:size], a[:size])
+}
+
+// VectorBackward computes dz, the gradient with respect to the means, and adds the
+// weights' gradients to dw, from da, the whole gradient with respect to the vector
+// a. a, w and st are those of Vector.
+func (p *SE) VectorBackward(dz []float32, dw MLP, da, a []float32, w MLP, st *State) {
+	for _, v := range []struct {
+		name string
+		x    []float32
+	}{{"dz", dz}, {"da", da}, {"a", a}} {
+		p.checkVectors("SE.VectorBackward", v.name, v.x)
+	}
+	p.mlp.check("SE.VectorBackward", w, false)
+	p.mlp.check("SE.VectorBackward", dw, true)
+	p.makeGradients()
+	for k, v := range a[:p.n*p.c] {
+		p.dlogits[k] = da[k] * v * (1 - v)
+	}
+	p.mlp.backward(dz, p.dhidden, p.dlogits, st.hidden, p.n, &w)
+	p.mlp.gradients(&dw, p.dlogits, p.dhidden, st.hidden, st.mean, p.n)
+}
+
+// makeGradients makes the buffers of the backward pass.
+func (p *SE) makeGradients() {
+	p.gate.makeGradients()
+	if p.dhidden == nil {
+		p.dhidden = make([]float32, p.n*p.mlp.cr)
+	}
 }
 
 func (p *SE) excite(logits []float32, lo, hi int) {

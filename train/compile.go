@@ -32,7 +32,7 @@ func (c *compiler) isOutput(v Value) bool      { return slices.Contains(c.output
 func (c *compiler) newRegion(r region) *region { c.regions = append(c.regions, &r); return &r }
 
 func (c *compiler) outputs() []Value {
-	return append([]Value{c.graph.logits, c.graph.features}, c.graph.attentions...)
+	return c.graph.outputs()
 }
 
 // findGradients decides which activations get a gradient (those on a path from a
@@ -105,7 +105,11 @@ func (c *compiler) findLastUses() {
 			continue
 		}
 		if c.needs[i].Src {
-			for _, v := range n.in {
+			in := n.in
+			if c.needs[i].OnlyFirst {
+				in = in[:1]
+			}
+			for _, v := range in {
 				c.lastUse[v] = max(c.lastUse[v], c.backwardTime(i))
 			}
 		}

@@ -56,6 +56,8 @@ type Op interface {
 type Needs struct {
 	// Src and Dst: Backward reads all inputs, all outputs of Forward.
 	Src, Dst bool
+	// OnlyFirst: of the inputs it reads the first only.
+	OnlyFirst bool
 	// Work is the scratch space of Forward and of Backward, in float32.
 	Work int
 	// InPlace: Forward may be given Dst[0] in the storage of Src[0].
@@ -185,6 +187,11 @@ func (g *Graph) SetOutputs(logits, features Value, attentions ...Value) {
 	g.logits, g.features, g.attentions = logits, features, attentions
 }
 
+// outputs lists what SetOutputs declared.
+func (g *Graph) outputs() []Value {
+	return append([]Value{g.logits, g.features}, g.attentions...)
+}
+
 // check reports the first error of the graph.
 func (g *Graph) check() error {
 	if g.err != nil {
@@ -193,7 +200,7 @@ func (g *Graph) check() error {
 	if g.logits < 0 || g.features < 0 {
 		return errors.New("train: SetOutputs was not called")
 	}
-	for _, v := range append([]Value{g.logits, g.features}, g.attentions...) {
+	for _, v := range g.outputs() {
 		if int(v) >= len(g.values) || v < 1 {
 			return fmt.Errorf("train: output %d is not the output of a layer", v)
 		}

@@ -86,7 +86,7 @@ func newBatchNormOp(l *BatchNorm, rows int, residual bool) *batchNormOp {
 
 // With a residual the gated gradient is left to it in place, else dx is.
 func (o *batchNormOp) Needs() Needs {
-	return Needs{Src: true, Dst: o.Act != kernels.Identity, InPlace: true,
+	return Needs{Src: true, OnlyFirst: true, Dst: o.Act != kernels.Identity, InPlace: true,
 		GradInPlace: [2]bool{!o.residual, o.residual}}
 }
 

@@ -123,8 +123,8 @@ func (o *attentionOp) outputs(list [][]float32) (features, vector []float32) {
 	return features, list[len(list)-1]
 }
 
-func (o *attentionOp) weights() attention.MLP {
-	return attention.MLP{W1: o.W1.Value, B1: o.B1.Value, W2: o.W2.Value, B2: o.B2.Value}
+func (l *Attention) weights() attention.MLP {
+	return attention.MLP{W1: l.W1.Value, B1: l.B1.Value, W2: l.W2.Value, B2: l.B2.Value}
 }
 
 func (o *attentionOp) Forward(io *IO) {

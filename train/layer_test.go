@@ -87,6 +87,8 @@ func layerCases() []struct {
 		{"batchnorm/act=relu", NewBatchNorm("l", 3, kernels.ReLU), 3, []Shape{{2, 3, 3}}},
 		{"batchnorm/act=relu/residual", NewBatchNorm("l", 3, kernels.ReLU), 3, []Shape{{2, 3, 3}, {2, 3, 3}}},
 		{"batchnorm/act=relu6", NewBatchNorm("l", 3, kernels.ReLU6), 3, []Shape{{2, 3, 3}}},
+		{"gatednorm", &GatedNorm{NewBatchNorm("l", 6, kernels.Identity), NewSE("l1", "l2", 6, 3, true), kernels.ReLU}, 3, []Shape{{2, 3, 6}, {2, 3, 6}}},
+		{"gatednorm/act=relu6", &GatedNorm{NewBatchNorm("l", 4, kernels.Identity), NewSE("l1", "l2", 4, 2, true), kernels.ReLU6}, 2, []Shape{{3, 3, 4}, {3, 3, 4}}},
 		{"relu", NewActivate("l", kernels.ReLU), 2, []Shape{{2, 3, 3}}},
 		{"silu", NewActivate("l", kernels.SiLU), 2, []Shape{{2, 3, 3}}},
 		{"add", NewAdd("l"), 2, []Shape{{2, 3, 3}, {2, 3, 3}}},

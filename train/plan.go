@@ -15,6 +15,7 @@ import (
 // all its plans.
 type Plan struct {
 	model *Model
+	graph *Graph // the model's with layers fused
 	n     int
 	train bool
 	steps []step
@@ -61,6 +62,8 @@ type PlanOptions struct {
 	// separate gives every buffer storage of its own and lets nothing work in
 	// place, for tests of the sharing.
 	separate bool
+	// plain fuses no layers, for tests of the fusion.
+	plain bool
 }
 
 // NewPlan lays out the buffers for batches of opt.Batch samples. The plan has no
@@ -74,9 +77,17 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 			return nil, fmt.Errorf("train: a batch of %d samples of %v is too large", opt.Batch, v.shape)
 		}
 	}
-	p := &Plan{model: m, n: opt.Batch, train: opt.Train, steps: make([]step, len(m.graph.nodes))}
-	c := compiler{plan: p, graph: m.graph, needs: make([]Needs, len(m.graph.nodes))}
-	for i, n := range m.graph.nodes {
+	gradients := opt.Gradients
+	if len(gradients) == 0 {
+		gradients = []Value{m.graph.logits}
+	}
+	g := m.graph
+	if !opt.plain {
+		g = g.fused(append(g.outputs(), gradients...))
+	}
+	p := &Plan{model: m, graph: g, n: opt.Batch, train: opt.Train, steps: make([]step, len(g.nodes))}
+	c := compiler{plan: p, graph: g, needs: make([]Needs, len(g.nodes))}
+	for i, n := range g.nodes {
 		op, err := n.layer.Plan(opt.Batch, c.shapes(n.in), opt.Train)
 		if err != nil {
 			return nil, fmt.Errorf("train: layer %s: %w", n.layer.Name(), err)
@@ -86,10 +97,6 @@ func (m *Model) NewPlan(opt PlanOptions) (*Plan, error) {
 		if opt.separate {
 			c.needs[i].InPlace, c.needs[i].View, c.needs[i].GradInPlace, c.needs[i].GradAdd = false, false, [2]bool{}, false
 		}
-	}
-	gradients := opt.Gradients
-	if len(gradients) == 0 {
-		gradients = []Value{m.graph.logits}
 	}
 	c.findGradients(gradients)
 	c.findLastUses()
@@ -130,7 +137,7 @@ func (p *Plan) Bind(arena []float32) {
 		panic("train.Plan.Bind: the arena is too small")
 	}
 	p.arena = arena
-	g := p.model.graph
+	g := p.graph
 	p.bound = p.bindAll(p.values)
 	p.boundGrad = p.bindAll(p.grads)
 	p.images = p.images[:0]
@@ -171,7 +178,7 @@ func (p *Plan) bindAll(regions []*region) [][]float32 {
 	bound := make([][]float32, len(regions))
 	for v, r := range regions {
 		if r != nil {
-			bound[v] = p.slice(r, p.n*p.model.graph.values[v].shape.Size())
+			bound[v] = p.slice(r, p.n*p.graph.values[v].shape.Size())
 		}
 	}
 	return bound
@@ -253,7 +260,7 @@ func (p *Plan) FindNonFinite(images []float32, step uint64) string {
 		return "images"
 	}
 	p.setImages(images, step)
-	for i, n := range p.model.graph.nodes {
+	for i, n := range p.graph.nodes {
 		for _, q := range n.layer.Params() {
 			if !allFinite(q.Value) {
 				return "tensor " + q.Name
@@ -278,7 +285,7 @@ type LayerTime struct {
 // Times returns the time each layer took so far.
 func (p *Plan) Times() []LayerTime {
 	times := make([]LayerTime, len(p.steps))
-	for i, n := range p.model.graph.nodes {
+	for i, n := range p.graph.nodes {
 		times[i] = LayerTime{n.layer, p.steps[i].forwardTime, p.steps[i].backwardTime}
 	}
 	return times

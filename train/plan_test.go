@@ -165,8 +165,21 @@ func TestStepAllocations(t *testing.T) {
 }
 
 // TestStepperAllocations: a program's own loop over a loader allocates nothing
-// after its first steps, on the model of the documentation.
+// after its first steps.
 func TestStepperAllocations(t *testing.T) {
+	for _, c := range []struct {
+		spec Spec
+		loss string
+	}{
+		{Spec{Name: "se-resnet20"}, LossCC},
+		{Spec{Name: "se-resnet18", Width: 0.125}, LossCE},
+		{Spec{Name: "vgg16-bn", Width: 0.125}, LossCE},
+	} {
+		t.Run("model="+c.spec.Name, func(t *testing.T) { testStepperAllocations(t, c.spec, c.loss) })
+	}
+}
+
+func testStepperAllocations(t *testing.T, spec Spec, loss string) {
 	const batch = 8
 	n, side := 6*batch, 32
 	if testing.Short() {
@@ -181,8 +194,9 @@ func TestStepperAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer loader.Close()
-	m := mustModel(t, Spec{Name: "se-resnet20", Image: Shape{side, side, 3}, Classes: 3})
-	s, err := NewStepper(StepConfig{Model: m, Batch: batch, Loss: LossConfig{Kind: LossCC}, Optimizer: OptimizerConfig{Momentum: 0.9}, ClipNorm: 1, EMA: 0.9})
+	spec.Image, spec.Classes = Shape{side, side, 3}, 3
+	m := mustModel(t, spec)
+	s, err := NewStepper(StepConfig{Model: m, Batch: batch, Loss: LossConfig{Kind: loss}, Optimizer: OptimizerConfig{Momentum: 0.9}, ClipNorm: 1, EMA: 0.9})
 	if err != nil {
 		t.Fatal(err)
 	}

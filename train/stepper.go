@@ -178,7 +178,7 @@ func (s *Stepper) Bytes() int64 {
 // convSeconds is the time spent in convolutions.
 func (s *Stepper) convSeconds() float64 {
 	var total time.Duration
-	for i, n := range s.model.graph.nodes {
+	for i, n := range s.plan.graph.nodes {
 		if _, ok := n.layer.(*Conv2D); ok {
 			total += s.plan.steps[i].forwardTime + s.plan.steps[i].backwardTime
 		}

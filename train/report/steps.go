@@ -77,6 +77,8 @@ func kind(l train.Layer) string {
 		return "convolutions"
 	case *train.BatchNorm:
 		return "batch norm, with the activation and addition behind it"
+	case *train.GatedNorm:
+		return "batch norm with channel attention, addition and activation"
 	case *train.Attention:
 		return "channel attention"
 	case *train.Linear, *train.CosineLinear:
