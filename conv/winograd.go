@@ -211,10 +211,8 @@ func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 	n, y, x := w.tileAt(tile)
 	windowOffsets(offsets[:], w.t, y-w.padH, x-w.padW, w.h, w.w, w.c)
 	image := src[n*w.h*w.w*w.c:][:w.h*w.w*w.c]
-	for c := 0; c < w.c; c += winogradChannels {
-		n := min(winogradChannels, w.c-c)
-		kernels.WinogradInput(w.m, v[row*w.vRow+c:], w.vStride, image[c:], offsets[:], zero, n, scratch)
-	}
+	at := kernels.WinogradSlices{Stride: w.vStride, Width: winogradChannels, Step: winogradChannels}
+	kernels.WinogradInput(w.m, v[row*w.vRow:], at, image, offsets[:], zero, w.c, scratch)
 }
 
 // product computes M[i], rows [r0, r0+rows) and panels [j0, j1), from u, which

@@ -13,15 +13,17 @@ import "github.com/golanes/lanes/kernels"
 // few, dU outweighs V and Z: there is one block, and a task makes and transforms
 // back all points of dU of some channels and a panel, which stay in its L2.
 //
-// V and Z are stored in slices of winogradChannels channels, those of Z less what
-// is no whole panel: slice, point, tile, channel.
+// V and Z are stored in slices of channels: slice, point, tile, channel. Where
+// there is one block, the slices are a task's channels and a panel, so that what a
+// product reads, which comes from L3, is contiguous; otherwise they are as wide as
+// the transforms like them.
 
 const (
 	// winogradWeightsL3 is the most bytes of V and Z of a block.
 	winogradWeightsL3 = 12 << 20
-	// winogradLocal is the most channels of a task with all points,
-	// winogradTasks the number of tasks below which it has fewer.
-	winogradLocal = 64
+	// winogradLocal is the most strips of a task with all points, and winogradTasks
+	// the number of tasks below which it has fewer.
+	winogradLocal = 4
 	winogradTasks = 16
 	// winogradGradFilters is the number of pairs of channels whose gradient is
 	// transformed back at once, 9 floats each.
@@ -36,8 +38,7 @@ type winogradWeights struct {
 	channels       int        // channels of a task or of a range of strips
 	ranges         int        // of all channels
 	strips         [2][]strip // of a range, of the last range
-	vPitch, zPitch int        // floats of a pixel of V and Z
-	zWidth         int        // channels of a slice of Z
+	vPitch, zPitch int        // floats of a pixel of a slice of V and Z
 	zStride        int        // floats from Z[i] to Z[i+1]
 	vSlice, zSlice int        // floats from a slice to the next
 }
@@ -49,37 +50,32 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 	w.panels = (w.k + nr - 1) / nr
 	w.kPad = (w.k + narrow - 1) / narrow * narrow
 	perTile := 4 * w.points * (w.c + w.kPad)
-	w.local = w.tiles*perTile <= max(winogradWeightsL3, 4*w.points*w.c*w.kPad)
-	w.block = max(1, w.tiles)
-	if !w.local {
-		w.blocks = (w.tiles*perTile + winogradWeightsL3 - 1) / winogradWeightsL3
-		w.block = max(winogradFused, (w.tiles+w.blocks-1)/w.blocks)
+	w.block = max(winogradFused, winogradWeightsL3/perTile)
+	if w.local = w.tiles <= max(w.block, w.c*w.kPad/(w.c+w.kPad)); w.local {
+		w.block = max(1, w.tiles)
 	}
-	w.blocks = (w.tiles + w.block - 1) / w.block
+	// Even blocks, so that the last is not a sliver.
+	w.blocks = max(1, (w.tiles+w.block-1)/w.block)
+	w.block = max(1, (w.tiles+w.blocks-1)/w.blocks)
 
-	w.channels = winogradLocal
-	for w.local && w.channels > winogradStrip && (w.c+w.channels-1)/w.channels*w.panels < winogradTasks {
-		w.channels /= 2
+	w.channels, w.zPitch = winogradChannels, winogradChannels/nr*nr
+	if w.local {
+		w.channels, w.zPitch = winogradLocal*heights[0], nr
+		for w.channels > heights[0] && (w.c+w.channels-1)/w.channels*w.panels < winogradTasks {
+			w.channels /= 2
+		}
 	}
+	w.channels = min(w.channels, w.c)
 	w.ranges = (w.c + w.channels - 1) / w.channels
 	w.strips = [2][]strip{strips(w.channels, heights), strips(w.c-(w.ranges-1)*w.channels, heights)}
-	w.zWidth = winogradChannels / nr * nr
-	w.vPitch, w.zPitch = min(winogradChannels, w.c), min(w.zWidth, w.kPad)
+	w.vPitch, w.zPitch = w.channels, min(w.zPitch, w.kPad)
 	w.vStride, w.zStride = arrayPitch(w.block*w.vPitch), arrayPitch(w.block*w.zPitch)
 	w.vSlice, w.zSlice = w.points*w.vStride, w.points*w.zStride
 	return w
 }
 
-// winogradStrip is the fewest channels that are worth a task.
-const winogradStrip = 16
-
-func (w *winogradWeights) vLen() int {
-	return w.vSlice * ((w.c + winogradChannels - 1) / winogradChannels)
-}
-
-func (w *winogradWeights) zLen() int {
-	return w.zSlice * ((w.k + w.zWidth - 1) / w.zWidth)
-}
+func (w *winogradWeights) vLen() int { return w.vSlice * w.ranges }
+func (w *winogradWeights) zLen() int { return w.zSlice * ((w.k + w.zPitch - 1) / w.zPitch) }
 
 // duLen is dU of a task.
 func (w *winogradWeights) duLen() int { return w.points * w.channels * w.nr }
@@ -109,10 +105,8 @@ func (w *winogradWeights) input(tile, row int, v, src, zero, scratch []float32) 
 	n, y, x := w.tileAt(tile)
 	windowOffsets(offsets[:], w.t, y-w.padH, x-w.padW, w.h, w.w, w.c)
 	image := src[n*w.h*w.w*w.c:][:w.h*w.w*w.c]
-	for c := 0; c < w.c; c += winogradChannels {
-		to := v[c/winogradChannels*w.vSlice+row*w.vPitch:]
-		kernels.WinogradInput(w.m, to, w.vStride, image[c:], offsets[:], zero, min(winogradChannels, w.c-c), scratch)
-	}
+	at := kernels.WinogradSlices{Stride: w.vStride, Width: w.vPitch, Step: w.vSlice}
+	kernels.WinogradInput(w.m, v[row*w.vPitch:], at, image, offsets[:], zero, w.c, scratch)
 }
 
 // grad transforms tile, row of its block, from ddst to z.
@@ -121,14 +115,11 @@ func (w *winogradWeights) grad(tile, row int, z, ddst, zero, scratch []float32) 
 	n, y, x := w.tileAt(tile)
 	windowOffsets(offsets[:], w.m, y, x, w.oh, w.ow, w.k)
 	image := ddst[n*w.oh*w.ow*w.k:][:w.oh*w.ow*w.k]
-	for k := 0; k < w.k; k += w.zWidth {
-		to := z[k/w.zWidth*w.zSlice+row*w.zPitch:]
-		n := min(w.zWidth, w.k-k)
-		kernels.WinogradGrad(w.m, to, w.zStride, image[k:], offsets[:], zero, n, scratch)
-		if pad := min(w.zWidth, w.kPad-k); pad > n {
-			for i := range w.points {
-				clear(to[i*w.zStride:][n:pad])
-			}
+	at := kernels.WinogradSlices{Stride: w.zStride, Width: w.zPitch, Step: w.zSlice}
+	kernels.WinogradGrad(w.m, z[row*w.zPitch:], at, image, offsets[:], zero, w.k, scratch)
+	if last := w.k % w.zPitch; w.k < w.kPad {
+		for i := range w.points {
+			clear(z[w.k/w.zPitch*w.zSlice+i*w.zStride+row*w.zPitch:][last : last+w.kPad-w.k])
 		}
 	}
 }
@@ -142,7 +133,7 @@ func (w *winogradWeights) outer(wk *outerWorker, i, r, j, rows int, accumulate b
 	g.NR = min(w.nr, w.kPad-j*w.nr)
 	g.BPitch, g.LDC, g.Accumulate = w.zPitch, w.nr, accumulate
 	k := j * w.nr
-	g.B = z[k/w.zWidth*w.zSlice+i*w.zStride+k%w.zWidth:]
+	g.B = z[k/w.zPitch*w.zSlice+i*w.zStride+k%w.zPitch:]
 	if i == w.t+1 && r == 0 {
 		g.MR, g.A, g.APitch, g.AStep, g.C = 1, wk.one[:], 0, 0, bias[k:]
 		g.Run()
@@ -152,8 +143,7 @@ func (w *winogradWeights) outer(wk *outerWorker, i, r, j, rows int, accumulate b
 	if r == w.ranges-1 {
 		strips = w.strips[1]
 	}
-	c := r * w.channels
-	v = v[c/winogradChannels*w.vSlice+i*w.vStride+c%winogradChannels:]
+	v = v[r*w.vSlice+i*w.vStride:]
 	for _, t := range strips {
 		g.MR = t.height
 		g.A = v[t.row:]

@@ -151,8 +151,13 @@ func testWinograd(t *testing.T, m, n int) {
 			results = append(results, kerneltest.Guarded(t, count))
 			return results[len(results)-1]
 		}
-		kernels.WinogradInput(m, result((points-1)*stride+n), stride, image, offsets, zero, n, scratch)
-		kernels.WinogradGrad(m, result((points-1)*stride+n), stride, image, offsets, zero, n, scratch)
+		for _, width := range []int{n, (n + 1) / 2, 4} {
+			slices := (n + width - 1) / width
+			at := kernels.WinogradSlices{Stride: stride, Width: width, Step: points*stride + 3}
+			length := (slices-1)*at.Step + (points-1)*stride + n - (slices-1)*width
+			kernels.WinogradInput(m, result(length), at, image, offsets, zero, n, scratch)
+			kernels.WinogradGrad(m, result(length), at, image, offsets, zero, n, scratch)
+		}
 		kernels.WinogradFilter(m, result((points-1)*stride+n), stride, filters, stride, n, scratch)
 		kernels.WinogradFilterGrad(m, result(8*stride+n), stride, u, stride, n, scratch)
 		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, nil, n, -0.5, 0.5, scratch)

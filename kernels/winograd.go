@@ -16,9 +16,11 @@ import "unsafe"
 // The functions transform all of n channels, which are consecutive floats.
 // Offsets say where the channels of each pixel of a tile start. Transformed
 // tiles are arrays of t*t (3*3 for filters) values that lie stride apart for a
-// channel. scratch has [WinogradScratch] floats; it must not overlap the other
-// arguments, nor they each other. Each value is a sum of at most t products in
-// a fixed order, first down the columns of a tile, then along its rows.
+// channel, in slices of channels for the transforms of tiles, which run one after
+// another. scratch has [WinogradScratch] floats for the channels of a call or of a
+// slice; it must not overlap the other arguments, nor they each other. Each value
+// is a sum of at most t products in a fixed order, first down the columns of a
+// tile, then along its rows.
 
 // winogradMax is the largest t.
 const winogradMax = 6
@@ -112,24 +114,59 @@ func (w *winogradTable) fill(name string, count int, x []float32, offsets []int3
 	}
 }
 
+// advance moves the first count pixels by n floats.
+func (w *winogradTable) advance(count, n int) {
+	for i, p := range w[:count] {
+		w[i] = (*float32)(unsafe.Add(unsafe.Pointer(p), 4*n))
+	}
+}
+
+// A WinogradSlices is the layout of a transformed tile: value i of channel c is at
+// c/Width*Step + i*Stride + c%Width.
+type WinogradSlices struct{ Stride, Width, Step int }
+
+// check panics unless n channels of count values fit x, and scratch is long enough
+// for a slice.
+func (s *WinogradSlices) check(name string, x []float32, count, n int, scratch []float32) {
+	if s.Width < 1 || s.Step < 0 {
+		panic("kernels." + name + ": slices")
+	}
+	checkWinograd(name, x, s.Stride, count, min(n, s.Width), scratch)
+	if last := (n - 1) / s.Width * s.Width; last > 0 && len(x) < last/s.Width*s.Step+(count-1)*s.Stride+n-last {
+		panic("kernels." + name + ": short array")
+	}
+}
+
 // WinogradInput computes v = B'dB for the t x t tile of src whose pixels start
 // at offsets, row by row. Where an offset is negative it reads zero, which holds
 // n zeros.
-func WinogradInput(m int, v []float32, stride int, src []float32, offsets []int32, zero []float32, n int, scratch []float32) {
-	t := m + 2
-	checkWinograd("WinogradInput", v, stride, t*t, n, scratch)
+func WinogradInput(m int, v []float32, at WinogradSlices, src []float32, offsets []int32, zero []float32, n int, scratch []float32) {
+	count := (m + 2) * (m + 2)
+	at.check("WinogradInput", v, count, n, scratch)
 	var table winogradTable
-	table.fill("WinogradInput", t*t, src, offsets, zero, n)
-	winogradInput(m, v, stride, &table, n, scratch)
+	table.fill("WinogradInput", count, src, offsets, zero, n)
+	for c := 0; ; v = v[at.Step:] {
+		winogradInput(m, v, at.Stride, &table, min(at.Width, n-c), scratch)
+		if c += at.Width; c >= n {
+			return
+		}
+		table.advance(count, at.Width)
+	}
 }
 
 // WinogradGrad computes v = AeA' (t x t) for the m x m tile of ddst whose pixels
 // start at offsets; a negative offset reads zero.
-func WinogradGrad(m int, v []float32, stride int, ddst []float32, offsets []int32, zero []float32, n int, scratch []float32) {
-	checkWinograd("WinogradGrad", v, stride, (m+2)*(m+2), n, scratch)
+func WinogradGrad(m int, v []float32, at WinogradSlices, ddst []float32, offsets []int32, zero []float32, n int, scratch []float32) {
+	at.check("WinogradGrad", v, (m+2)*(m+2), n, scratch)
 	var table winogradTable
 	table.fill("WinogradGrad", m*m, ddst, offsets, zero, n)
-	winogradGrad(m, v, stride, &table, n, scratch)
+	for c := 0; ; v = v[at.Step:] {
+		winogradGrad(m, v, at.Stride, &table, min(at.Width, n-c), scratch)
+		if c += at.Width; c >= n {
+			return
+		}
+		table.advance(m*m, at.Width)
+	}
 }
 
 // WinogradFilter computes u = GgG' (t x t) of 3x3 filters; n counts pairs of
