@@ -9,9 +9,11 @@
 // The program builds itself for arm64 and runs one kernel at a time in the
 // emulator, in a mode that logs every instruction with the function it belongs to.
 // A kernel runs once in one process and twice in another; the difference is what
-// one run costs, without start, set-up, and what only the first run does. Functions
-// of the Go runtime are not counted, because its threads run when they like, except
-// those that copy and clear memory. The counts repeat exactly.
+// one run costs, without start, set-up, and what only the first run does. Counted
+// are functions of this module and of package math, and those of the runtime that
+// copy and clear memory; not the runtime's own threads, which run when they like.
+// The log loses or breaks a few lines where threads change, so that counts repeat
+// to some ten instructions.
 //
 // A count is no time: a NEON instruction does four times the work of a scalar one
 // and on small cores takes longer. It shows whether a kernel is vectorised all the
@@ -27,6 +29,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -146,9 +149,8 @@ func emulate(program, tier, kernel string, times int) (int, error) {
 }
 
 var (
-	traced  = []byte("Trace ")
-	runtime = [][]byte{[]byte("runtime."), []byte("internal/runtime/")}
-	moves   = [][]byte{[]byte("runtime.mem"), []byte("runtime.duff")}
+	traced = []byte("Trace ")
+	ours   = [][]byte{[]byte("github.com/golanes/lanes/"), []byte("math."), []byte("runtime.memmove"), []byte("runtime.memclr")}
 )
 
 // counted tells whether a line of the log is an instruction to count: its last
@@ -158,14 +160,5 @@ func counted(line []byte) bool {
 		return false
 	}
 	function := line[bytes.LastIndexByte(line, ' ')+1:]
-	return hasPrefix(function, moves) || !hasPrefix(function, runtime)
-}
-
-func hasPrefix(s []byte, prefixes [][]byte) bool {
-	for _, p := range prefixes {
-		if bytes.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ours, func(p []byte) bool { return bytes.HasPrefix(function, p) })
 }
