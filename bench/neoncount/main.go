@@ -7,13 +7,13 @@
 //	go run ./bench/neoncount [-kernels regexp] [-cpu neoverse-n1]
 //
 // The program builds itself for arm64 and runs one kernel at a time in the
-// emulator, in a mode that logs every instruction with the function it belongs to.
+// emulator, in a mode that logs every instruction.
 // A kernel runs once in one process and twice in another; the difference is what
 // one run costs, without start, set-up, and what only the first run does. Counted
 // are functions of this module and of package math, and those of the runtime that
 // copy and clear memory; not the runtime's own threads, which run when they like.
-// The log loses or breaks a few lines where threads change, so that counts repeat
-// to some ten instructions.
+// Signals and the other threads disturb the log a little: counts repeat to some fifty
+// instructions.
 //
 // A count is no time: a NEON instruction does four times the work of a scalar one
 // and on small cores takes longer. It shows whether a kernel is vectorised all the
@@ -23,6 +23,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"debug/elf"
 	"flag"
 	"fmt"
 	"os"
@@ -30,6 +32,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -86,6 +89,10 @@ func countAll() error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building for arm64: %w\n%s", err, out)
 	}
+	where, err := addresses(program)
+	if err != nil {
+		return err
+	}
 	fmt.Print("| kernel | generic | neon | ratio |\n|---|---|---|---|\n")
 	for _, k := range workloads {
 		if !wanted.MatchString(k.name) {
@@ -93,7 +100,7 @@ func countAll() error {
 		}
 		var counts [2]int
 		for i, tier := range []string{"generic", "neon"} {
-			if counts[i], err = count(program, tier, k.name); err != nil {
+			if counts[i], err = count(program, where, tier, k.name); err != nil {
 				return fmt.Errorf("%s on tier %s: %w", k.name, tier, err)
 			}
 		}
@@ -103,11 +110,11 @@ func countAll() error {
 }
 
 // count returns the instructions of one run of a kernel.
-func count(program, tier, kernel string) (int, error) {
+func count(program, where, tier, kernel string) (int, error) {
 	var totals [2]int
 	for i := range totals {
 		var err error
-		if totals[i], err = emulate(program, tier, kernel, i+1); err != nil {
+		if totals[i], err = emulate(program, where, tier, kernel, i+1); err != nil {
 			return 0, err
 		}
 	}
@@ -118,8 +125,8 @@ func count(program, tier, kernel string) (int, error) {
 }
 
 // emulate returns the instructions of a process that runs a kernel so many times.
-func emulate(program, tier, kernel string, times int) (int, error) {
-	cmd := exec.Command("qemu-aarch64", "-cpu", *cpu, "-singlestep", "-d", "nochain,exec", "-D", "/dev/stdout",
+func emulate(program, where, tier, kernel string, times int) (int, error) {
+	cmd := exec.Command("qemu-aarch64", "-cpu", *cpu, "-singlestep", "-d", "nochain,exec", "-dfilter", where, "-D", "/dev/stdout",
 		program, "-run", kernel, "-times", fmt.Sprint(times))
 	// One thread and no collector, so that nothing but the kernel differs.
 	cmd.Env = append(os.Environ(), "LANES_ISA="+tier, "GOMAXPROCS=1", "GOGC=off")
@@ -135,7 +142,7 @@ func emulate(program, tier, kernel string, times int) (int, error) {
 	n := 0
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
-		if counted(lines.Bytes()) {
+		if bytes.HasPrefix(lines.Bytes(), []byte("Trace ")) {
 			n++
 		}
 	}
@@ -148,17 +155,40 @@ func emulate(program, tier, kernel string, times int) (int, error) {
 	return n, nil
 }
 
-var (
-	traced = []byte("Trace ")
-	ours   = [][]byte{[]byte("github.com/golanes/lanes/"), []byte("math."), []byte("runtime.memmove"), []byte("runtime.memclr")}
-)
+// counted are the prefixes of the functions to count.
+var counted = []string{"github.com/golanes/lanes/", "math.", "runtime.memmove", "runtime.memclr"}
 
-// counted tells whether a line of the log is an instruction to count: its last
-// word is the function.
-func counted(line []byte) bool {
-	if !bytes.HasPrefix(line, traced) {
-		return false
+// addresses returns where the counted functions of a program are, as the emulator
+// takes it: 0xSTART+0xSIZE,...
+func addresses(program string) (string, error) {
+	f, err := elf.Open(program)
+	if err != nil {
+		return "", err
 	}
-	function := line[bytes.LastIndexByte(line, ' ')+1:]
-	return slices.ContainsFunc(ours, func(p []byte) bool { return bytes.HasPrefix(function, p) })
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		return "", err
+	}
+	slices.SortFunc(symbols, func(a, b elf.Symbol) int { return cmp.Compare(a.Value, b.Value) })
+	var ranges []string
+	inside := false
+	start := uint64(0)
+	for _, s := range symbols {
+		if elf.ST_TYPE(s.Info) != elf.STT_FUNC {
+			continue
+		}
+		ours := slices.ContainsFunc(counted, func(p string) bool { return strings.HasPrefix(s.Name, p) })
+		switch {
+		case ours && !inside:
+			start = s.Value
+		case inside && !ours:
+			ranges = append(ranges, fmt.Sprintf("%#x+%#x", start, s.Value-start))
+		}
+		inside = ours
+	}
+	if len(ranges) == 0 {
+		return "", fmt.Errorf("%s: no function to count", program)
+	}
+	return strings.Join(ranges, ","), nil
 }
