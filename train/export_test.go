@@ -51,7 +51,10 @@ func testExport(t *testing.T, spec train.Spec, fold bool) {
 			}
 		}
 	}
-	const n = 3
+	n := 3
+	if testing.Short() {
+		n = 2
+	}
 	images := make([]float32, n*spec.Image.Size())
 	for i := range images {
 		images[i] = float32(rng.NormFloat64())

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -22,13 +23,16 @@ const execWith = "LANES_TEST_EXEC"
 func killConfig(t *testing.T) Config {
 	c := stripeConfig(t)
 	c.Epochs, c.CheckpointSteps = 12, 3
+	if testing.Short() {
+		c.Epochs = 4
+	}
 	return c
 }
 
 // TestFitKilled kills training processes with SIGKILL at random moments, several
 // times a run, restarting each with Resume, and compares the end with an unbroken
 // run's, bit for bit. LANES_LONG=1 kills at least 50 times instead of 8, -short
-// twice.
+// once, and trains for a third of the epochs.
 func TestFitKilled(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" { // the process to be killed
 		c := killConfig(t)
@@ -43,7 +47,7 @@ func TestFitKilled(t *testing.T) {
 	case testing.Short():
 		kills = 1
 	}
-	command := append(strings.Fields(os.Getenv(execWith)), os.Args[0], "-test.run=^TestFitKilled$")
+	command := append(strings.Fields(os.Getenv(execWith)), os.Args[0], "-test.run=^TestFitKilled$", fmt.Sprintf("-test.short=%v", testing.Short()))
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
 	whole := killConfig(t)
