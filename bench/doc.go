@@ -7,5 +7,11 @@
 // test; bandwidth is that of a copy over as much memory as the case touches.
 //
 // Rivals written in C and C++ run in helper processes, compiled on first use from
-// _compare with the system's compiler, so that this module stays free of cgo. A rival that is not installed is left out.
+// _compare with the system's compiler, so that this module stays free
+// of cgo. A rival that is not installed is left out.
+//
+// Suite infer runs whole networks, on random weights where they are ours. Its
+// rival onnxruntime is the npm package onnxruntime-node, from the folder that
+// LANES_ONNXRUNTIME names: npm install --ignore-scripts onnxruntime-node there.
+// Both run the same file, in turn.
 package bench

@@ -28,6 +28,12 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	run := c.setup()
 	run()
 	row := Row{Suite: opt.Suite, Case: c.name, ISA: kernels.Info().ISA, Threads: opt.Threads, PeakBytes: peak()}
+	if c.model != nil {
+		var err error
+		if c.flops, err = c.model.cost(&row); err != nil {
+			return nil, err
+		}
+	}
 	var own []float64
 	var active []rival
 	for _, r := range rivals {
@@ -59,7 +65,7 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	}
 	row.NS = median(own)
 	row.ImagesPerS = float64(c.images) * 1e9 / row.NS
-	if c.flops > 0 {
+	if c.flops > 0 || c.model != nil {
 		row.GFlops = c.flops / row.NS
 		row.FractionOfPeak = row.GFlops / m.peak()
 	} else {
@@ -70,6 +76,9 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	for i, r := range active {
 		row.Rival, row.RivalNS = r.name(), median(theirs[i])
 		row.Ratio = row.RivalNS / row.NS
+		if s, ok := r.(*onnxRuntime); ok {
+			row.RivalLoadNS = s.loadNS
+		}
 		if p, ok := r.(peaker); ok && c.images > 0 {
 			row.RivalPeakBytes = p.peakBytes()
 		}

@@ -79,6 +79,10 @@ func startRivals(ctx context.Context, w io.Writer, opt Options, cases []benchCas
 		started, err := startTorch(ctx, opt.Threads)
 		add("PyTorch", started, err)
 	}
+	if some(func(c benchCase) bool { return c.model != nil }) {
+		started, err := startONNXRuntime(ctx, opt.Threads)
+		add("onnxruntime", started, err)
+	}
 	if some(func(c benchCase) bool { return c.gonum != nil }) {
 		rivals = append(rivals, &gonumRival{})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,8 +24,10 @@ type Options struct {
 	Rivals  bool   // also time the rivals that are installed
 	Rounds  int    // samples per case; 0 means 7
 
-	// Suites conv, int8 and train.
-	Model string // one of [ConvModels] or train.ModelNames, "" for all or for [TrainModels]
+	folder string // for files of the run
+
+	// Suites conv, int8, train and infer.
+	Model string // one of [ConvModels], train.ModelNames or [InferModels], or an ONNX file; "" for all or for [TrainModels]
 	Batch int    // 0 for each network's own
 
 	// Suite conv only.
@@ -47,11 +50,14 @@ type Row struct {
 	RivalNS        float64 `json:"rival_ns,omitempty"`
 	Ratio          float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
 
-	// Suite train only. Peaks are of the resident memory of the process, less
-	// what it had before the case; 0 where the system does not tell.
+	// Suites train and infer only. Peaks are of the resident memory of the
+	// process, less what it had before the case; 0 where the system does not tell.
 	ImagesPerS     float64 `json:"images_per_s,omitempty"`
 	PeakBytes      int64   `json:"peak_bytes,omitempty"`
 	RivalPeakBytes int64   `json:"rival_peak_bytes,omitempty"`
+	// Suite infer only: reading a file and preparing it to run.
+	LoadNS      float64 `json:"load_ns,omitempty"`
+	RivalLoadNS float64 `json:"rival_load_ns,omitempty"`
 }
 
 // A benchCase is one thing to measure. Exactly one of flops and bytes is set.
@@ -78,6 +84,8 @@ type benchCase struct {
 	readOnly bool
 	// gonum returns the same work done by gonum, or nil.
 	gonum func() func()
+	// model is the model that the case runs, or nil.
+	model *modelCase
 }
 
 // suites lists the suites by name.
@@ -85,6 +93,7 @@ func suites() map[string]func(Options) ([]benchCase, error) {
 	return map[string]func(Options) ([]benchCase, error){
 		"ccloss":      func(Options) ([]benchCase, error) { return lossCases(), nil },
 		"conv":        convCases,
+		"infer":       inferCases,
 		"int8":        int8Cases,
 		"elementwise": func(opt Options) ([]benchCase, error) { return elementwiseCases(opt), nil },
 		"gemm":        func(Options) ([]benchCase, error) { return gemmCases(), nil },
@@ -111,10 +120,6 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	if !ok {
 		return fmt.Errorf("unknown suite %q (one of %s)", opt.Suite, strings.Join(Suites(), ", "))
 	}
-	cases, err := list(opt)
-	if err != nil {
-		return err
-	}
 	if opt.Threads < 0 || opt.Threads > runtime.NumCPU() {
 		return fmt.Errorf("%d threads: this machine has %d", opt.Threads, runtime.NumCPU())
 	}
@@ -123,6 +128,18 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	}
 	if opt.Rounds <= 0 {
 		opt.Rounds = 7
+	}
+	if opt.Suite == "infer" {
+		dir, err := os.MkdirTemp("", "lanes-bench")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		opt.folder = dir
+	}
+	cases, err := list(opt)
+	if err != nil {
+		return err
 	}
 	if opt.ISA != "" {
 		previous, err := kernels.UseISA(opt.ISA)
@@ -197,6 +214,12 @@ func (p *printer) row(r Row) error {
 	_, err := fmt.Fprintf(p.w, "%-38s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
 	if err == nil && r.Rival != "" {
 		_, err = fmt.Fprintf(p.w, " %-15s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
+	}
+	if err == nil && r.LoadNS != 0 {
+		_, err = fmt.Fprintf(p.w, "  load %.0f ms", r.LoadNS/1e6)
+		if err == nil && r.RivalLoadNS != 0 {
+			_, err = fmt.Fprintf(p.w, ", rival %.0f ms", r.RivalLoadNS/1e6)
+		}
 	}
 	if err == nil && r.PeakBytes != 0 {
 		_, err = fmt.Fprintf(p.w, "  peak %d MB", r.PeakBytes>>20)

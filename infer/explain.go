@@ -102,3 +102,17 @@ func (s *Session) PeakBytes() int {
 	}
 	return s.plans[0].arena + 4*s.plans[0].work
 }
+
+// FLOPs is the number of operations, two for each multiply-add, of the
+// convolutions and matrix products of one run with inputs of the last used shapes.
+func (s *Session) FLOPs() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sum := 0.0
+	if len(s.plans) > 0 {
+		for i := range s.plans[0].instrs {
+			sum += s.plans[0].instrs[i].flops
+		}
+	}
+	return sum
+}

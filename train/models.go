@@ -40,7 +40,8 @@ const (
 // Spec says which model to build. Its zero fields stand for the defaults of the
 // named model.
 type Spec struct {
-	// Name is one of ModelNames; "eca-" and "cbam-" may stand for "se-".
+	// Name is one of ModelNames; "eca-" and "cbam-" may stand for "se-",
+	// "mobilenetv2" and "mobilenet_v2" for "mobilenet-v2".
 	Name string `json:"name"`
 	// Image is the shape of the images, Classes the number of classes.
 	Image   Shape `json:"image"`
@@ -85,7 +86,7 @@ func ModelNames() []string {
 
 // Backbones lists the names of ModelNames that say nothing of attention.
 func Backbones() []string {
-	return []string{"resnet8", "resnet20", "resnet32", "resnet18", "resnet34", "vgg11-bn", "vgg16-bn", "mobilenet-v2"}
+	return []string{"resnet8", "resnet20", "resnet32", "resnet18", "resnet34", "vgg11-bn", "vgg16-bn", "vgg16", "mobilenet-v2"}
 }
 
 // Validate reports what cannot be in s, but for the shape of the images.
@@ -135,9 +136,11 @@ func (s Spec) graph() (*Graph, error) {
 	case "resnet34":
 		b.resNet(image, imageResNet(3, 4, 6, 3))
 	case "vgg11-bn":
-		b.vgg(image, []int{1, 1, 2, 2, 2})
+		b.vgg(image, []int{1, 1, 2, 2, 2}, true)
 	case "vgg16-bn":
-		b.vgg(image, []int{2, 2, 3, 3, 3})
+		b.vgg(image, []int{2, 2, 3, 3, 3}, true)
+	case "vgg16":
+		b.vgg(image, []int{2, 2, 3, 3, 3}, false)
 	case "mobilenet-v2":
 		b.mobileNetV2(image)
 	}
@@ -165,6 +168,9 @@ func (s Spec) withDefaults() (full Spec, base string, err error) {
 	}
 	if s.Attention == "" {
 		s.Attention = attention
+	}
+	if base == "mobilenetv2" || base == "mobilenet_v2" {
+		base = "mobilenet-v2"
 	}
 	blocks := base == "resnet18" || base == "resnet34" || base == "mobilenet-v2"
 	if s.Placement == "" {

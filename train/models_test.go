@@ -29,6 +29,8 @@ func TestTorchvision(t *testing.T) {
 			"features.4.weight": {128, 64, 3, 3}, "features.25.weight": {512, 512, 3, 3}, "features.26.bias": {512},
 			"classifier.0.weight": {4096, 25088}, "classifier.3.weight": {4096, 4096}, "classifier.6.bias": {1000}}},
 		{"vgg16-bn", 138365992, 84, map[string][]int{"features.40.weight": {512, 512, 3, 3}, "features.41.running_var": {512}}},
+		{"vgg16", 138357544, 32, map[string][]int{"features.2.bias": {64}, "features.28.weight": {512, 512, 3, 3}, "classifier.6.bias": {1000}}},
+		{"mobilenetv2", 3504872, 262, map[string][]int{"features.18.0.weight": {1280, 320, 1, 1}}},
 		{"mobilenet-v2", 3504872, 262, map[string][]int{
 			"features.0.0.weight": {32, 3, 3, 3}, "features.0.1.running_var": {32},
 			"features.1.conv.0.0.weight": {32, 1, 3, 3}, "features.1.conv.0.1.weight": {32}, "features.1.conv.1.weight": {16, 32, 1, 1},

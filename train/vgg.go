@@ -6,20 +6,25 @@ import (
 	"github.com/golanes/lanes/kernels"
 )
 
-// vgg adds a network of plain 3 x 3 convolutions with batch normalisation
-// (Simonyan and Zisserman, 2014) with the given number in each of five stages,
-// each followed by a halving of the resolution where there is one to halve. Its
-// tensors have torchvision's names. Feature maps of 7 x 7, from images of 224 x
-// 224, get torchvision's classifier of three layers; others are averaged for one,
-// "classifier".
-func (b *builder) vgg(x Value, stages []int) {
+// vgg adds a network of plain 3 x 3 convolutions, with or without batch
+// normalisation (Simonyan and Zisserman, 2014), with the given number in each of
+// five stages, each followed by a halving of the resolution where there is one to
+// halve. Its tensors have torchvision's names. Feature maps of 7 x 7, from images
+// of 224 x 224, get torchvision's classifier of three layers; others are averaged
+// for one, "classifier".
+func (b *builder) vgg(x Value, stages []int, norm bool) {
 	index := 0
 	for s, n := range stages {
 		k := b.channels(min(64<<s, 512))
 		for i := range n {
 			x = b.conv(fmt.Sprintf("features.%d", index), x, k, 3, 1, true)
-			x = b.norm(fmt.Sprintf("features.%d", index+1), kernels.ReLU, x)
-			index += 3
+			if norm {
+				index++
+				x = b.norm(fmt.Sprintf("features.%d", index), kernels.ReLU, x)
+			} else {
+				x = b.Add(NewActivate(fmt.Sprintf("features.%d", index+1), kernels.ReLU), x)
+			}
+			index += 2
 			x = b.inBlock(fmt.Sprintf("stage%d.%d.se", s+1, i), x, i == n-1)
 		}
 		x = b.attendAt(fmt.Sprintf("stage%d.se", s+1), x, true, s == len(stages)-1)

@@ -13,6 +13,7 @@ import (
 type exportCmd struct {
 	RunDir string `name:"run" placeholder:"DIR" help:"Folder of the run whose best weights are exported."`
 	Model  string `placeholder:"NAME" help:"Export a model with random weights instead: ${models}."`
+	Init   string `enum:"random" default:"random" help:"Weights of --model: ${enum}."`
 	Size   int    `default:"224" help:"Side of the images of --model."`
 	Count  int    `name:"classes" default:"1000" help:"Number of classes of --model."`
 	Seed   uint64 `default:"1" help:"Seed of the weights of --model."`
@@ -26,7 +27,7 @@ func (exportCmd) Help() string {
 
 Examples:
   lanes export --run runs/glyphs-se-resnet8-cc -o model.onnx
-  lanes export --model resnet18 --fold-bn -o resnet18.onnx`
+  lanes export --model resnet18 --init random --fold-bn -o resnet18.onnx`
 }
 
 // Run exports.

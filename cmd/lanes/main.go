@@ -72,6 +72,7 @@ func vars() kong.Vars {
 		"suites":        strings.Join(bench.Suites(), ","),
 		"directions":    strings.Join(bench.ConvDirections, ", "),
 		"networks":      strings.Join(bench.ConvModels(), ", "),
+		"runnable":      strings.Join(bench.InferModels(), ", "),
 		"trained":       strings.Join(bench.TrainModels, ", "),
 		"downloads":     strings.Join(download.Names(), ","),
 		"datasets":      strings.Join(data.Names(), ","),
