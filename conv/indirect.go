@@ -39,7 +39,10 @@ type pass struct {
 	tapAt          []int // filter positions r*S+s in the order of packing
 	group          int
 	byPosition     bool // rows ordered pixel by pixel, images innermost
-
+	// dense says that A and C are matrices. The tables of a whole block are then
+	// the same everywhere, and made once.
+	dense              bool
+	denseA, denseC     []int32
 	blockRows, blocks  int // rows of a task, number of row ranges
 	panelStep, splits  int // panels of a task, number of panel ranges
 	firstTask, endTask int
@@ -161,6 +164,7 @@ func forwardProduct(s *Shape) *product {
 			rowOff: rowOff, colOff: colOff, tapAt: tapAt, group: g,
 			aBase: g * cg, aImage: s.H * s.W * d.pitch,
 			cBase: g * kg, cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K, biasOff: g * kg,
+			dense: s.R*s.S == 1 && oh == s.H && ow == s.W && s.StrideH*s.StrideW == 1,
 		})
 	}
 	return d
@@ -257,6 +261,12 @@ func (d *product) schedule(workers int) {
 		}
 		ps.blockRows = per * mr
 		ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
+		if ps.dense {
+			ps.denseA, ps.denseC = make([]int32, ps.blockRows), make([]int32, ps.blockRows)
+			for r := range ps.blockRows {
+				ps.denseA[r], ps.denseC[r] = int32(r*d.pitch), int32(r*ps.cCol)
+			}
+		}
 		panels := d.panels(ps.cols)
 		ps.splits = 1
 		if ps.blocks < 4*workers {
@@ -311,7 +321,15 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	block, split := t/ps.splits, t%ps.splits
 	row0 := block * ps.blockRows
 	rows := min(ps.blockRows, ps.rows()-row0)
-	aFirst, cFirst := d.place(ps, wk, row0, rows)
+	table, cRows := wk.table, wk.rows
+	dense := ps.dense && rows == ps.blockRows
+	var aFirst, cFirst int
+	if dense {
+		table, cRows = ps.denseA, ps.denseC
+		aFirst, cFirst = row0*d.pitch, row0*ps.cCol
+	} else {
+		aFirst, cFirst = d.place(ps, wk, row0, rows)
+	}
 	g := &wk.gemm
 	g.Zero = zero
 	g.C = o.c[cFirst+ps.cBase:]
@@ -328,7 +346,9 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	step := max(1, kc/ps.depth)
 	for t0 := 0; t0 < ps.taps; t0 += step {
 		t1 := min(ps.taps, t0+step)
-		d.buildTable(ps, wk, rows, t0, t1)
+		if !dense {
+			d.buildTable(ps, wk, rows, t0, t1)
+		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
 			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc)}
 			if step > 1 {
@@ -337,7 +357,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 			kb.first = t0 == 0 && k0 == 0
 			kb.last = t1 == ps.taps && kb.k1 == ps.depth
 			g.A = a[k0:]
-			d.panelRange(ps, wk, o, split, rows, kb, cFirst)
+			d.panelRange(ps, g, o, table, cRows, split, rows, kb, cFirst)
 			if kb.k1 == ps.depth {
 				break
 			}
@@ -423,8 +443,7 @@ func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
 }
 
 // panelRange multiplies the block's rows with the panels of a task.
-func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, rows int, kb kBlock, cFirst int) {
-	g := &wk.gemm
+func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table, cRows []int32, split, rows int, kb kBlock, cFirst int) {
 	c := g.C
 	depth := ps.taps * ps.depth
 	for j := split * ps.panelStep; j < min(d.panels(ps.cols), (split+1)*ps.panelStep); j++ {
@@ -443,8 +462,8 @@ func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, split, row
 		}
 		for r0 := 0; r0 < rows; {
 			g.MR = tileHeight(&d.tileRows, rows-r0)
-			g.Rows = wk.rows[r0:]
-			d.tile(g, wk.table[r0*(kb.t1-kb.t0):], panel, residual, kb)
+			g.Rows = cRows[r0:]
+			d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
 			r0 += g.MR
 		}
 	}
