@@ -47,6 +47,9 @@ type slot struct {
 	index int   // of the input or output
 	data  *Tensor
 
+	// front: made image by image, so that it lives from the first instruction on.
+	front bool
+
 	// Of roots in the arena: place, size, and the instructions it lives through.
 	offset, bytes, first, last int
 }

@@ -28,13 +28,28 @@ func (s *Session) Explain(shapes ...[]int) (string, error) {
 	best := make([]time.Duration, len(st.steps))
 	const runs = 5
 	for run := range runs {
-		for i := range st.steps {
-			x := &st.steps[i]
-			start := time.Now()
-			if err := x.run(x.in, x.out, st.work); err != nil {
-				return "", fmt.Errorf("infer: %s: %w", p.instrs[i].title, err)
+		spent := make([]time.Duration, len(st.steps))
+		timed := func(lo, hi int) error {
+			for i := lo; i < hi; i++ {
+				start := time.Now()
+				if err := st.run(p, i, i+1); err != nil {
+					return err
+				}
+				spent[i] += time.Since(start)
 			}
-			if d := time.Since(start); run == 0 || d < best[i] {
+			return nil
+		}
+		for image := range p.front.images {
+			st.image(p, src, image)
+			if err := timed(0, p.front.steps); err != nil {
+				return "", err
+			}
+		}
+		if err := timed(p.front.steps, len(st.steps)); err != nil {
+			return "", err
+		}
+		for i, d := range spent {
+			if run == 0 || d < best[i] {
 				best[i] = d
 			}
 		}
@@ -87,6 +102,9 @@ func (p *plan) table(times []time.Duration) string {
 	}
 	// The writer is a strings.Builder, which does not fail.
 	_ = w.Flush()
+	if p.front.images > 0 {
+		fmt.Fprintf(&b, "the first %d steps run image by image, %d times\n", p.front.steps, p.front.images)
+	}
 	fmt.Fprintf(&b, "%d steps in %v; arena %d KiB (%d KiB without sharing), scratch %d KiB\n",
 		len(p.instrs), total.Round(time.Microsecond), p.arena>>10, p.naive>>10, p.work>>8)
 	return b.String()

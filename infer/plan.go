@@ -28,6 +28,7 @@ type plan struct {
 
 	slots  []slot
 	instrs []instr
+	front  front
 	arena  int // bytes
 	work   int // floats of scratch
 	naive  int // bytes without sharing, for comparison
@@ -41,7 +42,8 @@ type state struct {
 	tensors []*Tensor // by slot
 	steps   []boundInstr
 	work    []float32
-	caller  []int // slots in the caller's memory
+	caller  []int    // slots in the caller's memory
+	whole   [][]byte // what the views of the front part are images of
 }
 
 type boundInstr struct {
@@ -64,11 +66,16 @@ func (s *Session) compile(inputs []*value) (*plan, error) {
 		return p, nil
 	}
 	e := &emitter{s: s, g: s.graph, r: r, at: map[int]*[layouts]int{}}
+	ops := s.graph.fuse(r)
+	done, err := e.emitFront(p, ops)
+	if err != nil {
+		return p, err
+	}
 	for i, id := range s.graph.in {
 		v := r.values[id]
 		e.put(id, plain, e.newSlot(slot{kind: inputSlot, typ: v.typ, shape: v.shape, index: i}))
 	}
-	for _, o := range s.graph.fuse(r) {
+	for _, o := range ops[done:] {
 		if err := e.emit(o); err != nil {
 			return p, o.nodes[0].fail(s.graph.opset, err)
 		}
@@ -135,6 +142,11 @@ func (p *plan) place() {
 				}
 				root.last = k
 			}
+		}
+	}
+	for i := range p.slots {
+		if s := &p.slots[i]; s.front {
+			s.first = 0
 		}
 	}
 	owner := p.takeOver()
@@ -223,6 +235,13 @@ func (p *plan) newState() (*state, error) {
 			st.caller = append(st.caller, i)
 		}
 		st.tensors = append(st.tensors, t)
+	}
+	for _, v := range p.front.views {
+		var whole []byte
+		if v.whole >= 0 {
+			whole = st.tensors[v.whole].mem
+		}
+		st.whole = append(st.whole, whole)
 	}
 	pick := func(list []int) []*Tensor {
 		out := make([]*Tensor, len(list))

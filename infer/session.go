@@ -208,7 +208,18 @@ func (s *Session) Run(dst, src []*Tensor) error {
 	}
 	defer p.give(st)
 	p.bind(st, dst, src)
-	for i := range st.steps {
+	for image := range p.front.images {
+		st.image(p, src, image)
+		if err := st.run(p, 0, p.front.steps); err != nil {
+			return err
+		}
+	}
+	return st.run(p, p.front.steps, len(st.steps))
+}
+
+// run carries out instructions lo to hi-1.
+func (st *state) run(p *plan, lo, hi int) error {
+	for i := lo; i < hi; i++ {
 		x := &st.steps[i]
 		if err := x.run(x.in, x.out, st.work); err != nil {
 			return fmt.Errorf("infer: %s: %w", p.instrs[i].title, err)
