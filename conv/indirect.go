@@ -30,18 +30,16 @@ type pass struct {
 	taps         int // len(tapRow)
 	depth, cols  int // floats in a tap; columns
 	// Offsets of tap t at pixel (i, j): rowOff[i*taps+t] + colOff[j*taps+t].
-	rowOff, colOff []int32
-	aBase, aImage  int // first channel; elements of an image
-	cBase, cImage  int // offset of pixel (0, 0) and first channel; image
-	cRow, cCol     int // steps of the grid in C
-	bOff           int // of the packed panels
-	biasOff        int
-	tapAt          []int // filter positions r*S+s in the order of packing
-	group          int
-	byPosition     bool // rows ordered pixel by pixel, images innermost
-	// dense says that A and C are matrices. The tables of a whole block are then
-	// the same everywhere, and made once.
-	dense              bool
+	rowOff, colOff     []int32
+	aBase, aImage      int // first channel; elements of an image
+	cBase, cImage      int // offset of pixel (0, 0) and first channel; image
+	cRow, cCol         int // steps of the grid in C
+	bOff               int // of the packed panels
+	biasOff            int
+	tapAt              []int // filter positions r*S+s in the order of packing
+	group              int
+	byPosition         bool // rows ordered pixel by pixel, images innermost
+	dense              bool // see pointwise.go
 	denseA, denseC     []int32
 	blockRows, blocks  int // rows of a task, number of row ranges
 	panelStep, splits  int // panels of a task, number of panel ranges
@@ -262,10 +260,7 @@ func (d *product) schedule(workers int) {
 		ps.blockRows = per * mr
 		ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
 		if ps.dense {
-			ps.denseA, ps.denseC = make([]int32, ps.blockRows), make([]int32, ps.blockRows)
-			for r := range ps.blockRows {
-				ps.denseA[r], ps.denseC[r] = int32(r*d.pitch), int32(r*ps.cCol)
-			}
+			ps.makeTables(d.pitch)
 		}
 		panels := d.panels(ps.cols)
 		ps.splits = 1
@@ -321,12 +316,10 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	block, split := t/ps.splits, t%ps.splits
 	row0 := block * ps.blockRows
 	rows := min(ps.blockRows, ps.rows()-row0)
-	table, cRows := wk.table, wk.rows
+	table, cRows, aFirst, cFirst := wk.table, wk.rows, row0*d.pitch, row0*ps.cCol
 	dense := ps.dense && rows == ps.blockRows
-	var aFirst, cFirst int
 	if dense {
 		table, cRows = ps.denseA, ps.denseC
-		aFirst, cFirst = row0*d.pitch, row0*ps.cCol
 	} else {
 		aFirst, cFirst = d.place(ps, wk, row0, rows)
 	}
@@ -350,7 +343,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 			d.buildTable(ps, wk, rows, t0, t1)
 		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
-			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc)}
+			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc), dense: dense}
 			if step > 1 {
 				kb.k1 = ps.depth
 			}
@@ -370,6 +363,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 type kBlock struct {
 	t0, t1, k0, k1 int
 	first, last    bool
+	dense          bool
 }
 
 // tileHeight returns the height of the tile for the next of left rows.
@@ -463,7 +457,11 @@ func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table
 		for r0 := 0; r0 < rows; {
 			g.MR = tileHeight(&d.tileRows, rows-r0)
 			g.Rows = cRows[r0:]
-			d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
+			if kb.dense {
+				d.denseTile(g, table[r0:], panel, residual, kb)
+			} else {
+				d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
+			}
 			r0 += g.MR
 		}
 	}
