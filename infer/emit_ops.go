@@ -37,11 +37,17 @@ func (s *Session) packed(plan *conv.Plan, o *fused) []float32 {
 	return p
 }
 
-func (e *emitter) emitConv(o *fused) error {
+// convOptions are those of the plan for o.
+func (e *emitter) convOptions(o *fused) conv.Options {
 	opt := conv.Options{Activation: o.act}
 	if e.s.opt.Exact {
 		opt.Accuracy = conv.Exact
 	}
+	return opt
+}
+
+func (e *emitter) emitConv(o *fused) error {
+	opt := e.convOptions(o)
 	first, err := conv.NewPlan(o.conv, opt)
 	if err != nil {
 		return err

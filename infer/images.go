@@ -142,10 +142,8 @@ func (e *emitter) emitFront(p *plan, ops []*fused) (int, error) {
 		f.put(id, plain, slot)
 		p.front.views = append(p.front.views, imageView{slot, -1, i})
 	}
-	for _, o := range same[:k] {
-		if err := f.emit(o); err != nil {
-			return 0, o.nodes[0].fail(e.g.opset, err)
-		}
+	if err := f.emitOps(same, 0, k); err != nil {
+		return 0, err
 	}
 	for i := range f.instrs {
 		f.instrs[i].flops *= float64(n)

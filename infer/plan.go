@@ -75,10 +75,8 @@ func (s *Session) compile(inputs []*value) (*plan, error) {
 		v := r.values[id]
 		e.put(id, plain, e.newSlot(slot{kind: inputSlot, typ: v.typ, shape: v.shape, index: i}))
 	}
-	for _, o := range ops[done:] {
-		if err := e.emit(o); err != nil {
-			return p, o.nodes[0].fail(s.graph.opset, err)
-		}
+	if err := e.emitOps(ops, done, len(ops)); err != nil {
+		return p, err
 	}
 	for i, id := range s.graph.out {
 		e.emitOutput(i, id)
