@@ -182,6 +182,8 @@ var shapes = []conv.Shape{
 	{N: 26, C: 5, H: 2, W: 2, K: 7, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
 	{N: 2, C: 3, H: 2, W: 3, K: 4, R: 2, S: 2, PadTop: 3, PadLeft: 4, PadBottom: 2, PadRight: 3}, // outputs without any input
 	{N: 1, C: 3, H: 20, W: 20, K: 8, R: 7, S: 7, StrideH: 2, StrideW: 2, PadTop: 3, PadLeft: 3, PadBottom: 3, PadRight: 3},
+	{N: 2, C: 20, H: 9, W: 11, K: 20, R: 3, S: 3, StrideH: 2, StrideW: 1, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 20},
+	{N: 2, C: 17, H: 8, W: 12, K: 17, R: 3, S: 3, StrideH: 1, StrideW: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 17},
 	{N: 2, C: 12, H: 9, W: 9, K: 12, R: 5, S: 5, StrideH: 2, StrideW: 2, PadTop: 2, PadLeft: 2, PadBottom: 2, PadRight: 2, Groups: 12},
 	{N: 1, C: 1400, H: 3, W: 3, K: 4, R: 2, S: 2}, // several K blocks
 }

@@ -32,8 +32,8 @@ const depthwiseTaskFloats = 16 << 10
 func newDepthwise(s *Shape, dir pass3) *depthwise {
 	d := &depthwise{s: s, oh: s.OH(), ow: s.OW(), taps: s.R * s.S, wStride: (s.C + 15) / 16 * 16,
 		backward: dir == passData, clampLo: noLo, clampHi: noHi}
-	d.rowsKernel = s.R == s.S && s.StrideH == s.StrideW && kernels.HasDepthwiseRow(s.R, s.StrideW) &&
-		s.DilationH == 1 && s.DilationW == 1 && (!d.backward || s.StrideH == 1)
+	d.rowsKernel = s.R == s.S && kernels.HasDepthwiseRow(s.R, s.StrideW) &&
+		s.DilationH == 1 && s.DilationW == 1 && (!d.backward || s.StrideH == 1 && s.StrideW == 1)
 	rows, width := d.oh, d.ow
 	padLeft, extent := s.PadLeft, s.W
 	if d.backward {

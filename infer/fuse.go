@@ -301,6 +301,9 @@ func (f *fuser) merge(s *step) bool {
 	if s.Op == "Mul" && f.mergeSelfGate(s) {
 		return true
 	}
+	if f.mergeHardSwish(s) {
+		return true
+	}
 	if x, scale, shift, ok := s.affine(); ok {
 		return f.mergeAffine(s, s.in[x], scale, shift)
 	}
