@@ -198,6 +198,10 @@ func (e *emitter) emit(o *fused) error {
 		return e.emitInt8(o)
 	}
 	c := o.call
+	if e.passes(o) {
+		e.at[o.out[0]] = e.at[o.in[0]]
+		return nil
+	}
 	if operators[c.op].view && c.out[0] != nil {
 		from := e.need(o.in[0], plain)
 		e.put(o.out[0], plain, e.alias(from, c.out[0].shape))
@@ -208,6 +212,23 @@ func (e *emitter) emit(o *fused) error {
 	}
 	e.emitCall(o, c, plain)
 	return nil
+}
+
+// passes reports whether an operation hands its input on, in any layout: an
+// Identity, or a Dropout that is not asked for its mask nor for training.
+func (e *emitter) passes(o *fused) bool {
+	if c := o.call; c.op != "Identity" && c.op != "Dropout" || c.out[0] == nil || c.input(2) != nil || e.at[o.in[0]] == nil {
+		return false
+	}
+	for _, mask := range o.out[1:] {
+		if mask < 0 {
+			continue
+		}
+		if slices.Contains(e.g.out, mask) || slices.ContainsFunc(e.r.steps, func(s step) bool { return slices.Contains(s.in, mask) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // emitCall appends the instruction for a node by itself, on slots of layout l.
