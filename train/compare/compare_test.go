@@ -55,9 +55,15 @@ func open(t *testing.T) func(name string) (*data.Dataset, error) {
 	}
 }
 
+// small is a comparison of 30 runs. -short, for emulators, trains narrower
+// networks for fewer epochs.
 func small() Plan {
-	return Plan{Data: []string{"bars", "beams"}, Models: []string{"se-resnet8"}, Losses: []string{"ce", "cc", "arcface"},
+	p := Plan{Data: []string{"bars", "beams"}, Models: []string{"se-resnet8"}, Losses: []string{"ce", "cc", "arcface"},
 		Width: 0.5, Grid: Grid(), Seeds: 2, Epochs: 3, TuneEpochs: 2, Batch: 16, LR: 0.02, WeightDecay: 1e-4}
+	if testing.Short() {
+		p.Width, p.Epochs, p.TuneEpochs = 0.25, 2, 1
+	}
+	return p
 }
 
 func run(t *testing.T, plan Plan, opt Options) *Results {
