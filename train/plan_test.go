@@ -53,6 +53,12 @@ func (s Spec) testName() string {
 // outputs.
 func gradients(t *testing.T, s Spec, n int, opt PlanOptions) [][]float32 {
 	t.Helper()
+	return gradientsOf(t, s, n, opt, func([]float32) {})
+}
+
+// gradientsOf is gradients with the images changed first.
+func gradientsOf(t *testing.T, s Spec, n int, opt PlanOptions, change func(x []float32)) [][]float32 {
+	t.Helper()
 	m, err := New(s, 3)
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +74,7 @@ func gradients(t *testing.T, s Spec, n int, opt PlanOptions) [][]float32 {
 	rng := rand.New(rand.NewPCG(8, 8))
 	x := make([]float32, n*m.Image().Size())
 	fillNormal(rng, x)
+	change(x)
 	var out [][]float32
 	for range 2 {
 		p.Forward(x, 1)
