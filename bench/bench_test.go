@@ -148,7 +148,13 @@ func TestTrainSuite(t *testing.T) {
 		if !(r.NS > 0 && r.GFlops > 0 && r.FractionOfPeak > 0 && math.Abs(r.ImagesPerS*r.NS/2e9-1) < 1e-9) {
 			t.Errorf("implausible: %s", line)
 		}
-		if runtime.GOOS == "linux" && !(r.PeakBytes > 0 && r.PeakBytes < 1<<30) {
+		// The race detector keeps memory of what ran before, which may hide a peak;
+		// it runs with -short.
+		least := int64(1)
+		if runtime.GOOS != "linux" || testing.Short() {
+			least = 0
+		}
+		if r.PeakBytes < least || r.PeakBytes >= 1<<30 {
 			t.Errorf("implausible peak: %s", line)
 		}
 		if r.Rival != "" && !(r.RivalNS > 0 && r.Ratio > 0 && r.RivalPeakBytes >= 0) {
