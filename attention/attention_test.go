@@ -273,7 +273,7 @@ func TestAllocations(t *testing.T) {
 		}
 		m := newModule(t, kind, s, cr, attention.Options{}, w)
 		src, a, dx := make([]float32, 3*16*16), make([]float32, 3*16), make([]float32, 3*16*16)
-		if n := testing.AllocsPerRun(5, func() {
+		if n := kerneltest.AllocsPerRun(5, func() {
 			m.forward(dx, a, src)
 			m.backward(dx, dx, a, src, a)
 		}); n != 0 {

@@ -296,7 +296,7 @@ func TestNoAllocation(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, opt := range allOptions() {
 		p := newPlan(t, opt, n, c)
-		if got := testing.AllocsPerRun(10, func() {
+		if got := kerneltest.AllocsPerRun(10, func() {
 			p.Forward(a, labels)
 			p.Backward(da, 1)
 		}); got != 0 {

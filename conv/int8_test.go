@@ -90,7 +90,7 @@ func testInt8Shape(t *testing.T, s conv.Shape) {
 				t.Fatalf("%v output=%d seed=%d: [%d] = %d, %g, %d for the sum %d", p, output, rng.Seed, i, out.Bytes[i], out.Floats[i], out.Sums[i], sum)
 			}
 		}
-		if n := testing.AllocsPerRun(5, run); n != 0 {
+		if n := kerneltest.AllocsPerRun(5, run); n != 0 {
 			t.Errorf("Forward allocates %v times", n)
 		}
 	}

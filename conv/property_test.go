@@ -150,7 +150,7 @@ func TestAllocations(t *testing.T) {
 		p := newPlan(t, s, conv.Options{Algorithm: a})
 		src, w, ddst, work := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), make([]float32, p.Workspace())
 		dst, dsrc, dw, db := make([]float32, len(ddst)), make([]float32, len(src)), make([]float32, len(w)), make([]float32, s.K)
-		n := testing.AllocsPerRun(5, func() {
+		n := kerneltest.AllocsPerRun(5, func() {
 			p.Forward(dst, src, w, nil, nil, work)
 			p.BackwardData(dsrc, ddst, w, work)
 			p.BackwardWeights(dw, db, src, ddst, work)

@@ -53,7 +53,7 @@ func TestBands(t *testing.T) {
 				}
 			}
 			run()
-			if n := testing.AllocsPerRun(2, run); n > 0 {
+			if n := kerneltest.AllocsPerRun(2, run); n > 0 {
 				t.Errorf("%s: %v allocations a run", name, n)
 			}
 			if banded := len(s.plans[0].instrs) == 3; banded != (i == 0) {

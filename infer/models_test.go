@@ -257,7 +257,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 		if err := s.Run(out, in); err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(10, func() {
+		if n := kerneltest.AllocsPerRun(10, func() {
 			if err := s.Run(out, in); err != nil {
 				t.Fatal(err)
 			}

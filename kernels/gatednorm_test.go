@@ -119,7 +119,7 @@ func TestGatedNormThreads(t *testing.T) {
 			g.GradApply(dx, res, x, x, x, mean, scale, mean, dot)
 		}
 		step()
-		if allocs := testing.AllocsPerRun(5, step); allocs != 0 {
+		if allocs := kerneltest.AllocsPerRun(5, step); allocs != 0 {
 			t.Errorf("threads=%d: %v allocations", procs, allocs)
 		}
 		runtime.GOMAXPROCS(previous)

@@ -172,7 +172,7 @@ func TestGemmVariantsAllocateNothing(t *testing.T) {
 		"batched":  func() { kernels.GemmBatched(false, false, 3, 50, 50, 150, 1, a, k, 50*k, b, 50, 50*k, 0, c, 50, 2500) },
 		"repack":   func() { packed.Repack(true, b, k) },
 	} {
-		if allocs := testing.AllocsPerRun(10, f); allocs != 0 {
+		if allocs := kerneltest.AllocsPerRun(10, f); allocs != 0 {
 			t.Errorf("%s: %g allocations", name, allocs)
 		}
 	}

@@ -155,7 +155,7 @@ func TestGemmAllocatesNothing(t *testing.T) {
 			}
 			g := gemmCase{transB: true, m: m, n: 300, k: 300, alpha: 1}
 			g.make(t, r)
-			if allocs := testing.AllocsPerRun(10, g.run); allocs != 0 {
+			if allocs := kerneltest.AllocsPerRun(10, g.run); allocs != 0 {
 				t.Errorf("%v: %g allocations", &g, allocs)
 			}
 		}

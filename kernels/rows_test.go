@@ -359,7 +359,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 		"Transpose": func() { kernels.NCHWToNHWC(y, x, rows/1000, c, 10, 100) },
 		"Adam":      func() { kernels.Adam(y, x, x, x, kernels.AdamParams{Step: 1, Beta1: 0.9, Beta2: 0.9}) },
 	} {
-		if allocs := testing.AllocsPerRun(50, f); allocs >= 1 {
+		if allocs := kerneltest.AllocsPerRun(50, f); allocs >= 1 {
 			t.Errorf("%s: %g allocations per call", name, allocs)
 		}
 	}

@@ -253,7 +253,7 @@ func TestAllocations(t *testing.T) {
 	} {
 		// One thread, so that the count does not depend on how Parallel starts others.
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		if n := testing.AllocsPerRun(5, f); n != 0 {
+		if n := kerneltest.AllocsPerRun(5, f); n != 0 {
 			t.Errorf("%s: %v allocations", what, n)
 		}
 	}

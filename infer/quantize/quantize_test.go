@@ -223,7 +223,7 @@ func TestSmall(t *testing.T) {
 				worst = max(worst, math.Abs(float64(v-got[0].Float32s()[i])))
 				largest = max(largest, math.Abs(float64(v)))
 			}
-			if n := testing.AllocsPerRun(3, func() { err = s.Run(got, x) }); n != 0 {
+			if n := kerneltest.AllocsPerRun(3, func() { err = s.Run(got, x) }); n != 0 {
 				t.Errorf("a run allocates %v times", n)
 			}
 			return err
