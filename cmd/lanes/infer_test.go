@@ -13,20 +13,10 @@ import (
 	"github.com/golanes/lanes/infer/onnx"
 )
 
-// succeeds runs lanes and returns what it printed.
-func succeeds(t *testing.T, dir string, args ...string) string {
-	t.Helper()
-	out, errs, status := lanes(t, dir, args...)
-	if status != 0 {
-		t.Fatalf("%v: status %d, %s", args, status, errs)
-	}
-	return out
-}
-
 // TestExportAndInfer writes a model and uses it in every way.
 func TestExportAndInfer(t *testing.T) {
 	dir := t.TempDir()
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "--fold-bn", "-o", "m.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "--fold-bn", "-o", "m.onnx")
 	f, err := os.Create(filepath.Join(dir, "a.png"))
 	if err != nil {
 		t.Fatal(err)
@@ -41,10 +31,10 @@ func TestExportAndInfer(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, dir, "dot.webp", []byte("RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"))
-	if out := succeeds(t, dir, "infer", "m.onnx", "dot.webp", "a.png", "--top", "1"); strings.Count(out, "class ") != 2 {
+	if out, _ := must(t, dir, "infer", "m.onnx", "dot.webp", "a.png", "--top", "1"); strings.Count(out, "class ") != 2 {
 		t.Errorf("two pictures: %s", out)
 	}
-	out := succeeds(t, dir, "infer", "m.onnx", "a.png", "--labels", "labels.txt", "--top", "4", "--json", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
+	out, _ := must(t, dir, "infer", "m.onnx", "a.png", "--labels", "labels.txt", "--top", "4", "--json", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
 	var got struct {
 		Image   string
 		Classes []infer.Class
@@ -64,7 +54,7 @@ func TestExportAndInfer(t *testing.T) {
 		t.Errorf("probabilities add up to %v, names %s", sum, names)
 	}
 	for _, args := range [][]string{{"--bench", "--threads", "1"}, {"--explain", "--batch", "2"}} {
-		if out := succeeds(t, dir, append([]string{"infer", "m.onnx"}, args...)...); out == "" {
+		if out, _ := must(t, dir, append([]string{"infer", "m.onnx"}, args...)...); out == "" {
 			t.Errorf("%v printed nothing", args)
 		}
 	}
@@ -97,7 +87,7 @@ func checkSets(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if text := succeeds(t, dir, "infer", "m.onnx", "--check", "."); !strings.Contains(text, "largest error 0.25") {
+	if text, _ := must(t, dir, "infer", "m.onnx", "--check", "."); !strings.Contains(text, "largest error 0.25") {
 		t.Errorf("check printed %q", text)
 	}
 }
@@ -107,7 +97,7 @@ func TestWrongInfer(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "bad.onnx"), []byte("not a model"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	rejected(t, dir, []string{"bad.onnx"}, "infer", "bad.onnx", "--bench")
 	rejected(t, dir, []string{"no picture"}, "infer", "m.onnx")
 	rejected(t, dir, []string{"bad.onnx"}, "infer", "m.onnx", "bad.onnx")

@@ -20,7 +20,7 @@ import (
 // runs it.
 func TestQuantize(t *testing.T) {
 	dir := t.TempDir()
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	const seed = 5
 	rng := rand.New(rand.NewPCG(seed, 0))
 	pictures := filepath.Join(dir, "calib", "some", "class")
@@ -45,17 +45,17 @@ func TestQuantize(t *testing.T) {
 		}
 	}
 	for calib, n := range map[string]int{"calib": 1, "batch.bin": 4} {
-		out := succeeds(t, dir, "quantize", "m.onnx", "--calib", calib, "--samples", "4", "-o", "q.onnx", "--json", "--method", "mse")
+		out, _ := must(t, dir, "quantize", "m.onnx", "--calib", calib, "--samples", "4", "-o", "q.onnx", "--json", "--method", "mse")
 		var report quantize.Report
 		if err := json.Unmarshal([]byte(out), &report); err != nil || report.Samples != n || report.Layers != 10 || report.Sums < 2 {
 			t.Errorf("%s: %s %v", calib, out, err)
 		}
 	}
-	if out := succeeds(t, dir, "infer", "q.onnx", "calib/some/class/a.png", "--top", "1"); out == "" {
+	if out, _ := must(t, dir, "infer", "q.onnx", "calib/some/class/a.png", "--top", "1"); out == "" {
 		t.Error("the int8 model printed nothing")
 	}
 	checkSets(t, dir)
-	succeeds(t, dir, "quantize", "m.onnx", "--calib", ".", "-o", "q.onnx", "--samples", "100")
+	must(t, dir, "quantize", "m.onnx", "--calib", ".", "-o", "q.onnx", "--samples", "100")
 	if _, err := infer.Load(filepath.Join(dir, "q.onnx"), nil); err != nil {
 		t.Error(err)
 	}
@@ -79,7 +79,7 @@ func TestRecords(t *testing.T) {
 
 func TestWrongQuantize(t *testing.T) {
 	dir := t.TempDir()
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	for name, text := range map[string]string{"bad.bin": "12345", "bad.onnx": "not a model", "bad/x.png": "no picture", "idx/a-idx3-ubyte": "nothing", "empty/readme.txt": ""} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -18,7 +18,7 @@ import (
 // TestServe starts a server on a free port, asks it and ends it with SIGTERM.
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "net.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "net.onnx")
 	put(t, dir, "labels.txt", []byte("ant\r\nbee\r\ncat\r\ndog\r\n"))
 	cmd := command(t, dir, "serve", "net.onnx", "--addr", "127.0.0.1:0", "--labels", "labels.txt", "--top", "4")
 	var errs bytes.Buffer
@@ -76,7 +76,7 @@ func TestWrongServe(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "bad.onnx", []byte("not a model"))
 	put(t, dir, "labels.txt", []byte("ant\nbee\n"))
-	succeeds(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
+	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
