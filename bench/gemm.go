@@ -32,8 +32,8 @@ func gemmCases() []benchCase {
 			add("conv", shape(t, s[0], s[1], s[2]))
 		}
 	}
-	for _, few := range []int{1, 2, 4, 8, 10, 16} {
-		for _, t := range []string{"NN", "NT", "TN"} {
+	for _, few := range []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16} {
+		for _, t := range []string{"NN", "NT", "TN", "TT"} {
 			add("skinny", shape(t, 1024, few, 1024))
 			add("skinny", shape(t, few, 1024, 1024))
 		}

@@ -286,14 +286,55 @@ func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	}
 }
 
-// dots computes out[r*cols+c] = a[r] . (b0 or b1), cols 1 or 2, k terms.
-func dots(k int, a *[4][]float32, b0, b1 []float32, cols int, out *[8]float32) {
+// dotsMost and axpysMost are the most columns of [dots] and rows of [axpys].
+func dotsMost() int {
+	switch isa.Active {
+	case isa.NEON:
+		return 6
+	default:
+		return 4
+	}
+}
+
+func axpysMost() int {
+	switch isa.Active {
+	case isa.NEON:
+		return 4
+	default:
+		return 4
+	}
+}
+
+func dots(groups, k int, a []float32, lda int, b []float32, cols int, out []float32) {
 	switch {
 	case isa.Active == isa.NEON && cols == 1:
-		neon.Dots4x1(k, &a[0][0], &a[1][0], &a[2][0], &a[3][0], &b0[0], &out[0])
-	case isa.Active == isa.NEON:
-		neon.Dots4x2(k, &a[0][0], &a[1][0], &a[2][0], &a[3][0], &b0[0], &b1[0], &out[0])
+		neon.Dots4x1(groups, k, &a[0], lda, &b[0], &out[0])
+	case isa.Active == isa.NEON && cols == 2:
+		neon.Dots4x2(groups, k, &a[0], lda, &b[0], &out[0])
+	case isa.Active == isa.NEON && cols == 3:
+		neon.Dots4x3(groups, k, &a[0], lda, &b[0], &out[0])
+	case isa.Active == isa.NEON && cols == 4:
+		neon.Dots4x4(groups, k, &a[0], lda, &b[0], &out[0])
+	case isa.Active == isa.NEON && cols == 5:
+		neon.Dots4x5(groups, k, &a[0], lda, &b[0], &out[0])
+	case isa.Active == isa.NEON && cols == 6:
+		neon.Dots4x6(groups, k, &a[0], lda, &b[0], &out[0])
 	default:
-		dotsGeneric(a, b0, b1, cols, out)
+		dotsGeneric(groups, k, a, lda, b, cols, out)
+	}
+}
+
+func axpys(rows, k, n int, a []float32, rsa, csa int, b []float32, ldb int, y []float32, ldy int) {
+	switch {
+	case isa.Active == isa.NEON && rows == 1:
+		neon.Axpys4x1(k, n, &a[0], rsa, csa, &b[0], ldb, &y[0], ldy)
+	case isa.Active == isa.NEON && rows == 2:
+		neon.Axpys4x2(k, n, &a[0], rsa, csa, &b[0], ldb, &y[0], ldy)
+	case isa.Active == isa.NEON && rows == 3:
+		neon.Axpys4x3(k, n, &a[0], rsa, csa, &b[0], ldb, &y[0], ldy)
+	case isa.Active == isa.NEON && rows == 4:
+		neon.Axpys4x4(k, n, &a[0], rsa, csa, &b[0], ldb, &y[0], ldy)
+	default:
+		axpysGeneric(rows, k, n, a, rsa, csa, b, ldb, y, ldy)
 	}
 }

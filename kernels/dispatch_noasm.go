@@ -69,6 +69,13 @@ func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	depthwiseGradPixelGeneric(taps, count, dy, c)
 }
 
-func dots(_ int, a *[4][]float32, b0, b1 []float32, cols int, out *[8]float32) {
-	dotsGeneric(a, b0, b1, cols, out)
+func dotsMost() int  { return 4 }
+func axpysMost() int { return 4 }
+
+func dots(groups, k int, a []float32, lda int, b []float32, cols int, out []float32) {
+	dotsGeneric(groups, k, a, lda, b, cols, out)
+}
+
+func axpys(rows, k, n int, a []float32, rsa, csa int, b []float32, ldb int, y []float32, ldy int) {
+	axpysGeneric(rows, k, n, a, rsa, csa, b, ldb, y, ldy)
 }

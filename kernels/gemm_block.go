@@ -138,27 +138,18 @@ func (g *gemmCall) run() {
 		return
 	}
 	g.tile = activeGemmTile()
-	if g.n == 1 && g.ldc == 1 && g.csa != 1 && g.packed == nil && g.bias == nil && g.rowBias == nil && g.residual == nil {
-		g.transpose()
-	}
-	g.narrow = g.isNarrow()
 	threads := threadsFor(g.m, g.n, g.k*g.batch)
-	g.chooseGrid((threads + g.batch - 1) / g.batch)
+	each := (threads + g.batch - 1) / g.batch
+	if _, g.narrow = g.narrowForm(); g.narrow {
+		g.gridM, g.gridN = 1, min(each, max(g.m, g.n))
+	} else {
+		g.chooseGrid(each)
+	}
 	if threads == 1 {
 		g.runParts(0, g.batch*g.gridM*g.gridN)
 		return
 	}
 	Parallel(g.batch*g.gridM*g.gridN, 1, g.part)
-}
-
-// transpose makes the product of a transposed A with a vector that of the vector
-// with A, whose rows are read as they lie. The result is a vector either way.
-func (g *gemmCall) transpose() {
-	g.m, g.n = 1, g.m
-	g.a, g.b = g.b, g.a
-	g.rsa, g.csa, g.rsb, g.csb = g.csb, g.rsb, g.csa, g.rsa
-	g.strideA, g.strideB = g.strideB, g.strideA
-	g.ldc = g.n
 }
 
 // item returns product i of the batch by itself.
@@ -178,7 +169,8 @@ func (g *gemmCall) runParts(lo, hi int) {
 		item := g.item(p / (g.gridM * g.gridN))
 		pm, pn := cell/g.gridN, cell%g.gridN
 		if g.narrow {
-			item.blockNarrow(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1))
+			long := max(g.m, g.n)
+			item.blockNarrow(buf, cut(long, g.gridN, pn), cut(long, g.gridN, pn+1))
 			continue
 		}
 		item.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),

@@ -1,85 +1,291 @@
 package kernels
 
-// Products with few columns: a tile would leave most of its lanes idle, and
-// what counts is the speed at which the rows of A are read.
+// Products with one short side, at most narrowMost: a tile would leave most of its
+// lanes idle or walk down columns, and what counts is the speed at which the
+// operand of the long side is read. It is read once, along its rows.
 
 const (
-	// narrowColumns is the most columns that run along k.
-	narrowColumns = 8
-	// narrowDepth is the least k: below it the sums over lanes cost too much.
+	// narrowMost is the most rows or columns of the short side.
+	narrowMost = 16
+	// narrowDepth is the least k of sums that run along k: below it adding up
+	// lanes costs too much.
 	narrowDepth = 64
-	// dotsDepth bounds the time of one call, which cannot be preempted.
-	dotsDepth = 1 << 14
+	// narrowLong is the least long side of sums that run along the long side.
+	narrowLong = 64
+	// dotsRows is how many rows of the long operand are read side by side.
+	dotsRows = 4
+	// axpysRows bounds the rows of one call, which cannot be preempted.
+	axpysRows = gemmKC
 )
 
-// isNarrow tells whether the product runs along k. It looks at the whole
-// product, never at a part of it.
-func (g *gemmCall) isNarrow() bool {
-	return g.n <= narrowColumns && g.k >= narrowDepth && g.m >= 4 && g.csa == 1 && g.packed == nil
+// A narrowProduct is a product seen from its short side: element (s, j) of the
+// result, s < short, j < long, is the sum over p of a[s*rsa+p*csa]*b[j*rsb+p*csb].
+type narrowProduct struct {
+	short, long int
+	columns     bool // the short side is C's columns
+	alongK      bool // csb is 1, and the sums run along k
+	a, b        []float32
+	rsa, csa    int
+	rsb, csb    int
 }
 
-// blockNarrow computes C[i0:i1, 0:n].
-func (g *gemmCall) blockNarrow(buf *gemmBuffers, i0, i1 int) {
-	b, ldb := g.b, g.csb
-	if g.rsb != 1 {
-		b, ldb = g.packColumns(buf)
+// narrowForm returns the product seen from its short side, and whether that is how
+// to compute it. It looks at the whole product, never at a part of it.
+func (g *gemmCall) narrowForm() (p narrowProduct, ok bool) {
+	if g.packed != nil || min(g.m, g.n) > narrowMost {
+		return p, false
 	}
-	beta, d := g.addend(i0, i1, 0, g.n)
-	t := panelArgs{alpha: g.alpha, beta: beta, d: d, c: g.c[i0*g.ldc:], ldc: g.ldc, bias: g.bias, clamp: g.clamp}
-	for i := i0; i < i1; i += 4 {
-		rows := min(4, i1-i)
-		for j := 0; j < g.n; j += 2 {
-			cols := min(2, g.n-j)
-			sums := g.dots(i, rows, b[j*ldb:], ldb, cols)
-			for r := range rows {
-				for c := range cols {
-					t.finishGeneric(i-i0+r, j+c, sums[r*cols+c])
+	p = narrowProduct{short: g.m, long: g.n, a: g.a, rsa: g.rsa, csa: g.csa, b: g.b, rsb: g.csb, csb: g.rsb}
+	if g.n < g.m {
+		p = narrowProduct{short: g.n, long: g.m, columns: true, a: g.b, rsa: g.csb, csa: g.rsb, b: g.a, rsb: g.rsa, csb: g.csa}
+	}
+	p.alongK = p.csb == 1 && (p.rsb != 1 || g.k >= p.long)
+	if p.alongK {
+		return p, g.k >= narrowDepth && p.long >= dotsRows
+	}
+	return p, p.rsb == 1 && p.long >= narrowLong && g.k >= dotsRows
+}
+
+// blockNarrow computes what lies between lo and hi on the long side.
+func (g *gemmCall) blockNarrow(buf *gemmBuffers, lo, hi int) {
+	p, _ := g.narrowForm()
+	if p.alongK {
+		g.narrowDots(&p, buf, lo, hi)
+	} else {
+		g.narrowAxpys(&p, buf, lo, hi)
+	}
+}
+
+// narrowAxpys adds multiples of the rows of the long operand, as they lie, to the
+// rows of the result, a part of each that stays in the first-level cache.
+func (g *gemmCall) narrowAxpys(p *narrowProduct, buf *gemmBuffers, lo, hi int) {
+	const inCache = 4096
+	width := max(narrowLong, inCache/p.short/narrowLong*narrowLong)
+	for j0 := lo; j0 < hi; j0 += width {
+		j1 := min(j0+width, hi)
+		n := j1 - j0
+		ld := (n + narrowMost - 1) / narrowMost * narrowMost
+		size := p.short * ld
+		buf.a = grow(buf.a, 2*size+narrowMost*ld)
+		sums, part := buf.a[:size], buf.a[size:2*size]
+		for k0 := 0; k0 < g.k; k0 += axpysRows {
+			k, y := min(axpysRows, g.k-k0), part
+			if k0 == 0 {
+				y = sums
+			}
+			clear(y)
+			most := axpysMost()
+			for s, left := 0, p.short; left > 0; {
+				rows := (left + (left+most-1)/most - 1) / ((left + most - 1) / most)
+				axpys(rows, k, n, p.a[s*p.rsa+k0*p.csa:], p.rsa, p.csa, p.b[k0*p.csb+j0:], p.csb, y[s*ld:], ld)
+				s, left = s+rows, left-rows
+			}
+			if k0 > 0 {
+				add(sums, sums, part)
+			}
+		}
+		if !p.columns {
+			for i := range g.m {
+				g.finishRow(i, j0, j1, sums[i*ld:i*ld+n])
+			}
+			continue
+		}
+		turned := buf.a[2*size:]
+		for s := 0; s < p.short; s += g.tile.narrow {
+			transposeBlock(min(g.tile.narrow, p.short-s), n, turned[s:], narrowMost, sums[s*ld:], ld)
+		}
+		g.finishRows(j0, j1, turned, narrowMost)
+	}
+	g.activateNarrow(p, lo, hi)
+}
+
+// narrowDots multiplies the rows of the long operand, which run along k, with the
+// short one.
+func (g *gemmCall) narrowDots(p *narrowProduct, buf *gemmBuffers, lo, hi int) {
+	const (
+		inCache = 4096     // elements of the short operand beside those of four rows
+		block   = 64 << 10 // elements of the long operand, read once for all groups
+	)
+	most := dotsMost()
+	groups := (p.short + most - 1) / most
+	cols := (p.short + groups - 1) / groups
+	// A block of the result is out[group of columns][group of rows][4 x 4 or 4 x 8].
+	depth := min(g.k, inCache*2/cols/narrowDepth*narrowDepth)
+	height := max(dotsRows, min(256, block/depth)/dotsRows*dotsRows)
+	cell := 16 * ((cols + 3) / 4)
+	size := height / dotsRows * cell
+	buf.a = grow(buf.a, groups*size+height*narrowMost)
+	out, rows := buf.a[:groups*size], buf.a[groups*size:]
+	chunk := g.tile.narrow
+	padded := (g.k + chunk - 1) / chunk * chunk
+	short := p.a
+	if p.short > 1 || p.csa != 1 {
+		buf.b = grow(buf.b, p.short*padded+chunk)
+		g.packShort(p, buf.b, cols)
+		short = buf.b
+	}
+	for j0 := lo; j0 < hi; j0 += height {
+		j1 := min(j0+height, hi)
+		quads := (j1 - j0 + dotsRows - 1) / dotsRows
+		clear(out)
+		for k0 := 0; k0 < g.k; k0 += depth {
+			k := min(depth, g.k-k0)
+			for c := range groups {
+				// Groups are packed one after another, each as deep as k.
+				first := c * cols
+				n := min(cols, p.short-first)
+				b := short[first*padded+k0*n:]
+				dst := out[c*size:]
+				whole := (j1 - j0) / dotsRows
+				if whole > 0 {
+					dots(whole, k, p.b[j0*p.rsb+k0:], p.rsb, b, n, dst)
+				}
+				if whole < quads {
+					// The last rows, with some before them.
+					at := lastRows(j1)
+					dots(1, k, p.b[at*p.rsb+k0:], p.rsb, b, n, dst[whole*16*((n+3)/4):])
 				}
 			}
 		}
+		g.gatherDots(p, out, size, cols, rows, j0, j1)
 	}
-	g.activateBlock(i0, i1, 0, g.n)
+	g.activateNarrow(p, lo, hi)
 }
 
-// packColumns copies B into columns that are contiguous.
-func (g *gemmCall) packColumns(buf *gemmBuffers) (b []float32, ldb int) {
-	step := g.tile.narrow
-	ldb = g.k + step
-	buf.b = grow(buf.b, g.n*ldb)
-	for p := 0; p < g.k; p += step {
-		transposeBlock(min(step, g.k-p), g.n, buf.b[p:], ldb, g.b[p*g.rsb:], g.rsb)
+// lastRows is the first of the rows read together that end in front of row end, or
+// behind it where there are too few.
+func lastRows(end int) int { return max(0, end-dotsRows) }
+
+// gatherDots brings the sums of [gemmCall.narrowDots] into rows and finishes them.
+func (g *gemmCall) gatherDots(p *narrowProduct, out []float32, size, cols int, rows []float32, j0, j1 int) {
+	n := j1 - j0
+	ld := narrowMost
+	if !p.columns {
+		ld = n
 	}
-	return buf.b, ldb
+	for s := range p.short {
+		c, q := s/cols, s%cols
+		wide := min(cols, p.short-c*cols)
+		cell := 16 * ((wide + 3) / 4)
+		from := out[c*size+q/4*16+q%4:]
+		for j := range n {
+			quad, i := j/dotsRows, j%dotsRows
+			if quad*dotsRows+dotsRows > n {
+				i = j0 + j - lastRows(j1)
+			}
+			v := from[quad*cell+4*i]
+			if p.columns {
+				rows[j*ld+s] = v
+			} else {
+				rows[s*ld+j] = v
+			}
+		}
+	}
+	if p.columns {
+		g.finishRows(j0, j1, rows, ld)
+		return
+	}
+	for i := range g.m {
+		g.finishRow(i, j0, j1, rows[i*ld:i*ld+n])
+	}
 }
 
-// dots returns the products of rows i to i+rows-1 of A, up to 4, with one or
-// two columns of B: the sum for row r and column c at r*cols+c.
-func (g *gemmCall) dots(i, rows int, b []float32, ldb, cols int) (sums [8]float32) {
-	for p := 0; p < g.k; p += dotsDepth {
-		k := min(dotsDepth, g.k-p)
-		var a [4][]float32
-		for r := range a {
-			a[r] = g.a[(i+min(r, rows-1))*g.rsa+p:][:k]
+// packShort copies the short operand in groups of cols vectors, each group in
+// chunks of as many terms as the narrow tile is wide: chunk after chunk of the
+// first vector, of the second and so on.
+func (g *gemmCall) packShort(p *narrowProduct, dst []float32, cols int) {
+	chunk := g.tile.narrow
+	padded := (g.k + chunk - 1) / chunk * chunk
+	for first := 0; first < p.short; first += cols {
+		n := min(cols, p.short-first)
+		group := dst[first*padded:]
+		src := p.a[first*p.rsa:]
+		if p.csa == 1 {
+			for j := range n {
+				row := src[j*p.rsa:]
+				if whole := g.k / chunk; whole > 0 {
+					copyBlock(whole, chunk, group[j*chunk:], n*chunk, row, chunk)
+				}
+				if rest := g.k % chunk; rest > 0 {
+					copy(group[g.k/chunk*chunk*n+j*chunk:], row[g.k-rest:g.k])
+				}
+			}
+			continue
 		}
-		b0, b1 := b[p:][:k], b[p:][:k]
-		if cols == 2 {
-			b1 = b[ldb+p:][:k]
-		}
-		part := [8]float32{}
-		dots(k, &a, b0, b1, cols, &part)
-		for e := range sums {
-			sums[e] += part[e]
+		for k0 := 0; k0 < g.k; k0 += chunk {
+			transposeBlock(min(chunk, g.k-k0), n, group[k0*n:], chunk, src[k0*p.csa:], p.csa)
 		}
 	}
-	return sums
 }
 
-// dotsGeneric computes out[r*cols+c] = a[r] . (b0 or b1).
-func dotsGeneric(a *[4][]float32, b0, b1 []float32, cols int, out *[8]float32) {
-	for r := range a {
-		out[r*cols] = dotGeneric(a[r], b0)
-		if cols == 2 {
-			out[r*cols+1] = dotGeneric(a[r], b1)
+// finishRow stores C[i, j0:j1], whose sums over k are given and may be changed.
+func (g *gemmCall) finishRow(i, j0, j1 int, sums []float32) {
+	beta, d := g.addend(i, i+1, j0, j1)
+	if g.alpha != 1 {
+		scale(g.alpha, sums)
+	}
+	if beta != 0 {
+		axpy(beta, d[j0:j1], sums)
+	}
+	if g.bias != nil {
+		add(sums, sums, g.bias[j0:j1])
+	}
+	if g.clamp != nil {
+		clamp(sums, sums, g.clamp[0], g.clamp[1])
+	}
+	copy(g.c[i*g.ldc+j0:i*g.ldc+j1], sums)
+}
+
+// finishRows stores C[i0:i1, 0:n], whose sums over k lie in rows of ld.
+func (g *gemmCall) finishRows(i0, i1 int, sums []float32, ld int) {
+	c := g.c[i0*g.ldc:]
+	beta, d := g.addend(i0, i1, 0, g.n)
+	if g.alpha == 1 && beta == 0 && g.bias == nil && g.clamp == nil {
+		copyBlock(i1-i0, g.n, c, g.ldc, sums, ld)
+		return
+	}
+	t := panelArgs{alpha: g.alpha, beta: beta, d: d, c: c, ldc: g.ldc, bias: g.bias, clamp: g.clamp}
+	for i := range i1 - i0 {
+		for j := range g.n {
+			t.finishGeneric(i, j, sums[i*ld+j])
+		}
+	}
+}
+
+// activateNarrow is activateBlock for a part of the long side.
+func (g *gemmCall) activateNarrow(p *narrowProduct, lo, hi int) {
+	if p.columns {
+		g.activateBlock(lo, hi, 0, g.n)
+	} else {
+		g.activateBlock(0, g.m, lo, hi)
+	}
+}
+
+// dotsGeneric computes, for each group g of four rows i of a and each of cols
+// columns j, out[cell*g+16*(j/4)+4*i+j%4] += a[4*g+i] . b[j], where b is packed as
+// [gemmCall.packShort] says and cell is 16 for each four columns.
+func dotsGeneric(groups, k int, a []float32, lda int, b []float32, cols int, out []float32) {
+	chunk := gemmTileGeneric().narrow
+	cell := 16 * ((cols + 3) / 4)
+	for r := range groups * dotsRows {
+		row := a[r*lda : r*lda+k]
+		for j := range cols {
+			var sum float32
+			for p := 0; p < k; p += chunk {
+				n := min(chunk, k-p)
+				sum += dotGeneric(row[p:p+n], b[p*cols+j*chunk:][:n])
+			}
+			out[r/dotsRows*cell+16*(j/4)+4*(r%dotsRows)+j%4] += sum
+		}
+	}
+}
+
+// axpysGeneric computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa]*b[p*ldb+j]
+// for i < rows, j < n.
+func axpysGeneric(rows, k, n int, a []float32, rsa, csa int, b []float32, ldb int, y []float32, ldy int) {
+	for p := range k {
+		for i := range rows {
+			axpyGeneric(a[i*rsa+p*csa], b[p*ldb:p*ldb+n], y[i*ldy:i*ldy+n])
 		}
 	}
 }

@@ -121,7 +121,7 @@ func TestGemmShapes(t *testing.T) {
 func TestGemmThreads(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		r := kerneltest.Rand(2)
-		shapes := [][3]int{{200, 200, 200}, {64, 1000, 500}, {1000, 20, 500}, {150, 150, 900}}
+		shapes := [][3]int{{200, 200, 200}, {64, 1000, 500}, {1000, 20, 500}, {150, 150, 900}, {3, 2001, 300}, {2001, 7, 300}}
 		if testing.Short() {
 			shapes = [][3]int{{100, 70, 100}}
 		}
@@ -162,23 +162,44 @@ func TestGemmAllocatesNothing(t *testing.T) {
 	})
 }
 
-// TestGemmNarrow covers the products with few columns, which run along k.
+// TestGemmNarrow covers the products with one short side, which are read along the
+// rows of the other operand, around the groups of 4 to 6 that the short side is
+// taken in, whole vectors and groups of four of the long side, and blocks of k.
 func TestGemmNarrow(t *testing.T) {
+	acts := []kernels.Activation{kernels.Identity, kernels.ReLU, kernels.SiLU}
 	kerneltest.ForEachISA(t, func(t *testing.T) {
-		r := kerneltest.Rand(8)
-		for _, m := range []int{3, 4, 5, 7, 8, 30} {
-			for n := 1; n <= 9; n++ {
-				for i, k := range []int{63, 64, 65, 200} {
-					for _, ta := range []bool{false, true} {
-						g := gemmCase{transA: ta, transB: i&1 != 0, m: m, n: n, k: k, alpha: 1, beta: float32(n % 3), pad: m % 3}
-						g.make(t, r)
-						g.check(t)
+		const seed = 8
+		r := kerneltest.Rand(seed)
+		shorts, longs, depths := []int{1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 16, 17}, []int{3, 4, 5, 7, 63, 64, 65, 79, 300}, []int{3, 4, 5, 63, 64, 65, 79, 390}
+		if testing.Short() {
+			shorts, longs, depths = []int{1, 3, 7, 16}, []int{5, 64, 79}, []int{4, 65}
+		}
+		for _, short := range shorts {
+			for _, long := range longs {
+				for _, k := range depths {
+					e := epilogueCase{}
+					e.transA, e.transB = r.IntN(2) == 0, r.IntN(2) == 0
+					e.m, e.n, e.k, e.pad = short, long, k, r.IntN(3)
+					if r.IntN(2) == 0 {
+						e.m, e.n = long, short
 					}
+					e.alpha, e.beta = []float32{1, -0.5}[r.IntN(2)], []float32{0, 1, 2}[r.IntN(3)]
+					if r.IntN(2) == 0 {
+						e.bias, e.rowBias, e.residual, e.act = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(3), acts[r.IntN(len(acts))]
+					}
+					e.check(t, r)
 				}
 			}
 		}
-		deep := gemmCase{m: 5, n: 2, k: 40000, alpha: -1}
-		deep.make(t, r)
-		deep.check(t)
+		for trans := range 4 {
+			for _, s := range [][3]int{{5, 2, 20000}, {2, 5, 20000}, {9, 2100, 40}, {2100, 9, 40}} {
+				if testing.Short() && s[2] > 40 {
+					continue
+				}
+				deep := gemmCase{transA: trans&1 != 0, transB: trans&2 != 0, m: s[0], n: s[1], k: s[2], alpha: -1}
+				deep.make(t, r)
+				deep.check(t)
+			}
+		}
 	})
 }

@@ -284,7 +284,7 @@ func (m *arm64) stripLoad(s Strip, p Ptr, u int) Vec {
 	if !s.partial {
 		return m.Load(p, 4*u)
 	}
-	return Vec{m.loadLane(p, 0)}
+	return Vec{m.loadLane(p, 4*u)}
 }
 
 func (m *arm64) stripStore(s Strip, p Ptr, u int, v Vec) {

@@ -89,7 +89,9 @@ func (m *arm64) Select(k Mask, a, b Vec) Vec {
 	return d
 }
 
-func (m *arm64) SumLanes(a Vec) Vec { return m.fold(m.Add, a) }
+func (m *arm64) SumLanes(a Vec) Vec                 { return m.fold(m.Add, a) }
+func (m *arm64) AddSums(p Ptr, off int, v [4][]Vec) { addSums(m, p, off, v) }
+
 func (m *arm64) MaxLanes(a Vec) Vec { return m.fold(m.Max, a) }
 
 // fold combines the upper half of the lanes with the lower half until one is

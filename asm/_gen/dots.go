@@ -1,52 +1,191 @@
 package gen
 
-import "fmt"
+import (
+	"fmt"
 
-// dots is the tile of products with few columns, whose cost is reading the rows
-// of A: four rows times cols columns, both along k, each sum spread over the
-// lanes of one accumulator.
+	"github.com/mmcloughlin/avo/operand"
+)
+
+// The tiles of products in which one side is short, whose cost is reading the
+// other operand once. Both hold the short side in registers and read four rows of
+// the long operand side by side: dots where these run along k, axpys where they
+// run along the result.
+
+// dots multiplies groups of four rows of A with cols vectors, all along k, each
+// sum spread over the lanes of one accumulator.
 func dots(cols int) func(Machine) {
 	const rows = 4
 	return func(m Machine) {
-		columns := map[int]string{1: "b0", 2: "b0, b1"}[cols]
+		l, blocks := m.Lanes(), (cols+rows-1)/rows
 		name := fmt.Sprintf("Dots%dx%d", rows, cols)
-		m.Func(name, "func(k int, a0, a1, a2, a3, "+columns+", out *float32)",
-			fmt.Sprintf("%s computes out[%d*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < %d, j < %d.", name, cols, rows, cols),
-			"Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending",
-			"order, each with one fused multiply-add; then the lanes are added in halves.",
-			"Rows may repeat.")
-		k := m.ParamInt("k")
-		var a, b []Ptr
-		for i := range rows {
-			a = append(a, m.ParamPtr(fmt.Sprintf("a%d", i)))
-		}
-		for j := range cols {
-			b = append(b, m.ParamPtr(fmt.Sprintf("b%d", j)))
-		}
-		var acc [rows][]Vec
-		for i := range acc {
-			for range cols {
-				acc[i] = append(acc[i], m.Zero())
+		m.Func(name, "func(groups, k int, a *float32, lda int, b, out *float32)",
+			fmt.Sprintf("%s computes out[%d*g+16*(j/4)+4*i+j%%4] += sum over p < k of", name, 16*blocks),
+			fmt.Sprintf("a[(4*g+i)*lda+p] * b[p/%d*%d+j*%d+p%%%d] for i < 4, j < %d and g < groups,", l, l*cols, l, l, cols),
+			"k > 0; other elements of out may change. Lane l of an accumulator adds the",
+			"products of p = l, l+lanes, ... in ascending order, each with one fused",
+			"multiply-add; then the lanes are added in halves.")
+		groups, a, out := m.ParamInt("groups"), m.ParamPtr("a"), m.ParamPtr("out")
+		m.Repeat(groups, func() {
+			k, b, lda := m.ParamInt("k"), m.ParamPtr("b"), m.ParamInt("lda")
+			var row []Ptr
+			for range rows {
+				row = append(row, m.CopyPtr(a))
+				m.AddPtr(a, lda)
 			}
-		}
-		m.Strips(k, append(append([]Ptr{}, a...), b...), 1, func(s Strip) {
-			var bv []Vec
-			for _, p := range b {
-				bv = append(bv, s.Load(p, 0))
-			}
-			for i, p := range a {
-				av := s.Load(p, 0)
-				for j := range bv {
-					m.AccMulAdd(acc[i][j], av, bv[j])
+			var acc [rows][]Vec
+			for i := range acc {
+				for range cols {
+					acc[i] = append(acc[i], m.Zero())
 				}
 			}
-		})
-		out := m.ParamPtr("out")
-		for i := range acc {
-			for j, v := range acc[i] {
-				m.StoreF32(out, cols*i+j, m.SumLanes(v))
+			m.Strips(k, row, 1, func(s Strip) {
+				if s.partial {
+					// AVX2 needs a register for the mask.
+					for j := range cols {
+						bv := s.Load(b, j)
+						for i, p := range row {
+							m.AccMulAdd(acc[i][j], s.Load(p, 0), bv)
+						}
+					}
+					m.AddPtrConst(b, 1)
+					return
+				}
+				var bv []Vec
+				for j := range cols {
+					bv = append(bv, s.Load(b, j))
+				}
+				m.AddPtrConst(b, l*cols)
+				for i, p := range row {
+					av := s.Load(p, 0)
+					for j := range bv {
+						m.AccMulAdd(acc[i][j], av, bv[j])
+					}
+				}
+			})
+			for j := 0; j < cols; j += rows {
+				var block [rows][]Vec
+				for i := range block {
+					block[i] = acc[i][j:min(j+rows, cols)]
+				}
+				m.AddSums(out, 4*rows*(j/rows), block)
 			}
+			m.AddPtrConst(out, 4*rows*blocks)
+		})
+		m.Ret()
+	}
+}
+
+// addSums implements [Machine.AddSums] one sum after another.
+func addSums(m Machine, p Ptr, off int, v [4][]Vec) {
+	for i := range v {
+		for j := range v[i] {
+			at := off + 4*i + j
+			m.StoreF32(p, at, m.Add(m.SumLanes(v[i][j]), m.LoadBroadcast(p, at)))
 		}
+	}
+}
+
+// AddSums on AVX-512 halves two accumulators at a time into one, so that sixteen
+// of them need fifteen additions.
+func (m *amd64) AddSums(p Ptr, off int, v [4][]Vec) {
+	if !m.avx512() {
+		addSums(m, p, off, v)
+		return
+	}
+	merge := func(shuffle func(...operand.Op), low, high uint64, a, b Vec) Vec {
+		x, y := m.vec(), m.vec()
+		shuffle(operand.Imm(low), vec(b), vec(a), x)
+		shuffle(operand.Imm(high), vec(b), vec(a), y)
+		return m.Add(Vec{x}, Vec{y})
+	}
+	// One vector per column, with a row in each quarter.
+	var columns [4]Vec
+	for j := range columns {
+		if j >= len(v[0]) {
+			columns[j] = columns[j-1]
+			continue
+		}
+		r01 := merge(m.VSHUFF32X4, 0x44, 0xee, v[0][j], v[1][j])
+		r23 := merge(m.VSHUFF32X4, 0x44, 0xee, v[2][j], v[3][j])
+		columns[j] = merge(m.VSHUFF32X4, 0x88, 0xdd, r01, r23)
+	}
+	c01 := merge(m.VSHUFPS, 0x44, 0xee, columns[0], columns[1])
+	c23 := merge(m.VSHUFPS, 0x44, 0xee, columns[2], columns[3])
+	sums := merge(m.VSHUFPS, 0x88, 0xdd, c01, c23)
+	m.Store(p, off, m.Add(sums, m.Load(p, off)))
+}
+
+// axpys adds multiples of the rows of B, four at a time, to rows of Y.
+func axpys(rows int) func(Machine) {
+	const few = 4
+	return func(m Machine) {
+		name := fmt.Sprintf("Axpys%dx%d", few, rows)
+		m.Func(name, "func(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)",
+			fmt.Sprintf("%s computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]", name),
+			fmt.Sprintf("for i < %d, j < n. The sum is one chain of fused multiply-adds in ascending", rows),
+			"p that begins with y. y must not overlap a or b.")
+		k, a, b := m.ParamInt("k"), m.ParamPtr("a"), m.ParamPtr("b")
+		step := func(depth int) {
+			m.While(k, depth, func() {
+				var factor [][]Vec
+				rsa, csa := m.ParamInt("rsa"), m.ParamInt("csa")
+				for range depth {
+					var column []Vec
+					q := m.CopyPtr(a)
+					for i := range rows {
+						column = append(column, m.LoadBroadcast(q, 0))
+						if i < rows-1 {
+							m.AddPtr(q, rsa)
+						}
+					}
+					m.AddPtr(a, csa)
+					factor = append(factor, column)
+				}
+				ldb, ldy, y := m.ParamInt("ldb"), m.ParamInt("ldy"), m.ParamPtr("y")
+				var bp, yp, all []Ptr
+				for range depth {
+					bp = append(bp, m.CopyPtr(b))
+					m.AddPtr(b, ldb)
+				}
+				for i := range rows {
+					yp = append(yp, m.CopyPtr(y))
+					if i < rows-1 {
+						m.AddPtr(y, ldy)
+					}
+				}
+				all = append(append(all, bp...), yp...)
+				n := m.ParamInt("n")
+				m.Strips(n, all, 1, func(s Strip) {
+					if s.partial {
+						// AVX2 needs a register for the mask.
+						for i, p := range yp {
+							sum := s.Load(p, 0)
+							for d, p := range bp {
+								m.AccMulAdd(sum, s.Load(p, 0), factor[d][i])
+							}
+							s.Store(p, 0, sum)
+						}
+						return
+					}
+					var sum []Vec
+					for _, p := range yp {
+						sum = append(sum, s.Load(p, 0))
+					}
+					for d, p := range bp {
+						v := s.Load(p, 0)
+						for i := range sum {
+							m.AccMulAdd(sum[i], v, factor[d][i])
+						}
+					}
+					for i, p := range yp {
+						s.Store(p, 0, sum[i])
+					}
+				})
+				m.SubInt(k, depth)
+			})
+		}
+		step(few)
+		step(1)
 		m.Ret()
 	}
 }

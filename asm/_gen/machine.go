@@ -156,6 +156,9 @@ type Machine interface {
 
 	// SumLanes adds all lanes into lane 0: halves, then quarters, and so on.
 	SumLanes(a Vec) Vec
+	// AddSums is p[off+4*i+j] += the sum of the lanes of v[i][j], at most four of
+	// each i. Other elements of the sixteen from off on may change.
+	AddSums(p Ptr, off int, v [4][]Vec)
 	// MaxLanes is the maximum of all lanes in lane 0, with Max's rule for NaN.
 	MaxLanes(a Vec) Vec
 }

@@ -4,93 +4,117 @@
 
 #include "textflag.h"
 
-// func Dots4x1(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, out *float32)
+// func Dots4x1(groups int, k int, a *float32, lda int, b *float32, out *float32)
 // Requires: AVX, FMA3
-TEXT ·Dots4x1(SB), NOSPLIT, $0-56
-	MOVQ   k+0(FP), AX
-	MOVQ   a0+8(FP), CX
-	MOVQ   a1+16(FP), DX
-	MOVQ   a2+24(FP), BX
-	MOVQ   a3+32(FP), SI
-	MOVQ   b0+40(FP), DI
+TEXT ·Dots4x1(SB), NOSPLIT, $0-48
+	MOVQ  groups+0(FP), AX
+	MOVQ  a+16(FP), CX
+	MOVQ  out+40(FP), DX
+	TESTQ AX, AX
+	JLE   done2
+
+repeat1:
+	MOVQ   k+8(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   lda+24(FP), DI
+	MOVQ   CX, R8
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R9
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R10
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R11
+	LEAQ   (CX)(DI*4), CX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-while1:
-	CMPQ        AX, $+8
-	JLT         done2
-	VMOVUPS     (DI), Y4
-	VMOVUPS     (CX), Y5
-	VFMADD231PS Y4, Y5, Y0
-	VMOVUPS     (DX), Y5
-	VFMADD231PS Y4, Y5, Y1
-	VMOVUPS     (BX), Y5
-	VFMADD231PS Y4, Y5, Y2
-	VMOVUPS     (SI), Y5
-	VFMADD231PS Y4, Y5, Y3
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
+while3:
+	CMPQ        BX, $+8
+	JLT         done4
+	VMOVUPS     (SI), Y4
 	ADDQ        $+32, SI
-	ADDQ        $+32, DI
-	SUBQ        $+8, AX
-	JMP         while1
+	VMOVUPS     (R8), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VMOVUPS     (R9), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VMOVUPS     (R10), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VMOVUPS     (R11), Y5
+	VFMADD231PS Y4, Y5, Y3
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	ADDQ        $+32, R11
+	SUBQ        $+8, BX
+	JMP         while3
 
-done2:
-	TESTQ       AX, AX
-	JZ          zero3
-	MOVQ        AX, R9
-	LEAQ        tail<>+32(SB), R8
-	NEGQ        R9
-	VMOVUPS     (R8)(R9*4), Y4
-	VMASKMOVPS  (DI), Y4, Y5
-	VMASKMOVPS  (CX), Y4, Y6
-	VFMADD231PS Y5, Y6, Y0
-	VMASKMOVPS  (DX), Y4, Y6
-	VFMADD231PS Y5, Y6, Y1
-	VMASKMOVPS  (BX), Y4, Y6
-	VFMADD231PS Y5, Y6, Y2
-	VMASKMOVPS  (SI), Y4, Y4
+done4:
+	TESTQ       BX, BX
+	JZ          zero5
+	MOVQ        BX, R12
+	LEAQ        tail<>+32(SB), DI
+	NEGQ        R12
+	VMOVUPS     (DI)(R12*4), Y4
+	VMASKMOVPS  (SI), Y4, Y5
+	VMASKMOVPS  (R8), Y4, Y7
+	VFMADD231PS Y5, Y7, Y0
+	VMASKMOVPS  (R9), Y4, Y7
+	VFMADD231PS Y5, Y7, Y1
+	VMASKMOVPS  (R10), Y4, Y7
+	VFMADD231PS Y5, Y7, Y2
+	VMASKMOVPS  (R11), Y4, Y4
 	VFMADD231PS Y5, Y4, Y3
-	LEAQ        (CX)(AX*4), CX
-	LEAQ        (DX)(AX*4), DX
-	LEAQ        (BX)(AX*4), BX
-	LEAQ        (SI)(AX*4), SI
-	LEAQ        (DI)(AX*4), DI
-	XORQ        AX, AX
+	ADDQ        $+4, SI
+	LEAQ        (R8)(BX*4), R8
+	LEAQ        (R9)(BX*4), R9
+	LEAQ        (R10)(BX*4), R10
+	LEAQ        (R11)(BX*4), R11
+	XORQ        BX, BX
 
-zero3:
-	MOVQ         out+48(FP), AX
+zero5:
 	VEXTRACTF128 $0x01, Y0, X4
 	VADDPS       X4, X0, X4
 	VPERMILPS    $0x4e, X4, X0
 	VADDPS       X0, X4, X0
-	VPERMILPS    $0xb1, X0, X4
-	VADDPS       X4, X0, X4
-	VMOVSS       X4, (AX)
+	VPERMILPS    $0xb1, X0, X6
+	VADDPS       X6, X0, X6
+	VBROADCASTSS (DX), Y0
+	VADDPS       Y0, Y6, Y0
+	VMOVSS       X0, (DX)
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 4(AX)
+	VPERMILPS    $0xb1, X1, X6
+	VADDPS       X6, X1, X6
+	VBROADCASTSS 16(DX), Y0
+	VADDPS       Y0, Y6, Y0
+	VMOVSS       X0, 16(DX)
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 8(AX)
+	VPERMILPS    $0xb1, X1, X6
+	VADDPS       X6, X1, X6
+	VBROADCASTSS 32(DX), Y0
+	VADDPS       Y0, Y6, Y0
+	VMOVSS       X0, 32(DX)
 	VEXTRACTF128 $0x01, Y3, X0
 	VADDPS       X0, X3, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 12(AX)
+	VPERMILPS    $0xb1, X1, X6
+	VADDPS       X6, X1, X6
+	VBROADCASTSS 48(DX), Y0
+	VADDPS       Y0, Y6, Y0
+	VMOVSS       X0, 48(DX)
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          repeat1
+
+done2:
 	VZEROUPPER
 	RET
 
@@ -112,16 +136,27 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func Dots4x2(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, b1 *float32, out *float32)
+// func Dots4x2(groups int, k int, a *float32, lda int, b *float32, out *float32)
 // Requires: AVX, FMA3
-TEXT ·Dots4x2(SB), NOSPLIT, $0-64
-	MOVQ   k+0(FP), AX
-	MOVQ   a0+8(FP), CX
-	MOVQ   a1+16(FP), DX
-	MOVQ   a2+24(FP), BX
-	MOVQ   a3+32(FP), SI
-	MOVQ   b0+40(FP), DI
-	MOVQ   b1+48(FP), R8
+TEXT ·Dots4x2(SB), NOSPLIT, $0-48
+	MOVQ  groups+0(FP), AX
+	MOVQ  a+16(FP), CX
+	MOVQ  out+40(FP), DX
+	TESTQ AX, AX
+	JLE   done2
+
+repeat1:
+	MOVQ   k+8(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   lda+24(FP), DI
+	MOVQ   CX, R8
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R9
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R10
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R11
+	LEAQ   (CX)(DI*4), CX
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -131,118 +166,362 @@ TEXT ·Dots4x2(SB), NOSPLIT, $0-64
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-while1:
-	CMPQ        AX, $+8
-	JLT         done2
-	VMOVUPS     (DI), Y8
-	VMOVUPS     (R8), Y9
-	VMOVUPS     (CX), Y10
+while3:
+	CMPQ        BX, $+8
+	JLT         done4
+	VMOVUPS     (SI), Y8
+	VMOVUPS     32(SI), Y9
+	ADDQ        $+64, SI
+	VMOVUPS     (R8), Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y1
-	VMOVUPS     (DX), Y10
+	VMOVUPS     (R9), Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y3
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (R10), Y10
 	VFMADD231PS Y8, Y10, Y4
 	VFMADD231PS Y9, Y10, Y5
-	VMOVUPS     (SI), Y10
+	VMOVUPS     (R11), Y10
 	VFMADD231PS Y8, Y10, Y6
 	VFMADD231PS Y9, Y10, Y7
-	ADDQ        $+32, CX
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DI
 	ADDQ        $+32, R8
-	SUBQ        $+8, AX
-	JMP         while1
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	ADDQ        $+32, R11
+	SUBQ        $+8, BX
+	JMP         while3
 
-done2:
-	TESTQ       AX, AX
-	JZ          zero3
-	MOVQ        AX, R10
-	LEAQ        tail<>+32(SB), R9
-	NEGQ        R10
-	VMOVUPS     (R9)(R10*4), Y8
-	VMASKMOVPS  (DI), Y8, Y9
+done4:
+	TESTQ       BX, BX
+	JZ          zero5
+	MOVQ        BX, R12
+	LEAQ        tail<>+32(SB), DI
+	NEGQ        R12
+	VMOVUPS     (DI)(R12*4), Y8
+	VMASKMOVPS  (SI), Y8, Y9
 	VMASKMOVPS  (R8), Y8, Y10
-	VMASKMOVPS  (CX), Y8, Y11
-	VFMADD231PS Y9, Y11, Y0
-	VFMADD231PS Y10, Y11, Y1
-	VMASKMOVPS  (DX), Y8, Y11
-	VFMADD231PS Y9, Y11, Y2
-	VFMADD231PS Y10, Y11, Y3
-	VMASKMOVPS  (BX), Y8, Y11
-	VFMADD231PS Y9, Y11, Y4
-	VFMADD231PS Y10, Y11, Y5
-	VMASKMOVPS  (SI), Y8, Y8
-	VFMADD231PS Y9, Y8, Y6
-	VFMADD231PS Y10, Y8, Y7
-	LEAQ        (CX)(AX*4), CX
-	LEAQ        (DX)(AX*4), DX
-	LEAQ        (BX)(AX*4), BX
-	LEAQ        (SI)(AX*4), SI
-	LEAQ        (DI)(AX*4), DI
-	LEAQ        (R8)(AX*4), R8
-	XORQ        AX, AX
+	VFMADD231PS Y9, Y10, Y0
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y9, Y10, Y2
+	VMASKMOVPS  (R10), Y8, Y10
+	VFMADD231PS Y9, Y10, Y4
+	VMASKMOVPS  (R11), Y8, Y10
+	VFMADD231PS Y9, Y10, Y6
+	VMASKMOVPS  32(SI), Y8, Y9
+	VMASKMOVPS  (R8), Y8, Y10
+	VFMADD231PS Y9, Y10, Y1
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y9, Y10, Y3
+	VMASKMOVPS  (R10), Y8, Y10
+	VFMADD231PS Y9, Y10, Y5
+	VMASKMOVPS  (R11), Y8, Y8
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $+4, SI
+	LEAQ        (R8)(BX*4), R8
+	LEAQ        (R9)(BX*4), R9
+	LEAQ        (R10)(BX*4), R10
+	LEAQ        (R11)(BX*4), R11
+	XORQ        BX, BX
 
-zero3:
-	MOVQ         out+56(FP), AX
+zero5:
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X8
 	VPERMILPS    $0x4e, X8, X0
 	VADDPS       X0, X8, X0
-	VPERMILPS    $0xb1, X0, X8
-	VADDPS       X8, X0, X8
-	VMOVSS       X8, (AX)
+	VPERMILPS    $0xb1, X0, X11
+	VADDPS       X11, X0, X11
+	VBROADCASTSS (DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, (DX)
 	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 4(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 4(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 4(DX)
 	VEXTRACTF128 $0x01, Y2, X0
 	VADDPS       X0, X2, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 8(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 16(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 16(DX)
 	VEXTRACTF128 $0x01, Y3, X0
 	VADDPS       X0, X3, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 12(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 20(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 20(DX)
 	VEXTRACTF128 $0x01, Y4, X0
 	VADDPS       X0, X4, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 16(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 32(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 32(DX)
 	VEXTRACTF128 $0x01, Y5, X0
 	VADDPS       X0, X5, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 20(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 36(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 36(DX)
 	VEXTRACTF128 $0x01, Y6, X0
 	VADDPS       X0, X6, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
-	VADDPS       X0, X1, X0
-	VMOVSS       X0, 24(AX)
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 48(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 48(DX)
 	VEXTRACTF128 $0x01, Y7, X0
 	VADDPS       X0, X7, X0
 	VPERMILPS    $0x4e, X0, X1
 	VADDPS       X1, X0, X1
-	VPERMILPS    $0xb1, X1, X0
+	VPERMILPS    $0xb1, X1, X11
+	VADDPS       X11, X1, X11
+	VBROADCASTSS 52(DX), Y0
+	VADDPS       Y0, Y11, Y0
+	VMOVSS       X0, 52(DX)
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          repeat1
+
+done2:
+	VZEROUPPER
+	RET
+
+// func Dots4x3(groups int, k int, a *float32, lda int, b *float32, out *float32)
+// Requires: AVX, FMA3
+TEXT ·Dots4x3(SB), NOSPLIT, $0-48
+	MOVQ  groups+0(FP), AX
+	MOVQ  a+16(FP), CX
+	MOVQ  out+40(FP), DX
+	TESTQ AX, AX
+	JLE   done2
+
+repeat1:
+	MOVQ   k+8(FP), BX
+	MOVQ   b+32(FP), SI
+	MOVQ   lda+24(FP), DI
+	MOVQ   CX, R8
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R9
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R10
+	LEAQ   (CX)(DI*4), CX
+	MOVQ   CX, R11
+	LEAQ   (CX)(DI*4), CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+while3:
+	CMPQ        BX, $+8
+	JLT         done4
+	VMOVUPS     (SI), Y12
+	VMOVUPS     32(SI), Y13
+	VMOVUPS     64(SI), Y14
+	ADDQ        $+96, SI
+	VMOVUPS     (R8), Y15
+	VFMADD231PS Y12, Y15, Y0
+	VFMADD231PS Y13, Y15, Y1
+	VFMADD231PS Y14, Y15, Y2
+	VMOVUPS     (R9), Y15
+	VFMADD231PS Y12, Y15, Y3
+	VFMADD231PS Y13, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5
+	VMOVUPS     (R10), Y15
+	VFMADD231PS Y12, Y15, Y6
+	VFMADD231PS Y13, Y15, Y7
+	VFMADD231PS Y14, Y15, Y8
+	VMOVUPS     (R11), Y15
+	VFMADD231PS Y12, Y15, Y9
+	VFMADD231PS Y13, Y15, Y10
+	VFMADD231PS Y14, Y15, Y11
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	ADDQ        $+32, R11
+	SUBQ        $+8, BX
+	JMP         while3
+
+done4:
+	TESTQ       BX, BX
+	JZ          zero5
+	MOVQ        BX, R12
+	LEAQ        tail<>+32(SB), DI
+	NEGQ        R12
+	VMOVUPS     (DI)(R12*4), Y12
+	VMASKMOVPS  (SI), Y12, Y13
+	VMASKMOVPS  (R8), Y12, Y14
+	VFMADD231PS Y13, Y14, Y0
+	VMASKMOVPS  (R9), Y12, Y14
+	VFMADD231PS Y13, Y14, Y3
+	VMASKMOVPS  (R10), Y12, Y14
+	VFMADD231PS Y13, Y14, Y6
+	VMASKMOVPS  (R11), Y12, Y14
+	VFMADD231PS Y13, Y14, Y9
+	VMASKMOVPS  32(SI), Y12, Y13
+	VMASKMOVPS  (R8), Y12, Y14
+	VFMADD231PS Y13, Y14, Y1
+	VMASKMOVPS  (R9), Y12, Y14
+	VFMADD231PS Y13, Y14, Y4
+	VMASKMOVPS  (R10), Y12, Y14
+	VFMADD231PS Y13, Y14, Y7
+	VMASKMOVPS  (R11), Y12, Y14
+	VFMADD231PS Y13, Y14, Y10
+	VMASKMOVPS  64(SI), Y12, Y13
+	VMASKMOVPS  (R8), Y12, Y14
+	VFMADD231PS Y13, Y14, Y2
+	VMASKMOVPS  (R9), Y12, Y14
+	VFMADD231PS Y13, Y14, Y5
+	VMASKMOVPS  (R10), Y12, Y14
+	VFMADD231PS Y13, Y14, Y8
+	VMASKMOVPS  (R11), Y12, Y12
+	VFMADD231PS Y13, Y12, Y11
+	ADDQ        $+4, SI
+	LEAQ        (R8)(BX*4), R8
+	LEAQ        (R9)(BX*4), R9
+	LEAQ        (R10)(BX*4), R10
+	LEAQ        (R11)(BX*4), R11
+	XORQ        BX, BX
+
+zero5:
+	VEXTRACTF128 $0x01, Y0, X12
+	VADDPS       X12, X0, X12
+	VPERMILPS    $0x4e, X12, X0
+	VADDPS       X0, X12, X0
+	VPERMILPS    $0xb1, X0, X16
+	VADDPS       X16, X0, X16
+	VBROADCASTSS (DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, (DX)
+	VEXTRACTF128 $0x01, Y1, X0
 	VADDPS       X0, X1, X0
-	VMOVSS       X0, 28(AX)
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 4(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 4(DX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 8(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 8(DX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X0, X3, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 16(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 16(DX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 20(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 20(DX)
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X0, X5, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 24(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 24(DX)
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 32(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 32(DX)
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPS       X0, X7, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 36(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 36(DX)
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 40(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 40(DX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VADDPS       X0, X9, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 48(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 48(DX)
+	VEXTRACTF128 $0x01, Y10, X0
+	VADDPS       X0, X10, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 52(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 52(DX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VADDPS       X0, X11, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X16
+	VADDPS       X16, X1, X16
+	VBROADCASTSS 56(DX), Y0
+	VADDPS       Y0, Y16, Y0
+	VMOVSS       X0, 56(DX)
+	ADDQ         $+64, DX
+	DECQ         AX
+	JNZ          repeat1
+
+done2:
 	VZEROUPPER
 	RET

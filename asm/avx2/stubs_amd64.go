@@ -773,21 +773,53 @@ func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo f
 //go:noescape
 func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 
-// Dots4x1 computes out[1*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 1.
-// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
-// order, each with one fused multiply-add; then the lanes are added in halves.
-// Rows may repeat.
+// Dots4x1 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/8*8+j*8+p%8] for i < 4, j < 1 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
 //
 //go:noescape
-func Dots4x1(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, out *float32)
+func Dots4x1(groups int, k int, a *float32, lda int, b *float32, out *float32)
 
-// Dots4x2 computes out[2*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 2.
-// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
-// order, each with one fused multiply-add; then the lanes are added in halves.
-// Rows may repeat.
+// Dots4x2 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/8*16+j*8+p%8] for i < 4, j < 2 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
 //
 //go:noescape
-func Dots4x2(k int, a0 *float32, a1 *float32, a2 *float32, a3 *float32, b0 *float32, b1 *float32, out *float32)
+func Dots4x2(groups int, k int, a *float32, lda int, b *float32, out *float32)
+
+// Dots4x3 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/8*24+j*8+p%8] for i < 4, j < 3 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
+//
+//go:noescape
+func Dots4x3(groups int, k int, a *float32, lda int, b *float32, out *float32)
+
+// Axpys4x1 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 1, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x1(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y *float32, ldy int)
+
+// Axpys4x2 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 2, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x2(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y *float32, ldy int)
+
+// Axpys4x3 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 3, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x3(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y *float32, ldy int)
 
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.

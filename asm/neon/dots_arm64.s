@@ -4,94 +4,135 @@
 
 #include "textflag.h"
 
-// func Dots4x1(k int, a0, a1, a2, a3, b0, out *float32)
-TEXT ·Dots4x1(SB), NOSPLIT, $0-56
-	MOVD k+0(FP), R0
-	MOVD a0+8(FP), R1
-	MOVD a1+16(FP), R2
-	MOVD a2+24(FP), R3
-	MOVD a3+32(FP), R4
-	MOVD b0+40(FP), R5
+// func Dots4x1(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x1(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 
-while1:
-	CMP $4, R0
-	BLT done2
-	FMOVQ 0(R5), F4
-	FMOVQ 0(R1), F5
-	WORD $0x4E24CCA0 // fmla v0.4s, v5.4s, v4.4s
-	FMOVQ 0(R2), F5
-	WORD $0x4E24CCA1 // fmla v1.4s, v5.4s, v4.4s
-	FMOVQ 0(R3), F5
-	WORD $0x4E24CCA2 // fmla v2.4s, v5.4s, v4.4s
-	FMOVQ 0(R4), F5
-	WORD $0x4E24CCA3 // fmla v3.4s, v5.4s, v4.4s
-	ADD $16, R1, R1
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	SUB $4, R0, R0
-	B while1
-
-done2:
-
 while3:
-	CMP $1, R0
+	CMP $4, R3
 	BLT done4
-	FMOVS 0(R5), F4
-	FMOVS 0(R1), F5
+	FMOVQ 0(R4), F4
+	ADD $16, R4, R4
+	FMOVQ 0(R6), F5
 	WORD $0x4E24CCA0 // fmla v0.4s, v5.4s, v4.4s
-	FMOVS 0(R2), F5
+	FMOVQ 0(R7), F5
 	WORD $0x4E24CCA1 // fmla v1.4s, v5.4s, v4.4s
-	FMOVS 0(R3), F5
+	FMOVQ 0(R8), F5
 	WORD $0x4E24CCA2 // fmla v2.4s, v5.4s, v4.4s
-	FMOVS 0(R4), F5
+	FMOVQ 0(R9), F5
 	WORD $0x4E24CCA3 // fmla v3.4s, v5.4s, v4.4s
-	ADD $4, R1, R1
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	SUB $1, R0, R0
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
 	B while3
 
 done4:
-	MOVD out+48(FP), R0
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F4
+	FMOVS 0(R6), F5
+	WORD $0x4E24CCA0 // fmla v0.4s, v5.4s, v4.4s
+	FMOVS 0(R7), F5
+	WORD $0x4E24CCA1 // fmla v1.4s, v5.4s, v4.4s
+	FMOVS 0(R8), F5
+	WORD $0x4E24CCA2 // fmla v2.4s, v5.4s, v4.4s
+	FMOVS 0(R9), F5
+	WORD $0x4E24CCA3 // fmla v3.4s, v5.4s, v4.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
 	WORD $0x6E004004 // ext v4.16b, v0.16b, v0.16b, #8
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x6E002004 // ext v4.16b, v0.16b, v0.16b, #4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	FMOVS F0, 0(R0)
+	FMOVS 0(R2), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	FMOVS F0, 0(R2)
 	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
 	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 4(R0)
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
 	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 8(R0)
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
 	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
 	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 12(R0)
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
 	RET
 
-// func Dots4x2(k int, a0, a1, a2, a3, b0, b1, out *float32)
-TEXT ·Dots4x2(SB), NOSPLIT, $0-64
-	MOVD k+0(FP), R0
-	MOVD a0+8(FP), R1
-	MOVD a1+16(FP), R2
-	MOVD a2+24(FP), R3
-	MOVD a3+32(FP), R4
-	MOVD b0+40(FP), R5
-	MOVD b1+48(FP), R6
+// func Dots4x2(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x2(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -101,100 +142,1262 @@ TEXT ·Dots4x2(SB), NOSPLIT, $0-64
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 
-while1:
-	CMP $4, R0
-	BLT done2
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R1), F10
-	WORD $0x4E28CD40 // fmla v0.4s, v10.4s, v8.4s
-	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVQ 0(R2), F10
-	WORD $0x4E28CD42 // fmla v2.4s, v10.4s, v8.4s
-	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVQ 0(R3), F10
-	WORD $0x4E28CD44 // fmla v4.4s, v10.4s, v8.4s
-	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	FMOVQ 0(R4), F10
-	WORD $0x4E28CD46 // fmla v6.4s, v10.4s, v8.4s
-	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	ADD $16, R1, R1
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	SUB $4, R0, R0
-	B while1
-
-done2:
-
 while3:
-	CMP $1, R0
+	CMP $4, R3
 	BLT done4
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R1), F10
+	FMOVQ 0(R4), F8
+	FMOVQ 16(R4), F9
+	ADD $32, R4, R4
+	FMOVQ 0(R6), F10
 	WORD $0x4E28CD40 // fmla v0.4s, v10.4s, v8.4s
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVS 0(R2), F10
+	FMOVQ 0(R7), F10
 	WORD $0x4E28CD42 // fmla v2.4s, v10.4s, v8.4s
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVS 0(R3), F10
+	FMOVQ 0(R8), F10
 	WORD $0x4E28CD44 // fmla v4.4s, v10.4s, v8.4s
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	FMOVS 0(R4), F10
+	FMOVQ 0(R9), F10
 	WORD $0x4E28CD46 // fmla v6.4s, v10.4s, v8.4s
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	ADD $4, R1, R1
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	SUB $1, R0, R0
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
 	B while3
 
 done4:
-	MOVD out+56(FP), R0
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E28CD20 // fmla v0.4s, v9.4s, v8.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E28CD22 // fmla v2.4s, v9.4s, v8.4s
+	FMOVS 0(R8), F9
+	WORD $0x4E28CD24 // fmla v4.4s, v9.4s, v8.4s
+	FMOVS 0(R9), F9
+	WORD $0x4E28CD26 // fmla v6.4s, v9.4s, v8.4s
+	FMOVS 16(R4), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E28CD21 // fmla v1.4s, v9.4s, v8.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E28CD23 // fmla v3.4s, v9.4s, v8.4s
+	FMOVS 0(R8), F9
+	WORD $0x4E28CD25 // fmla v5.4s, v9.4s, v8.4s
+	FMOVS 0(R9), F9
+	WORD $0x4E28CD27 // fmla v7.4s, v9.4s, v8.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
 	WORD $0x6E004008 // ext v8.16b, v0.16b, v0.16b, #8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	WORD $0x6E002008 // ext v8.16b, v0.16b, v0.16b, #4
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	FMOVS F0, 0(R0)
+	FMOVS 0(R2), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	FMOVS F0, 0(R2)
 	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
 	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 4(R0)
+	FMOVS 4(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R2)
 	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 8(R0)
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
 	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
 	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 12(R0)
+	FMOVS 20(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R2)
 	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
 	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 16(R0)
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
 	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
 	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 20(R0)
+	FMOVS 36(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R2)
 	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
 	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 24(R0)
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
 	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
 	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, 28(R0)
+	FMOVS 52(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R2)
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
+	RET
+
+// func Dots4x3(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x3(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+
+while3:
+	CMP $4, R3
+	BLT done4
+	FMOVQ 0(R4), F12
+	FMOVQ 16(R4), F13
+	FMOVQ 32(R4), F14
+	ADD $48, R4, R4
+	FMOVQ 0(R6), F15
+	WORD $0x4E2CCDE0 // fmla v0.4s, v15.4s, v12.4s
+	WORD $0x4E2DCDE1 // fmla v1.4s, v15.4s, v13.4s
+	WORD $0x4E2ECDE2 // fmla v2.4s, v15.4s, v14.4s
+	FMOVQ 0(R7), F15
+	WORD $0x4E2CCDE3 // fmla v3.4s, v15.4s, v12.4s
+	WORD $0x4E2DCDE4 // fmla v4.4s, v15.4s, v13.4s
+	WORD $0x4E2ECDE5 // fmla v5.4s, v15.4s, v14.4s
+	FMOVQ 0(R8), F15
+	WORD $0x4E2CCDE6 // fmla v6.4s, v15.4s, v12.4s
+	WORD $0x4E2DCDE7 // fmla v7.4s, v15.4s, v13.4s
+	WORD $0x4E2ECDE8 // fmla v8.4s, v15.4s, v14.4s
+	FMOVQ 0(R9), F15
+	WORD $0x4E2CCDE9 // fmla v9.4s, v15.4s, v12.4s
+	WORD $0x4E2DCDEA // fmla v10.4s, v15.4s, v13.4s
+	WORD $0x4E2ECDEB // fmla v11.4s, v15.4s, v14.4s
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F12
+	FMOVS 0(R6), F13
+	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
+	FMOVS 0(R7), F13
+	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
+	FMOVS 0(R8), F13
+	WORD $0x4E2CCDA6 // fmla v6.4s, v13.4s, v12.4s
+	FMOVS 0(R9), F13
+	WORD $0x4E2CCDA9 // fmla v9.4s, v13.4s, v12.4s
+	FMOVS 16(R4), F12
+	FMOVS 0(R6), F13
+	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
+	FMOVS 0(R7), F13
+	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
+	FMOVS 0(R8), F13
+	WORD $0x4E2CCDA7 // fmla v7.4s, v13.4s, v12.4s
+	FMOVS 0(R9), F13
+	WORD $0x4E2CCDAA // fmla v10.4s, v13.4s, v12.4s
+	FMOVS 32(R4), F12
+	FMOVS 0(R6), F13
+	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
+	FMOVS 0(R7), F13
+	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
+	FMOVS 0(R8), F13
+	WORD $0x4E2CCDA8 // fmla v8.4s, v13.4s, v12.4s
+	FMOVS 0(R9), F13
+	WORD $0x4E2CCDAB // fmla v11.4s, v13.4s, v12.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
+	WORD $0x6E00400C // ext v12.16b, v0.16b, v0.16b, #8
+	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
+	WORD $0x6E00200C // ext v12.16b, v0.16b, v0.16b, #4
+	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
+	FMOVS 0(R2), F12
+	WORD $0x4E04058C // dup v12.4s, v12.s[0]
+	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 4(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R2)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 8(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R2)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 20(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R2)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 24(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R2)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 36(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R2)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 40(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R2)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 52(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R2)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 56(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R2)
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
+	RET
+
+// func Dots4x4(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x4(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+
+while3:
+	CMP $4, R3
+	BLT done4
+	FMOVQ 0(R4), F16
+	FMOVQ 16(R4), F17
+	FMOVQ 32(R4), F18
+	FMOVQ 48(R4), F19
+	ADD $64, R4, R4
+	FMOVQ 0(R6), F20
+	WORD $0x4E30CE80 // fmla v0.4s, v20.4s, v16.4s
+	WORD $0x4E31CE81 // fmla v1.4s, v20.4s, v17.4s
+	WORD $0x4E32CE82 // fmla v2.4s, v20.4s, v18.4s
+	WORD $0x4E33CE83 // fmla v3.4s, v20.4s, v19.4s
+	FMOVQ 0(R7), F20
+	WORD $0x4E30CE84 // fmla v4.4s, v20.4s, v16.4s
+	WORD $0x4E31CE85 // fmla v5.4s, v20.4s, v17.4s
+	WORD $0x4E32CE86 // fmla v6.4s, v20.4s, v18.4s
+	WORD $0x4E33CE87 // fmla v7.4s, v20.4s, v19.4s
+	FMOVQ 0(R8), F20
+	WORD $0x4E30CE88 // fmla v8.4s, v20.4s, v16.4s
+	WORD $0x4E31CE89 // fmla v9.4s, v20.4s, v17.4s
+	WORD $0x4E32CE8A // fmla v10.4s, v20.4s, v18.4s
+	WORD $0x4E33CE8B // fmla v11.4s, v20.4s, v19.4s
+	FMOVQ 0(R9), F20
+	WORD $0x4E30CE8C // fmla v12.4s, v20.4s, v16.4s
+	WORD $0x4E31CE8D // fmla v13.4s, v20.4s, v17.4s
+	WORD $0x4E32CE8E // fmla v14.4s, v20.4s, v18.4s
+	WORD $0x4E33CE8F // fmla v15.4s, v20.4s, v19.4s
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E30CE20 // fmla v0.4s, v17.4s, v16.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E30CE24 // fmla v4.4s, v17.4s, v16.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E30CE28 // fmla v8.4s, v17.4s, v16.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E30CE2C // fmla v12.4s, v17.4s, v16.4s
+	FMOVS 16(R4), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E30CE21 // fmla v1.4s, v17.4s, v16.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E30CE25 // fmla v5.4s, v17.4s, v16.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E30CE29 // fmla v9.4s, v17.4s, v16.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E30CE2D // fmla v13.4s, v17.4s, v16.4s
+	FMOVS 32(R4), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E30CE22 // fmla v2.4s, v17.4s, v16.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E30CE26 // fmla v6.4s, v17.4s, v16.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E30CE2A // fmla v10.4s, v17.4s, v16.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E30CE2E // fmla v14.4s, v17.4s, v16.4s
+	FMOVS 48(R4), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E30CE23 // fmla v3.4s, v17.4s, v16.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E30CE27 // fmla v7.4s, v17.4s, v16.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E30CE2B // fmla v11.4s, v17.4s, v16.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E30CE2F // fmla v15.4s, v17.4s, v16.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
+	WORD $0x6E004010 // ext v16.16b, v0.16b, v0.16b, #8
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	WORD $0x6E002010 // ext v16.16b, v0.16b, v0.16b, #4
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	FMOVS 0(R2), F16
+	WORD $0x4E040610 // dup v16.4s, v16.s[0]
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 4(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R2)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 8(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R2)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 12(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 12(R2)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 20(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R2)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 24(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R2)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 28(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 28(R2)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 36(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R2)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 40(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R2)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 44(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 44(R2)
+	WORD $0x6E0C4180 // ext v0.16b, v12.16b, v12.16b, #8
+	WORD $0x4E20D580 // fadd v0.4s, v12.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	WORD $0x6E0D41A0 // ext v0.16b, v13.16b, v13.16b, #8
+	WORD $0x4E20D5A0 // fadd v0.4s, v13.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 52(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R2)
+	WORD $0x6E0E41C0 // ext v0.16b, v14.16b, v14.16b, #8
+	WORD $0x4E20D5C0 // fadd v0.4s, v14.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 56(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R2)
+	WORD $0x6E0F41E0 // ext v0.16b, v15.16b, v15.16b, #8
+	WORD $0x4E20D5E0 // fadd v0.4s, v15.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 60(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 60(R2)
+	ADD $64, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
+	RET
+
+// func Dots4x5(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x5(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+	WORD $0x6E301E10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6E321E52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6E331E73 // eor v19.16b, v19.16b, v19.16b
+
+while3:
+	CMP $4, R3
+	BLT done4
+	FMOVQ 0(R4), F20
+	FMOVQ 16(R4), F21
+	FMOVQ 32(R4), F22
+	FMOVQ 48(R4), F23
+	FMOVQ 64(R4), F24
+	ADD $80, R4, R4
+	FMOVQ 0(R6), F25
+	WORD $0x4E34CF20 // fmla v0.4s, v25.4s, v20.4s
+	WORD $0x4E35CF21 // fmla v1.4s, v25.4s, v21.4s
+	WORD $0x4E36CF22 // fmla v2.4s, v25.4s, v22.4s
+	WORD $0x4E37CF23 // fmla v3.4s, v25.4s, v23.4s
+	WORD $0x4E38CF24 // fmla v4.4s, v25.4s, v24.4s
+	FMOVQ 0(R7), F25
+	WORD $0x4E34CF25 // fmla v5.4s, v25.4s, v20.4s
+	WORD $0x4E35CF26 // fmla v6.4s, v25.4s, v21.4s
+	WORD $0x4E36CF27 // fmla v7.4s, v25.4s, v22.4s
+	WORD $0x4E37CF28 // fmla v8.4s, v25.4s, v23.4s
+	WORD $0x4E38CF29 // fmla v9.4s, v25.4s, v24.4s
+	FMOVQ 0(R8), F25
+	WORD $0x4E34CF2A // fmla v10.4s, v25.4s, v20.4s
+	WORD $0x4E35CF2B // fmla v11.4s, v25.4s, v21.4s
+	WORD $0x4E36CF2C // fmla v12.4s, v25.4s, v22.4s
+	WORD $0x4E37CF2D // fmla v13.4s, v25.4s, v23.4s
+	WORD $0x4E38CF2E // fmla v14.4s, v25.4s, v24.4s
+	FMOVQ 0(R9), F25
+	WORD $0x4E34CF2F // fmla v15.4s, v25.4s, v20.4s
+	WORD $0x4E35CF30 // fmla v16.4s, v25.4s, v21.4s
+	WORD $0x4E36CF31 // fmla v17.4s, v25.4s, v22.4s
+	WORD $0x4E37CF32 // fmla v18.4s, v25.4s, v23.4s
+	WORD $0x4E38CF33 // fmla v19.4s, v25.4s, v24.4s
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F20
+	FMOVS 0(R6), F21
+	WORD $0x4E34CEA0 // fmla v0.4s, v21.4s, v20.4s
+	FMOVS 0(R7), F21
+	WORD $0x4E34CEA5 // fmla v5.4s, v21.4s, v20.4s
+	FMOVS 0(R8), F21
+	WORD $0x4E34CEAA // fmla v10.4s, v21.4s, v20.4s
+	FMOVS 0(R9), F21
+	WORD $0x4E34CEAF // fmla v15.4s, v21.4s, v20.4s
+	FMOVS 16(R4), F20
+	FMOVS 0(R6), F21
+	WORD $0x4E34CEA1 // fmla v1.4s, v21.4s, v20.4s
+	FMOVS 0(R7), F21
+	WORD $0x4E34CEA6 // fmla v6.4s, v21.4s, v20.4s
+	FMOVS 0(R8), F21
+	WORD $0x4E34CEAB // fmla v11.4s, v21.4s, v20.4s
+	FMOVS 0(R9), F21
+	WORD $0x4E34CEB0 // fmla v16.4s, v21.4s, v20.4s
+	FMOVS 32(R4), F20
+	FMOVS 0(R6), F21
+	WORD $0x4E34CEA2 // fmla v2.4s, v21.4s, v20.4s
+	FMOVS 0(R7), F21
+	WORD $0x4E34CEA7 // fmla v7.4s, v21.4s, v20.4s
+	FMOVS 0(R8), F21
+	WORD $0x4E34CEAC // fmla v12.4s, v21.4s, v20.4s
+	FMOVS 0(R9), F21
+	WORD $0x4E34CEB1 // fmla v17.4s, v21.4s, v20.4s
+	FMOVS 48(R4), F20
+	FMOVS 0(R6), F21
+	WORD $0x4E34CEA3 // fmla v3.4s, v21.4s, v20.4s
+	FMOVS 0(R7), F21
+	WORD $0x4E34CEA8 // fmla v8.4s, v21.4s, v20.4s
+	FMOVS 0(R8), F21
+	WORD $0x4E34CEAD // fmla v13.4s, v21.4s, v20.4s
+	FMOVS 0(R9), F21
+	WORD $0x4E34CEB2 // fmla v18.4s, v21.4s, v20.4s
+	FMOVS 64(R4), F20
+	FMOVS 0(R6), F21
+	WORD $0x4E34CEA4 // fmla v4.4s, v21.4s, v20.4s
+	FMOVS 0(R7), F21
+	WORD $0x4E34CEA9 // fmla v9.4s, v21.4s, v20.4s
+	FMOVS 0(R8), F21
+	WORD $0x4E34CEAE // fmla v14.4s, v21.4s, v20.4s
+	FMOVS 0(R9), F21
+	WORD $0x4E34CEB3 // fmla v19.4s, v21.4s, v20.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
+	WORD $0x6E004014 // ext v20.16b, v0.16b, v0.16b, #8
+	WORD $0x4E34D400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x6E002014 // ext v20.16b, v0.16b, v0.16b, #4
+	WORD $0x4E34D400 // fadd v0.4s, v0.4s, v20.4s
+	FMOVS 0(R2), F20
+	WORD $0x4E040694 // dup v20.4s, v20.s[0]
+	WORD $0x4E34D400 // fadd v0.4s, v0.4s, v20.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 4(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R2)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 8(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R2)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 12(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 12(R2)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 20(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R2)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 24(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R2)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 28(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 28(R2)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 36(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R2)
+	WORD $0x6E0C4180 // ext v0.16b, v12.16b, v12.16b, #8
+	WORD $0x4E20D580 // fadd v0.4s, v12.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 40(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R2)
+	WORD $0x6E0D41A0 // ext v0.16b, v13.16b, v13.16b, #8
+	WORD $0x4E20D5A0 // fadd v0.4s, v13.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 44(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 44(R2)
+	WORD $0x6E0F41E0 // ext v0.16b, v15.16b, v15.16b, #8
+	WORD $0x4E20D5E0 // fadd v0.4s, v15.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	WORD $0x6E104200 // ext v0.16b, v16.16b, v16.16b, #8
+	WORD $0x4E20D600 // fadd v0.4s, v16.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 52(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R2)
+	WORD $0x6E114220 // ext v0.16b, v17.16b, v17.16b, #8
+	WORD $0x4E20D620 // fadd v0.4s, v17.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 56(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R2)
+	WORD $0x6E124240 // ext v0.16b, v18.16b, v18.16b, #8
+	WORD $0x4E20D640 // fadd v0.4s, v18.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 60(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 60(R2)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 64(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 64(R2)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 80(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 80(R2)
+	WORD $0x6E0E41C0 // ext v0.16b, v14.16b, v14.16b, #8
+	WORD $0x4E20D5C0 // fadd v0.4s, v14.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 96(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 96(R2)
+	WORD $0x6E134260 // ext v0.16b, v19.16b, v19.16b, #8
+	WORD $0x4E20D660 // fadd v0.4s, v19.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 112(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 112(R2)
+	ADD $128, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
+	RET
+
+// func Dots4x6(groups, k int, a *float32, lda int, b, out *float32)
+TEXT ·Dots4x6(SB), NOSPLIT, $0-48
+	MOVD groups+0(FP), R0
+	MOVD a+16(FP), R1
+	MOVD out+40(FP), R2
+	MOVD R0, R0
+	CMP $0, R0
+	BLE done2
+
+repeat1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+	WORD $0x6E301E10 // eor v16.16b, v16.16b, v16.16b
+	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
+	WORD $0x6E321E52 // eor v18.16b, v18.16b, v18.16b
+	WORD $0x6E331E73 // eor v19.16b, v19.16b, v19.16b
+	WORD $0x6E341E94 // eor v20.16b, v20.16b, v20.16b
+	WORD $0x6E351EB5 // eor v21.16b, v21.16b, v21.16b
+	WORD $0x6E361ED6 // eor v22.16b, v22.16b, v22.16b
+	WORD $0x6E371EF7 // eor v23.16b, v23.16b, v23.16b
+
+while3:
+	CMP $4, R3
+	BLT done4
+	FMOVQ 0(R4), F24
+	FMOVQ 16(R4), F25
+	FMOVQ 32(R4), F26
+	FMOVQ 48(R4), F27
+	FMOVQ 64(R4), F28
+	FMOVQ 80(R4), F29
+	ADD $96, R4, R4
+	FMOVQ 0(R6), F30
+	WORD $0x4E38CFC0 // fmla v0.4s, v30.4s, v24.4s
+	WORD $0x4E39CFC1 // fmla v1.4s, v30.4s, v25.4s
+	WORD $0x4E3ACFC2 // fmla v2.4s, v30.4s, v26.4s
+	WORD $0x4E3BCFC3 // fmla v3.4s, v30.4s, v27.4s
+	WORD $0x4E3CCFC4 // fmla v4.4s, v30.4s, v28.4s
+	WORD $0x4E3DCFC5 // fmla v5.4s, v30.4s, v29.4s
+	FMOVQ 0(R7), F30
+	WORD $0x4E38CFC6 // fmla v6.4s, v30.4s, v24.4s
+	WORD $0x4E39CFC7 // fmla v7.4s, v30.4s, v25.4s
+	WORD $0x4E3ACFC8 // fmla v8.4s, v30.4s, v26.4s
+	WORD $0x4E3BCFC9 // fmla v9.4s, v30.4s, v27.4s
+	WORD $0x4E3CCFCA // fmla v10.4s, v30.4s, v28.4s
+	WORD $0x4E3DCFCB // fmla v11.4s, v30.4s, v29.4s
+	FMOVQ 0(R8), F30
+	WORD $0x4E38CFCC // fmla v12.4s, v30.4s, v24.4s
+	WORD $0x4E39CFCD // fmla v13.4s, v30.4s, v25.4s
+	WORD $0x4E3ACFCE // fmla v14.4s, v30.4s, v26.4s
+	WORD $0x4E3BCFCF // fmla v15.4s, v30.4s, v27.4s
+	WORD $0x4E3CCFD0 // fmla v16.4s, v30.4s, v28.4s
+	WORD $0x4E3DCFD1 // fmla v17.4s, v30.4s, v29.4s
+	FMOVQ 0(R9), F30
+	WORD $0x4E38CFD2 // fmla v18.4s, v30.4s, v24.4s
+	WORD $0x4E39CFD3 // fmla v19.4s, v30.4s, v25.4s
+	WORD $0x4E3ACFD4 // fmla v20.4s, v30.4s, v26.4s
+	WORD $0x4E3BCFD5 // fmla v21.4s, v30.4s, v27.4s
+	WORD $0x4E3CCFD6 // fmla v22.4s, v30.4s, v28.4s
+	WORD $0x4E3DCFD7 // fmla v23.4s, v30.4s, v29.4s
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	SUB $4, R3, R3
+	B while3
+
+done4:
+
+while5:
+	CMP $1, R3
+	BLT done6
+	FMOVS 0(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF20 // fmla v0.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF26 // fmla v6.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF2C // fmla v12.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF32 // fmla v18.4s, v25.4s, v24.4s
+	FMOVS 16(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF21 // fmla v1.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF27 // fmla v7.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF2D // fmla v13.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF33 // fmla v19.4s, v25.4s, v24.4s
+	FMOVS 32(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF22 // fmla v2.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF28 // fmla v8.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF2E // fmla v14.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF34 // fmla v20.4s, v25.4s, v24.4s
+	FMOVS 48(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF23 // fmla v3.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF29 // fmla v9.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF2F // fmla v15.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF35 // fmla v21.4s, v25.4s, v24.4s
+	FMOVS 64(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF24 // fmla v4.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF2A // fmla v10.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF30 // fmla v16.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF36 // fmla v22.4s, v25.4s, v24.4s
+	FMOVS 80(R4), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E38CF25 // fmla v5.4s, v25.4s, v24.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E38CF2B // fmla v11.4s, v25.4s, v24.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E38CF31 // fmla v17.4s, v25.4s, v24.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E38CF37 // fmla v23.4s, v25.4s, v24.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	SUB $1, R3, R3
+	B while5
+
+done6:
+	WORD $0x6E004018 // ext v24.16b, v0.16b, v0.16b, #8
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	WORD $0x6E002018 // ext v24.16b, v0.16b, v0.16b, #4
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	FMOVS 0(R2), F24
+	WORD $0x4E040718 // dup v24.4s, v24.s[0]
+	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 4(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R2)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 8(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R2)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 12(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 12(R2)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 20(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R2)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 24(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R2)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 28(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 28(R2)
+	WORD $0x6E0C4180 // ext v0.16b, v12.16b, v12.16b, #8
+	WORD $0x4E20D580 // fadd v0.4s, v12.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E0D41A0 // ext v0.16b, v13.16b, v13.16b, #8
+	WORD $0x4E20D5A0 // fadd v0.4s, v13.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 36(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R2)
+	WORD $0x6E0E41C0 // ext v0.16b, v14.16b, v14.16b, #8
+	WORD $0x4E20D5C0 // fadd v0.4s, v14.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 40(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R2)
+	WORD $0x6E0F41E0 // ext v0.16b, v15.16b, v15.16b, #8
+	WORD $0x4E20D5E0 // fadd v0.4s, v15.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 44(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 44(R2)
+	WORD $0x6E124240 // ext v0.16b, v18.16b, v18.16b, #8
+	WORD $0x4E20D640 // fadd v0.4s, v18.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	WORD $0x6E134260 // ext v0.16b, v19.16b, v19.16b, #8
+	WORD $0x4E20D660 // fadd v0.4s, v19.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 52(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R2)
+	WORD $0x6E144280 // ext v0.16b, v20.16b, v20.16b, #8
+	WORD $0x4E20D680 // fadd v0.4s, v20.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 56(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R2)
+	WORD $0x6E1542A0 // ext v0.16b, v21.16b, v21.16b, #8
+	WORD $0x4E20D6A0 // fadd v0.4s, v21.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 60(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 60(R2)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 64(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 64(R2)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 68(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 68(R2)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 80(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 80(R2)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 84(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 84(R2)
+	WORD $0x6E104200 // ext v0.16b, v16.16b, v16.16b, #8
+	WORD $0x4E20D600 // fadd v0.4s, v16.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 96(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 96(R2)
+	WORD $0x6E114220 // ext v0.16b, v17.16b, v17.16b, #8
+	WORD $0x4E20D620 // fadd v0.4s, v17.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 100(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 100(R2)
+	WORD $0x6E1642C0 // ext v0.16b, v22.16b, v22.16b, #8
+	WORD $0x4E20D6C0 // fadd v0.4s, v22.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 112(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 112(R2)
+	WORD $0x6E1742E0 // ext v0.16b, v23.16b, v23.16b, #8
+	WORD $0x4E20D6E0 // fadd v0.4s, v23.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 116(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 116(R2)
+	ADD $128, R2, R2
+	SUBS $1, R0, R0
+	BNE repeat1
+
+done2:
 	RET

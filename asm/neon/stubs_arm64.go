@@ -569,21 +569,87 @@ func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo, 
 //go:noescape
 func DepthwiseGradPixel(dy *float32, taps **float32, count, n int)
 
-// Dots4x1 computes out[1*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 1.
-// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
-// order, each with one fused multiply-add; then the lanes are added in halves.
-// Rows may repeat.
+// Dots4x1 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*4+j*4+p%4] for i < 4, j < 1 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
 //
 //go:noescape
-func Dots4x1(k int, a0, a1, a2, a3, b0, out *float32)
+func Dots4x1(groups, k int, a *float32, lda int, b, out *float32)
 
-// Dots4x2 computes out[2*i+j] = sum over p < k of ai[p]*bj[p], k > 0, for i < 4, j < 2.
-// Lane l of an accumulator adds the products of p = l, l+lanes, ... in ascending
-// order, each with one fused multiply-add; then the lanes are added in halves.
-// Rows may repeat.
+// Dots4x2 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*8+j*4+p%4] for i < 4, j < 2 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
 //
 //go:noescape
-func Dots4x2(k int, a0, a1, a2, a3, b0, b1, out *float32)
+func Dots4x2(groups, k int, a *float32, lda int, b, out *float32)
+
+// Dots4x3 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*12+j*4+p%4] for i < 4, j < 3 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
+//
+//go:noescape
+func Dots4x3(groups, k int, a *float32, lda int, b, out *float32)
+
+// Dots4x4 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*16+j*4+p%4] for i < 4, j < 4 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
+//
+//go:noescape
+func Dots4x4(groups, k int, a *float32, lda int, b, out *float32)
+
+// Dots4x5 computes out[32*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*20+j*4+p%4] for i < 4, j < 5 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
+//
+//go:noescape
+func Dots4x5(groups, k int, a *float32, lda int, b, out *float32)
+
+// Dots4x6 computes out[32*g+16*(j/4)+4*i+j%4] += sum over p < k of
+// a[(4*g+i)*lda+p] * b[p/4*24+j*4+p%4] for i < 4, j < 6 and g < groups,
+// k > 0; other elements of out may change. Lane l of an accumulator adds the
+// products of p = l, l+lanes, ... in ascending order, each with one fused
+// multiply-add; then the lanes are added in halves.
+//
+//go:noescape
+func Dots4x6(groups, k int, a *float32, lda int, b, out *float32)
+
+// Axpys4x1 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 1, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x1(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
+
+// Axpys4x2 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 2, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x2(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
+
+// Axpys4x3 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 3, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x3(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
+
+// Axpys4x4 computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]
+// for i < 4, j < n. The sum is one chain of fused multiply-adds in ascending
+// p that begins with y. y must not overlap a or b.
+//
+//go:noescape
+func Axpys4x4(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
 
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
 // rows > 0, cols > 0; the blocks must not overlap.
