@@ -203,6 +203,10 @@ func (m *arm64) SubInt(n Int, c int) {
 	m.update(vr(n.op), nil, asmf(fmt.Sprintf("SUB $%d, R%%[1]d, R%%[1]d", c)))
 }
 
+func (m *arm64) SubIntVar(n, v Int) {
+	m.update(vr(n.op), []vreg{vr(v.op)}, asmf("SUB R%[2]d, R%[1]d, R%[1]d"))
+}
+
 func (m *arm64) MulInt(n Int, c int) {
 	t := m.newR()
 	m.op([]vreg{t}, nil, asmf(fmt.Sprintf("MOVD $%d, R%%d", c)))
