@@ -11,10 +11,10 @@ TEXT ·ChannelScale(SB), NOSPLIT, $0-48
 	MOVD a+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD c+32(FP), R4
-
-while1:
 	CMP $16, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	FMOVQ 32(R2), F2
@@ -49,13 +49,14 @@ done4:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R4, R4
-	B while1
+	CMP $16, R4
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	MOVD R0, R5
@@ -82,13 +83,14 @@ done8:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R4, R4
-	B while5
+	CMP $8, R4
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	FMOVQ 0(R2), F0
 	MOVD R0, R5
 	MOVD R1, R6
@@ -111,13 +113,14 @@ done12:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R4
 	BLT done14
+
+while13:
 	FMOVS 0(R2), F0
 	MOVD R0, R5
 	MOVD R1, R6
@@ -140,7 +143,8 @@ done16:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while13
+	CMP $1, R4
+	BGE while13
 
 done14:
 	RET
@@ -153,10 +157,10 @@ TEXT ·ChannelScaleShift(SB), NOSPLIT, $0-56
 	MOVD b+24(FP), R3
 	MOVD rows+32(FP), R4
 	MOVD c+40(FP), R5
-
-while1:
 	CMP $16, R5
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	FMOVQ 32(R2), F2
@@ -204,13 +208,14 @@ done4:
 	ADD $64, R2, R2
 	ADD $64, R3, R3
 	SUB $16, R5, R5
-	B while1
+	CMP $16, R5
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R5
 	BLT done6
+
+while5:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	FMOVQ 0(R3), F2
@@ -244,13 +249,14 @@ done8:
 	ADD $32, R2, R2
 	ADD $32, R3, R3
 	SUB $8, R5, R5
-	B while5
+	CMP $8, R5
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R5
 	BLT done10
+
+while9:
 	FMOVQ 0(R2), F0
 	FMOVQ 0(R3), F1
 	MOVD R0, R6
@@ -277,13 +283,14 @@ done12:
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R5, R5
-	B while9
+	CMP $4, R5
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R5
 	BLT done14
+
+while13:
 	FMOVS 0(R2), F0
 	FMOVS 0(R3), F1
 	MOVD R0, R6
@@ -310,7 +317,8 @@ done16:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R5, R5
-	B while13
+	CMP $1, R5
+	BGE while13
 
 done14:
 	RET
@@ -321,10 +329,10 @@ TEXT ·ChannelFill(SB), NOSPLIT, $0-40
 	MOVD v+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD c+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
@@ -348,13 +356,14 @@ done4:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	MOVD R0, R4
@@ -374,13 +383,14 @@ done8:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R3, R3
-	B while5
+	CMP $8, R3
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F0
 	MOVD R0, R4
 	MOVD R2, R5
@@ -398,13 +408,14 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R3
 	BLT done14
+
+while13:
 	FMOVS 0(R1), F0
 	MOVD R0, R4
 	MOVD R2, R5
@@ -422,7 +433,8 @@ done16:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while13
+	CMP $1, R3
+	BGE while13
 
 done14:
 	RET

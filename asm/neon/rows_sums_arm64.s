@@ -9,33 +9,28 @@ TEXT ·RowsSum(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD c+24(FP), R2
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD R1, R3
 	MOVD rows+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done4
 
 repeat3:
 	FMOVQ 0(R3), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R3), F4
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R3), F4
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R3), F4
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 	MOVD c+24(FP), R5
 	ADD R5<<2, R3, R3
 	SUBS $1, R4, R4
@@ -57,28 +52,26 @@ done4:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R2
 	BLT done6
+
+while5:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD R1, R3
 	MOVD rows+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done8
 
 repeat7:
 	FMOVQ 0(R3), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R3), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 	MOVD c+24(FP), R5
 	ADD R5<<2, R3, R3
 	SUBS $1, R4, R4
@@ -94,24 +87,23 @@ done8:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while5
+	CMP $8, R2
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R2
 	BLT done10
+
+while9:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD R1, R3
 	MOVD rows+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done12
 
 repeat11:
 	FMOVQ 0(R3), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD c+24(FP), R5
 	ADD R5<<2, R3, R3
 	SUBS $1, R4, R4
@@ -124,24 +116,23 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while9
+	CMP $4, R2
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R2
 	BLT done14
+
+while13:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD R1, R3
 	MOVD rows+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done16
 
 repeat15:
 	FMOVS 0(R3), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD c+24(FP), R5
 	ADD R5<<2, R3, R3
 	SUBS $1, R4, R4
@@ -154,7 +145,8 @@ done16:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while13
+	CMP $1, R2
+	BGE while13
 
 done14:
 	RET
@@ -166,10 +158,10 @@ TEXT ·RowsMoment(SB), NOSPLIT, $0-56
 	MOVD x+16(FP), R2
 	MOVD k+24(FP), R3
 	MOVD c+40(FP), R4
-
-while1:
 	CMP $16, R4
 	BLT done2
+
+while1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -184,7 +176,6 @@ while1:
 	FMOVQ 48(R3), F11
 	MOVD R2, R5
 	MOVD rows+32(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done4
 
@@ -192,22 +183,18 @@ repeat3:
 	FMOVQ 0(R5), F12
 	WORD $0x4EA8D58C // fsub v12.4s, v12.4s, v8.4s
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2CCD81 // fmla v1.4s, v12.4s, v12.4s
 	FMOVQ 16(R5), F12
 	WORD $0x4EA9D58C // fsub v12.4s, v12.4s, v9.4s
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2CCD83 // fmla v3.4s, v12.4s, v12.4s
 	FMOVQ 32(R5), F12
 	WORD $0x4EAAD58C // fsub v12.4s, v12.4s, v10.4s
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2CCD85 // fmla v5.4s, v12.4s, v12.4s
 	FMOVQ 48(R5), F12
 	WORD $0x4EABD58C // fsub v12.4s, v12.4s, v11.4s
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2CCD87 // fmla v7.4s, v12.4s, v12.4s
 	MOVD c+40(FP), R7
 	ADD R7<<2, R5, R5
@@ -244,13 +231,14 @@ done4:
 	ADD $64, R2, R2
 	ADD $64, R3, R3
 	SUB $16, R4, R4
-	B while1
+	CMP $16, R4
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R4
 	BLT done6
+
+while5:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -259,7 +247,6 @@ while5:
 	FMOVQ 16(R3), F5
 	MOVD R2, R5
 	MOVD rows+32(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done8
 
@@ -267,12 +254,10 @@ repeat7:
 	FMOVQ 0(R5), F6
 	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26CCC1 // fmla v1.4s, v6.4s, v6.4s
 	FMOVQ 16(R5), F6
 	WORD $0x4EA5D4C6 // fsub v6.4s, v6.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26CCC3 // fmla v3.4s, v6.4s, v6.4s
 	MOVD c+40(FP), R7
 	ADD R7<<2, R5, R5
@@ -297,19 +282,19 @@ done8:
 	ADD $32, R2, R2
 	ADD $32, R3, R3
 	SUB $8, R4, R4
-	B while5
+	CMP $8, R4
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVQ 0(R3), F2
 	MOVD R2, R5
 	MOVD rows+32(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done12
 
@@ -317,7 +302,6 @@ repeat11:
 	FMOVQ 0(R5), F3
 	WORD $0x4EA2D463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E23CC61 // fmla v1.4s, v3.4s, v3.4s
 	MOVD c+40(FP), R7
 	ADD R7<<2, R5, R5
@@ -336,19 +320,19 @@ done12:
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R4
 	BLT done14
+
+while13:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVS 0(R3), F2
 	MOVD R2, R5
 	MOVD rows+32(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done16
 
@@ -356,7 +340,6 @@ repeat15:
 	FMOVS 0(R5), F3
 	WORD $0x4EA2D463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E23CC61 // fmla v1.4s, v3.4s, v3.4s
 	MOVD c+40(FP), R7
 	ADD R7<<2, R5, R5
@@ -375,7 +358,8 @@ done16:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R4, R4
-	B while13
+	CMP $1, R4
+	BGE while13
 
 done14:
 	RET
@@ -388,10 +372,10 @@ TEXT ·RowsGradSum(SB), NOSPLIT, $0-64
 	MOVD x+24(FP), R3
 	MOVD mean+32(FP), R4
 	MOVD c+48(FP), R5
-
-while1:
 	CMP $16, R5
 	BLT done2
+
+while1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -407,7 +391,6 @@ while1:
 	MOVD R2, R6
 	MOVD R3, R7
 	MOVD rows+40(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done4
 
@@ -415,25 +398,21 @@ repeat3:
 	FMOVQ 0(R6), F12
 	FMOVQ 0(R7), F13
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4EA8D5AD // fsub v13.4s, v13.4s, v8.4s
 	WORD $0x4E2DCD81 // fmla v1.4s, v12.4s, v13.4s
 	FMOVQ 16(R6), F12
 	FMOVQ 16(R7), F13
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EA9D5AD // fsub v13.4s, v13.4s, v9.4s
 	WORD $0x4E2DCD83 // fmla v3.4s, v12.4s, v13.4s
 	FMOVQ 32(R6), F12
 	FMOVQ 32(R7), F13
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4EAAD5AD // fsub v13.4s, v13.4s, v10.4s
 	WORD $0x4E2DCD85 // fmla v5.4s, v12.4s, v13.4s
 	FMOVQ 48(R6), F12
 	FMOVQ 48(R7), F13
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4EABD5AD // fsub v13.4s, v13.4s, v11.4s
 	WORD $0x4E2DCD87 // fmla v7.4s, v12.4s, v13.4s
 	MOVD c+48(FP), R9
@@ -473,13 +452,14 @@ done4:
 	ADD $64, R3, R3
 	ADD $64, R4, R4
 	SUB $16, R5, R5
-	B while1
+	CMP $16, R5
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R5
 	BLT done6
+
+while5:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -489,7 +469,6 @@ while5:
 	MOVD R2, R6
 	MOVD R3, R7
 	MOVD rows+40(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done8
 
@@ -497,13 +476,11 @@ repeat7:
 	FMOVQ 0(R6), F6
 	FMOVQ 0(R7), F7
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4EA4D4E7 // fsub v7.4s, v7.4s, v4.4s
 	WORD $0x4E27CCC1 // fmla v1.4s, v6.4s, v7.4s
 	FMOVQ 16(R6), F6
 	FMOVQ 16(R7), F7
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EA5D4E7 // fsub v7.4s, v7.4s, v5.4s
 	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
 	MOVD c+48(FP), R9
@@ -531,20 +508,20 @@ done8:
 	ADD $32, R3, R3
 	ADD $32, R4, R4
 	SUB $8, R5, R5
-	B while5
+	CMP $8, R5
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R5
 	BLT done10
+
+while9:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVQ 0(R4), F2
 	MOVD R2, R6
 	MOVD R3, R7
 	MOVD rows+40(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done12
 
@@ -552,7 +529,6 @@ repeat11:
 	FMOVQ 0(R6), F3
 	FMOVQ 0(R7), F4
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4EA2D484 // fsub v4.4s, v4.4s, v2.4s
 	WORD $0x4E24CC61 // fmla v1.4s, v3.4s, v4.4s
 	MOVD c+48(FP), R9
@@ -574,20 +550,20 @@ done12:
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R5, R5
-	B while9
+	CMP $4, R5
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R5
 	BLT done14
+
+while13:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVS 0(R4), F2
 	MOVD R2, R6
 	MOVD R3, R7
 	MOVD rows+40(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done16
 
@@ -595,7 +571,6 @@ repeat15:
 	FMOVS 0(R6), F3
 	FMOVS 0(R7), F4
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4EA2D484 // fsub v4.4s, v4.4s, v2.4s
 	WORD $0x4E24CC61 // fmla v1.4s, v3.4s, v4.4s
 	MOVD c+48(FP), R9
@@ -617,7 +592,8 @@ done16:
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R5, R5
-	B while13
+	CMP $1, R5
+	BGE while13
 
 done14:
 	RET
@@ -635,10 +611,10 @@ TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-80
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+76(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-
-while1:
 	CMP $16, R6
 	BLT done2
+
+while1:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
@@ -655,7 +631,6 @@ while1:
 	MOVD R3, R8
 	MOVD R4, R9
 	MOVD rows+48(FP), R10
-	MOVD R10, R10
 	CMP $0, R10
 	BLE done4
 
@@ -666,12 +641,9 @@ repeat3:
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB01E2E // bit v14.16b, v17.16b, v16.16b
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB21E2E // bit v14.16b, v17.16b, v18.16b
 	WORD $0x4E2ED442 // fadd v2.4s, v2.4s, v14.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EAAD5EF // fsub v15.4s, v15.4s, v10.4s
 	WORD $0x4E2FCDC3 // fmla v3.4s, v14.4s, v15.4s
 	FMOVQ 16(R7), F14
@@ -680,12 +652,9 @@ repeat3:
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB01E2E // bit v14.16b, v17.16b, v16.16b
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB21E2E // bit v14.16b, v17.16b, v18.16b
 	WORD $0x4E2ED484 // fadd v4.4s, v4.4s, v14.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4EABD5EF // fsub v15.4s, v15.4s, v11.4s
 	WORD $0x4E2FCDC5 // fmla v5.4s, v14.4s, v15.4s
 	FMOVQ 32(R7), F14
@@ -694,12 +663,9 @@ repeat3:
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB01E2E // bit v14.16b, v17.16b, v16.16b
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB21E2E // bit v14.16b, v17.16b, v18.16b
 	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4EACD5EF // fsub v15.4s, v15.4s, v12.4s
 	WORD $0x4E2FCDC7 // fmla v7.4s, v14.4s, v15.4s
 	FMOVQ 48(R7), F14
@@ -708,12 +674,9 @@ repeat3:
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB01E2E // bit v14.16b, v17.16b, v16.16b
-	VMOV V14.B16, V14.B16
 	WORD $0x6EB21E2E // bit v14.16b, v17.16b, v18.16b
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4EADD5EF // fsub v15.4s, v15.4s, v13.4s
 	WORD $0x4E2FCDC9 // fmla v9.4s, v14.4s, v15.4s
 	MOVD c+56(FP), R11
@@ -755,13 +718,14 @@ done4:
 	ADD $64, R4, R4
 	ADD $64, R5, R5
 	SUB $16, R6, R6
-	B while1
+	CMP $16, R6
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R6
 	BLT done6
+
+while5:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
@@ -772,7 +736,6 @@ while5:
 	MOVD R3, R8
 	MOVD R4, R9
 	MOVD rows+48(FP), R10
-	MOVD R10, R10
 	CMP $0, R10
 	BLE done8
 
@@ -783,12 +746,9 @@ repeat7:
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	WORD $0x6E2AE40C // fcmge v12.4s, v0.4s, v10.4s
 	WORD $0x6E21E54A // fcmge v10.4s, v10.4s, v1.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAA1D68 // bit v8.16b, v11.16b, v10.16b
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAC1D68 // bit v8.16b, v11.16b, v12.16b
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EA6D529 // fsub v9.4s, v9.4s, v6.4s
 	WORD $0x4E29CD03 // fmla v3.4s, v8.4s, v9.4s
 	FMOVQ 16(R7), F8
@@ -797,12 +757,9 @@ repeat7:
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	WORD $0x6E2AE40C // fcmge v12.4s, v0.4s, v10.4s
 	WORD $0x6E21E54A // fcmge v10.4s, v10.4s, v1.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAA1D68 // bit v8.16b, v11.16b, v10.16b
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAC1D68 // bit v8.16b, v11.16b, v12.16b
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA7D529 // fsub v9.4s, v9.4s, v7.4s
 	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
 	MOVD c+56(FP), R11
@@ -832,13 +789,14 @@ done8:
 	ADD $32, R4, R4
 	ADD $32, R5, R5
 	SUB $8, R6, R6
-	B while5
+	CMP $8, R6
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R6
 	BLT done10
+
+while9:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	FMOVQ 0(R5), F4
@@ -846,7 +804,6 @@ while9:
 	MOVD R3, R8
 	MOVD R4, R9
 	MOVD rows+48(FP), R10
-	MOVD R10, R10
 	CMP $0, R10
 	BLE done12
 
@@ -857,12 +814,9 @@ repeat11:
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E27E409 // fcmge v9.4s, v0.4s, v7.4s
 	WORD $0x6E21E4E7 // fcmge v7.4s, v7.4s, v1.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA71D05 // bit v5.16b, v8.16b, v7.16b
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA91D05 // bit v5.16b, v8.16b, v9.16b
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
 	WORD $0x4E26CCA3 // fmla v3.4s, v5.4s, v6.4s
 	MOVD c+56(FP), R11
@@ -886,13 +840,14 @@ done12:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R6, R6
-	B while9
+	CMP $4, R6
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R6
 	BLT done14
+
+while13:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	FMOVS 0(R5), F4
@@ -900,7 +855,6 @@ while13:
 	MOVD R3, R8
 	MOVD R4, R9
 	MOVD rows+48(FP), R10
-	MOVD R10, R10
 	CMP $0, R10
 	BLE done16
 
@@ -911,12 +865,9 @@ repeat15:
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E27E409 // fcmge v9.4s, v0.4s, v7.4s
 	WORD $0x6E21E4E7 // fcmge v7.4s, v7.4s, v1.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA71D05 // bit v5.16b, v8.16b, v7.16b
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA91D05 // bit v5.16b, v8.16b, v9.16b
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
 	WORD $0x4E26CCA3 // fmla v3.4s, v5.4s, v6.4s
 	MOVD c+56(FP), R11
@@ -940,7 +891,8 @@ done16:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R6, R6
-	B while13
+	CMP $1, R6
+	BGE while13
 
 done14:
 	RET

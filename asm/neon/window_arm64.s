@@ -9,67 +9,52 @@ TEXT ·WindowMax(SB), NOSPLIT, $0-80
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD pixels+16(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
 repeat1:
 	MOVD c+24(FP), R3
-
-while3:
 	CMP $16, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R1), F1
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R1), F2
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R1), F3
-	VMOV V3.B16, V3.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done6
 
 repeat5:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done8
 
 repeat7:
 	FMOVQ 0(R6), F4
 	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	FMOVQ 16(R6), F4
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
 	FMOVQ 32(R6), F4
 	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
 	FMOVQ 48(R6), F4
 	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
-	VMOV V3.B16, V3.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
@@ -92,34 +77,30 @@ done6:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while3
+	CMP $16, R3
+	BGE while3
 
 done4:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done12
 
 repeat11:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done14
 
 repeat13:
 	FMOVQ 0(R6), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -139,34 +120,30 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while15:
 	CMP $1, R3
 	BLT done16
+
+while15:
 	FMOVS 0(R1), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done18
 
 repeat17:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done20
 
 repeat19:
 	FMOVS 0(R6), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -186,7 +163,8 @@ done18:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while15
+	CMP $1, R3
+	BGE while15
 
 done16:
 	MOVD dstGap+32(FP), R3
@@ -205,34 +183,28 @@ TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-100
 	MOVD src+8(FP), R1
 	MOVD index+16(FP), R2
 	MOVD pixels+24(FP), R3
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
 repeat1:
 	MOVD c+32(FP), R4
-
-while3:
 	CMP $16, R4
 	BLT done4
+
+while3:
 	MOVW tap+88(FP), R5
 	VDUP R5, V0.S4
 	VMOV V0.B16, V1.B16
 	FMOVQ 0(R1), F2
-	VMOV V2.B16, V2.B16
 	VMOV V1.B16, V3.B16
 	FMOVQ 16(R1), F4
-	VMOV V4.B16, V4.B16
 	VMOV V1.B16, V5.B16
 	FMOVQ 32(R1), F6
-	VMOV V6.B16, V6.B16
 	VMOV V1.B16, V7.B16
 	FMOVQ 48(R1), F8
-	VMOV V8.B16, V8.B16
 	VMOV V1.B16, V9.B16
 	MOVD R1, R5
 	MOVD rows+56(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done6
 
@@ -240,7 +212,6 @@ repeat5:
 	MOVD R5, R7
 	VMOV V0.B16, V1.B16
 	MOVD cols+64(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done8
 
@@ -276,7 +247,6 @@ repeat7:
 	MOVW tapCol+96(FP), R9
 	VDUP R9, V10.S4
 	WORD $0x4EAA8421 // add v1.4s, v1.4s, v10.4s
-	VMOV V1.B16, V1.B16
 	MOVD colStride+80(FP), R9
 	ADD R9<<2, R7, R7
 	SUBS $1, R8, R8
@@ -286,7 +256,6 @@ done8:
 	MOVW tapRow+92(FP), R7
 	VDUP R7, V1.S4
 	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD rowStride+72(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -313,22 +282,21 @@ done6:
 	ADD $64, R1, R1
 	ADD $16, R2, R2
 	SUB $16, R4, R4
-	B while3
+	CMP $16, R4
+	BGE while3
 
 done4:
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	MOVW tap+88(FP), R5
 	VDUP R5, V0.S4
 	VMOV V0.B16, V1.B16
 	FMOVQ 0(R1), F2
-	VMOV V2.B16, V2.B16
 	VMOV V1.B16, V3.B16
 	MOVD R1, R5
 	MOVD rows+56(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done12
 
@@ -336,7 +304,6 @@ repeat11:
 	MOVD R5, R7
 	VMOV V0.B16, V1.B16
 	MOVD cols+64(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done14
 
@@ -351,7 +318,6 @@ repeat13:
 	MOVW tapCol+96(FP), R9
 	VDUP R9, V4.S4
 	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	MOVD colStride+80(FP), R9
 	ADD R9<<2, R7, R7
 	SUBS $1, R8, R8
@@ -361,7 +327,6 @@ done14:
 	MOVW tapRow+92(FP), R7
 	VDUP R7, V1.S4
 	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD rowStride+72(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -376,22 +341,21 @@ done12:
 	ADD $16, R1, R1
 	ADD $4, R2, R2
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while15:
 	CMP $1, R4
 	BLT done16
+
+while15:
 	MOVW tap+88(FP), R5
 	VDUP R5, V0.S4
 	VMOV V0.B16, V1.B16
 	FMOVS 0(R1), F2
-	VMOV V2.B16, V2.B16
 	VMOV V1.B16, V3.B16
 	MOVD R1, R5
 	MOVD rows+56(FP), R6
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done18
 
@@ -399,7 +363,6 @@ repeat17:
 	MOVD R5, R7
 	VMOV V0.B16, V1.B16
 	MOVD cols+64(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done20
 
@@ -414,7 +377,6 @@ repeat19:
 	MOVW tapCol+96(FP), R9
 	VDUP R9, V4.S4
 	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	MOVD colStride+80(FP), R9
 	ADD R9<<2, R7, R7
 	SUBS $1, R8, R8
@@ -424,7 +386,6 @@ done20:
 	MOVW tapRow+92(FP), R7
 	VDUP R7, V1.S4
 	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD rowStride+72(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -438,7 +399,8 @@ done18:
 	ADD $4, R1, R1
 	ADD $1, R2, R2
 	SUB $1, R4, R4
-	B while15
+	CMP $1, R4
+	BGE while15
 
 done16:
 	MOVD dstGap+40(FP), R4
