@@ -855,6 +855,7 @@ func WindowMax(dst, src *float32, pixels, c, dstGap, srcGap, rows, cols, rowStri
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
 // j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
 // src. A gap may be negative.
+// pixels, rows, cols > 0.
 //
 //go:noescape
 func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
@@ -864,6 +865,7 @@ func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, 
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
 // j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
 // src. A gap may be negative.
+// pixels, rows, cols > 0.
 //
 //go:noescape
 func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
