@@ -80,7 +80,7 @@ func (p *Plan) task(worker, t int) {
 	case jobOuter:
 		o := p.weights.outer
 		size := o.xLen + o.yLen
-		o.run(&p.shape, t, &p.outer[worker], j.partial, j.scratch[worker*size:][:size], j.a, j.b)
+		o.run(&p.shape, t, &p.outer[worker], j.db != nil, j.partial, j.scratch[worker*size:][:size], j.a, j.b)
 	case jobReduce:
 		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
 	case jobActivate:
