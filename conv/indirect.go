@@ -516,3 +516,83 @@ func allPadding(offsets []int32) bool {
 	}
 	return true
 }
+
+// pack writes panel q (counted over all passes) of the weights in the order the
+// product reads them. transposed swaps the roles of C and K: the columns are
+// in-channels.
+func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
+	i := 0
+	for q >= d.panels(d.passes[i].cols) {
+		q -= d.panels(d.passes[i].cols)
+		i++
+	}
+	ps := &d.passes[i]
+	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
+	width := d.panelWidth(ps.cols, q)
+	cols := min(width, ps.cols-q*d.nr)
+	panel := dst[ps.bOff+q*d.nr*ps.taps*ps.depth:][:width*ps.taps*ps.depth]
+	if cols < width {
+		clear(panel)
+	}
+	depth := ps.taps * ps.depth / max(1, len(ps.tapAt)) // of a filter position
+	w = w[ps.group*kg*cg*rs:][:kg*cg*rs]
+	colStep, depthStep := cg*rs, rs
+	if transposed {
+		colStep, depthStep = rs, cg*rs
+	}
+	if rs > maxPackTaps {
+		for t, at := range ps.tapAt {
+			for k := range depth {
+				row := panel[(t*depth+k)*width:][:cols]
+				from := w[q*d.nr*colStep+k*depthStep+at:]
+				for j := range row {
+					row[j] = from[j*colStep]
+				}
+			}
+		}
+		return
+	}
+	// In scratch, a row for each tap of a few steps along the depth (of one, if
+	// the weights of the next are elsewhere).
+	var scratch [maxPackTaps * packLanes]float32
+	steps := 1
+	if !transposed {
+		steps = maxPackTaps / rs
+	}
+	for j := 0; j < cols; j += packLanes {
+		n := min(packLanes, cols-j)
+		for k0 := 0; k0 < depth; k0 += steps {
+			steps := min(steps, depth-k0)
+			kernels.Transpose(scratch[:], packLanes, w[(q*d.nr+j)*colStep+k0*depthStep:], colStep, n, steps*rs)
+			for t, at := range ps.tapAt {
+				for k := range steps {
+					copyLanes(panel[(t*depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+				}
+			}
+		}
+	}
+}
+
+const (
+	// packLanes is how many columns are transposed together.
+	packLanes = 16
+	// maxPackTaps bounds the rows of such a transposition.
+	maxPackTaps = 64
+)
+
+func copyLanes(dst, src []float32, n int) {
+	if n == packLanes {
+		*(*[packLanes]float32)(dst) = *(*[packLanes]float32)(src)
+		return
+	}
+	copy(dst[:n], src)
+}
+
+// packTasks returns the number of panels to pack.
+func (d *product) packTasks() int {
+	n := 0
+	for i := range d.passes {
+		n += d.panels(d.passes[i].cols)
+	}
+	return n
+}

@@ -14,9 +14,7 @@ import (
 type Tensor struct {
 	Type  onnx.DataType
 	Shape []int
-	mem   []byte // aligned to the size of an element
-
-	repacked *repacked // of a constant whose memory was taken, see weights.go
+	mem   []byte // aligned to 8 bytes at least
 }
 
 // number is every type of element that arithmetic works on. Float16 and

@@ -6,12 +6,13 @@ package kernels
 // (lda >= k); likewise B. C must not overlap A or B. beta = 0 never reads C,
 // which may hold NaN.
 //
-// Each element is a sum over k in blocks of up to 384 terms, each block one
+// Each element is a sum over k in blocks of up to 640 terms, each block one
 // chain of multiply-adds in ascending order (fused on AVX2, AVX-512 and NEON)
 // times alpha; beta*C comes with the first block. Zeros in A and B are not
-// skipped. Products with m <= 16 or n <= 16 may sum in another order, and then
-// alpha and beta*C come last. Which order, and so every bit of the result, depends
-// on the ISA and the arguments' shape alone, not on the number of threads.
+// skipped. Products with m or n up to 48, and the last columns of products with n
+// up to 256, may sum in another order, and then alpha and beta*C come last. Which
+// order, and so every bit of the result, depends on the ISA and the arguments'
+// shape alone, not on the number of threads.
 //
 // Large products are divided over [Parallel] and pack their operands into
 // buffers that the package keeps, one set per thread that was ever busy here.

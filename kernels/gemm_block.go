@@ -8,18 +8,20 @@ import (
 // The blocked matrix product, after Goto and van de Geijn, "Anatomy of
 // High-Performance Matrix Multiplication" (2008), with rows and columns
 // exchanged: C is computed in panels of nr columns, whose slice of B is kc rows
-// that stay in the first-level cache while mc rows of A go by.
+// that stay in the caches while mc rows of A go by.
 
-// gemmKC is the most terms of a sum that one pass over k adds up: a panel of B
-// of this depth and the rows of A that meet it share the first-level cache. It
-// is a constant, not derived from the cache, because results depend on it.
-const gemmKC = 384
+// gemmKC is the most terms of a sum that one pass over k adds up. A panel of B of
+// this depth comes from the second-level cache, a row of it well before it is
+// needed; the deeper it is, the less often C is read and written. It is a constant,
+// not derived from the cache, because results depend on it.
+const gemmKC = 640
 
 // A gemmTile is the register tile of the active ISA.
 type gemmTile struct {
 	mr     int // most rows of a tile
 	nr     int // columns of a full panel
 	narrow int // most columns of a panel at the right edge
+	limits narrowLimits
 }
 
 // A gemmCall is one matrix product, or a batch of them. Element (i, j) of A is
@@ -138,6 +140,33 @@ func (g *gemmCall) run() {
 		return
 	}
 	g.tile = activeGemmTile()
+	if rest := g.restColumns(); rest > 0 {
+		last := newGemmCall()
+		part := last.part
+		*last = *g
+		last.part = part
+		last.onlyColumns(g.n-rest, g.n)
+		last.runWhole()
+		last.release()
+		g.onlyColumns(0, g.n-rest)
+	}
+	g.runWhole()
+}
+
+// onlyColumns makes the product that of C[:, j0:j1].
+func (g *gemmCall) onlyColumns(j0, j1 int) {
+	g.n = j1 - j0
+	g.b, g.c = g.b[j0*g.csb:], g.c[j0:]
+	if g.bias != nil {
+		g.bias = g.bias[j0:j1]
+	}
+	if g.residual != nil {
+		g.residual = g.residual[j0:]
+	}
+}
+
+// runWhole computes the product by one method.
+func (g *gemmCall) runWhole() {
 	threads := threadsFor(g.m, g.n, g.k*g.batch)
 	each := (threads + g.batch - 1) / g.batch
 	if _, g.narrow = g.narrowForm(); g.narrow {

@@ -5,7 +5,7 @@ package kernels
 
 // gemmTileGeneric is 4 x 16 with the columns taken four at a time: sixteen
 // accumulators are what the Go compiler keeps in registers.
-func gemmTileGeneric() gemmTile { return gemmTile{mr: 4, nr: 16, narrow: 16} }
+func gemmTileGeneric() gemmTile { return gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric} }
 
 func gemmPanelGeneric(t *panelArgs) {
 	i := 0

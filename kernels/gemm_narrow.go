@@ -1,15 +1,16 @@
 package kernels
 
-// Products with one short side, at most narrowMost: a tile would leave most of its
-// lanes idle or walk down columns, and what counts is the speed at which the
-// operand of the long side is read. It is read once, along its rows.
+// Products with one short side: a tile would leave most of its lanes idle, walk down
+// columns, or need a copy of the long operand that few rows share. The operand of
+// the long side is read along its rows as they lie.
 
 const (
-	// narrowMost is the most rows or columns of the short side.
-	narrowMost = 16
+	// narrowMost is the longest short side on any instruction set.
+	narrowMost = 48
 	// narrowDepth is the least k of sums that run along k: below it adding up
-	// lanes costs too much.
-	narrowDepth = 64
+	// lanes costs too much. Above fewShort, tiles are good enough that it takes
+	// fewDepth to beat them.
+	narrowDepth, fewShort, fewDepth = 64, 16, 256
 	// narrowLong is the least long side of sums that run along the long side.
 	narrowLong = 64
 	// dotsRows is how many rows of the long operand are read side by side.
@@ -17,6 +18,35 @@ const (
 	// axpysRows bounds the rows of one call, which cannot be preempted.
 	axpysRows = gemmKC
 )
+
+// narrowLimits are the longest short sides for which a product is faster without
+// tiles, as measured (go run ./cmd/lanes bench --suite gemm): where it is the rows or
+// the columns of C, and the sums run along k or along the long side.
+type narrowLimits struct {
+	rowsAlongK, rows, columnsAlongK, columns int
+	// rest tells whether that holds for [gemmCall.restColumns] along the long
+	// side, too.
+	rest bool
+}
+
+var (
+	limitsAVX512  = narrowLimits{rowsAlongK: 48, rows: 16, columnsAlongK: 27, columns: 48, rest: true}
+	limitsAVX2    = narrowLimits{rowsAlongK: 32, rows: 16, columnsAlongK: 31, columns: 24}
+	limitsGeneric = narrowLimits{rowsAlongK: 16, rows: 16, columnsAlongK: 16, columns: 16}
+)
+
+func (l *narrowLimits) most(p *narrowProduct) int {
+	switch {
+	case p.columns && p.alongK:
+		return l.columnsAlongK
+	case p.columns:
+		return l.columns
+	case p.alongK:
+		return l.rowsAlongK
+	default:
+		return l.rows
+	}
+}
 
 // A narrowProduct is a product seen from its short side: element (s, j) of the
 // result, s < short, j < long, is the sum over p of a[s*rsa+p*csa]*b[j*rsb+p*csb].
@@ -40,10 +70,36 @@ func (g *gemmCall) narrowForm() (p narrowProduct, ok bool) {
 		p = narrowProduct{short: g.n, long: g.m, columns: true, a: g.b, rsa: g.csb, csa: g.rsb, b: g.a, rsb: g.rsa, csb: g.csa}
 	}
 	p.alongK = p.csb == 1 && (p.rsb != 1 || g.k >= p.long)
-	if p.alongK {
-		return p, g.k >= narrowDepth && p.long >= dotsRows
+	switch {
+	case p.short > g.tile.limits.most(&p):
+		return p, false
+	case p.alongK:
+		return p, p.long >= dotsRows && g.k >= narrowDepth && (p.short <= fewShort || g.k >= fewDepth)
+	default:
+		return p, p.long >= narrowLong && p.rsb == 1 && g.k >= dotsRows
 	}
-	return p, p.rsb == 1 && p.long >= narrowLong && g.k >= dotsRows
+}
+
+// restColumns returns how many columns at the right edge, which do not fill a
+// panel, are better computed as a product by themselves: where a panel for them
+// would cost far more, and is not lost among many.
+func (g *gemmCall) restColumns() int {
+	const lost = 256
+	t := &g.tile
+	rest := g.n % t.nr
+	idle := (t.narrow - rest%t.narrow) % t.narrow
+	if g.packed != nil || g.n < t.nr || g.n > lost || g.m < narrowLong || g.k < fewDepth || idle < t.narrow/4 {
+		return 0
+	}
+	if _, narrow := g.narrowForm(); narrow {
+		return 0
+	}
+	alone := *g
+	alone.onlyColumns(g.n-rest, g.n)
+	if p, narrow := alone.narrowForm(); !narrow || !p.alongK && !t.limits.rest {
+		return 0
+	}
+	return rest
 }
 
 // blockNarrow computes what lies between lo and hi on the long side.
@@ -59,12 +115,12 @@ func (g *gemmCall) blockNarrow(buf *gemmBuffers, lo, hi int) {
 // narrowAxpys adds multiples of the rows of the long operand, as they lie, to the
 // rows of the result, a part of each that stays in the first-level cache.
 func (g *gemmCall) narrowAxpys(p *narrowProduct, buf *gemmBuffers, lo, hi int) {
-	const inCache = 4096
+	const inCache, line = 4096, 64 / 4
 	width := max(narrowLong, inCache/p.short/narrowLong*narrowLong)
 	for j0 := lo; j0 < hi; j0 += width {
 		j1 := min(j0+width, hi)
 		n := j1 - j0
-		ld := (n + narrowMost - 1) / narrowMost * narrowMost
+		ld := (n + line - 1) / line * line
 		size := p.short * ld
 		buf.a = grow(buf.a, 2*size+narrowMost*ld)
 		sums, part := buf.a[:size], buf.a[size:2*size]

@@ -53,7 +53,7 @@ func (p *PackedB) panels(p0, p1, j int) []float32 {
 
 // GemmPacked is [GemmEpilogue] with a right operand from [PackB]: op(A) is m x k
 // and C is m x n for the k and n of b. ep may be nil. Packing changes no bit of
-// the result where m and n are above 16.
+// the result where m is above 48 and n above 256.
 func GemmPacked(transA bool, m int, alpha float32, a []float32, lda int, b *PackedB, beta float32, c []float32, ldc int, ep *Epilogue) {
 	checkMatrix("GemmPacked", "A", transA, m, b.k, a, lda)
 	checkMatrix("GemmPacked", "C", false, m, b.n, c, ldc)

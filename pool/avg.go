@@ -101,12 +101,9 @@ func (p *Avg) forwardRange(lo, hi int) {
 
 // forwardRow computes output row o of a map with c channels.
 func (p *Avg) forwardRow(dst, src []float32, o, c int) {
-	var l line
-	p.forwardLine(&l, o, c, 0)
-	for k := range p.forward {
-		r := &p.forward[k]
-		d, s := l.at(r)
-		kernels.WindowAvg(dst[d:], src[s:], p.scale[o*p.cols.out+r.at], &l.w)
+	for _, r := range p.forward {
+		w, d, s := p.forwardWindow(o, r, c, 0)
+		kernels.WindowAvg(dst[d:], src[s:], p.scale[o*p.cols.out+r.at], w)
 	}
 }
 
@@ -157,10 +154,9 @@ func (p *Avg) backwardRow(dx, dy []float32, h, c int, how kernels.Store) {
 	if p.uniform {
 		scale = p.scale[0]
 	}
-	l := line{w: kernels.Window{Store: how}}
-	p.backwardLine(&l, h, c, 0)
-	for k := range p.backward {
-		x, y := l.at(&p.backward[k])
-		kernels.WindowAvg(dx[x:], dy[y:], scale, &l.w)
+	for _, r := range p.backward {
+		w, x, y := p.backwardWindow(h, r, c, 0)
+		w.Store = how
+		kernels.WindowAvg(dx[x:], dy[y:], scale, w)
 	}
 }

@@ -51,6 +51,7 @@ type gemmProgram struct {
 	a, c        reg.GPVirtual // current tile's first element
 	rsa         [8]reg.GPVirtual
 	csa, ldb    reg.GPVirtual
+	ahead       reg.GPVirtual // from a row of B to what is needed much later
 }
 
 func (g *gemmProgram) begin() {
@@ -75,6 +76,16 @@ func (g *gemmProgram) begin() {
 	}
 	if g.masked {
 		g.setTail(g.ParamInt("n"))
+	}
+	if !g.masked {
+		// What lies behind a row of B belongs to the next panel, or if B is packed
+		// to the next row of this one.
+		row, far := uint64(4*columns), g.GP64()
+		g.ahead = g.GP64()
+		g.MOVQ(operand.U32(row), g.ahead)
+		g.MOVQ(operand.U32(32*row), far)
+		g.CMPQ(g.ldb, operand.U32(row))
+		g.CMOVQEQ(far, g.ahead)
 	}
 	for r := g.maxRows; r > 1; r-- {
 		g.CMPQ(rows, operand.Imm(uint64(r)))
@@ -196,11 +207,18 @@ func (g *gemmProgram) accumulate(r int, acc [][]reg.VecVirtual) {
 		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
 			g.PREFETCHT0(operand.Mem{Base: pb, Index: g.ldb, Scale: 8, Disp: off})
 		}
+		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
+			g.PREFETCHT1(operand.Mem{Base: pb, Index: g.ahead, Scale: 1, Disp: off})
+		}
 	}
 	for i := range r {
 		base, row := pa, i
 		if i >= second {
 			base, row = pa2, i-second
+		}
+		if g.vecs == 1 && g.avx512() {
+			g.VFMADD231PS_BCST(g.rowMem(base, row), bv[0], acc[i][0])
+			continue
 		}
 		av := g.vec()
 		g.VBROADCASTSS(g.rowMem(base, row), av)

@@ -5,32 +5,36 @@
 #include "textflag.h"
 
 // func Gemm6x16(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·Gemm6x16(SB), NOSPLIT, $0-128
-	MOVQ rows+0(FP), AX
-	MOVQ tiles+8(FP), CX
-	MOVQ less+16(FP), DX
-	MOVQ a+40(FP), BX
-	MOVQ c+96(FP), SI
-	MOVQ csa+56(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldb+72(FP), R8
-	SHLQ $0x02, R8
-	MOVQ rsa+48(FP), R9
-	SHLQ $0x02, R9
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R9)(R9*4), R11
-	CMPQ AX, $0x06
-	JEQ  rows6
-	CMPQ AX, $0x05
-	JEQ  rows5
-	CMPQ AX, $0x04
-	JEQ  rows4
-	CMPQ AX, $0x03
-	JEQ  rows3
-	CMPQ AX, $0x02
-	JEQ  rows2
-	JMP  rows1
+	MOVQ    rows+0(FP), AX
+	MOVQ    tiles+8(FP), CX
+	MOVQ    less+16(FP), DX
+	MOVQ    a+40(FP), BX
+	MOVQ    c+96(FP), SI
+	MOVQ    csa+56(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    ldb+72(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rsa+48(FP), R9
+	SHLQ    $0x02, R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R9)(R9*4), R11
+	MOVQ    $0x00000040, R13
+	MOVQ    $0x00000800, R12
+	CMPQ    R8, $0x00000040
+	CMOVQEQ R12, R13
+	CMPQ    AX, $0x06
+	JEQ     rows6
+	CMPQ    AX, $0x05
+	JEQ     rows5
+	CMPQ    AX, $0x04
+	JEQ     rows4
+	CMPQ    AX, $0x03
+	JEQ     rows3
+	CMPQ    AX, $0x02
+	JEQ     rows2
+	JMP     rows1
 
 rows6:
 	// Tiles of 6 rows.
@@ -66,7 +70,7 @@ tile6:
 	PREFETCHT0 (AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R12
-	MOVQ       k+24(FP), R13
+	MOVQ       k+24(FP), R14
 
 k6:
 	VMOVUPS (R12), Y12
@@ -74,6 +78,7 @@ k6:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R12)(R8*8)
+	PREFETCHT1   (R12)(R13*1)
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -94,7 +99,7 @@ k6:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         DI, AX
 	ADDQ         R8, R12
-	DECQ         R13
+	DECQ         R14
 	JNZ          k6
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled6
@@ -261,6 +266,7 @@ k5:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R11)(R8*8)
+	PREFETCHT1   (R11)(R13*1)
 	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -427,6 +433,7 @@ k4:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R11)(R8*8)
+	PREFETCHT1   (R11)(R13*1)
 	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -572,6 +579,7 @@ k3:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R10)(R8*8)
+	PREFETCHT1   (R10)(R13*1)
 	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -696,6 +704,7 @@ k2:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R10)(R8*8)
+	PREFETCHT1   (R10)(R13*1)
 	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -799,6 +808,7 @@ k1:
 
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (DX)(R8*8)
+	PREFETCHT1   (DX)(R13*1)
 	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1

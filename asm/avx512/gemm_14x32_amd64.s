@@ -5,49 +5,53 @@
 #include "textflag.h"
 
 // func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·Gemm14x32(SB), NOSPLIT, $0-128
-	MOVQ rows+0(FP), AX
-	MOVQ tiles+8(FP), CX
-	MOVQ less+16(FP), DX
-	MOVQ a+40(FP), BX
-	MOVQ c+96(FP), SI
-	MOVQ csa+56(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldb+72(FP), R8
-	SHLQ $0x02, R8
-	MOVQ rsa+48(FP), R9
-	SHLQ $0x02, R9
-	LEAQ (R9)(R9*2), R10
-	LEAQ (R9)(R9*4), R11
-	LEAQ (R10)(R9*4), R12
-	CMPQ AX, $0x0e
-	JEQ  rows14
-	CMPQ AX, $0x0d
-	JEQ  rows13
-	CMPQ AX, $0x0c
-	JEQ  rows12
-	CMPQ AX, $0x0b
-	JEQ  rows11
-	CMPQ AX, $0x0a
-	JEQ  rows10
-	CMPQ AX, $0x09
-	JEQ  rows9
-	CMPQ AX, $0x08
-	JEQ  rows8
-	CMPQ AX, $0x07
-	JEQ  rows7
-	CMPQ AX, $0x06
-	JEQ  rows6
-	CMPQ AX, $0x05
-	JEQ  rows5
-	CMPQ AX, $0x04
-	JEQ  rows4
-	CMPQ AX, $0x03
-	JEQ  rows3
-	CMPQ AX, $0x02
-	JEQ  rows2
-	JMP  rows1
+// Requires: AVX, AVX512DQ, AVX512F, CMOV, MMX+
+TEXT ·Gemm14x32(SB), NOSPLIT, $8-128
+	MOVQ    rows+0(FP), AX
+	MOVQ    tiles+8(FP), CX
+	MOVQ    less+16(FP), DX
+	MOVQ    a+40(FP), BX
+	MOVQ    c+96(FP), SI
+	MOVQ    csa+56(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    ldb+72(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rsa+48(FP), R9
+	SHLQ    $0x02, R9
+	LEAQ    (R9)(R9*2), R10
+	LEAQ    (R9)(R9*4), R11
+	LEAQ    (R10)(R9*4), R12
+	MOVQ    $0x00000080, R14
+	MOVQ    $0x00001000, R13
+	CMPQ    R8, $0x00000080
+	CMOVQEQ R13, R14
+	CMPQ    AX, $0x0e
+	JEQ     rows14
+	CMPQ    AX, $0x0d
+	JEQ     rows13
+	CMPQ    AX, $0x0c
+	JEQ     rows12
+	CMPQ    AX, $0x0b
+	JEQ     rows11
+	CMPQ    AX, $0x0a
+	JEQ     rows10
+	CMPQ    AX, $0x09
+	JEQ     rows9
+	CMPQ    AX, $0x08
+	JEQ     rows8
+	CMPQ    AX, $0x07
+	JEQ     rows7
+	CMPQ    AX, $0x06
+	JEQ     rows6
+	CMPQ    AX, $0x05
+	JEQ     rows5
+	CMPQ    AX, $0x04
+	JEQ     rows4
+	CMPQ    AX, $0x03
+	JEQ     rows3
+	CMPQ    AX, $0x02
+	JEQ     rows2
+	JMP     rows1
 
 rows14:
 	// Tiles of 14 rows.
@@ -129,9 +133,9 @@ tile14:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+24(FP), R15
+	LEAQ       (AX)(R9*8), BP
+	ADDQ       R9, BP
 
 k14:
 	VMOVUPS (R13), Z28
@@ -140,6 +144,8 @@ k14:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -167,25 +173,25 @@ k14:
 	VBROADCASTSS (AX)(R9*8), Z30
 	VFMADD231PS  Z28, Z30, Z16
 	VFMADD231PS  Z29, Z30, Z17
-	VBROADCASTSS (R15), Z30
+	VBROADCASTSS (BP), Z30
 	VFMADD231PS  Z28, Z30, Z18
 	VFMADD231PS  Z29, Z30, Z19
-	VBROADCASTSS (R15)(R9*1), Z30
+	VBROADCASTSS (BP)(R9*1), Z30
 	VFMADD231PS  Z28, Z30, Z20
 	VFMADD231PS  Z29, Z30, Z21
-	VBROADCASTSS (R15)(R9*2), Z30
+	VBROADCASTSS (BP)(R9*2), Z30
 	VFMADD231PS  Z28, Z30, Z22
 	VFMADD231PS  Z29, Z30, Z23
-	VBROADCASTSS (R15)(R10*1), Z30
+	VBROADCASTSS (BP)(R10*1), Z30
 	VFMADD231PS  Z28, Z30, Z24
 	VFMADD231PS  Z29, Z30, Z25
-	VBROADCASTSS (R15)(R9*4), Z30
+	VBROADCASTSS (BP)(R9*4), Z30
 	VFMADD231PS  Z28, Z30, Z26
 	VFMADD231PS  Z29, Z30, Z27
 	ADDQ         DI, AX
-	ADDQ         DI, R15
+	ADDQ         DI, BP
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k14
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled14
@@ -501,9 +507,9 @@ tile13:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+24(FP), R15
+	LEAQ       (AX)(R9*8), BP
+	ADDQ       R9, BP
 
 k13:
 	VMOVUPS (R13), Z26
@@ -512,6 +518,8 @@ k13:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z28
 	VFMADD231PS  Z26, Z28, Z0
 	VFMADD231PS  Z27, Z28, Z1
@@ -539,22 +547,22 @@ k13:
 	VBROADCASTSS (AX)(R9*8), Z28
 	VFMADD231PS  Z26, Z28, Z16
 	VFMADD231PS  Z27, Z28, Z17
-	VBROADCASTSS (R15), Z28
+	VBROADCASTSS (BP), Z28
 	VFMADD231PS  Z26, Z28, Z18
 	VFMADD231PS  Z27, Z28, Z19
-	VBROADCASTSS (R15)(R9*1), Z28
+	VBROADCASTSS (BP)(R9*1), Z28
 	VFMADD231PS  Z26, Z28, Z20
 	VFMADD231PS  Z27, Z28, Z21
-	VBROADCASTSS (R15)(R9*2), Z28
+	VBROADCASTSS (BP)(R9*2), Z28
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	VBROADCASTSS (R15)(R10*1), Z28
+	VBROADCASTSS (BP)(R10*1), Z28
 	VFMADD231PS  Z26, Z28, Z24
 	VFMADD231PS  Z27, Z28, Z25
 	ADDQ         DI, AX
-	ADDQ         DI, R15
+	ADDQ         DI, BP
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k13
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled13
@@ -851,9 +859,9 @@ tile12:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+24(FP), R15
+	LEAQ       (AX)(R9*8), BP
+	ADDQ       R9, BP
 
 k12:
 	VMOVUPS (R13), Z24
@@ -862,6 +870,8 @@ k12:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z26
 	VFMADD231PS  Z24, Z26, Z0
 	VFMADD231PS  Z25, Z26, Z1
@@ -889,19 +899,19 @@ k12:
 	VBROADCASTSS (AX)(R9*8), Z26
 	VFMADD231PS  Z24, Z26, Z16
 	VFMADD231PS  Z25, Z26, Z17
-	VBROADCASTSS (R15), Z26
+	VBROADCASTSS (BP), Z26
 	VFMADD231PS  Z24, Z26, Z18
 	VFMADD231PS  Z25, Z26, Z19
-	VBROADCASTSS (R15)(R9*1), Z26
+	VBROADCASTSS (BP)(R9*1), Z26
 	VFMADD231PS  Z24, Z26, Z20
 	VFMADD231PS  Z25, Z26, Z21
-	VBROADCASTSS (R15)(R9*2), Z26
+	VBROADCASTSS (BP)(R9*2), Z26
 	VFMADD231PS  Z24, Z26, Z22
 	VFMADD231PS  Z25, Z26, Z23
 	ADDQ         DI, AX
-	ADDQ         DI, R15
+	ADDQ         DI, BP
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k12
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled12
@@ -1179,9 +1189,9 @@ tile11:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+24(FP), R15
+	LEAQ       (AX)(R9*8), BP
+	ADDQ       R9, BP
 
 k11:
 	VMOVUPS (R13), Z22
@@ -1190,6 +1200,8 @@ k11:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z24
 	VFMADD231PS  Z22, Z24, Z0
 	VFMADD231PS  Z23, Z24, Z1
@@ -1217,16 +1229,16 @@ k11:
 	VBROADCASTSS (AX)(R9*8), Z24
 	VFMADD231PS  Z22, Z24, Z16
 	VFMADD231PS  Z23, Z24, Z17
-	VBROADCASTSS (R15), Z24
+	VBROADCASTSS (BP), Z24
 	VFMADD231PS  Z22, Z24, Z18
 	VFMADD231PS  Z23, Z24, Z19
-	VBROADCASTSS (R15)(R9*1), Z24
+	VBROADCASTSS (BP)(R9*1), Z24
 	VFMADD231PS  Z22, Z24, Z20
 	VFMADD231PS  Z23, Z24, Z21
 	ADDQ         DI, AX
-	ADDQ         DI, R15
+	ADDQ         DI, BP
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k11
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled11
@@ -1485,9 +1497,9 @@ tile10:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+24(FP), R15
+	LEAQ       (AX)(R9*8), BP
+	ADDQ       R9, BP
 
 k10:
 	VMOVUPS (R13), Z20
@@ -1496,6 +1508,8 @@ k10:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z22
 	VFMADD231PS  Z20, Z22, Z0
 	VFMADD231PS  Z21, Z22, Z1
@@ -1523,13 +1537,13 @@ k10:
 	VBROADCASTSS (AX)(R9*8), Z22
 	VFMADD231PS  Z20, Z22, Z16
 	VFMADD231PS  Z21, Z22, Z17
-	VBROADCASTSS (R15), Z22
+	VBROADCASTSS (BP), Z22
 	VFMADD231PS  Z20, Z22, Z18
 	VFMADD231PS  Z21, Z22, Z19
 	ADDQ         DI, AX
-	ADDQ         DI, R15
+	ADDQ         DI, BP
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k10
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled10
@@ -1769,7 +1783,7 @@ tile9:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
+	MOVQ       k+24(FP), R15
 
 k9:
 	VMOVUPS (R13), Z18
@@ -1778,6 +1792,8 @@ k9:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z20
 	VFMADD231PS  Z18, Z20, Z0
 	VFMADD231PS  Z19, Z20, Z1
@@ -1807,7 +1823,7 @@ k9:
 	VFMADD231PS  Z19, Z20, Z17
 	ADDQ         DI, AX
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k9
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled9
@@ -2028,7 +2044,7 @@ tile8:
 	PREFETCHT0 64(AX)
 	MOVQ       BX, AX
 	MOVQ       b+64(FP), R13
-	MOVQ       k+24(FP), R14
+	MOVQ       k+24(FP), R15
 
 k8:
 	VMOVUPS (R13), Z16
@@ -2037,6 +2053,8 @@ k8:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R13)(R8*8)
 	PREFETCHT0   64(R13)(R8*8)
+	PREFETCHT1   (R13)(R14*1)
+	PREFETCHT1   64(R13)(R14*1)
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -2063,7 +2081,7 @@ k8:
 	VFMADD231PS  Z17, Z18, Z15
 	ADDQ         DI, AX
 	ADDQ         R8, R13
-	DECQ         R14
+	DECQ         R15
 	JNZ          k8
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled8
@@ -2274,6 +2292,8 @@ k7:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R12)(R8*8)
 	PREFETCHT0   64(R12)(R8*8)
+	PREFETCHT1   (R12)(R14*1)
+	PREFETCHT1   64(R12)(R14*1)
 	VBROADCASTSS (AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -2489,6 +2509,8 @@ k6:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R12)(R8*8)
 	PREFETCHT0   64(R12)(R8*8)
+	PREFETCHT1   (R12)(R14*1)
+	PREFETCHT1   64(R12)(R14*1)
 	VBROADCASTSS (AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -2682,6 +2704,8 @@ k5:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R11)(R8*8)
 	PREFETCHT0   64(R11)(R8*8)
+	PREFETCHT1   (R11)(R14*1)
+	PREFETCHT1   64(R11)(R14*1)
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -2853,6 +2877,8 @@ k4:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R11)(R8*8)
 	PREFETCHT0   64(R11)(R8*8)
+	PREFETCHT1   (R11)(R14*1)
+	PREFETCHT1   64(R11)(R14*1)
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -3002,6 +3028,8 @@ k3:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R10)(R8*8)
 	PREFETCHT0   64(R10)(R8*8)
+	PREFETCHT1   (R10)(R14*1)
+	PREFETCHT1   64(R10)(R14*1)
 	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -3129,6 +3157,8 @@ k2:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (R10)(R8*8)
 	PREFETCHT0   64(R10)(R8*8)
+	PREFETCHT1   (R10)(R14*1)
+	PREFETCHT1   64(R10)(R14*1)
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -3234,6 +3264,8 @@ k1:
 	// B from beyond the second-level cache: its rows in eight steps.
 	PREFETCHT0   (DX)(R8*8)
 	PREFETCHT0   64(DX)(R8*8)
+	PREFETCHT1   (DX)(R14*1)
+	PREFETCHT1   64(DX)(R14*1)
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1

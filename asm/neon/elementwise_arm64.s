@@ -10,10 +10,10 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-	CMP $16, R3
-	BLT done2
 
 while1:
+	CMP $16, R3
+	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -34,14 +34,13 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -50,14 +49,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -66,8 +64,7 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -78,10 +75,10 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-	CMP $16, R3
-	BLT done2
 
 while1:
+	CMP $16, R3
+	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -102,14 +99,13 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -118,14 +114,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -134,8 +129,7 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -146,10 +140,10 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-	CMP $16, R3
-	BLT done2
 
 while1:
+	CMP $16, R3
+	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -170,14 +164,13 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -186,14 +179,13 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -202,8 +194,7 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -215,10 +206,10 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	MOVD n+16(FP), R2
 	FMOVS alpha+24(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
@@ -234,36 +225,33 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -277,10 +265,10 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS b+28(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -300,14 +288,13 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -315,14 +302,13 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -330,8 +316,7 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -345,73 +330,82 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+28(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	FMOVQ 16(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 16(R0)
 	FMOVQ 32(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -424,67 +418,70 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	FMOVS slope+24(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 0(R0)
 	FMOVQ 16(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 16(R0)
 	FMOVQ 32(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 32(R0)
 	FMOVQ 48(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
+	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVS F4, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -501,85 +498,94 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 0(R0)
 	FMOVQ 16(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 16(R0)
 	FMOVQ 32(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 32(R0)
 	FMOVQ 48(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVS F5, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -596,16 +602,18 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
-	CMP $16, R2
-	BLT done2
 
 while1:
+	CMP $16, R2
+	BLT done2
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 0(R0)
@@ -613,8 +621,10 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 16(R0)
@@ -622,8 +632,10 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 32(R0)
@@ -631,56 +643,59 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R2
-	BLT done4
 
 while3:
+	CMP $4, R2
+	BLT done4
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R2
-	BLT done6
 
 while5:
+	CMP $1, R2
+	BLT done6
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVS F4, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -699,94 +714,109 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x4E23E444 // fcmeq v4.4s, v2.4s, v3.4s
-	CMP $16, R3
-	BLT done2
 
 while1:
+	CMP $16, R3
+	BLT done2
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVQ F6, 0(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 0(R0)
 	FMOVQ 16(R2), F5
 	FMOVQ 16(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVQ F6, 16(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 16(R0)
 	FMOVQ 32(R2), F5
 	FMOVQ 32(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVQ F6, 32(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 32(R0)
 	FMOVQ 48(R2), F5
 	FMOVQ 48(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVQ F6, 48(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVQ F6, 0(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVQ F5, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R2), F5
 	FMOVS 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
+	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	FMOVS F6, 0(R0)
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
+	FMOVS F5, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -808,16 +838,18 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V4.S4
 	MOVD $0x3eaaaaab, R4
 	VDUP R4, V5.S4
-	CMP $8, R3
-	BLT done2
 
 while1:
+	CMP $8, R3
+	BLT done2
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -826,8 +858,10 @@ while1:
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 16(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -836,20 +870,21 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	CMP $8, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -858,20 +893,21 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
+	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVS 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -880,8 +916,7 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET
@@ -898,10 +933,10 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V1.S4
 	MOVD $0x3e2aaaab, R4
 	VDUP R4, V2.S4
-	CMP $8, R3
-	BLT done2
 
 while1:
+	CMP $8, R3
+	BLT done2
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -909,9 +944,10 @@ while1:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
 	FMOVQ 0(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
 	FMOVQ F3, 0(R0)
 	FMOVQ 16(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
@@ -920,22 +956,22 @@ while1:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
 	FMOVQ 16(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
 	FMOVQ F3, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	CMP $8, R3
-	BGE while1
+	B while1
 
 done2:
-	CMP $4, R3
-	BLT done4
 
 while3:
+	CMP $4, R3
+	BLT done4
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -943,22 +979,22 @@ while3:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
 	FMOVQ 0(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
 	FMOVQ F3, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	B while3
 
 done4:
-	CMP $1, R3
-	BLT done6
 
 while5:
+	CMP $1, R3
+	BLT done6
 	FMOVS 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -966,16 +1002,16 @@ while5:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
+	VMOV V6.B16, V5.B16
+	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
 	FMOVS 0(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
 	FMOVS F3, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	B while5
 
 done6:
 	RET

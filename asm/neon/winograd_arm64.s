@@ -13,10 +13,10 @@ TEXT ·WinogradInput2(SB), NOSPLIT, $0-40
 	MOVD 96(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done2
 
 while1:
+	CMP $4, R4
+	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -35,14 +35,13 @@ while1:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R4
-	BLT done4
 
 while3:
+	CMP $1, R4
+	BLT done4
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -61,8 +60,7 @@ while3:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while3
+	B while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -72,10 +70,10 @@ done4:
 	MOVD 104(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done6
 
 while5:
+	CMP $4, R4
+	BLT done6
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -94,14 +92,13 @@ while5:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R4
-	BLT done8
 
 while7:
+	CMP $1, R4
+	BLT done8
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -120,8 +117,7 @@ while7:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while7
+	B while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -131,10 +127,10 @@ done8:
 	MOVD 112(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done10
 
 while9:
+	CMP $4, R4
+	BLT done10
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -153,14 +149,13 @@ while9:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R4
-	BLT done12
 
 while11:
+	CMP $1, R4
+	BLT done12
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -179,8 +174,7 @@ while11:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while11
+	B while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -190,10 +184,10 @@ done12:
 	MOVD 120(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done14
 
 while13:
+	CMP $4, R4
+	BLT done14
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -212,14 +206,13 @@ while13:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R4
-	BLT done16
 
 while15:
+	CMP $1, R4
+	BLT done16
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -238,8 +231,7 @@ while15:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while15
+	B while15
 
 done16:
 	MOVD out+0(FP), R0
@@ -254,10 +246,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	FMOVQ 32(R6), F2
@@ -276,14 +268,13 @@ while17:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	FMOVQ 32(R6), F2
@@ -302,8 +293,7 @@ while19:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -317,10 +307,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	FMOVQ 96(R6), F2
@@ -339,14 +329,13 @@ while21:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	FMOVQ 96(R6), F2
@@ -365,8 +354,7 @@ while23:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -380,10 +368,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done26
 
 while25:
+	CMP $4, R1
+	BLT done26
 	FMOVQ 128(R6), F0
 	FMOVQ 144(R6), F1
 	FMOVQ 160(R6), F2
@@ -402,14 +390,13 @@ while25:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R1
-	BLT done28
 
 while27:
+	CMP $1, R1
+	BLT done28
 	FMOVQ 128(R6), F0
 	FMOVQ 144(R6), F1
 	FMOVQ 160(R6), F2
@@ -428,8 +415,7 @@ while27:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while27
+	B while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -443,10 +429,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-	CMP $4, R0
-	BLT done30
 
 while29:
+	CMP $4, R0
+	BLT done30
 	FMOVQ 192(R1), F0
 	FMOVQ 208(R1), F1
 	FMOVQ 224(R1), F2
@@ -465,14 +451,13 @@ while29:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while29
+	B while29
 
 done30:
-	CMP $1, R0
-	BLT done32
 
 while31:
+	CMP $1, R0
+	BLT done32
 	FMOVQ 192(R1), F0
 	FMOVQ 208(R1), F1
 	FMOVQ 224(R1), F2
@@ -491,8 +476,7 @@ while31:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while31
+	B while31
 
 done32:
 	RET
@@ -504,10 +488,10 @@ TEXT ·WinogradGrad2(SB), NOSPLIT, $0-40
 	MOVD 16(R0), R0
 	MOVD n+24(FP), R2
 	MOVD scratch+32(FP), R3
-	CMP $4, R2
-	BLT done2
 
 while1:
+	CMP $4, R2
+	BLT done2
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -516,19 +500,19 @@ while1:
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 64(R3)
-	FMOVQ F1, 96(R3)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 96(R3)
 	ADD $128, R3, R3
 	ADD $16, R1, R1
 	ADD $16, R0, R0
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R2
-	BLT done4
 
 while3:
+	CMP $1, R2
+	BLT done4
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -537,13 +521,13 @@ while3:
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 64(R3)
-	FMOVQ F1, 96(R3)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 96(R3)
 	ADD $128, R3, R3
 	ADD $4, R1, R1
 	ADD $4, R0, R0
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while3
+	B while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -551,10 +535,10 @@ done4:
 	MOVD 24(R0), R0
 	MOVD n+24(FP), R2
 	MOVD scratch+32(FP), R3
-	CMP $4, R2
-	BLT done6
 
 while5:
+	CMP $4, R2
+	BLT done6
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -563,19 +547,19 @@ while5:
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 80(R3)
-	FMOVQ F1, 112(R3)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 112(R3)
 	ADD $128, R3, R3
 	ADD $16, R1, R1
 	ADD $16, R0, R0
 	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R2
-	BLT done8
 
 while7:
+	CMP $1, R2
+	BLT done8
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -584,13 +568,13 @@ while7:
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 80(R3)
-	FMOVQ F1, 112(R3)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 112(R3)
 	ADD $128, R3, R3
 	ADD $4, R1, R1
 	ADD $4, R0, R0
 	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while7
+	B while7
 
 done8:
 	MOVD out+0(FP), R0
@@ -605,10 +589,10 @@ done8:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	VMOV V0.B16, V2.B16
@@ -617,21 +601,21 @@ while9:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	FMOVQ F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	VMOV V0.B16, V2.B16
@@ -640,15 +624,15 @@ while11:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	FMOVS F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVS F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD outStride+8(FP), R1
@@ -662,10 +646,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
 	VMOV V0.B16, V2.B16
@@ -674,21 +658,21 @@ while13:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	FMOVQ F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
 	VMOV V0.B16, V2.B16
@@ -697,15 +681,15 @@ while15:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	FMOVS F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVS F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -719,10 +703,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	VMOV V0.B16, V2.B16
@@ -731,21 +715,21 @@ while17:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	FMOVQ F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	VMOV V0.B16, V2.B16
@@ -754,15 +738,15 @@ while19:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	FMOVS F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVS F0, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -776,10 +760,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-	CMP $4, R0
-	BLT done22
 
 while21:
+	CMP $4, R0
+	BLT done22
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
 	VMOV V0.B16, V2.B16
@@ -788,21 +772,21 @@ while21:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	FMOVQ F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVQ F0, 0(R5)
 	ADD $128, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R0
-	BLT done24
 
 while23:
+	CMP $1, R0
+	BLT done24
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
 	VMOV V0.B16, V2.B16
@@ -811,15 +795,15 @@ while23:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	FMOVS F1, 0(R5)
+	VMOV V1.B16, V0.B16
+	FMOVS F0, 0(R5)
 	ADD $128, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while23
+	B while23
 
 done24:
 	RET
@@ -841,10 +825,10 @@ TEXT ·WinogradFilter2(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -859,20 +843,20 @@ while1:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	FMOVQ F3, 144(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 144(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -887,14 +871,14 @@ while3:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	FMOVQ F3, 144(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 144(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -911,10 +895,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -929,20 +913,20 @@ while5:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	FMOVQ F3, 160(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 160(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -957,14 +941,14 @@ while7:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	FMOVQ F3, 160(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 160(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -981,10 +965,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -999,20 +983,20 @@ while9:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 128(R2)
-	FMOVQ F3, 176(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 176(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1027,14 +1011,14 @@ while11:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 128(R2)
-	FMOVQ F3, 176(R2)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 176(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -1051,10 +1035,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R6), F1
 	FMOVQ 16(R6), F2
 	FMOVQ 32(R6), F3
@@ -1069,21 +1053,21 @@ while13:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVQ 0(R6), F1
 	FMOVQ 16(R6), F2
 	FMOVQ 32(R6), F3
@@ -1098,15 +1082,15 @@ while15:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVS F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -1120,10 +1104,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 48(R6), F1
 	FMOVQ 64(R6), F2
 	FMOVQ 80(R6), F3
@@ -1138,21 +1122,21 @@ while17:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 48(R6), F1
 	FMOVQ 64(R6), F2
 	FMOVQ 80(R6), F3
@@ -1167,15 +1151,15 @@ while19:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVS F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -1189,10 +1173,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 96(R6), F1
 	FMOVQ 112(R6), F2
 	FMOVQ 128(R6), F3
@@ -1207,21 +1191,21 @@ while21:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVQ 96(R6), F1
 	FMOVQ 112(R6), F2
 	FMOVQ 128(R6), F3
@@ -1236,15 +1220,15 @@ while23:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVS F1, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -1258,10 +1242,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-	CMP $4, R0
-	BLT done26
 
 while25:
+	CMP $4, R0
+	BLT done26
 	FMOVQ 144(R1), F1
 	FMOVQ 160(R1), F2
 	FMOVQ 176(R1), F3
@@ -1276,21 +1260,21 @@ while25:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVQ F1, 0(R5)
 	ADD $192, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R0
-	BLT done28
 
 while27:
+	CMP $1, R0
+	BLT done28
 	FMOVQ 144(R1), F1
 	FMOVQ 160(R1), F2
 	FMOVQ 176(R1), F3
@@ -1305,15 +1289,15 @@ while27:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
+	VMOV V3.B16, V1.B16
+	FMOVS F1, 0(R5)
 	ADD $192, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while27
+	B while27
 
 done28:
 	RET
@@ -1337,10 +1321,10 @@ TEXT ·WinogradFilterGrad2(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1353,23 +1337,23 @@ while1:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 64(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 128(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 128(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1382,17 +1366,17 @@ while3:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 64(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 128(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 128(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -1411,10 +1395,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1427,23 +1411,23 @@ while5:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 80(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 144(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 144(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1456,17 +1440,17 @@ while7:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 80(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 144(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 144(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -1485,10 +1469,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1501,23 +1485,23 @@ while9:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 160(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 160(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1530,17 +1514,17 @@ while11:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 160(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 160(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -1559,10 +1543,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1575,23 +1559,23 @@ while13:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 176(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 176(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1604,17 +1588,17 @@ while15:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 176(R2)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 176(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -1629,10 +1613,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 0(R5), F1
 	FMOVQ 16(R5), F2
 	FMOVQ 32(R5), F3
@@ -1645,22 +1629,22 @@ while17:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 0(R4)
 	ADD $192, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 0(R5), F1
 	FMOVQ 16(R5), F2
 	FMOVQ 32(R5), F3
@@ -1673,16 +1657,16 @@ while19:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVS F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVS F1, 0(R4)
 	ADD $192, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -1694,10 +1678,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 64(R5), F1
 	FMOVQ 80(R5), F2
 	FMOVQ 96(R5), F3
@@ -1710,22 +1694,22 @@ while21:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 0(R4)
 	ADD $192, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVQ 64(R5), F1
 	FMOVQ 80(R5), F2
 	FMOVQ 96(R5), F3
@@ -1738,16 +1722,16 @@ while23:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVS F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVS F1, 0(R4)
 	ADD $192, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -1759,10 +1743,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-	CMP $4, R0
-	BLT done26
 
 while25:
+	CMP $4, R0
+	BLT done26
 	FMOVQ 128(R1), F1
 	FMOVQ 144(R1), F2
 	FMOVQ 160(R1), F3
@@ -1775,22 +1759,22 @@ while25:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVQ F1, 0(R4)
 	ADD $192, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R0
-	BLT done28
 
 while27:
+	CMP $1, R0
+	BLT done28
 	FMOVQ 128(R1), F1
 	FMOVQ 144(R1), F2
 	FMOVQ 160(R1), F3
@@ -1803,16 +1787,16 @@ while27:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVS F4, 0(R4)
+	VMOV V4.B16, V1.B16
+	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVS F1, 0(R4)
 	ADD $192, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while27
+	B while27
 
 done28:
 	RET
@@ -1834,10 +1818,10 @@ TEXT ·WinogradOutput2(SB), NOSPLIT, $0-72
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1854,14 +1838,13 @@ while1:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -1878,8 +1861,7 @@ while3:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -1898,10 +1880,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1918,14 +1900,13 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -1942,8 +1923,7 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -1962,10 +1942,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1982,14 +1962,13 @@ while9:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -2006,8 +1985,7 @@ while11:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -2026,10 +2004,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -2046,14 +2024,13 @@ while13:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -2070,8 +2047,7 @@ while15:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -2090,10 +2066,10 @@ done16:
 	MOVD 8(R3), R3
 	MOVD n+56(FP), R6
 	MOVD scratch+64(FP), R7
-	CMP $4, R6
-	BLT done18
 
 while17:
+	CMP $4, R6
+	BLT done18
 	FMOVQ 0(R7), F2
 	FMOVQ 16(R7), F3
 	FMOVQ 32(R7), F4
@@ -2105,11 +2081,14 @@ while17:
 	CBZ R0, zero19
 	FMOVQ 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	VMOV V2.B16, V2.B16
 
 zero19:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVQ F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2119,11 +2098,14 @@ zero19:
 	CBZ R0, zero20
 	FMOVQ 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
 
 zero20:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R2)
 	ADD $128, R7, R7
@@ -2133,14 +2115,13 @@ zero20:
 	ADD $16, R5, R5
 	ADD $16, R3, R3
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R6
-	BLT done22
 
 while21:
+	CMP $1, R6
+	BLT done22
 	FMOVQ 0(R7), F2
 	FMOVQ 16(R7), F3
 	FMOVQ 32(R7), F4
@@ -2152,11 +2133,14 @@ while21:
 	CBZ R0, zero23
 	FMOVS 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	VMOV V2.B16, V2.B16
 
 zero23:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVS F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2166,11 +2150,14 @@ zero23:
 	CBZ R0, zero24
 	FMOVS 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
 
 zero24:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R2)
 	ADD $128, R7, R7
@@ -2180,8 +2167,7 @@ zero24:
 	ADD $4, R5, R5
 	ADD $4, R3, R3
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while21
+	B while21
 
 done22:
 	MOVD bias+32(FP), R1
@@ -2193,10 +2179,10 @@ done22:
 	MOVD 24(R3), R3
 	MOVD n+56(FP), R6
 	MOVD scratch+64(FP), R7
-	CMP $4, R6
-	BLT done26
 
 while25:
+	CMP $4, R6
+	BLT done26
 	FMOVQ 64(R7), F2
 	FMOVQ 80(R7), F3
 	FMOVQ 96(R7), F4
@@ -2208,11 +2194,14 @@ while25:
 	CBZ R0, zero27
 	FMOVQ 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	VMOV V2.B16, V2.B16
 
 zero27:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVQ F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2222,11 +2211,14 @@ zero27:
 	CBZ R0, zero28
 	FMOVQ 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
 
 zero28:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R2)
 	ADD $128, R7, R7
@@ -2236,14 +2228,13 @@ zero28:
 	ADD $16, R5, R5
 	ADD $16, R3, R3
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R6
-	BLT done30
 
 while29:
+	CMP $1, R6
+	BLT done30
 	FMOVQ 64(R7), F2
 	FMOVQ 80(R7), F3
 	FMOVQ 96(R7), F4
@@ -2255,11 +2246,14 @@ while29:
 	CBZ R0, zero31
 	FMOVS 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	VMOV V2.B16, V2.B16
 
 zero31:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVS F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2269,11 +2263,14 @@ zero31:
 	CBZ R0, zero32
 	FMOVS 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	VMOV V2.B16, V2.B16
 
 zero32:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R2)
 	ADD $128, R7, R7
@@ -2283,8 +2280,7 @@ zero32:
 	ADD $4, R5, R5
 	ADD $4, R3, R3
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while29
+	B while29
 
 done30:
 	RET
@@ -2308,16 +2304,17 @@ TEXT ·WinogradInput4(SB), NOSPLIT, $0-40
 	MOVD 240(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done2
 
 while1:
+	CMP $4, R6
+	BLT done2
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2342,10 +2339,11 @@ while1:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 384(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 480(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2355,20 +2353,20 @@ while1:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R6
-	BLT done4
 
 while3:
+	CMP $1, R6
+	BLT done4
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2393,10 +2391,11 @@ while3:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 384(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 480(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2406,8 +2405,7 @@ while3:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while3
+	B while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -2419,16 +2417,17 @@ done4:
 	MOVD 248(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done6
 
 while5:
+	CMP $4, R6
+	BLT done6
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2453,10 +2452,11 @@ while5:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 400(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 496(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2466,20 +2466,20 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R6
-	BLT done8
 
 while7:
+	CMP $1, R6
+	BLT done8
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2504,10 +2504,11 @@ while7:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 400(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 496(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2517,8 +2518,7 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while7
+	B while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -2530,16 +2530,17 @@ done8:
 	MOVD 256(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done10
 
 while9:
+	CMP $4, R6
+	BLT done10
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2564,10 +2565,11 @@ while9:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 416(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 512(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2577,20 +2579,20 @@ while9:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R6
-	BLT done12
 
 while11:
+	CMP $1, R6
+	BLT done12
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2615,10 +2617,11 @@ while11:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 416(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 512(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2628,8 +2631,7 @@ while11:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while11
+	B while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -2641,16 +2643,17 @@ done12:
 	MOVD 264(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done14
 
 while13:
+	CMP $4, R6
+	BLT done14
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2675,10 +2678,11 @@ while13:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 432(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 528(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2688,20 +2692,20 @@ while13:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R6
-	BLT done16
 
 while15:
+	CMP $1, R6
+	BLT done16
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2726,10 +2730,11 @@ while15:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 432(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 528(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2739,8 +2744,7 @@ while15:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while15
+	B while15
 
 done16:
 	MOVD in+16(FP), R0
@@ -2752,16 +2756,17 @@ done16:
 	MOVD 272(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done18
 
 while17:
+	CMP $4, R6
+	BLT done18
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2786,10 +2791,11 @@ while17:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 448(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 544(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2799,20 +2805,20 @@ while17:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R6
-	BLT done20
 
 while19:
+	CMP $1, R6
+	BLT done20
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2837,10 +2843,11 @@ while19:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 448(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 544(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2850,8 +2857,7 @@ while19:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while19
+	B while19
 
 done20:
 	MOVD in+16(FP), R0
@@ -2863,16 +2869,17 @@ done20:
 	MOVD 280(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-	CMP $4, R6
-	BLT done22
 
 while21:
+	CMP $4, R6
+	BLT done22
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2897,10 +2904,11 @@ while21:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 464(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 560(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2910,20 +2918,20 @@ while21:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R6
-	BLT done24
 
 while23:
+	CMP $1, R6
+	BLT done24
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2948,10 +2956,11 @@ while23:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 464(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 560(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2961,8 +2970,7 @@ while23:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while23
+	B while23
 
 done24:
 	MOVD out+0(FP), R0
@@ -2981,16 +2989,17 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done26
 
 while25:
+	CMP $4, R1
+	BLT done26
 	FMOVQ 0(R8), F4
 	FMOVQ 16(R8), F5
 	FMOVQ 32(R8), F6
 	FMOVQ 48(R8), F7
 	FMOVQ 64(R8), F8
 	FMOVQ 80(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3015,10 +3024,11 @@ while25:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3028,20 +3038,20 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R1
-	BLT done28
 
 while27:
+	CMP $1, R1
+	BLT done28
 	FMOVQ 0(R8), F4
 	FMOVQ 16(R8), F5
 	FMOVQ 32(R8), F6
 	FMOVQ 48(R8), F7
 	FMOVQ 64(R8), F8
 	FMOVQ 80(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3066,10 +3076,11 @@ while27:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3079,8 +3090,7 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while27
+	B while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -3098,16 +3108,17 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done30
 
 while29:
+	CMP $4, R1
+	BLT done30
 	FMOVQ 96(R8), F4
 	FMOVQ 112(R8), F5
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
 	FMOVQ 176(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3132,10 +3143,11 @@ while29:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3145,20 +3157,20 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while29
+	B while29
 
 done30:
-	CMP $1, R1
-	BLT done32
 
 while31:
+	CMP $1, R1
+	BLT done32
 	FMOVQ 96(R8), F4
 	FMOVQ 112(R8), F5
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
 	FMOVQ 176(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3183,10 +3195,11 @@ while31:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3196,8 +3209,7 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while31
+	B while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -3215,16 +3227,17 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done34
 
 while33:
+	CMP $4, R1
+	BLT done34
 	FMOVQ 192(R8), F4
 	FMOVQ 208(R8), F5
 	FMOVQ 224(R8), F6
 	FMOVQ 240(R8), F7
 	FMOVQ 256(R8), F8
 	FMOVQ 272(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3249,10 +3262,11 @@ while33:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3262,20 +3276,20 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while33
+	B while33
 
 done34:
-	CMP $1, R1
-	BLT done36
 
 while35:
+	CMP $1, R1
+	BLT done36
 	FMOVQ 192(R8), F4
 	FMOVQ 208(R8), F5
 	FMOVQ 224(R8), F6
 	FMOVQ 240(R8), F7
 	FMOVQ 256(R8), F8
 	FMOVQ 272(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3300,10 +3314,11 @@ while35:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3313,8 +3328,7 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while35
+	B while35
 
 done36:
 	MOVD outStride+8(FP), R1
@@ -3332,16 +3346,17 @@ done36:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done38
 
 while37:
+	CMP $4, R1
+	BLT done38
 	FMOVQ 288(R8), F4
 	FMOVQ 304(R8), F5
 	FMOVQ 320(R8), F6
 	FMOVQ 336(R8), F7
 	FMOVQ 352(R8), F8
 	FMOVQ 368(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3366,10 +3381,11 @@ while37:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3379,20 +3395,20 @@ while37:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while37
+	B while37
 
 done38:
-	CMP $1, R1
-	BLT done40
 
 while39:
+	CMP $1, R1
+	BLT done40
 	FMOVQ 288(R8), F4
 	FMOVQ 304(R8), F5
 	FMOVQ 320(R8), F6
 	FMOVQ 336(R8), F7
 	FMOVQ 352(R8), F8
 	FMOVQ 368(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3417,10 +3433,11 @@ while39:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3430,8 +3447,7 @@ while39:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while39
+	B while39
 
 done40:
 	MOVD outStride+8(FP), R1
@@ -3449,16 +3465,17 @@ done40:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done42
 
 while41:
+	CMP $4, R1
+	BLT done42
 	FMOVQ 384(R8), F4
 	FMOVQ 400(R8), F5
 	FMOVQ 416(R8), F6
 	FMOVQ 432(R8), F7
 	FMOVQ 448(R8), F8
 	FMOVQ 464(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3483,10 +3500,11 @@ while41:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3496,20 +3514,20 @@ while41:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while41
+	B while41
 
 done42:
-	CMP $1, R1
-	BLT done44
 
 while43:
+	CMP $1, R1
+	BLT done44
 	FMOVQ 384(R8), F4
 	FMOVQ 400(R8), F5
 	FMOVQ 416(R8), F6
 	FMOVQ 432(R8), F7
 	FMOVQ 448(R8), F8
 	FMOVQ 464(R8), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3534,10 +3552,11 @@ while43:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3547,8 +3566,7 @@ while43:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while43
+	B while43
 
 done44:
 	MOVD outStride+8(FP), R1
@@ -3566,16 +3584,17 @@ done44:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-	CMP $4, R0
-	BLT done46
 
 while45:
+	CMP $4, R0
+	BLT done46
 	FMOVQ 480(R1), F4
 	FMOVQ 496(R1), F5
 	FMOVQ 512(R1), F6
 	FMOVQ 528(R1), F7
 	FMOVQ 544(R1), F8
 	FMOVQ 560(R1), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3600,10 +3619,11 @@ while45:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R1, R1
 	ADD $16, R2, R2
@@ -3613,20 +3633,20 @@ while45:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while45
+	B while45
 
 done46:
-	CMP $1, R0
-	BLT done48
 
 while47:
+	CMP $1, R0
+	BLT done48
 	FMOVQ 480(R1), F4
 	FMOVQ 496(R1), F5
 	FMOVQ 512(R1), F6
 	FMOVQ 528(R1), F7
 	FMOVQ 544(R1), F8
 	FMOVQ 560(R1), F9
+	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3651,10 +3671,11 @@ while47:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
+	VMOV V5.B16, V4.B16
+	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
+	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R1, R1
 	ADD $4, R2, R2
@@ -3664,8 +3685,7 @@ while47:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while47
+	B while47
 
 done48:
 	RET
@@ -3691,10 +3711,10 @@ TEXT ·WinogradGrad4(SB), NOSPLIT, $0-40
 	MOVD 96(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done2
 
 while1:
+	CMP $4, R4
+	BLT done2
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3714,25 +3734,26 @@ while1:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 192(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 256(R5)
-	FMOVQ F9, 320(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 320(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R4
-	BLT done4
 
 while3:
+	CMP $1, R4
+	BLT done4
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3752,19 +3773,20 @@ while3:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 192(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 256(R5)
-	FMOVQ F9, 320(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 320(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while3
+	B while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -3774,10 +3796,10 @@ done4:
 	MOVD 104(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done6
 
 while5:
+	CMP $4, R4
+	BLT done6
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3797,25 +3819,26 @@ while5:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 208(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 272(R5)
-	FMOVQ F9, 336(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 336(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R4
-	BLT done8
 
 while7:
+	CMP $1, R4
+	BLT done8
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3835,19 +3858,20 @@ while7:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 208(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 272(R5)
-	FMOVQ F9, 336(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 336(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while7
+	B while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -3857,10 +3881,10 @@ done8:
 	MOVD 112(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done10
 
 while9:
+	CMP $4, R4
+	BLT done10
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3880,25 +3904,26 @@ while9:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 224(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 288(R5)
-	FMOVQ F9, 352(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 352(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R4
-	BLT done12
 
 while11:
+	CMP $1, R4
+	BLT done12
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3918,19 +3943,20 @@ while11:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 224(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 288(R5)
-	FMOVQ F9, 352(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 352(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while11
+	B while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -3940,10 +3966,10 @@ done12:
 	MOVD 120(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-	CMP $4, R4
-	BLT done14
 
 while13:
+	CMP $4, R4
+	BLT done14
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3963,25 +3989,26 @@ while13:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 240(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 304(R5)
-	FMOVQ F9, 368(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 368(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R4
-	BLT done16
 
 while15:
+	CMP $1, R4
+	BLT done16
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -4001,19 +4028,20 @@ while15:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 240(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 304(R5)
-	FMOVQ F9, 368(R5)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 368(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while15
+	B while15
 
 done16:
 	MOVD out+0(FP), R0
@@ -4032,10 +4060,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4055,11 +4083,13 @@ while17:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4068,14 +4098,13 @@ while17:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4095,11 +4124,13 @@ while19:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4108,8 +4139,7 @@ while19:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -4127,10 +4157,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 64(R8), F6
 	FMOVQ 80(R8), F7
 	FMOVQ 96(R8), F8
@@ -4150,11 +4180,13 @@ while21:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4163,14 +4195,13 @@ while21:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVQ 64(R8), F6
 	FMOVQ 80(R8), F7
 	FMOVQ 96(R8), F8
@@ -4190,11 +4221,13 @@ while23:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4203,8 +4236,7 @@ while23:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -4222,10 +4254,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done26
 
 while25:
+	CMP $4, R1
+	BLT done26
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
@@ -4245,11 +4277,13 @@ while25:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4258,14 +4292,13 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R1
-	BLT done28
 
 while27:
+	CMP $1, R1
+	BLT done28
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
@@ -4285,11 +4318,13 @@ while27:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4298,8 +4333,7 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while27
+	B while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -4317,10 +4351,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done30
 
 while29:
+	CMP $4, R1
+	BLT done30
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -4340,11 +4374,13 @@ while29:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4353,14 +4389,13 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while29
+	B while29
 
 done30:
-	CMP $1, R1
-	BLT done32
 
 while31:
+	CMP $1, R1
+	BLT done32
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -4380,11 +4415,13 @@ while31:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4393,8 +4430,7 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while31
+	B while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -4412,10 +4448,10 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-	CMP $4, R1
-	BLT done34
 
 while33:
+	CMP $4, R1
+	BLT done34
 	FMOVQ 256(R8), F6
 	FMOVQ 272(R8), F7
 	FMOVQ 288(R8), F8
@@ -4435,11 +4471,13 @@ while33:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4448,14 +4486,13 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while33
+	B while33
 
 done34:
-	CMP $1, R1
-	BLT done36
 
 while35:
+	CMP $1, R1
+	BLT done36
 	FMOVQ 256(R8), F6
 	FMOVQ 272(R8), F7
 	FMOVQ 288(R8), F8
@@ -4475,11 +4512,13 @@ while35:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4488,8 +4527,7 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while35
+	B while35
 
 done36:
 	MOVD outStride+8(FP), R1
@@ -4507,10 +4545,10 @@ done36:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-	CMP $4, R0
-	BLT done38
 
 while37:
+	CMP $4, R0
+	BLT done38
 	FMOVQ 320(R1), F6
 	FMOVQ 336(R1), F7
 	FMOVQ 352(R1), F8
@@ -4530,11 +4568,13 @@ while37:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $384, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4543,14 +4583,13 @@ while37:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while37
+	B while37
 
 done38:
-	CMP $1, R0
-	BLT done40
 
 while39:
+	CMP $1, R0
+	BLT done40
 	FMOVQ 320(R1), F6
 	FMOVQ 336(R1), F7
 	FMOVQ 352(R1), F8
@@ -4570,11 +4609,13 @@ while39:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
+	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	VMOV V9.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $384, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4583,8 +4624,7 @@ while39:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while39
+	B while39
 
 done40:
 	RET
@@ -4616,10 +4656,10 @@ TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4645,20 +4685,20 @@ while1:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 192(R2)
-	FMOVQ F8, 240(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4684,14 +4724,14 @@ while3:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 192(R2)
-	FMOVQ F8, 240(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -4708,10 +4748,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4737,20 +4777,20 @@ while5:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 208(R2)
-	FMOVQ F8, 256(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4776,14 +4816,14 @@ while7:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 208(R2)
-	FMOVQ F8, 256(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -4800,10 +4840,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4829,20 +4869,20 @@ while9:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 224(R2)
-	FMOVQ F8, 272(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4868,14 +4908,14 @@ while11:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 224(R2)
-	FMOVQ F8, 272(R2)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -4896,10 +4936,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4925,7 +4965,8 @@ while13:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4934,14 +4975,13 @@ while13:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4967,7 +5007,8 @@ while15:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4976,8 +5017,7 @@ while15:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -4995,10 +5035,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 48(R8), F6
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
@@ -5024,7 +5064,8 @@ while17:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5033,14 +5074,13 @@ while17:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVQ 48(R8), F6
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
@@ -5066,7 +5106,8 @@ while19:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5075,8 +5116,7 @@ while19:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -5094,10 +5134,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
 	FMOVQ 128(R8), F8
@@ -5123,7 +5163,8 @@ while21:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5132,14 +5173,13 @@ while21:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
 	FMOVQ 128(R8), F8
@@ -5165,7 +5205,8 @@ while23:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5174,8 +5215,7 @@ while23:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -5193,10 +5233,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done26
 
 while25:
+	CMP $4, R1
+	BLT done26
 	FMOVQ 144(R8), F6
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
@@ -5222,7 +5262,8 @@ while25:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5231,14 +5272,13 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R1
-	BLT done28
 
 while27:
+	CMP $1, R1
+	BLT done28
 	FMOVQ 144(R8), F6
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
@@ -5264,7 +5304,8 @@ while27:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5273,8 +5314,7 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while27
+	B while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -5292,10 +5332,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done30
 
 while29:
+	CMP $4, R1
+	BLT done30
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -5321,7 +5361,8 @@ while29:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5330,14 +5371,13 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while29
+	B while29
 
 done30:
-	CMP $1, R1
-	BLT done32
 
 while31:
+	CMP $1, R1
+	BLT done32
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -5363,7 +5403,8 @@ while31:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5372,8 +5413,7 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while31
+	B while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -5391,10 +5431,10 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-	CMP $4, R0
-	BLT done34
 
 while33:
+	CMP $4, R0
+	BLT done34
 	FMOVQ 240(R1), F6
 	FMOVQ 256(R1), F7
 	FMOVQ 272(R1), F8
@@ -5420,7 +5460,8 @@ while33:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVQ F6, 0(R7)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5429,14 +5470,13 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while33
+	B while33
 
 done34:
-	CMP $1, R0
-	BLT done36
 
 while35:
+	CMP $1, R0
+	BLT done36
 	FMOVQ 240(R1), F6
 	FMOVQ 256(R1), F7
 	FMOVQ 272(R1), F8
@@ -5462,7 +5502,8 @@ while35:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	VMOV V8.B16, V6.B16
+	FMOVS F6, 0(R7)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5471,8 +5512,7 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while35
+	B while35
 
 done36:
 	RET
@@ -5510,16 +5550,17 @@ TEXT ·WinogradFilterGrad4(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5530,11 +5571,12 @@ while1:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 96(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 192(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 192(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5543,20 +5585,20 @@ while1:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5567,11 +5609,12 @@ while3:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 96(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 192(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 192(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5580,8 +5623,7 @@ while3:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -5604,16 +5646,17 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5624,11 +5667,12 @@ while5:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 112(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 208(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 208(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5637,20 +5681,20 @@ while5:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5661,11 +5705,12 @@ while7:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 112(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 208(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 208(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5674,8 +5719,7 @@ while7:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -5698,16 +5742,17 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5718,11 +5763,12 @@ while9:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 128(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 224(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 224(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5731,20 +5777,20 @@ while9:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5755,11 +5801,12 @@ while11:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 128(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 224(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 224(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5768,8 +5815,7 @@ while11:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -5792,16 +5838,17 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5812,11 +5859,12 @@ while13:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 144(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 240(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5825,20 +5873,20 @@ while13:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5849,11 +5897,12 @@ while15:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 144(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 240(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5862,8 +5911,7 @@ while15:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -5886,16 +5934,17 @@ done16:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5906,11 +5955,12 @@ while17:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 160(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 256(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5919,20 +5969,20 @@ while17:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5943,11 +5993,12 @@ while19:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 160(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 256(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5956,8 +6007,7 @@ while19:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD inStride+24(FP), R1
@@ -5980,16 +6030,17 @@ done20:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6000,11 +6051,12 @@ while21:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 176(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 272(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6013,20 +6065,20 @@ while21:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6037,11 +6089,12 @@ while23:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 176(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 272(R2)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6050,8 +6103,7 @@ while23:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD inStride+24(FP), R1
@@ -6066,16 +6118,17 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-	CMP $4, R1
-	BLT done26
 
 while25:
+	CMP $4, R1
+	BLT done26
 	FMOVQ 0(R5), F6
 	FMOVQ 16(R5), F7
 	FMOVQ 32(R5), F8
 	FMOVQ 48(R5), F9
 	FMOVQ 64(R5), F10
 	FMOVQ 80(R5), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6086,30 +6139,31 @@ while25:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R1
-	BLT done28
 
 while27:
+	CMP $1, R1
+	BLT done28
 	FMOVQ 0(R5), F6
 	FMOVQ 16(R5), F7
 	FMOVQ 32(R5), F8
 	FMOVQ 48(R5), F9
 	FMOVQ 64(R5), F10
 	FMOVQ 80(R5), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6120,18 +6174,18 @@ while27:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVS F6, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while27
+	B while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -6143,16 +6197,17 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-	CMP $4, R1
-	BLT done30
 
 while29:
+	CMP $4, R1
+	BLT done30
 	FMOVQ 96(R5), F6
 	FMOVQ 112(R5), F7
 	FMOVQ 128(R5), F8
 	FMOVQ 144(R5), F9
 	FMOVQ 160(R5), F10
 	FMOVQ 176(R5), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6163,30 +6218,31 @@ while29:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while29
+	B while29
 
 done30:
-	CMP $1, R1
-	BLT done32
 
 while31:
+	CMP $1, R1
+	BLT done32
 	FMOVQ 96(R5), F6
 	FMOVQ 112(R5), F7
 	FMOVQ 128(R5), F8
 	FMOVQ 144(R5), F9
 	FMOVQ 160(R5), F10
 	FMOVQ 176(R5), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6197,18 +6253,18 @@ while31:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVS F6, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while31
+	B while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -6220,16 +6276,17 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-	CMP $4, R0
-	BLT done34
 
 while33:
+	CMP $4, R0
+	BLT done34
 	FMOVQ 192(R1), F6
 	FMOVQ 208(R1), F7
 	FMOVQ 224(R1), F8
 	FMOVQ 240(R1), F9
 	FMOVQ 256(R1), F10
 	FMOVQ 272(R1), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6240,30 +6297,31 @@ while33:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVQ F6, 0(R4)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while33
+	B while33
 
 done34:
-	CMP $1, R0
-	BLT done36
 
 while35:
+	CMP $1, R0
+	BLT done36
 	FMOVQ 192(R1), F6
 	FMOVQ 208(R1), F7
 	FMOVQ 224(R1), F8
 	FMOVQ 240(R1), F9
 	FMOVQ 256(R1), F10
 	FMOVQ 272(R1), F11
+	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6274,18 +6332,18 @@ while35:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	VMOV V11.B16, V6.B16
+	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
+	FMOVS F6, 0(R4)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while35
+	B while35
 
 done36:
 	RET
@@ -6323,10 +6381,10 @@ TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done2
 
 while1:
+	CMP $4, R1
+	BLT done2
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6359,14 +6417,13 @@ while1:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while1
+	B while1
 
 done2:
-	CMP $1, R1
-	BLT done4
 
 while3:
+	CMP $1, R1
+	BLT done4
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6399,8 +6456,7 @@ while3:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
+	B while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -6423,10 +6479,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done6
 
 while5:
+	CMP $4, R1
+	BLT done6
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6459,14 +6515,13 @@ while5:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
+	B while5
 
 done6:
-	CMP $1, R1
-	BLT done8
 
 while7:
+	CMP $1, R1
+	BLT done8
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6499,8 +6554,7 @@ while7:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
+	B while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -6523,10 +6577,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done10
 
 while9:
+	CMP $4, R1
+	BLT done10
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6559,14 +6613,13 @@ while9:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
+	B while9
 
 done10:
-	CMP $1, R1
-	BLT done12
 
 while11:
+	CMP $1, R1
+	BLT done12
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6599,8 +6652,7 @@ while11:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
+	B while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -6623,10 +6675,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done14
 
 while13:
+	CMP $4, R1
+	BLT done14
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6659,14 +6711,13 @@ while13:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
+	B while13
 
 done14:
-	CMP $1, R1
-	BLT done16
 
 while15:
+	CMP $1, R1
+	BLT done16
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6699,8 +6750,7 @@ while15:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
+	B while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -6723,10 +6773,10 @@ done16:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done18
 
 while17:
+	CMP $4, R1
+	BLT done18
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6759,14 +6809,13 @@ while17:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
+	B while17
 
 done18:
-	CMP $1, R1
-	BLT done20
 
 while19:
+	CMP $1, R1
+	BLT done20
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6799,8 +6848,7 @@ while19:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
+	B while19
 
 done20:
 	MOVD inStride+24(FP), R1
@@ -6823,10 +6871,10 @@ done20:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done22
 
 while21:
+	CMP $4, R1
+	BLT done22
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6859,14 +6907,13 @@ while21:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
+	B while21
 
 done22:
-	CMP $1, R1
-	BLT done24
 
 while23:
+	CMP $1, R1
+	BLT done24
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6899,8 +6946,7 @@ while23:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
+	B while23
 
 done24:
 	MOVD inStride+24(FP), R1
@@ -6923,10 +6969,10 @@ done24:
 	MOVD 24(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done26
 
 while25:
+	CMP $4, R10
+	BLT done26
 	FMOVQ 0(R11), F8
 	FMOVQ 16(R11), F9
 	FMOVQ 32(R11), F10
@@ -6942,11 +6988,14 @@ while25:
 	CBZ R0, zero27
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero27:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -6957,11 +7006,14 @@ zero27:
 	CBZ R0, zero28
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero28:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -6972,11 +7024,14 @@ zero28:
 	CBZ R0, zero29
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero29:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -6988,11 +7043,14 @@ zero29:
 	CBZ R0, zero30
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero30:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7006,14 +7064,13 @@ zero30:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while25
+	B while25
 
 done26:
-	CMP $1, R10
-	BLT done32
 
 while31:
+	CMP $1, R10
+	BLT done32
 	FMOVQ 0(R11), F8
 	FMOVQ 16(R11), F9
 	FMOVQ 32(R11), F10
@@ -7029,11 +7086,14 @@ while31:
 	CBZ R0, zero33
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero33:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7044,11 +7104,14 @@ zero33:
 	CBZ R0, zero34
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero34:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7059,11 +7122,14 @@ zero34:
 	CBZ R0, zero35
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero35:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7075,11 +7141,14 @@ zero35:
 	CBZ R0, zero36
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero36:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7093,8 +7162,7 @@ zero36:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while31
+	B while31
 
 done32:
 	MOVD bias+32(FP), R1
@@ -7110,10 +7178,10 @@ done32:
 	MOVD 56(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done38
 
 while37:
+	CMP $4, R10
+	BLT done38
 	FMOVQ 96(R11), F8
 	FMOVQ 112(R11), F9
 	FMOVQ 128(R11), F10
@@ -7129,11 +7197,14 @@ while37:
 	CBZ R0, zero39
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero39:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7144,11 +7215,14 @@ zero39:
 	CBZ R0, zero40
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero40:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7159,11 +7233,14 @@ zero40:
 	CBZ R0, zero41
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero41:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7175,11 +7252,14 @@ zero41:
 	CBZ R0, zero42
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero42:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7193,14 +7273,13 @@ zero42:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while37
+	B while37
 
 done38:
-	CMP $1, R10
-	BLT done44
 
 while43:
+	CMP $1, R10
+	BLT done44
 	FMOVQ 96(R11), F8
 	FMOVQ 112(R11), F9
 	FMOVQ 128(R11), F10
@@ -7216,11 +7295,14 @@ while43:
 	CBZ R0, zero45
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero45:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7231,11 +7313,14 @@ zero45:
 	CBZ R0, zero46
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero46:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7246,11 +7331,14 @@ zero46:
 	CBZ R0, zero47
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero47:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7262,11 +7350,14 @@ zero47:
 	CBZ R0, zero48
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero48:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7280,8 +7371,7 @@ zero48:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while43
+	B while43
 
 done44:
 	MOVD bias+32(FP), R1
@@ -7297,10 +7387,10 @@ done44:
 	MOVD 88(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done50
 
 while49:
+	CMP $4, R10
+	BLT done50
 	FMOVQ 192(R11), F8
 	FMOVQ 208(R11), F9
 	FMOVQ 224(R11), F10
@@ -7316,11 +7406,14 @@ while49:
 	CBZ R0, zero51
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero51:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7331,11 +7424,14 @@ zero51:
 	CBZ R0, zero52
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero52:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7346,11 +7442,14 @@ zero52:
 	CBZ R0, zero53
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero53:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7362,11 +7461,14 @@ zero53:
 	CBZ R0, zero54
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero54:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7380,14 +7482,13 @@ zero54:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while49
+	B while49
 
 done50:
-	CMP $1, R10
-	BLT done56
 
 while55:
+	CMP $1, R10
+	BLT done56
 	FMOVQ 192(R11), F8
 	FMOVQ 208(R11), F9
 	FMOVQ 224(R11), F10
@@ -7403,11 +7504,14 @@ while55:
 	CBZ R0, zero57
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero57:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7418,11 +7522,14 @@ zero57:
 	CBZ R0, zero58
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero58:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7433,11 +7540,14 @@ zero58:
 	CBZ R0, zero59
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero59:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7449,11 +7559,14 @@ zero59:
 	CBZ R0, zero60
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero60:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7467,8 +7580,7 @@ zero60:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while55
+	B while55
 
 done56:
 	MOVD bias+32(FP), R1
@@ -7484,10 +7596,10 @@ done56:
 	MOVD 120(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done62
 
 while61:
+	CMP $4, R10
+	BLT done62
 	FMOVQ 288(R11), F8
 	FMOVQ 304(R11), F9
 	FMOVQ 320(R11), F10
@@ -7503,11 +7615,14 @@ while61:
 	CBZ R0, zero63
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero63:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7518,11 +7633,14 @@ zero63:
 	CBZ R0, zero64
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero64:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7533,11 +7651,14 @@ zero64:
 	CBZ R0, zero65
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero65:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7549,11 +7670,14 @@ zero65:
 	CBZ R0, zero66
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero66:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7567,14 +7691,13 @@ zero66:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while61
+	B while61
 
 done62:
-	CMP $1, R10
-	BLT done68
 
 while67:
+	CMP $1, R10
+	BLT done68
 	FMOVQ 288(R11), F8
 	FMOVQ 304(R11), F9
 	FMOVQ 320(R11), F10
@@ -7590,11 +7713,14 @@ while67:
 	CBZ R0, zero69
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero69:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7605,11 +7731,14 @@ zero69:
 	CBZ R0, zero70
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero70:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7620,11 +7749,14 @@ zero70:
 	CBZ R0, zero71
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	VMOV V8.B16, V8.B16
 
 zero71:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7636,11 +7768,14 @@ zero71:
 	CBZ R0, zero72
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V8.B16
 
 zero72:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
+	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7654,8 +7789,7 @@ zero72:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while67
+	B while67
 
 done68:
 	RET
