@@ -224,8 +224,8 @@ func (o *outer) block(s *Shape, b int) outerBlock {
 	return k
 }
 
-// run computes task t into its chunk's partial sums.
-func (o *outer) run(s *Shape, t int, wk *outerWorker, partial, scratch, src, ddst []float32) {
+// run computes task t into its chunk's partial sums, those of the bias if asked.
+func (o *outer) run(s *Shape, t int, wk *outerWorker, sums bool, partial, scratch, src, ddst []float32) {
 	panelBlock, t := t%o.panelBlocks, t/o.panelBlocks
 	stripBlock, t := t%o.stripBlocks, t/o.stripBlocks
 	group, chunk := t%o.groups, t/o.groups
@@ -251,10 +251,11 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, partial, scratch, src, dds
 		for j := panelBlock * per; j < min(o.panels, (panelBlock+1)*per); j++ {
 			g.NR = min(o.nr, o.kPad-j*o.nr)
 			o.rightOperand(s, k, g, group, j, y, ddst)
-			if stripBlock == 0 {
+			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src)
+			// After the tiles, which bring ddst near: a single row waits for it.
+			if sums && stripBlock == 0 {
 				o.biasRow(k.pixels(s), wk, bias[j*o.nr:])
 			}
-			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src)
 		}
 	}
 }

@@ -268,6 +268,5 @@ func (p *Plan) Workspace() int {
 	return max(p.WorkspaceForward(), p.WorkspaceBackwardData(), p.WorkspaceBackwardWeights())
 }
 
-// WorkspaceForwardPacked is the floats of work for [Plan.Pack] and
-// [Plan.ForwardPacked].
+// WorkspaceForwardPacked is the floats of work for [Plan.ForwardPacked].
 func (p *Plan) WorkspaceForwardPacked() int { return p.workLen(&p.forward) }

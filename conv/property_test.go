@@ -82,8 +82,20 @@ func TestWorkspace(t *testing.T) {
 				}
 			}
 			// Packed weights, and the residual in place.
-			packed, work := dirty(p.PackedLen()), dirty(p.WorkspaceForwardPacked())
-			p.Pack(packed, w, work)
+			packed := dirty(p.PackedLen())
+			p.Pack(packed, w, dirty(p.WorkspacePack()))
+			if a, _, _ := p.Algorithms(); a == conv.Indirect {
+				back := dirty(len(w))
+				if p.Unpack(back, packed); !slices.Equal(back, w) {
+					t.Errorf("%v: Unpack does not give the weights back", s)
+				}
+			}
+			if p.PacksInPlace() {
+				own := fenced(w)
+				if p.PackInPlace(own, dirty(p.WorkspacePackInPlace())); !slices.Equal(own, packed) {
+					t.Errorf("%v: PackInPlace differs from Pack", s)
+				}
+			}
 			p.ForwardPacked(residual, src, packed, bias, residual, dirty(p.WorkspaceForwardPacked()))
 			if !slices.Equal(residual, want[0]) {
 				t.Errorf("%v: ForwardPacked in place of the residual differs from Forward", s)

@@ -21,6 +21,7 @@ type jobKind uint8
 
 const (
 	jobPack jobKind = iota
+	jobPackInPlace
 	jobSpread
 	jobProduct
 	jobActivate
@@ -66,6 +67,9 @@ func (p *Plan) task(worker, t int) {
 	switch j.kind {
 	case jobPack:
 		j.d.product.pack(j.b, j.c, &p.shape, j.d == &p.data, t)
+	case jobPackInPlace:
+		n := j.d.product.panelLen()
+		j.d.product.packInPlace(j.c, &p.shape, t, j.scratch[worker*n:][:n])
 	case jobSpread:
 		pr := j.d.product
 		for i := t * spreadChunk; i < min(pr.pieces, (t+1)*spreadChunk); i++ {
@@ -76,7 +80,7 @@ func (p *Plan) task(worker, t int) {
 	case jobOuter:
 		o := p.weights.outer
 		size := o.xLen + o.yLen
-		o.run(&p.shape, t, &p.outer[worker], j.partial, j.scratch[worker*size:][:size], j.a, j.b)
+		o.run(&p.shape, t, &p.outer[worker], j.db != nil, j.partial, j.scratch[worker*size:][:size], j.a, j.b)
 	case jobReduce:
 		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
 	case jobActivate:
@@ -175,12 +179,12 @@ func optional(method, what string, x []float32, n int) []float32 {
 }
 
 // Pack packs weights for [Plan.ForwardPacked]: packed has [Plan.PackedLen]
-// floats, work [Plan.WorkspaceForwardPacked] floats of any content. Inference
-// packs once per model, training leaves it to Forward.
+// floats, work [Plan.WorkspacePack] floats of any content. Inference packs once
+// per model, training leaves it to Forward.
 func (p *Plan) Pack(packed, w, work []float32) {
 	packed = need("Pack", "packed", packed, p.PackedLen())
 	w = need("Pack", "w", w, p.shape.WeightLen())
-	p.pack(&p.forward, packed, w, need("Pack", "work", work, p.WorkspaceForwardPacked()))
+	p.pack(&p.forward, packed, w, need("Pack", "work", work, p.WorkspacePack()))
 	p.job = job{}
 }
 

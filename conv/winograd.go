@@ -66,15 +66,17 @@ const (
 	winogradChannels = 128
 	// winogradFilters is how many pairs of channels are transformed at once.
 	winogradFilters = 128
-	// winogradL2 is the most bytes of V of a worker's block.
-	winogradL2 = 576 << 10
+	// winogradL2 is the bytes of V of a worker's block, unless they are too few
+	// tiles to read U, which comes from L3, for: then there are winogradFused, if
+	// their V has at most winogradSpill bytes. Of what leaves L2 a product reads
+	// one point after another.
+	winogradL2    = 576 << 10
+	winogradFused = 36
+	winogradSpill = 1344 << 10
+	// winogradEven is the number of blocks from which workers are about even.
+	winogradEven = 8
 	// winogradL3 is the most bytes of V and M of a staged block.
 	winogradL3 = 16 << 20
-	// winogradFused is the most tiles of a worker's block below which the filters
-	// would be read too often, and winogradEven the number of blocks from which
-	// workers are about even.
-	winogradFused = 24
-	winogradEven  = 8
 	// winogradRows is the most tiles of M, winogradInline the most for which a
 	// product makes its part of U, of winogradStep channels.
 	winogradRows   = 48
@@ -128,13 +130,13 @@ func (w *winograd) cut() {
 	perTile := 4 * w.points * w.c
 	w.chunk = min(2, w.panels)
 	w.step = w.c
-	w.block = winogradL2 / perTile / mr * mr
+	w.block = max(winogradL2/perTile, winogradFused) / mr * mr
 	switch {
 	case w.tiles <= winogradInline:
 		w.shared, w.inline, w.chunk, w.step = true, true, 1, min(w.c, winogradStep)
 		w.block = up(max(1, w.tiles))
 		w.rows = w.block
-	case w.block < winogradFused:
+	case w.block*perTile > winogradSpill:
 		w.staged, w.chunk = true, w.panels
 		w.block = even(w.tiles, max(winogradFused, winogradL3/(perTile+4*w.points*w.k)))
 		w.rows = w.block

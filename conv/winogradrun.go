@@ -154,7 +154,10 @@ func (p *Plan) runWinograd(w *winograd, inline bool, o operands, work []float32)
 func (p *Plan) runWinogradWeights(w *winogradWeights, dw, db, src, ddst, work []float32) {
 	p.job = job{operands: operands{a: src, b: ddst}, dw: dw, wino: winogradJob{w: &w.winograd, weights: w, perWorker: w.perWorker()}}
 	wj := &p.job.wino
-	wj.bias, work = work[:w.kPad], work[w.kPad:]
+	if db != nil {
+		wj.bias = work[:w.kPad]
+	}
+	work = work[w.kPad:]
 	wj.v, work = work[:w.vLen()], work[w.vLen():]
 	wj.m, work = work[:w.zLen()], work[w.zLen():]
 	wj.own, wj.u = work[:p.workers*wj.perWorker], work[p.workers*wj.perWorker:]

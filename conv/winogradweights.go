@@ -19,8 +19,15 @@ import "github.com/golanes/lanes/kernels"
 // the transforms like them.
 
 const (
-	// winogradWeightsL3 is the most bytes of V and Z of a block.
-	winogradWeightsL3 = 12 << 20
+	// winogradWeightsL3 is the bytes of V and Z of a block if dU, which every
+	// block reads and writes, stays in L3 beside them: the less, the nearer.
+	winogradWeightsL3 = 4 << 20
+	// winogradGradL3 is the most bytes of dU that do. A larger one is read and
+	// written from memory, and a block is winogradGradRatio times its size, at
+	// most winogradWeightsMost bytes, so that this happens less often.
+	winogradGradL3      = 6 << 20
+	winogradGradRatio   = 3
+	winogradWeightsMost = 48 << 20
 	// winogradLocal is the most strips of a task with all points, and winogradTasks
 	// the number of tasks below which it has fewer.
 	winogradLocal = 4
@@ -49,9 +56,14 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 	w.nr, w.narrow = nr, narrow
 	w.panels = (w.k + nr - 1) / nr
 	w.kPad = (w.k + narrow - 1) / narrow * narrow
-	perTile := 4 * w.points * (w.c + w.kPad)
-	w.block = max(winogradFused, winogradWeightsL3/perTile)
-	if w.local = w.tiles <= max(w.block, w.c*w.kPad/(w.c+w.kPad)); w.local {
+	perTile, perGrad := 4*w.points*(w.c+w.kPad), 4*w.points*w.c*w.kPad
+	bytes := winogradWeightsL3
+	if perGrad > winogradGradL3 {
+		bytes = min(winogradWeightsMost, winogradGradRatio*perGrad)
+	}
+	w.block = max(winogradFused, bytes/perTile)
+	// V and Z together are smaller than 3/4 of dU.
+	if w.local = 4*w.tiles*(w.c+w.kPad) <= 3*w.c*w.kPad; w.local {
 		w.block = max(1, w.tiles)
 	}
 	// Even blocks, so that the last is not a sliver.
@@ -125,7 +137,7 @@ func (w *winogradWeights) grad(tile, row int, z, ddst, zero, scratch []float32) 
 }
 
 // outer adds a block of rows to dU[i] of range r and panel j, and at the point
-// (1, 1), where Z is the sum of the tile, to the bias gradient.
+// (1, 1), where Z is the sum of the tile, to the bias gradient unless it is nil.
 func (w *winogradWeights) outer(wk *outerWorker, i, r, j, rows int, accumulate bool, du, v, z, bias []float32) {
 	wk.all = [3]int32{0, 0, int32(rows)}
 	g := &wk.gemm
@@ -134,7 +146,7 @@ func (w *winogradWeights) outer(wk *outerWorker, i, r, j, rows int, accumulate b
 	g.BPitch, g.LDC, g.Accumulate = w.zPitch, w.nr, accumulate
 	k := j * w.nr
 	g.B = z[k/w.zPitch*w.zSlice+i*w.zStride+k%w.zPitch:]
-	if i == w.t+1 && r == 0 {
+	if bias != nil && i == w.t+1 && r == 0 {
 		g.MR, g.A, g.APitch, g.AStep, g.C = 1, wk.one[:], 0, 0, bias[k:]
 		g.Run()
 	}

@@ -131,7 +131,7 @@ func (e *emitter) emitBands(ops []*fused, i int) (bool, error) {
 	if first == nil || len(first.bands) < 2 {
 		return false, err
 	}
-	wide, deep := e.s.packed(first.bands[0].wide, a), e.s.packed(first.bands[0].deep, d)
+	wide, deep := e.packed(first.bands[0].wide, a), e.packed(first.bands[0].deep, d)
 	joined := &fused{nodes: slices.Concat(a.nodes, d.nodes)}
 	x := instr{
 		title: joined.title(), how: fmt.Sprintf("indirect+%v, depthwise+%v in %d bands", a.act, d.act, len(first.bands)),

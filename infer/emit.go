@@ -75,6 +75,7 @@ type emitter struct {
 	r      *resolution
 	slots  []slot
 	instrs []instr
+	packs  *[]packKey            // of the plan
 	at     map[int]*[layouts]int // value -> slot+1 by layout
 }
 
@@ -157,6 +158,7 @@ func (e *emitter) need(id int, l layout) int {
 
 // constant returns a slot for constant data.
 func (e *emitter) constant(t *Tensor, l layout) int {
+	t = restored(t)
 	if l == pixels {
 		s := t.Shape
 		moved := &Tensor{Type: t.Type, Shape: l.permute(s), mem: alignedBytes(len(t.mem))}

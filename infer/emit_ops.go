@@ -1,7 +1,6 @@
 package infer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,32 +9,6 @@ import (
 	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/pool"
 )
-
-// A packKey identifies packed weights by the nodes that they come from and the
-// form that a plan reads.
-type packKey struct {
-	nodes     string
-	algorithm conv.Algorithm
-	floats    int
-}
-
-// packed returns the weights of o as plan wants them, packed once for all plans
-// of the session: the form does not depend on the batch.
-func (s *Session) packed(plan *conv.Plan, o *fused) []float32 {
-	var nodes strings.Builder
-	for _, n := range o.nodes {
-		fmt.Fprintf(&nodes, "%d ", n.index)
-	}
-	algorithm, _, _ := plan.Algorithms()
-	key := packKey{nodes.String(), algorithm, plan.PackedLen()}
-	if p, ok := s.packs[key]; ok {
-		return p
-	}
-	p := view[float32](&Tensor{mem: alignedBytes(4 * plan.PackedLen())})
-	plan.Pack(p, o.weights, make([]float32, plan.WorkspaceForwardPacked()))
-	s.packs[key] = p
-	return p
-}
 
 // convOptions are those of the plan for o.
 func (e *emitter) convOptions(o *fused) conv.Options {
@@ -53,7 +26,7 @@ func (e *emitter) emitConv(o *fused) error {
 		return err
 	}
 	bias, n := o.shift, o.conv.N
-	packed := e.s.packed(first, o)
+	packed := e.packed(first, o)
 	algorithm, _, _ := first.Algorithms()
 	i := instr{
 		title: o.title(), how: algorithm.String(), in: []int{e.need(o.in[0], pixels)}, reuse: -1,

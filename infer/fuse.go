@@ -43,7 +43,7 @@ type fused struct {
 	act      kernels.Activation
 
 	conv         conv.Shape
-	weights      []float32 // KCRS
+	filter       filter
 	scale, shift []float32 // of channelAffine; shift is also the bias of convolution
 
 	int8 *int8Op // of operations on bytes
@@ -121,10 +121,21 @@ func (c *call) constFloats(i int) []float32 {
 	return nil
 }
 
+// filter returns input i of a step as weights; ok is false unless they are a
+// constant of float32.
+func (f *fuser) filter(s *step, i int) (w filter, ok bool) {
+	v := s.call.input(i)
+	if v == nil || v.data == nil || v.typ != onnx.Float32 {
+		return w, false
+	}
+	id := s.in[i]
+	return filter{tensor: v.data, alone: f.g.readers[id] == 1 && f.g.consts[id] == v.data}, true
+}
+
 func (f *fuser) startConv(s *step, o *fused) {
 	c := s.call
-	w := c.constFloats(1)
-	if len(c.in[0].shape) != 4 || w == nil || c.input(2) != nil && c.constFloats(2) == nil {
+	w, isConst := f.filter(s, 1)
+	if len(c.in[0].shape) != 4 || !isConst || c.input(2) != nil && c.constFloats(2) == nil {
 		return
 	}
 	g, err := c.convGeometry(c.in[0], c.in[1])
@@ -135,7 +146,7 @@ func (f *fuser) startConv(s *step, o *fused) {
 	if !ok {
 		return
 	}
-	o.kind, o.in, o.conv, o.weights, o.shift = convolution, s.in[:1], shape, w, c.constFloats(2)
+	o.kind, o.in, o.conv, o.filter, o.shift = convolution, s.in[:1], shape, w, c.constFloats(2)
 }
 
 // shape returns the shape of a convolution of n images, if it is one of maps.
@@ -156,17 +167,19 @@ func (g *spatial) shape(n int) (shape conv.Shape, ok bool) {
 // with a constant matrix.
 func (f *fuser) startLinear(s *step, o *fused) {
 	c := s.call
-	w, a, b := c.constFloats(1), c.in[0].shape, c.in[1].shape
-	if w == nil || len(b) != 2 || len(a) < 2 || product(a) == 0 || len(w) == 0 {
+	w, isConst := f.filter(s, 1)
+	a, b := c.in[0].shape, c.in[1].shape
+	if !isConst || len(b) != 2 || len(a) < 2 || product(a) == 0 || product(b) == 0 {
 		return
 	}
-	k, n, transposed := b[0], b[1], false
+	k, n := b[0], b[1]
+	w.turned = true
 	if s.Op == "Gemm" {
 		if c.int("transA", 0) != 0 || c.float("alpha", 1) != 1 || c.input(2) != nil && (c.constFloats(2) == nil || c.float("beta", 1) != 1) {
 			return
 		}
 		if c.int("transB", 0) != 0 {
-			k, n, transposed = n, k, true
+			k, n, w.turned = n, k, false
 		}
 	}
 	if bias := c.constFloats(2); bias != nil {
@@ -178,12 +191,7 @@ func (f *fuser) startLinear(s *step, o *fused) {
 		}
 		o.shift = bias
 	}
-	if !transposed {
-		t := make([]float32, k*n)
-		kernels.NCHWToNHWC(t, w, 1, k, 1, n)
-		w = t
-	}
-	o.kind, o.in, o.weights = convolution, s.in[:1], w
+	o.kind, o.in, o.filter = convolution, s.in[:1], w
 	o.conv = conv.Shape{N: product(a[:len(a)-1]), C: k, H: 1, W: 1, K: n, R: 1, S: 1}
 }
 
@@ -404,7 +412,7 @@ func (f *fuser) mergeAffine(s *step, x int, scale, shift []float32) bool {
 		return false
 	}
 	if o.kind == convolution && !identity {
-		o.scaleWeights(scale)
+		o.filter.fold(scale)
 	}
 	base := o.shift
 	o.shift = make([]float32, len(scale))
@@ -422,16 +430,6 @@ func (f *fuser) mergeAffine(s *step, x int, scale, shift []float32) bool {
 		o.scale = own
 	}
 	return f.extend(o, s)
-}
-
-// scaleWeights multiplies the filters by one number each.
-func (o *fused) scaleWeights(scale []float32) {
-	w := slices.Clone(o.weights)
-	each := len(w) / len(scale)
-	for k, v := range scale {
-		kernels.Scale(v, w[k*each:(k+1)*each])
-	}
-	o.weights = w
 }
 
 // mergeResidual adds one input of s in the operation that makes the other one.

@@ -27,6 +27,7 @@ type graph struct {
 	nodes   []node
 	names   []string        // of values
 	consts  map[int]*Tensor // initializers
+	readers []int           // how often nodes and outputs read a value
 	inputs  []onnx.ValueInfo
 	in, out []int // values that are inputs and outputs
 	outputs []onnx.ValueInfo
@@ -60,7 +61,7 @@ func newGraph(m *onnx.Model) (*graph, error) {
 		if id < 0 {
 			continue
 		}
-		if g.consts[id], err = FromONNX(x); err != nil {
+		if g.consts[id], err = shared(x); err != nil {
 			return nil, err
 		}
 	}
@@ -233,6 +234,17 @@ func (g *graph) removeDead() {
 		}
 	}
 	g.nodes = kept
+	g.readers = make([]int, len(g.names))
+	for _, id := range g.out {
+		g.readers[id]++
+	}
+	for i := range g.nodes {
+		for _, id := range g.nodes[i].in {
+			if id >= 0 {
+				g.readers[id]++
+			}
+		}
+	}
 	for id := range g.consts {
 		if !needed[id] {
 			delete(g.consts, id)

@@ -74,7 +74,7 @@ func (r *resolution) frontLen(ops []*fused, one *resolution, n int) int {
 				moved += 4 * product(r.values[id].shape)
 			}
 		}
-		if moved < frontBytes || moved/n < frontWeights*4*len(o.weights) {
+		if moved < frontBytes || o.kind == convolution && moved/n < frontWeights*4*o.conv.WeightLen() {
 			return k
 		}
 	}
@@ -135,7 +135,7 @@ func (e *emitter) emitFront(p *plan, ops []*fused) (int, error) {
 	if k < 2 {
 		return 0, nil
 	}
-	f := &emitter{s: e.s, g: e.g, r: one, at: map[int]*[layouts]int{}}
+	f := &emitter{s: e.s, g: e.g, r: one, packs: e.packs, at: map[int]*[layouts]int{}}
 	for i, id := range f.g.in {
 		v := one.values[id]
 		slot := f.newSlot(slot{kind: inputSlot, typ: v.typ, shape: v.shape, index: i})

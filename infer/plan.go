@@ -29,9 +29,10 @@ type plan struct {
 	slots  []slot
 	instrs []instr
 	front  front
-	arena  int // bytes
-	work   int // floats of scratch
-	naive  int // bytes without sharing, for comparison
+	packs  []packKey // weights that it reads
+	arena  int       // bytes
+	work   int       // floats of scratch
+	naive  int       // bytes without sharing, for comparison
 
 	mu   sync.Mutex
 	free []*state
@@ -65,7 +66,7 @@ func (s *Session) compile(inputs []*value) (*plan, error) {
 		p.dynamic = true
 		return p, nil
 	}
-	e := &emitter{s: s, g: s.graph, r: r, at: map[int]*[layouts]int{}}
+	e := &emitter{s: s, g: s.graph, r: r, packs: &p.packs, at: map[int]*[layouts]int{}}
 	ops := s.graph.fuse(r)
 	done, err := e.emitFront(p, ops)
 	if err != nil {

@@ -37,6 +37,9 @@ type resolution struct {
 func (g *graph) resolve(inputs []*value, evaluate bool) (*resolution, error) {
 	r := &resolution{values: make([]*value, len(g.names))}
 	for id, t := range g.consts {
+		if evaluate {
+			t = restored(t)
+		}
 		r.values[id] = &value{t.Type, t.Shape, t}
 	}
 	for i, id := range g.in {

@@ -17,6 +17,10 @@ type Options struct {
 	// By default Winograd's may be used, whose rounding errors are up to 8 times
 	// as large.
 	Exact bool
+	// TakeWeights lets New keep the weights of the model in the form that its
+	// kernels read, in their own memory, so that they are in memory once. The
+	// contents of the model's tensors are undefined after that. Load does so.
+	TakeWeights bool
 }
 
 // A Session is a model that is ready to run. Its methods may be called from
@@ -25,10 +29,14 @@ type Session struct {
 	graph *graph
 	opt   Options
 
-	mu    sync.Mutex
-	plans []*plan // the last used one first
-	packs map[packKey][]float32
-	int8  map[string]*conv.Int8Weights // by nodes and kernel
+	takes bool // weights may be taken: while the session is made
+
+	mu      sync.Mutex
+	plans   []*plan // the last used one first
+	guess   *plan   // made before the first run, until that needs it
+	packs   map[packKey][]float32
+	scratch []float32
+	int8    map[string]*conv.Int8Weights // by nodes and kernel
 }
 
 // maxPlans is the number of plans that a session keeps: one for each combination
@@ -41,11 +49,16 @@ func Load(path string, opt *Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	return New(m, opt)
+	var own Options
+	if opt != nil {
+		own = *opt
+	}
+	own.TakeWeights = true
+	return New(m, &own)
 }
 
 // Parse reads a model from the bytes of an ONNX file, which may be embedded in
-// the program.
+// the program. The session shares their memory.
 func Parse(b []byte, opt *Options) (*Session, error) {
 	m, err := onnx.Parse(b)
 	if err != nil {
@@ -54,7 +67,8 @@ func Parse(b []byte, opt *Options) (*Session, error) {
 	return New(m, opt)
 }
 
-// New makes a session for a model. The error names node, operator and opset if
+// New makes a session for a model, whose memory it shares: the contents of its
+// tensors must not change while the session is in use. The error names node, operator and opset if
 // something is not supported; it wraps an [UnsupportedError] if that is an
 // operator.
 func New(m *onnx.Model, opt *Options) (*Session, error) {
@@ -66,7 +80,10 @@ func New(m *onnx.Model, opt *Options) (*Session, error) {
 	if opt != nil {
 		s.opt = *opt
 	}
-	return s, s.prepare()
+	s.takes = s.opt.TakeWeights
+	err = s.prepare()
+	s.takes = false
+	return s, err
 }
 
 // prepare plans for the shapes that the model declares, with one image where the
@@ -98,15 +115,18 @@ func (s *Session) prepare() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.plan(inputs); err != nil && fixed {
+	p, err := s.plan(inputs)
+	if err != nil && fixed {
 		return fmt.Errorf("infer: %w", err)
 	}
+	s.guess = p
 	return nil
 }
 
 // plan returns the plan for inputs, from the session's or compiled. s.mu is held.
 func (s *Session) plan(inputs []*value) (*plan, error) {
 	p, err := s.compile(inputs)
+	s.scratch = nil
 	if errors.Is(err, errUnknown) {
 		p.dynamic, err = true, nil
 	}
@@ -117,6 +137,7 @@ func (s *Session) plan(inputs []*value) (*plan, error) {
 		s.plans = s.plans[:maxPlans-1]
 	}
 	s.plans = slices.Insert(s.plans, 0, p)
+	s.forget()
 	return p, nil
 }
 
@@ -128,8 +149,13 @@ func (s *Session) planFor(src []*Tensor) (*plan, error) {
 		if p.fits(src) {
 			copy(s.plans[1:i+1], s.plans[:i])
 			s.plans[0] = p
+			s.guess = nil
 			return p, nil
 		}
+	}
+	if s.guess != nil { // it was wrong
+		s.plans = slices.DeleteFunc(s.plans, func(p *plan) bool { return p == s.guess })
+		s.guess = nil
 	}
 	inputs := make([]*value, len(src))
 	for i, t := range src {

@@ -14,7 +14,9 @@ import (
 type Tensor struct {
 	Type  onnx.DataType
 	Shape []int
-	mem   []byte // aligned to 8 bytes at least
+	mem   []byte // aligned to the size of an element
+
+	repacked *repacked // of a constant whose memory was taken, see weights.go
 }
 
 // number is every type of element that arithmetic works on. Float16 and

@@ -39,14 +39,9 @@ func (j *rowsJob) combineMoments(mean, variance, partials []float32, chunks, fir
 	var means, squares [momentBlock]float64
 	for i := range chunks {
 		from, full, end := j.chunkRange(i, len(j.x))
-		whole := (full - from) / j.c
 		for col := first; col < j.c; col += c {
-			s := partials[2*i*j.c+col:][:len(mean)]
-			for k := range mean {
-				if m := columnRows(whole, end-full, col+k); m > 0 {
-					means[k] += float64(s[k]) + m*float64(j.x[from+col+k])
-				}
-			}
+			p := part{whole: (full - from) / j.c, cut: end - full - col, s: partials[2*i*j.c+col:][:len(mean)], x: j.x[min(from+col, len(j.x)):]}
+			p.addSums(&means)
 		}
 	}
 	for k := range mean {
@@ -55,20 +50,9 @@ func (j *rowsJob) combineMoments(mean, variance, partials []float32, chunks, fir
 	}
 	for i := range chunks {
 		from, full, end := j.chunkRange(i, len(j.x))
-		whole := (full - from) / j.c
 		for col := first; col < j.c; col += c {
-			s, q := partials[2*i*j.c+col:][:len(mean)], partials[(2*i+1)*j.c+col:][:len(mean)]
-			m, inverse := -1.0, 0.0
-			for k := range mean {
-				if n := columnRows(whole, end-full, col+k); n != m {
-					m, inverse = n, 1/n
-				}
-				if m > 0 {
-					part := float64(s[k]) * inverse
-					d := float64(j.x[from+col+k]) + part - means[k]
-					squares[k] += float64(q[k]) - part*float64(s[k]) + m*d*d
-				}
-			}
+			p := part{whole: (full - from) / j.c, cut: end - full - col, s: partials[2*i*j.c+col:][:len(mean)], x: j.x[min(from+col, len(j.x)):]}
+			p.addSquares(&squares, &means, partials[(2*i+1)*j.c+col:][:len(mean)])
 		}
 	}
 	for k := range variance {
@@ -77,13 +61,55 @@ func (j *rowsJob) combineMoments(mean, variance, partials []float32, chunks, fir
 	}
 }
 
-// columnRows returns how many rows column col has in a chunk of whole rows and one
-// cut to so many columns.
-func columnRows(whole, cut, col int) float64 {
-	if col < cut {
-		whole++
+// A part is some columns of a chunk: whole rows and one cut to so many of them, the
+// sums s relative to the first row x.
+type part struct {
+	whole, cut int
+	s, x       []float32
+}
+
+// columns returns the columns that have n rows, n > 0: from lo to hi-1. Those before
+// the cut have one row more than the others.
+func (p *part) columns(behindCut bool) (lo, hi, n int) {
+	cut := min(max(p.cut, 0), len(p.s))
+	if behindCut {
+		if p.whole == 0 {
+			return 0, 0, 0
+		}
+		return cut, len(p.s), p.whole
 	}
-	return float64(whole)
+	return 0, cut, p.whole + 1
+}
+
+// addSums adds the sums of the elements.
+func (p *part) addSums(means *[momentBlock]float64) {
+	for _, behindCut := range [...]bool{false, true} {
+		lo, hi, n := p.columns(behindCut)
+		if lo == hi {
+			continue
+		}
+		m, s, x, out := float64(n), p.s[lo:hi], p.x[lo:hi], means[lo:hi]
+		for k, v := range s {
+			out[k] += float64(v) + m*float64(x[k])
+		}
+	}
+}
+
+// addSquares adds the sums of squares about the means; q are those about x.
+func (p *part) addSquares(squares, means *[momentBlock]float64, q []float32) {
+	for _, behindCut := range [...]bool{false, true} {
+		lo, hi, n := p.columns(behindCut)
+		if lo == hi {
+			continue
+		}
+		m, inverse := float64(n), 1/float64(n)
+		s, x, q, mean, out := p.s[lo:hi], p.x[lo:hi], q[lo:hi], means[lo:hi], squares[lo:hi]
+		for k, v := range s {
+			part := float64(v) * inverse
+			d := float64(x[k]) + part - mean[k]
+			out[k] += float64(q[k]) - part*float64(v) + m*d*d
+		}
+	}
 }
 
 // BatchNormFold turns the statistics and parameters of a batch norm into the
@@ -202,70 +228,62 @@ func BatchNormBackward(b *BatchNormGrad, rows, c int) {
 // gradFactors adds up the partial sums of g and g*(x-mean), updates dbeta and
 // dgamma, and sets factors to the three vectors of dx = f0*g + f1*(x-mean) + f2.
 func (j *rowsJob) gradFactors(b *BatchNormGrad, partials, factors []float32, chunks, rows, c int) {
-	for k := range c {
-		var sum, dot float64
+	for first := 0; first < c; first += momentBlock {
+		var sum, dot [momentBlock]float64
+		n := min(momentBlock, c-first)
 		for i := range chunks {
-			for col := k; col < j.c; col += c {
-				sum += float64(partials[2*i*j.c+col])
-				dot += float64(partials[(2*i+1)*j.c+col])
+			for col := first; col < j.c; col += c {
+				s, d := partials[2*i*j.c+col:][:n], partials[(2*i+1)*j.c+col:][:n]
+				for k, v := range s {
+					sum[k] += float64(v)
+					dot[k] += float64(d[k])
+				}
 			}
 		}
-		inverse := 1 / math.Sqrt(float64(b.Variance[k])+float64(b.Eps))
-		b.DBeta[k] += float32(sum)
-		b.DGamma[k] += float32(dot * inverse)
-		f := float64(b.Gamma[k]) * inverse
-		factors[k] = float32(f)
-		factors[c+k] = float32(-f * inverse * inverse * dot / float64(rows))
-		factors[2*c+k] = float32(-f * sum / float64(rows))
+		for k := first; k < first+n; k++ {
+			sum, dot := sum[k-first], dot[k-first]
+			inverse := 1 / math.Sqrt(float64(b.Variance[k])+float64(b.Eps))
+			b.DBeta[k] += float32(sum)
+			b.DGamma[k] += float32(dot * inverse)
+			f := float64(b.Gamma[k]) * inverse
+			factors[k] = float32(f)
+			factors[c+k] = float32(-f * inverse * inverse * dot / float64(rows))
+			factors[2*c+k] = float32(-f * sum / float64(rows))
+		}
 	}
 }
 
-// gradApply handles wide rows lo to hi of the second pass.
+// gradApply handles wide rows lo to hi of the second pass, the last first, as
+// scaleShift does.
 func (j *rowsJob) gradApply(lo, hi int) {
-	from, to := lo*j.c, min(hi*j.c, len(j.x))
-	full := from + (to-from)/j.c*j.c
-	if full > from {
-		j.gradApplyBlock(from, full, j.c)
-	}
-	if to > full {
-		j.gradApplyBlock(full, to, to-full)
+	step := max(1, mapBlock/j.c)
+	for ; hi > lo; hi -= step {
+		from, to := max(lo, hi-step)*j.c, min(hi*j.c, len(j.x))
+		full := from + (to-from)/j.c*j.c
+		if full > from {
+			j.gradApplyBlock(from, full, j.c)
+		}
+		if to > full {
+			j.gradApplyBlock(full, to, to-full)
+		}
 	}
 }
 
+// gradApplyBlock handles the elements from to to-1, which are rows of c columns.
 func (j *rowsJob) gradApplyBlock(from, to, c int) {
-	dx := j.dst[from:to]
-	if j.dst2 != nil || !j.how.streamsRows(dx, c) {
-		j.gradApplyTo(dx, from, c)
-		return
-	}
-	var buffer [streamBlock]float32
-	step := streamBlock / c * c
-	for i := 0; i < len(dx); i += step {
-		block := buffer[:min(step, len(dx)-i)]
-		j.gradApplyTo(block, from+i, c)
-		streamCopy(dx[i:i+len(block)], block)
-	}
-	streamFence()
-}
-
-// gradApplyTo sets dx to the elements from from on.
-func (j *rowsJob) gradApplyTo(dx []float32, from, c int) {
-	to := from + len(dx)
-	dy, x := j.y[from:to], j.x[from:to]
+	dx, dy, x := j.dst[from:to], j.y[from:to], j.x[from:to]
 	mean, f0, f1, f2 := j.p[0][:c], j.p[1][:c], j.p[2][:c], j.p[3][:c]
-	if j.act == Identity {
+	switch {
+	case j.act == Identity:
 		if j.dst2 != nil {
 			copy(j.dst2[from:to], dy)
 		}
-		rowsGradPlain(dx, dy, x, mean, f0, f1, f2)
-		return
+		rowsGradPlain(dx, dy, x, mean, f0, f1, f2, j.how)
+	case j.dst2 == nil:
+		rowsGradGated(dx, dy, x, j.z[from:to], mean, f0, f1, f2, j.lo, j.hi, j.how)
+	default:
+		rowsGradRes(dx, j.dst2[from:to], dy, x, j.z[from:to], mean, f0, f1, f2, j.lo, j.hi, j.how)
 	}
-	y := j.z[from:to]
-	if j.dst2 == nil {
-		rowsGradGated(dx, dy, x, y, mean, f0, f1, f2, j.lo, j.hi)
-		return
-	}
-	rowsGradRes(dx, j.dst2[from:to], dy, x, y, mean, f0, f1, f2, j.lo, j.hi)
 }
 
 // rowsGradPlainGeneric computes dx = f0*dy + f1*(x-mean) + f2 over rows of

@@ -35,10 +35,10 @@ const (
 	Streamed
 )
 
-// StoreFor returns the way for a result of n float32: Streamed if it is larger
-// than half the last-level cache, so that little of it would be left there.
+// StoreFor returns the way for a result of n float32: Streamed from half the
+// last-level cache on, since little of it would be left there.
 func StoreFor(n int) Store {
-	if n > max(caches.l3, 4*caches.l2)/2/4 {
+	if n >= max(caches.l3, 4*caches.l2)/2/4 {
 		return Streamed
 	}
 	return Cached

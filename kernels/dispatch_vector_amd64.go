@@ -263,110 +263,143 @@ func offset(dst, x []float32, a, b float32) {
 	}
 }
 
-func rowsShift(dst, x, shift []float32, lo, hi float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsShift(dst, x, shift []float32, lo, hi float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, len(shift), 0):
+		avx512.RowsShiftStream(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX512:
 		avx512.RowsShift(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, len(shift), 0):
+		avx2.RowsShiftStream(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX2:
 		avx2.RowsShift(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
 	default:
 		rowsShiftGeneric(dst, x, shift, lo, hi)
 	}
 }
 
-func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, len(shift), 0):
+		avx512.RowsScaleShiftStream(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX512:
 		avx512.RowsScaleShift(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, len(shift), 0):
+		avx2.RowsScaleShiftStream(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX2:
 		avx2.RowsScaleShift(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
 	default:
 		rowsScaleShiftClampGeneric(dst, x, scale, shift, lo, hi)
 	}
 }
 
-func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, len(shift), 0):
+		avx512.RowsScaleShiftAddStream(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX512:
 		avx512.RowsScaleShiftAdd(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, len(shift), 0):
+		avx2.RowsScaleShiftAddStream(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
+	case isa.Active == isa.AVX2:
 		avx2.RowsScaleShiftAdd(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
 	default:
 		rowsScaleShiftAddClampGeneric(dst, x, y, scale, shift, lo, hi)
 	}
 }
 
-func rowsSum(dst, x []float32) {
+// aheadOf returns the elements that a kernel of column sums prefetches: none unless
+// its strips are narrower than a row.
+func aheadOf(ahead bool, c, strip, elements int) int {
+	if !ahead || c <= strip {
+		return 0
+	}
+	return elements
+}
+
+func rowsSum(dst, x []float32, ahead bool) {
 	switch isa.Active {
 	case isa.AVX512:
-		avx512.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst))
+		avx512.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst), aheadOf(ahead, len(dst), 256, len(x)))
 	case isa.AVX2:
-		avx2.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst))
+		avx2.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst), aheadOf(ahead, len(dst), 64, len(x)))
 	default:
 		rowsSumGeneric(dst, x)
 	}
 }
 
-func rowsMoment(sum, sq, x, k []float32) {
+func rowsMoment(sum, sq, x, k []float32, ahead bool) {
 	switch isa.Active {
 	case isa.AVX512:
-		avx512.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum))
+		avx512.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 128, len(x)))
 	case isa.AVX2:
-		avx2.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum))
+		avx2.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 32, len(x)))
 	default:
 		rowsMomentGeneric(sum, sq, x, k)
 	}
 }
 
-func rowsGradSum(sum, dot, dy, x, mean []float32) {
+func rowsGradSum(sum, dot, dy, x, mean []float32, ahead bool) {
 	switch isa.Active {
 	case isa.AVX512:
-		avx512.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum))
+		avx512.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 128, len(x)))
 	case isa.AVX2:
-		avx2.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum))
+		avx2.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 32, len(x)))
 	default:
 		rowsGradSumGeneric(sum, dot, dy, x, mean)
 	}
 }
 
-func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
+func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32, ahead bool) {
 	switch isa.Active {
 	case isa.AVX512:
-		avx512.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), lo, hi)
+		avx512.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 128, len(x)), lo, hi)
 	case isa.AVX2:
-		avx2.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), lo, hi)
+		avx2.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), aheadOf(ahead, len(sum), 32, len(x)), lo, hi)
 	default:
 		rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
 	}
 }
 
-func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dx, 16, len(mean), 0):
+		avx512.RowsGradStream(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
+	case isa.Active == isa.AVX512:
 		avx512.RowsGrad(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dx, 8, len(mean), 0):
+		avx2.RowsGradStream(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
+	case isa.Active == isa.AVX2:
 		avx2.RowsGrad(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
 	default:
 		rowsGradPlainGeneric(dx, dy, x, mean, f0, f1, f2)
 	}
 }
 
-func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dx, 16, len(mean), 0):
+		avx512.RowsGradGatedStream(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.Active == isa.AVX512:
 		avx512.RowsGradGated(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dx, 8, len(mean), 0):
+		avx2.RowsGradGatedStream(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.Active == isa.AVX2:
 		avx2.RowsGradGated(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
 	default:
 		rowsGradGatedGeneric(dx, dy, x, y, mean, f0, f1, f2, lo, hi)
 	}
 }
 
-func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
-	switch isa.Active {
-	case isa.AVX512:
+func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dx, 16, len(mean), 0) && streams(how, dres, 16, 0, 0):
+		avx512.RowsGradResStream(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.Active == isa.AVX512:
 		avx512.RowsGradRes(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2 && streams(how, dx, 8, len(mean), 0) && streams(how, dres, 8, 0, 0):
+		avx2.RowsGradResStream(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
+	case isa.Active == isa.AVX2:
 		avx2.RowsGradRes(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
 	default:
 		rowsGradResGeneric(dx, dres, dy, x, y, mean, f0, f1, f2, lo, hi)

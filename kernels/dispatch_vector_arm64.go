@@ -196,7 +196,7 @@ func offset(dst, x []float32, a, b float32) {
 	}
 }
 
-func rowsShift(dst, x, shift []float32, lo, hi float32) {
+func rowsShift(dst, x, shift []float32, lo, hi float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsShift(&dst[0], &x[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
@@ -205,7 +205,7 @@ func rowsShift(dst, x, shift []float32, lo, hi float32) {
 	}
 }
 
-func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32) {
+func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsScaleShift(&dst[0], &x[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
@@ -214,7 +214,7 @@ func rowsScaleShiftClamp(dst, x, scale, shift []float32, lo, hi float32) {
 	}
 }
 
-func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32) {
+func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsScaleShiftAdd(&dst[0], &x[0], &y[0], &scale[0], &shift[0], len(x)/len(shift), len(shift), lo, hi)
@@ -223,43 +223,43 @@ func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32) {
 	}
 }
 
-func rowsSum(dst, x []float32) {
+func rowsSum(dst, x []float32, _ bool) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst))
+		neon.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst), 0)
 	default:
 		rowsSumGeneric(dst, x)
 	}
 }
 
-func rowsMoment(sum, sq, x, k []float32) {
+func rowsMoment(sum, sq, x, k []float32, _ bool) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum))
+		neon.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum), 0)
 	default:
 		rowsMomentGeneric(sum, sq, x, k)
 	}
 }
 
-func rowsGradSum(sum, dot, dy, x, mean []float32) {
+func rowsGradSum(sum, dot, dy, x, mean []float32, _ bool) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum))
+		neon.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum), 0)
 	default:
 		rowsGradSumGeneric(sum, dot, dy, x, mean)
 	}
 }
 
-func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
+func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32, _ bool) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), lo, hi)
+		neon.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), 0, lo, hi)
 	default:
 		rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
 	}
 }
 
-func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32) {
+func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsGrad(&dx[0], &dy[0], &x[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean))
@@ -268,7 +268,7 @@ func rowsGradPlain(dx, dy, x, mean, f0, f1, f2 []float32) {
 	}
 }
 
-func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
+func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsGradGated(&dx[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)
@@ -277,7 +277,7 @@ func rowsGradGated(dx, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
 	}
 }
 
-func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32) {
+func rowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 []float32, lo, hi float32, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.RowsGradRes(&dx[0], &dres[0], &dy[0], &x[0], &y[0], &mean[0], &f0[0], &f1[0], &f2[0], len(x)/len(mean), len(mean), lo, hi)

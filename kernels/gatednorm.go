@@ -21,7 +21,8 @@ type GatedNorm struct {
 	n, rows, c int
 	act        Activation
 	lo, hi     float32 // bounds of act as a clamp
-	how        Store   // of the result
+	how        Store   // of maps
+	ahead      bool    // maps are larger than the second-level cache
 	sums       []float32
 	totals     []float64 // 3*c
 
@@ -42,9 +43,6 @@ const (
 	gatedGradApply
 )
 
-// gatedBlock bounds the elements of one assembly call.
-const gatedBlock = 32768
-
 // NewGatedNorm returns the passes for n samples of rows x c, all at least 1, with
 // an activation of Identity, ReLU or ReLU6.
 func NewGatedNorm(n, rows, c int, act Activation) *GatedNorm {
@@ -54,7 +52,7 @@ func NewGatedNorm(n, rows, c int, act Activation) *GatedNorm {
 	if !activationIsClamp(act) {
 		panic("kernels.NewGatedNorm: activation is not Identity, ReLU or ReLU6")
 	}
-	g := &GatedNorm{n: n, rows: rows, c: c, act: act, how: StoreFor(n * rows * c),
+	g := &GatedNorm{n: n, rows: rows, c: c, act: act, how: StoreFor(n * rows * c), ahead: 4*n*rows*c > caches.l2,
 		sums: make([]float32, 2*n*c), totals: make([]float64, 3*c)}
 	g.run = g.samples
 	return g
@@ -160,10 +158,19 @@ func (g *GatedNorm) gate() {
 	}
 }
 
-// samples runs the pass over samples lo to hi-1.
+// samples runs the pass over samples lo to hi-1. Passes that write maps begin with
+// the last: what the sums before them read last is in a cache yet.
 func (g *GatedNorm) samples(lo, hi int) {
-	step := max(1, gatedBlock/g.c) * g.c
+	sums := g.kind == gatedMoments || g.kind == gatedGradSums
+	step := max(1, mapBlock/g.c) * g.c
+	if sums {
+		step = max(1, sumBlock/g.c) * g.c
+	}
 	for i := lo; i < hi; i++ {
+		i := i
+		if !sums {
+			i = g.n - 1 - i
+		}
 		end := (i + 1) * g.rows * g.c
 		for from := i * g.rows * g.c; from < end; from += step {
 			g.block(i, from, min(from+step, end))
@@ -177,31 +184,13 @@ func (g *GatedNorm) block(i, from, to int) {
 	x := g.x[from:to]
 	switch g.kind {
 	case gatedMoments:
-		rowsMoment(g.sums[2*i*c:][:c], g.sums[(2*i+1)*c:][:c], x, g.x[i*g.rows*c:][:c])
+		rowsMoment(g.sums[2*i*c:][:c], g.sums[(2*i+1)*c:][:c], x, g.x[i*g.rows*c:][:c], g.ahead)
 	case gatedApply:
-		g.apply(i, from, to)
+		rowsScaleShiftAddClamp(g.dst[from:to], x, g.y[from:to], g.p0[i*c:][:c], g.p1[i*c:][:c], g.lo, g.hi, g.how)
 	case gatedGradSums:
-		rowsGradSumGated(g.p0[i*c:][:c], g.p1[i*c:][:c], g.y[from:to], x, g.z[from:to], g.mean, g.lo, g.hi)
+		rowsGradSumGated(g.p0[i*c:][:c], g.p1[i*c:][:c], g.y[from:to], x, g.z[from:to], g.mean, g.lo, g.hi, g.ahead)
 	case gatedGradApply:
 		rowsGradRes(g.dst[from:to], g.dst2[from:to], g.y[from:to], x, g.z[from:to], g.mean,
-			g.p0[i*c:][:c], g.p1, g.p2[i*c:][:c], g.lo, g.hi)
+			g.p0[i*c:][:c], g.p1, g.p2[i*c:][:c], g.lo, g.hi, g.how)
 	}
-}
-
-func (g *GatedNorm) apply(i, from, to int) {
-	c, dst := g.c, g.dst[from:to]
-	scale, shift := g.p0[i*c:][:c], g.p1[i*c:][:c]
-	if !g.how.streamsRows(dst, c) {
-		rowsScaleShiftAddClamp(dst, g.x[from:to], g.y[from:to], scale, shift, g.lo, g.hi)
-		return
-	}
-	var buffer [streamBlock]float32
-	step := streamBlock / c * c
-	for at := from; at < to; at += step {
-		end := min(at+step, to)
-		block := buffer[:end-at]
-		rowsScaleShiftAddClamp(block, g.x[at:end], g.y[at:end], scale, shift, g.lo, g.hi)
-		streamCopy(g.dst[at:end], block)
-	}
-	streamFence()
 }

@@ -14,10 +14,10 @@ import (
 // is fenced by inaccessible pages.
 
 // mapRowCounts and mapColumns sit on the boundaries of the kernels: groups of 2,
-// 4 and 8 rows, blocks of 64; strips of 1, 2 and 4 vectors of 4, 8 and 16.
+// 4 and 8 rows, blocks of 64; strips of 1 to 16 vectors of 4, 8 and 16.
 var (
 	mapRowCounts = []int{0, 1, 2, 3, 4, 7, 8, 9, 63, 64, 65, 130}
-	mapColumns   = []int{1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 193}
+	mapColumns   = []int{1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 193, 255, 256, 273}
 )
 
 // planeSizes sit on those of the plane kernels: a vector, 4 and 8 vectors.

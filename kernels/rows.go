@@ -82,6 +82,7 @@ type rowsJob struct {
 	lo, hi             float32
 
 	chunk    int       // rows of a partial sum
+	ahead    bool      // the maps of a sum are larger than the second-level cache
 	partials []float32 // see each reduction
 
 	run func(lo, hi int)
@@ -131,9 +132,9 @@ func (j *rowsJob) widen(i int, v []float32, rep int) {
 func (j *rowsJob) part(lo, hi int) {
 	switch j.kind {
 	case rowsScaleShift:
-		j.scaleShift(lo, hi)
+		j.scaleShift(j.rows-hi, j.rows-lo)
 	case rowsGradApply:
-		j.gradApply(lo, hi)
+		j.gradApply(j.rows-hi, j.rows-lo)
 	default:
 		for i := lo; i < hi; i++ {
 			j.reduce(i)
@@ -189,60 +190,42 @@ func activationIsClamp(act Activation) bool {
 	return act == Identity || act == ReLU || act == ReLU6
 }
 
-// scaleShift handles wide rows lo to hi. An activation that is no clamp runs
-// over what has just been stored, block by block while it is in L1.
+// mapBlock is the elements of an assembly call that writes a map: some 20 us.
+const mapBlock = 65536
+
+// scaleShift handles wide rows lo to hi, the last first: what the statistics read
+// last is in a cache yet. An activation that is no clamp runs over what has just
+// been stored, block by block while it is in L1.
 func (j *rowsJob) scaleShift(lo, hi int) {
-	step := hi - lo
-	if !activationIsClamp(j.act) {
-		step = max(1, argMaxBlock/j.c)
+	clamp, how, step := activationIsClamp(j.act), j.how, max(1, mapBlock/j.c)
+	if !clamp {
+		how, step = Cached, max(1, argMaxBlock/j.c)
 	}
-	for i := lo; i < hi; i += step {
-		from, to := i*j.c, min(min(i+step, hi)*j.c, len(j.x))
-		j.scaleShiftRows(from, to)
-		if !activationIsClamp(j.act) {
+	for ; hi > lo; hi -= step {
+		from, to := max(lo, hi-step)*j.c, min(hi*j.c, len(j.x))
+		full := from + (to-from)/j.c*j.c
+		if full > from {
+			j.scaleShiftBlock(from, full, j.c, how)
+		}
+		if to > full {
+			j.scaleShiftBlock(full, to, to-full, how)
+		}
+		if !clamp {
 			activate(j.act, j.dst[from:to], j.dst[from:to])
 		}
 	}
 }
 
-// scaleShiftRows handles whole rows and, at the end of the map, a cut one.
-func (j *rowsJob) scaleShiftRows(from, to int) {
-	full := from + (to-from)/j.c*j.c
-	if full > from {
-		j.scaleShiftBlock(from, full, j.c)
-	}
-	if to > full {
-		j.scaleShiftBlock(full, to, to-full)
-	}
-}
-
-func (j *rowsJob) scaleShiftBlock(from, to, c int) {
-	dst := j.dst[from:to]
-	if !activationIsClamp(j.act) || !j.how.streamsRows(dst, c) {
-		j.scaleShiftTo(dst, from, c)
-		return
-	}
-	var buffer [streamBlock]float32
-	step := streamBlock / c * c
-	for i := 0; i < len(dst); i += step {
-		block := buffer[:min(step, len(dst)-i)]
-		j.scaleShiftTo(block, from+i, c)
-		streamCopy(dst[i:i+len(block)], block)
-	}
-	streamFence()
-}
-
-// scaleShiftTo sets dst to the elements from from on.
-func (j *rowsJob) scaleShiftTo(dst []float32, from, c int) {
-	to := from + len(dst)
-	x, shift := j.x[from:to], j.p[1][:c]
+// scaleShiftBlock handles the elements from to to-1, which are rows of c columns.
+func (j *rowsJob) scaleShiftBlock(from, to, c int, how Store) {
+	dst, x, shift := j.dst[from:to], j.x[from:to], j.p[1][:c]
 	switch {
 	case j.p[0] == nil:
-		rowsShift(dst, x, shift, j.lo, j.hi)
+		rowsShift(dst, x, shift, j.lo, j.hi, how)
 	case j.y == nil:
-		rowsScaleShiftClamp(dst, x, j.p[0][:c], shift, j.lo, j.hi)
+		rowsScaleShiftClamp(dst, x, j.p[0][:c], shift, j.lo, j.hi, how)
 	default:
-		rowsScaleShiftAddClamp(dst, x, j.y[from:to], j.p[0][:c], shift, j.lo, j.hi)
+		rowsScaleShiftAddClamp(dst, x, j.y[from:to], j.p[0][:c], shift, j.lo, j.hi, how)
 	}
 }
 

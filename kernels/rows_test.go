@@ -15,7 +15,7 @@ import (
 // of a group and a part of a widened row. The last ones take several chunks.
 var rowShapes = [][2]int{
 	{0, 5}, {5, 0}, {1, 1}, {1, 3}, {2, 7}, {3, 8}, {4, 15}, {5, 16}, {6, 17}, {7, 31}, {9, 32}, {33, 3}, {65, 1},
-	{50, 10}, {7, 63}, {8, 64}, {9, 65}, {11, 127}, {6, 130}, {3, 1000}, {40000, 3}, {1301, 64}, {501, 100}, {17, 2050},
+	{50, 10}, {7, 63}, {8, 64}, {9, 65}, {11, 127}, {6, 130}, {33, 256}, {35, 257}, {3, 1000}, {10945, 3}, {40000, 3}, {1301, 64}, {501, 100}, {17, 2050},
 }
 
 // shortRowShapes end with shapes of just two chunks, of 2^15 elements.
@@ -245,6 +245,56 @@ func TestRowsThreads(t *testing.T) {
 					kerneltest.Close(t, fmt.Sprintf("threads=%d/result=%d", procs, i), r, first[i], 0, 0)
 				}
 			})
+		}
+	})
+}
+
+// TestRowsInMemory makes maps count as larger than the caches: streamed stores and
+// prefetches change no bit.
+func TestRowsInMemory(t *testing.T) {
+	run := func(rows, c int) [][]float32 {
+		rng := kerneltest.Rand(5)
+		n := rows * c
+		x, y, dy := kerneltest.GuardedCopy(t, rng.Normal(n)), rng.Normal(n), kerneltest.GuardedCopy(t, rng.Slice(n))
+		vector := func() []float32 { return rng.Slice(c) }
+		mean, variance, sums := vector(), vector(), vector()
+		kernels.BatchNormStats(mean, variance, x, rows, c)
+		kernels.SumRows(sums, x, rows, c)
+		results := [][]float32{mean, variance, sums}
+		result := func() []float32 {
+			results = append(results, kerneltest.Guarded(t, n))
+			return results[len(results)-1]
+		}
+		scale, shift := vector(), vector()
+		kernels.BiasActivate(kernels.ReLU, result(), x, shift, rows, c)
+		kernels.BatchNormApply(kernels.ReLU6, result(), x, scale, shift, rows, c)
+		kernels.BatchNormApply(kernels.SiLU, result(), x, scale, shift, rows, c)
+		kernels.BatchNormApplyAdd(kernels.Identity, result(), x, y, scale, shift, rows, c)
+		for _, act := range []kernels.Activation{kernels.Identity, kernels.ReLU} {
+			for _, dres := range [][]float32{nil, result()} {
+				b := kernels.BatchNormGrad{Act: act, DY: dy, X: x, Y: y, Gamma: scale, Mean: mean, Variance: variance, Eps: 1e-3,
+					DX: result(), DRes: dres, DGamma: vector(), DBeta: vector()}
+				kernels.BatchNormBackward(&b, rows, c)
+				results = append(results, b.DGamma, b.DBeta)
+			}
+		}
+		g := kernels.NewGatedNorm(1, rows, c, kernels.ReLU)
+		g.Stats(mean, variance, vector(), x)
+		g.Apply(result(), x, y, scale, shift)
+		g.GradApply(result(), result(), dy, x, y, mean, scale, scale, shift)
+		return results
+	}
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, s := range [][2]int{{3, 16}, {70, 64}, {300, 8}, {40, 256}, {33, 264}, {50, 512}, {9, 65}} {
+			want := run(s[0], s[1])
+			restore := kernels.WithoutCaches()
+			got := run(s[0], s[1])
+			restore()
+			for i := range want {
+				if !slices.Equal(got[i], want[i]) {
+					t.Errorf("rows=%d/c=%d: result %d differs", s[0], s[1], i)
+				}
+			}
 		}
 	})
 }

@@ -11,9 +11,15 @@ const (
 	// chunkElements is the least size of a chunk, so that adding up the chunks
 	// costs little beside summing them.
 	chunkElements = 32768
+	// chunkRows is that for wide rows, in rows, as long as there are minChunks.
+	chunkRows = 256
+	minChunks = 8
 	// maxChunks bounds the memory of partial sums and still leaves every thread
 	// some chunks.
 	maxChunks = 64
+	// sumBlock is the elements that are summed up before the sum is added to the
+	// chunk's, which bounds the rounding error; they fit a first-level cache.
+	sumBlock = 8192
 )
 
 // A floats is a buffer from the pool of scratch memory.
@@ -34,7 +40,9 @@ func getScratch(n int) *floats {
 // reduceRows runs j, a job over sums, on whole chunks. For each it leaves sums
 // rows of j.c partial sums in the buffer it returns, which the caller puts back.
 func (j *rowsJob) reduceRows(sums int) (buffer *floats, chunks int) {
-	j.chunk = max((chunkElements+j.c-1)/j.c, (j.rows+maxChunks-1)/maxChunks)
+	least := max((chunkElements+j.c-1)/j.c, min(chunkRows, (j.rows+minChunks-1)/minChunks))
+	j.chunk = max(least, (j.rows+maxChunks-1)/maxChunks)
+	j.ahead = 4*len(j.x) > caches.l2
 	chunks = (j.rows + j.chunk - 1) / j.chunk
 	buffer = getScratch(chunks * sums * j.c)
 	j.partials = buffer.s
@@ -55,43 +63,32 @@ func (j *rowsJob) chunkRange(i, elements int) (from, full, end int) {
 // reduce handles chunk i.
 func (j *rowsJob) reduce(i int) {
 	from, full, end := j.chunkRange(i, len(j.x))
-	c := j.c
-	switch j.kind {
-	case rowsSums:
-		s := j.partials[i*c:][:c]
-		j.sums(s, from, full)
-		j.sums(s[:end-full], full, end)
-	case rowsMoments:
-		s, q := j.partials[2*i*c:][:c], j.partials[(2*i+1)*c:][:c]
-		shift := j.x[from:min(from+c, end)]
-		j.moments(s, q, shift, from, full)
-		j.moments(s[:end-full], q[:end-full], shift, full, end)
-	case rowsGradSums:
-		s, q := j.partials[2*i*c:][:c], j.partials[(2*i+1)*c:][:c]
-		j.gradSums(s, q, from, full)
-		j.gradSums(s[:end-full], q[:end-full], full, end)
+	step := max(1, sumBlock/j.c) * j.c
+	for at := from; at < full; at += step {
+		j.reduceBlock(i, at, min(at+step, full), j.c)
+	}
+	if end > full {
+		j.reduceBlock(i, full, end, end-full)
 	}
 }
 
-func (j *rowsJob) sums(s []float32, from, to int) {
-	if from < to {
-		rowsSum(s, j.x[from:to])
+// reduceBlock adds the rows of c columns that are elements from to to-1 to the sums
+// of chunk i.
+func (j *rowsJob) reduceBlock(i, from, to, c int) {
+	x := j.x[from:to]
+	if j.kind == rowsSums {
+		rowsSum(j.partials[i*j.c:][:c], x, j.ahead)
+		return
 	}
-}
-
-func (j *rowsJob) moments(s, q, shift []float32, from, to int) {
-	if from < to {
-		rowsMoment(s, q, j.x[from:to], shift[:len(s)])
-	}
-}
-
-func (j *rowsJob) gradSums(s, q []float32, from, to int) {
+	s, q := j.partials[2*i*j.c:][:c], j.partials[(2*i+1)*j.c:][:c]
 	switch {
-	case from == to:
+	case j.kind == rowsMoments:
+		first := i * j.chunk * j.c
+		rowsMoment(s, q, x, j.x[first:first+c], j.ahead)
 	case j.act == Identity:
-		rowsGradSum(s, q, j.y[from:to], j.x[from:to], j.p[0][:len(s)])
+		rowsGradSum(s, q, j.y[from:to], x, j.p[0][:c], j.ahead)
 	default:
-		rowsGradSumGated(s, q, j.y[from:to], j.x[from:to], j.z[from:to], j.p[0][:len(s)], j.lo, j.hi)
+		rowsGradSumGated(s, q, j.y[from:to], x, j.z[from:to], j.p[0][:c], j.lo, j.hi, j.ahead)
 	}
 }
 
@@ -119,24 +116,42 @@ func SumRows(dst, x []float32, rows, c int) {
 	j.free()
 }
 
-// rowsSumGeneric adds the sums of the columns of x to dst.
+// sumColumns is the number of columns that a twin sums up at a time.
+const sumColumns = 64
+
+// rowsSumGeneric adds the sums of the columns of x to dst: of each column, its
+// elements in order and then the sum to what is there, as all kernels here do.
 func rowsSumGeneric(dst, x []float32) {
-	for ; len(x) > 0; x = x[len(dst):] {
-		for k, v := range x[:len(dst)] {
-			dst[k] += v
+	for from := 0; from < len(dst); from += sumColumns {
+		var sum [sumColumns]float32
+		n := min(sumColumns, len(dst)-from)
+		for at := from; at < len(x); at += len(dst) {
+			for k, v := range x[at : at+n] {
+				sum[k] += v
+			}
+		}
+		for k, v := range sum[:n] {
+			dst[from+k] += v
 		}
 	}
 }
 
 // rowsMomentGeneric adds the column sums of x-k to sum and of its square to sq.
 func rowsMomentGeneric(sum, sq, x, k []float32) {
-	c := len(sum)
-	sq, k = sq[:c], k[:c]
-	for ; len(x) > 0; x = x[c:] {
-		for i, v := range x[:c] {
-			d := v - k[i]
-			sum[i] += d
-			sq[i] += d * d
+	for from := 0; from < len(sum); from += sumColumns {
+		var s, q [sumColumns]float32
+		n := min(sumColumns, len(sum)-from)
+		shift := k[from : from+n]
+		for at := from; at < len(x); at += len(sum) {
+			for i, v := range x[at : at+n] {
+				d := v - shift[i]
+				s[i] += d
+				q[i] += d * d
+			}
+		}
+		for i := range n {
+			sum[from+i] += s[i]
+			sq[from+i] += q[i]
 		}
 	}
 }
@@ -144,13 +159,20 @@ func rowsMomentGeneric(sum, sq, x, k []float32) {
 // rowsGradSumGeneric adds the column sums of dy to sum and those of dy*(x-mean)
 // to dot.
 func rowsGradSumGeneric(sum, dot, dy, x, mean []float32) {
-	c := len(sum)
-	dot, mean = dot[:c], mean[:c]
-	for ; len(x) > 0; x, dy = x[c:], dy[c:] {
-		g := dy[:c]
-		for i, v := range x[:c] {
-			sum[i] += g[i]
-			dot[i] += g[i] * (v - mean[i])
+	for from := 0; from < len(sum); from += sumColumns {
+		var s, q [sumColumns]float32
+		n := min(sumColumns, len(sum)-from)
+		center := mean[from : from+n]
+		for at := from; at < len(x); at += len(sum) {
+			g := dy[at : at+n]
+			for i, v := range x[at : at+n] {
+				s[i] += g[i]
+				q[i] += g[i] * (v - center[i])
+			}
+		}
+		for i := range n {
+			sum[from+i] += s[i]
+			dot[from+i] += q[i]
 		}
 	}
 }
@@ -158,16 +180,23 @@ func rowsGradSumGeneric(sum, dot, dy, x, mean []float32) {
 // rowsGradSumGatedGeneric is rowsGradSumGeneric with 0 for dy where y <= lo or
 // y >= hi.
 func rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
-	c := len(sum)
-	dot, mean = dot[:c], mean[:c]
-	for ; len(x) > 0; x, dy, y = x[c:], dy[c:], y[c:] {
-		g, gate := dy[:c], y[:c]
-		for i, v := range x[:c] {
-			if gate[i] <= lo || gate[i] >= hi {
-				continue
+	for from := 0; from < len(sum); from += sumColumns {
+		var s, q [sumColumns]float32
+		n := min(sumColumns, len(sum)-from)
+		center := mean[from : from+n]
+		for at := from; at < len(x); at += len(sum) {
+			g, gate := dy[at:at+n], y[at:at+n]
+			for i, v := range x[at : at+n] {
+				if gate[i] <= lo || gate[i] >= hi {
+					continue
+				}
+				s[i] += g[i]
+				q[i] += g[i] * (v - center[i])
 			}
-			sum[i] += g[i]
-			dot[i] += g[i] * (v - mean[i])
+		}
+		for i := range n {
+			sum[from+i] += s[i]
+			dot[from+i] += q[i]
 		}
 	}
 }

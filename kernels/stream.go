@@ -147,13 +147,6 @@ func streamUntil(dst []float32, lo int) int {
 	return min(lo+streamBlock, len(dst))
 }
 
-// streamsRows reports whether rows of c elements of dst can go past the caches in
-// blocks of whole rows.
-func (s Store) streamsRows(dst []float32, c int) bool {
-	const line = 64 / 4
-	return s == Streamed && c <= streamBlock && c%line == 0 && streamUntil(dst, 0) >= min(streamBlock, len(dst))
-}
-
 // streamCopyGeneric copies src to dst, which may bypass the caches; streamFence
 // must follow before another thread looks at dst.
 func streamCopyGeneric(dst, src []float32) { copy(dst, src) }

@@ -29,6 +29,9 @@ type Window struct {
 // windowWork bounds the taps times channels of an assembly call: some 50 us.
 const windowWork = 1 << 20
 
+// whole tells whether w is one assembly call.
+func (w *Window) whole() bool { return w.Rows*w.Cols*w.Pixels*w.C <= windowWork }
+
 // parts returns how many pixels and channels make a call.
 func (w *Window) parts() (pixels, c int) {
 	taps := max(w.Rows*w.Cols, 1)
@@ -45,7 +48,7 @@ func (w *Window) part(p, c, pixels, channels int) (sub Window, dst, src int) {
 }
 
 func (w *Window) check(name string, dst, src int) {
-	if min(w.Pixels, w.C, w.DstStep, w.SrcStep, w.Rows, w.Cols, w.RowStride, w.ColStride) < 0 {
+	if w.Pixels|w.C|w.DstStep|w.SrcStep|w.Rows|w.Cols|w.RowStride|w.ColStride < 0 {
 		panic("kernels." + name + ": negative size")
 	}
 	if w.Pixels == 0 || w.C == 0 {
@@ -74,7 +77,7 @@ func (w *Window) checkTaps(name string, limit int) {
 // tap it was found at, which must fit: the first in row-major order among equal
 // values (-0 equals 0), the last NaN if there is one. Rows and Cols must be
 // positive. dst and src must not overlap.
-func WindowMax(dst []float32, index []uint8, src []float32, w Window) {
+func WindowMax(dst []float32, index []uint8, src []float32, w *Window) {
 	w.check("WindowMax", len(dst), len(src))
 	if w.Rows == 0 || w.Cols == 0 {
 		panic("kernels.WindowMax: empty window")
@@ -83,6 +86,18 @@ func WindowMax(dst []float32, index []uint8, src []float32, w Window) {
 		w.check("WindowMax", len(index), len(src))
 		w.checkTaps("WindowMax", math.MaxUint8)
 	}
+	switch {
+	case w.Pixels == 0 || w.C == 0:
+	case !w.whole():
+		windowMaxParts(dst, index, src, w)
+	case index == nil:
+		windowMax(dst, src, w)
+	default:
+		windowMaxIndex(dst, index, src, w)
+	}
+}
+
+func windowMaxParts(dst []float32, index []uint8, src []float32, w *Window) {
 	pixels, channels := w.parts()
 	for p := 0; p < w.Pixels; p += pixels {
 		for c := 0; c < w.C; c += channels {
@@ -98,14 +113,14 @@ func WindowMax(dst []float32, index []uint8, src []float32, w Window) {
 
 // WindowMaxWide is [WindowMax] for windows of more than 256 taps. index must not
 // be nil.
-func WindowMaxWide(dst []float32, index []int32, src []float32, w Window) {
+func WindowMaxWide(dst []float32, index []int32, src []float32, w *Window) {
 	w.check("WindowMaxWide", len(dst), len(src))
 	w.check("WindowMaxWide", len(index), len(src))
 	w.checkTaps("WindowMaxWide", math.MaxInt32)
 	if w.Rows == 0 || w.Cols == 0 {
 		panic("kernels.WindowMaxWide: empty window")
 	}
-	windowMaxIndexGeneric(dst, index, src, &w)
+	windowMaxIndexGeneric(dst, index, src, w)
 }
 
 func windowMaxGeneric(dst, src []float32, w *Window) {
@@ -151,13 +166,21 @@ func windowMaxIndexGeneric[T uint8 | int32](dst []float32, index []T, src []floa
 // index what [WindowMax] wrote, it is the backward pass of max pooling, each
 // element of dst written once. Taps are added in row-major order. dst and src
 // must not overlap.
-func WindowMaxBackward(dst, src []float32, index []uint8, w Window) {
+func WindowMaxBackward(dst, src []float32, index []uint8, w *Window) {
 	w.check("WindowMaxBackward", len(dst), min(len(src), len(index)))
 	w.checkTaps("WindowMaxBackward", math.MaxUint8)
-	if w.Rows == 0 || w.Cols == 0 {
-		windowMaxBackwardGeneric(dst, src, index, &w)
-		return
+	switch {
+	case w.Pixels == 0 || w.C == 0:
+	case w.Rows == 0 || w.Cols == 0:
+		windowMaxBackwardGeneric(dst, src, index, w)
+	case w.whole():
+		windowMaxBackward(dst, src, index, w)
+	default:
+		windowMaxBackwardParts(dst, src, index, w)
 	}
+}
+
+func windowMaxBackwardParts(dst, src []float32, index []uint8, w *Window) {
 	pixels, channels := w.parts()
 	for p := 0; p < w.Pixels; p += pixels {
 		for c := 0; c < w.C; c += channels {
@@ -169,10 +192,10 @@ func WindowMaxBackward(dst, src []float32, index []uint8, w Window) {
 
 // WindowMaxBackwardWide is [WindowMaxBackward] with the index of
 // [WindowMaxWide].
-func WindowMaxBackwardWide(dst, src []float32, index []int32, w Window) {
+func WindowMaxBackwardWide(dst, src []float32, index []int32, w *Window) {
 	w.check("WindowMaxBackwardWide", len(dst), min(len(src), len(index)))
 	w.checkTaps("WindowMaxBackwardWide", math.MaxInt32)
-	windowMaxBackwardGeneric(dst, src, index, &w)
+	windowMaxBackwardGeneric(dst, src, index, w)
 }
 
 func windowMaxBackwardGeneric[T uint8 | int32](dst, src []float32, index []T, w *Window) {
@@ -197,12 +220,20 @@ func windowMaxBackwardGeneric[T uint8 | int32](dst, src []float32, index []T, w 
 // 0 without taps. Each row of taps is summed in order, then the rows in order,
 // so the error is at most (Rows+Cols)*eps times scale times the sum of the taps'
 // magnitudes, eps = 2^-24. dst and src must not overlap.
-func WindowAvg(dst, src []float32, scale float32, w Window) {
+func WindowAvg(dst, src []float32, scale float32, w *Window) {
 	w.check("WindowAvg", len(dst), len(src))
-	if w.Rows == 0 || w.Cols == 0 {
-		windowAvgGeneric(dst, src, scale, &w)
-		return
+	switch {
+	case w.Pixels == 0 || w.C == 0:
+	case w.Rows == 0 || w.Cols == 0:
+		windowAvgGeneric(dst, src, scale, w)
+	case w.whole():
+		windowAvg(dst, src, scale, w)
+	default:
+		windowAvgParts(dst, src, scale, w)
 	}
+}
+
+func windowAvgParts(dst, src []float32, scale float32, w *Window) {
 	pixels, channels := w.parts()
 	for p := 0; p < w.Pixels; p += pixels {
 		for c := 0; c < w.C; c += channels {

@@ -104,10 +104,10 @@ func checkWindowMax(t *testing.T, w kernels.Window) {
 		src[rng.IntN(srcLen)] = values[rng.IntN(len(values))]
 	}
 	dst, plain, index := canaries(t, dstLen), canaries(t, dstLen), fencedBytes(t, dstLen)
-	kernels.WindowMax(dst, index, src, w)
-	kernels.WindowMax(plain, nil, src, w)
+	kernels.WindowMax(dst, index, src, &w)
+	kernels.WindowMax(plain, nil, src, &w)
 	wide, wideIndex := canaries(t, dstLen), make([]int32, dstLen)
-	kernels.WindowMaxWide(wide, wideIndex, src, w)
+	kernels.WindowMaxWide(wide, wideIndex, src, &w)
 	eachOutput(w, dstLen, func(i int, taps []int) {
 		if taps == nil {
 			if dst[i] != canary || plain[i] != canary || index[i] != 255 {
@@ -141,8 +141,8 @@ func checkWindowBackward(t *testing.T, w kernels.Window) {
 		wide[i] = int32(index[i])
 	}
 	dst, wideDst := canaries(t, dstLen), canaries(t, dstLen)
-	kernels.WindowMaxBackward(dst, src, index, w)
-	kernels.WindowMaxBackwardWide(wideDst, src, wide, w)
+	kernels.WindowMaxBackward(dst, src, index, &w)
+	kernels.WindowMaxBackwardWide(wideDst, src, wide, &w)
 	eachOutput(w, dstLen, func(i int, taps []int) {
 		want := float32(canary)
 		if taps != nil {
@@ -164,7 +164,7 @@ func checkWindowAvg(t *testing.T, w kernels.Window) {
 	rng := kerneltest.Rand(seed)
 	dstLen, srcLen := windowSizes(w)
 	src, dst := kerneltest.GuardedCopy(t, rng.Slice(srcLen)), canaries(t, dstLen)
-	kernels.WindowAvg(dst, src, scale, w)
+	kernels.WindowAvg(dst, src, scale, &w)
 	eachOutput(w, dstLen, func(i int, taps []int) {
 		want := float32(canary)
 		if taps != nil {
@@ -197,19 +197,19 @@ func TestWindowPanics(t *testing.T) {
 	ok := make([]float32, 16)
 	for want, f := range map[string]func(){
 		"kernels.WindowMax: dst is too short": func() {
-			kernels.WindowMax(ok[:3], nil, ok, kernels.Window{Pixels: 1, C: 4, Rows: 1, Cols: 1})
+			kernels.WindowMax(ok[:3], nil, ok, &kernels.Window{Pixels: 1, C: 4, Rows: 1, Cols: 1})
 		},
 		"kernels.WindowMax: src is too short": func() {
-			kernels.WindowMax(ok, nil, ok[:5], kernels.Window{Pixels: 1, C: 4, Rows: 1, Cols: 2, ColStride: 4})
+			kernels.WindowMax(ok, nil, ok[:5], &kernels.Window{Pixels: 1, C: 4, Rows: 1, Cols: 2, ColStride: 4})
 		},
 		"kernels.WindowMax: empty window": func() {
-			kernels.WindowMax(ok, nil, ok, kernels.Window{Pixels: 1, C: 4, Cols: 1})
+			kernels.WindowMax(ok, nil, ok, &kernels.Window{Pixels: 1, C: 4, Cols: 1})
 		},
 		"kernels.WindowMax: tap number out of range": func() {
-			kernels.WindowMax(ok, make([]uint8, 16), ok, kernels.Window{Pixels: 1, C: 1, Rows: 1, Cols: 2, ColStride: 1, Tap: 255, TapCol: 1})
+			kernels.WindowMax(ok, make([]uint8, 16), ok, &kernels.Window{Pixels: 1, C: 1, Rows: 1, Cols: 2, ColStride: 1, Tap: 255, TapCol: 1})
 		},
 		"kernels.WindowAvg: negative size": func() {
-			kernels.WindowAvg(ok, ok, 1, kernels.Window{Pixels: 1, C: 1, Rows: 1, Cols: 2, ColStride: -1})
+			kernels.WindowAvg(ok, ok, 1, &kernels.Window{Pixels: 1, C: 1, Rows: 1, Cols: 2, ColStride: -1})
 		},
 		"kernels.ChannelSums: map is shorter than rows*c":   func() { kernels.ChannelSums(ok, ok, 5, 4) },
 		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4, kernels.Cached) },

@@ -101,9 +101,12 @@ func (p *Avg) forwardRange(lo, hi int) {
 
 // forwardRow computes output row o of a map with c channels.
 func (p *Avg) forwardRow(dst, src []float32, o, c int) {
-	for _, r := range p.forward {
-		w, d, s := p.forwardWindow(o, r, c, 0)
-		kernels.WindowAvg(dst[d:], src[s:], p.scale[o*p.cols.out+r.at], w)
+	var l line
+	p.forwardLine(&l, o, c, 0)
+	for k := range p.forward {
+		r := &p.forward[k]
+		d, s := l.at(r)
+		kernels.WindowAvg(dst[d:], src[s:], p.scale[o*p.cols.out+r.at], &l.w)
 	}
 }
 
@@ -154,9 +157,10 @@ func (p *Avg) backwardRow(dx, dy []float32, h, c int, how kernels.Store) {
 	if p.uniform {
 		scale = p.scale[0]
 	}
-	for _, r := range p.backward {
-		w, x, y := p.backwardWindow(h, r, c, 0)
-		w.Store = how
-		kernels.WindowAvg(dx[x:], dy[y:], scale, w)
+	l := line{w: kernels.Window{Store: how}}
+	p.backwardLine(&l, h, c, 0)
+	for k := range p.backward {
+		x, y := l.at(&p.backward[k])
+		kernels.WindowAvg(dx[x:], dy[y:], scale, &l.w)
 	}
 }

@@ -114,16 +114,16 @@ func inverseModulo(a, m int) int {
 }
 
 // A run is a sequence of positions along an axis, at + p*step for p < n, that
-// look alike: the same taps, whose first moves by srcStep from one position to
-// the next.
-type run struct{ at, n, step, srcStep int }
+// look alike: the same number of taps, the first with number tap in the window.
+// It lies at start and moves by srcStep from one position to the next.
+type run struct{ at, n, step, start, srcStep, taps, tap int }
 
 // forwardRuns groups the outputs.
 func (a *axis) forwardRuns() []run {
 	var runs []run
 	for o := 0; o < a.out; {
-		r := run{at: o, n: 1, step: 1}
 		w := a.windows[o]
+		r := run{at: o, n: 1, step: 1, start: w.start, taps: w.taps, tap: w.tap}
 		for next := o + 1; next < a.out; next++ {
 			v := a.windows[next]
 			moved := v.start - a.windows[next-1].start
@@ -145,8 +145,8 @@ func (a *axis) backwardRuns(stride int) []run {
 	var runs []run
 	for phase := range min(stride, a.in) {
 		for i := phase; i < a.in; {
-			r := run{at: i, n: 1, step: stride}
 			c := a.covers[i]
+			r := run{at: i, n: 1, step: stride, start: c.start, taps: c.n, tap: c.tap}
 			for next := i + stride; next < a.in; next += stride {
 				v := a.covers[next]
 				moved := v.start - a.covers[next-stride].start

@@ -100,9 +100,13 @@ func (p *Max) Forward(dst []float32, arg *Argmax, src []float32) {
 func (p *Max) forwardRange(lo, hi int) {
 	j := &p.job
 	srcImage, dstImage := p.rows.in*p.cols.in*p.c, p.rows.out*p.cols.out*p.c
-	for i := lo; i < hi; i++ {
-		n, o := i/p.rows.out, i%p.rows.out
-		p.forwardRow(j.dst[n*dstImage:(n+1)*dstImage], j.arg.image(n*dstImage, dstImage), j.src[n*srcImage:(n+1)*srcImage], o, p.c)
+	for i := lo; i < hi; {
+		n := i / p.rows.out
+		first := n * p.rows.out
+		dst, src, arg := j.dst[n*dstImage:(n+1)*dstImage], j.src[n*srcImage:(n+1)*srcImage], j.arg.image(n*dstImage, dstImage)
+		for ; i < min(hi, first+p.rows.out); i++ {
+			p.forwardRow(dst, arg, src, i-first, p.c)
+		}
 	}
 }
 
@@ -125,15 +129,17 @@ func (a *Argmax) image(at, n int) argImage {
 
 // forwardRow computes output row o of a map with c channels.
 func (p *Max) forwardRow(dst []float32, arg argImage, src []float32, o, c int) {
-	for _, r := range p.forward {
-		w, d, s := p.forwardWindow(o, r, c, p.shape.S)
+	var l line
+	p.forwardLine(&l, o, c, p.shape.S)
+	for k := range p.forward {
+		d, s := l.at(&p.forward[k])
 		switch {
 		case arg.narrow != nil:
-			kernels.WindowMax(dst[d:], arg.narrow[d:], src[s:], w)
+			kernels.WindowMax(dst[d:], arg.narrow[d:], src[s:], &l.w)
 		case arg.wide != nil:
-			kernels.WindowMaxWide(dst[d:], arg.wide[d:], src[s:], w)
+			kernels.WindowMaxWide(dst[d:], arg.wide[d:], src[s:], &l.w)
 		default:
-			kernels.WindowMax(dst[d:], nil, src[s:], w)
+			kernels.WindowMax(dst[d:], nil, src[s:], &l.w)
 		}
 	}
 }
@@ -158,21 +164,27 @@ func (p *Max) Backward(dx, dy []float32, arg *Argmax) {
 func (p *Max) backwardRange(lo, hi int) {
 	j := &p.job
 	dxImage, dyImage := p.rows.in*p.cols.in*p.c, p.rows.out*p.cols.out*p.c
-	for i := lo; i < hi; i++ {
-		n, h := i/p.rows.in, i%p.rows.in
-		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], j.arg.image(n*dyImage, dyImage), h, p.c, kernels.StoreFor(p.SrcLen()))
+	how := kernels.StoreFor(p.SrcLen())
+	for i := lo; i < hi; {
+		n := i / p.rows.in
+		first := n * p.rows.in
+		dx, dy, arg := j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], j.arg.image(n*dyImage, dyImage)
+		for ; i < min(hi, first+p.rows.in); i++ {
+			p.backwardRow(dx, dy, arg, i-first, p.c, how)
+		}
 	}
 }
 
 // backwardRow computes row h of the gradient of a map with c channels.
 func (p *Max) backwardRow(dx, dy []float32, arg argImage, h, c int, how kernels.Store) {
-	for _, r := range p.backward {
-		w, x, y := p.backwardWindow(h, r, c, p.shape.S)
-		w.Store = how
+	l := line{w: kernels.Window{Store: how}}
+	p.backwardLine(&l, h, c, p.shape.S)
+	for k := range p.backward {
+		x, y := l.at(&p.backward[k])
 		if arg.wide != nil {
-			kernels.WindowMaxBackwardWide(dx[x:], dy[y:], arg.wide[y:], w)
+			kernels.WindowMaxBackwardWide(dx[x:], dy[y:], arg.wide[y:], &l.w)
 			continue
 		}
-		kernels.WindowMaxBackward(dx[x:], dy[y:], arg.narrow[y:], w)
+		kernels.WindowMaxBackward(dx[x:], dy[y:], arg.narrow[y:], &l.w)
 	}
 }

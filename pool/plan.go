@@ -49,30 +49,40 @@ func (g *grid) check(name string, dst, src []float32) {
 	}
 }
 
-// forwardWindow returns the kernel call for output row o and a run of columns
-// of maps with c channels, and where its dst and src start in their maps.
-func (g *grid) forwardWindow(o int, r run, c, s int) (w kernels.Window, dst, src int) {
-	row, col := g.rows.windows[o], g.cols.windows[r.at]
-	w = kernels.Window{
-		Pixels: r.n, C: c, DstStep: c, SrcStep: r.srcStep * c,
-		Rows: row.taps, Cols: col.taps,
-		RowStride: g.rows.dilation * g.cols.in * c, ColStride: g.cols.dilation * c,
-		Tap: row.tap*s + col.tap, TapRow: s, TapCol: 1,
-	}
-	return w, (o*g.cols.out + r.at) * c, (row.start*g.cols.in + col.start) * c
+// A line is a row of maps for which the kernel is called run by run.
+type line struct {
+	w kernels.Window
+	// Where the row starts in the map that is written and in the one that is
+	// read, and the number of its first tap.
+	dst, src, tap int
 }
 
-// backwardWindow returns the kernel call for input row h and a run of columns,
-// and where its dx and dy start in their maps.
-func (g *grid) backwardWindow(h int, r run, c, s int) (w kernels.Window, dx, dy int) {
-	row, col := g.rows.covers[h], g.cols.covers[r.at]
-	w = kernels.Window{
-		Pixels: r.n, C: c, DstStep: r.step * c, SrcStep: r.srcStep * c,
-		Rows: row.n, Cols: col.n,
-		RowStride: row.step * g.cols.out * c, ColStride: col.step * c,
-		Tap: row.tap*s + col.tap, TapRow: -row.tapStep * s, TapCol: -col.tapStep,
-	}
-	return w, (h*g.cols.in + r.at) * c, (row.start*g.cols.out + col.start) * c
+// forwardLine prepares l for output row o of maps with c channels. s is the width
+// of the window by which taps are numbered.
+func (g *grid) forwardLine(l *line, o, c, s int) {
+	row := &g.rows.windows[o]
+	l.w.C, l.w.Rows = c, row.taps
+	l.w.RowStride, l.w.ColStride = g.rows.dilation*g.cols.in*c, g.cols.dilation*c
+	l.w.TapRow, l.w.TapCol = s, 1
+	l.dst, l.src, l.tap = o*g.cols.out*c, row.start*g.cols.in*c, row.tap*s
+}
+
+// backwardLine prepares l for input row h.
+func (g *grid) backwardLine(l *line, h, c, s int) {
+	row, col := &g.rows.covers[h], &g.cols.covers[0]
+	l.w.C, l.w.Rows = c, row.n
+	l.w.RowStride, l.w.ColStride = row.step*g.cols.out*c, col.step*c
+	l.w.TapRow, l.w.TapCol = -row.tapStep*s, -col.tapStep
+	l.dst, l.src, l.tap = h*g.cols.in*c, row.start*g.cols.out*c, row.tap*s
+}
+
+// at completes l.w for a run of columns and returns where its dst and src start
+// in their maps.
+func (l *line) at(r *run) (dst, src int) {
+	w := &l.w
+	w.Pixels, w.Cols, w.Tap = r.n, r.taps, l.tap+r.tap
+	w.DstStep, w.SrcStep = r.step*w.C, r.srcStep*w.C
+	return l.dst + r.at*w.C, l.src + r.start*w.C
 }
 
 // grainBytes is the least traffic that is worth a second goroutine.

@@ -95,6 +95,16 @@ func (m *arm64) op(dst []vreg, src []vreg, print func(r []int) string) {
 	m.emit(in)
 }
 
+// move emits a copy between registers of one class.
+func (m *arm64) move(dst, src vreg) {
+	format := "MOVD R%[2]d, R%[1]d"
+	if dst.class == classV {
+		format = "VMOV V%[2]d.B16, V%[1]d.B16"
+	}
+	m.op([]vreg{dst}, []vreg{src}, asmf(format))
+	m.f.insts[len(m.f.insts)-1].move = true
+}
+
 // update is op for an instruction that reads and writes acc.
 func (m *arm64) update(acc vreg, src []vreg, print func(r []int) string) {
 	m.op([]vreg{acc}, append(append([]vreg{}, src...), acc), print)
@@ -168,7 +178,7 @@ func (m *arm64) ParamInt(name string) Int { return Int{m.paramR(name)} }
 
 func (m *arm64) copyR(r vreg) vreg {
 	d := m.newR()
-	m.op([]vreg{d}, []vreg{r}, asmf("MOVD R%[2]d, R%[1]d"))
+	m.move(d, r)
 	return d
 }
 
@@ -201,6 +211,10 @@ func (m *arm64) AddPtrConst(p Ptr, n int) { m.addConst(vr(p.op), n*int(p.size())
 func (m *arm64) AddInt(n Int, c int)      { m.addConst(vr(n.op), c) }
 func (m *arm64) SubInt(n Int, c int) {
 	m.update(vr(n.op), nil, asmf(fmt.Sprintf("SUB $%d, R%%[1]d, R%%[1]d", c)))
+}
+
+func (m *arm64) SubIntVar(n, v Int) {
+	m.update(vr(n.op), []vreg{vr(v.op)}, asmf("SUB R%[2]d, R%[1]d, R%[1]d"))
 }
 
 func (m *arm64) MulInt(n Int, c int) {
@@ -241,11 +255,13 @@ func (m *arm64) Repeat(n Int, body func()) {
 
 func (m *arm64) While(n Int, c int, body func()) {
 	loop, done := m.label("while"), m.label("done")
-	m.place(loop)
-	m.op(nil, []vreg{vr(n.op)}, asmf(fmt.Sprintf("CMP $%d, R%%d", c)))
+	compare := func() { m.op(nil, []vreg{vr(n.op)}, asmf(fmt.Sprintf("CMP $%d, R%%d", c))) }
+	compare()
 	m.branch("BLT ", done)
+	m.place(loop)
 	body()
-	m.branch("B ", loop)
+	compare()
+	m.branch("BGE ", loop)
 	m.place(done)
 }
 

@@ -43,6 +43,7 @@ type inst struct {
 	label  string // this is a label
 	target string // branches there
 	jump   bool   // never falls through
+	move   bool   // copies args[1] to args[0]
 }
 
 // A function is one TEXT block.
@@ -98,10 +99,13 @@ func (f *function) liveIn() []map[vreg]bool {
 
 // allocate colours the interference graph greedily, in order of first
 // appearance. Two registers interfere where one is written while the other is
-// live behind the instruction, or where one instruction writes both.
+// live behind the instruction, or where one instruction writes both. Of the free
+// ones a register takes that of another it is copied from or to, if it can, which
+// makes the copy superfluous.
 func (f *function) allocate() (map[vreg]int, error) {
 	live := f.liveIn()
 	interferes := map[vreg]map[vreg]bool{}
+	copies := map[vreg][]vreg{}
 	var order []vreg
 	edge := func(a, b vreg) {
 		if a != b && a.class == b.class {
@@ -117,6 +121,10 @@ func (f *function) allocate() (map[vreg]int, error) {
 		}
 	}
 	for i, in := range f.insts {
+		if in.move {
+			to, from := in.args[0], in.args[1]
+			copies[to], copies[from] = append(copies[to], from), append(copies[from], to)
+		}
 		for a, r := range in.args {
 			if !in.writes[a] {
 				continue
@@ -144,6 +152,12 @@ func (f *function) allocate() (map[vreg]int, error) {
 			return nil, fmt.Errorf("%s: out of registers of class %d", f.name, r.class)
 		}
 		phys[r] = allocatable[r.class][i]
+		for _, other := range copies[r] {
+			if n, ok := phys[other]; ok && !taken[n] {
+				phys[r] = n
+				break
+			}
+		}
 	}
 	return phys, nil
 }
@@ -163,6 +177,9 @@ func (f *function) print(b *bytes.Buffer) error {
 		r := make([]int, len(in.args))
 		for a, v := range in.args {
 			r[a] = phys[v]
+		}
+		if in.move && r[0] == r[1] {
+			continue
 		}
 		fmt.Fprintf(b, "\t%s\n", in.print(r))
 	}

@@ -22,9 +22,13 @@ type enc3 struct {
 }
 
 func (e enc3) encode(d, n, m int) word {
+	format := "%s v%d.%s, v%d.%s, v%d.%s"
+	if e == encTBL {
+		format = "%s v%d.%s, {v%d.%s}, v%d.%s"
+	}
 	return word{
 		e.base | uint32(m)<<16 | uint32(n)<<5 | uint32(d),
-		fmt.Sprintf("%s v%d.%s, v%d.%s, v%d.%s", e.name, d, e.arrangement, n, e.arrangement, m, e.arrangement),
+		fmt.Sprintf(format, e.name, d, e.arrangement, n, e.arrangement, m, e.arrangement),
 	}
 }
 
@@ -53,6 +57,14 @@ var (
 	encFSUBDouble = enc3{"fsub", 0x4EE0D400, "2d"}
 	encFMULDouble = enc3{"fmul", 0x6E60DC00, "2d"}
 	encFMLADouble = enc3{"fmla", 0x4E60CC00, "2d"}
+
+	encORN      = enc3{"orn", 0x4EE01C00, "16b"}
+	encADDByte  = enc3{"add", 0x4E208400, "16b"}
+	encCMEQByte = enc3{"cmeq", 0x6E208C00, "16b"}
+	encUZP1Byte = enc3{"uzp1", 0x4E001800, "16b"}
+	encUZP1Half = enc3{"uzp1", 0x4E401800, "8h"}
+	// The table is one register.
+	encTBL = enc3{"tbl", 0x4E000000, "16b"}
 
 	encMULHalf = enc3{"mul", 0x4E609C00, "8h"}
 )

@@ -38,7 +38,7 @@ func (m *arm64) Copy(a Vec) Vec {
 }
 
 func (m *arm64) Set(dst, src Vec) {
-	m.op([]vreg{vr(dst.op)}, []vreg{vr(src.op)}, asmf("VMOV V%[2]d.B16, V%[1]d.B16"))
+	m.move(vr(dst.op), vr(src.op))
 }
 
 func (m *arm64) Add(a, b Vec) Vec { return m.three(encFADD, a, b) }

@@ -4,10 +4,10 @@ package gen
 // elements between rows, and in NCHW, planes of n elements. See kernels/channels.go
 // and kernels/planes.go.
 
-// columns runs body over n columns in strips of 4, 2 and 1 vectors and the
-// partial one, advancing ptrs.
-func columns(m Machine, n Int, ptrs []Ptr, body func(s Strip)) {
-	for _, u := range []int{4, 2} {
+// columns runs body over n columns in strips of widest vectors, of half as many
+// and so on, and the partial one, advancing ptrs.
+func columns(m Machine, widest int, n Int, ptrs []Ptr, body func(s Strip)) {
+	for u := widest; u > 1; u /= 2 {
 		m.While(n, u*m.Lanes(), func() {
 			body(Strip{U: u, m: m.(stripMachine)})
 			for _, p := range ptrs {
@@ -22,10 +22,20 @@ func columns(m Machine, n Int, ptrs []Ptr, body func(s Strip)) {
 // sumsInFlight hides the latency of an addition or a fused multiply-add.
 const sumsInFlight = 8
 
+// widestStrip is the number of vectors of a strip that keeps so many registers for
+// each of them: half of all on amd64, where narrow strips of wide maps are half as
+// fast, since prefetchers do not follow them.
+func widestStrip(m Machine, registers int) int {
+	if !foldsLoads(m) {
+		return 4
+	}
+	return m.Registers() / 2 / registers
+}
+
 // sumRows returns, in acc, the sums over rows of term, for a strip: row i of a
 // group goes to accumulator set i, and the sets are added in halves.
 func sumRows(m Machine, s Strip, rows Int, stride func() Int, ptrs []Ptr, term func(acc Vec, ptrs []Ptr, u int)) []Vec {
-	sets := sumsInFlight / s.U
+	sets := max(1, sumsInFlight/s.U)
 	acc := make([][]Vec, sets)
 	for i := range acc {
 		for range s.U {
@@ -70,7 +80,7 @@ func channelSums(m Machine) {
 		"dst must not overlap x.")
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x}, func(s Strip) {
+	columns(m, widestStrip(m, 1), c, []Ptr{dst, x}, func(s Strip) {
 		sums := sumRows(m, s, rows, func() Int { return m.ParamInt("stride") }, []Ptr{x}, func(acc Vec, at []Ptr, u int) {
 			m.Set(acc, m.Add(acc, s.Load(at[0], u)))
 		})
@@ -88,7 +98,7 @@ func channelDots(m Machine) {
 		"8 partial sums, which are added in halves. dst must not overlap x or y.")
 	dst, x, y := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("y")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x, y}, func(s Strip) {
+	columns(m, widestStrip(m, 1), c, []Ptr{dst, x, y}, func(s Strip) {
 		sums := sumRows(m, s, rows, func() Int { return m.ParamInt("stride") }, []Ptr{x, y}, func(acc Vec, at []Ptr, u int) {
 			m.AccMulAdd(acc, s.Load(at[0], u), s.Load(at[1], u))
 		})
@@ -144,19 +154,64 @@ func storing(k storeKind, programs ...func(m Machine, k storeKind)) func(Machine
 	}
 }
 
-// mapRows stores f of every vector of a strip of rows of x to dst.
-func mapRows(m Machine, k storeKind, s Strip, rows Int, dst, x Ptr, f func(v Vec, u int) Vec) {
-	d, p := m.CopyPtr(dst), m.CopyPtr(x)
-	store := k.store(s)
-	m.Repeat(rows, func() {
+// mapColumns is the frame of kernels that store f of every element of rows of maps
+// and of the vectors a of c elements. Where arithmetic takes an operand from the
+// first-level cache for nothing, it goes row by row, one stream of addresses for
+// each map; else strip by strip, with the vectors in registers.
+func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Ptr, f func(maps, vectors []Vec) Vec) {
+	store := func(s Strip, at []Ptr, vec func(i, u int) Vec) {
 		for u := range s.U {
-			store(d, u, f(s.Load(p, u), u))
+			var in, v []Vec
+			for _, p := range at[1:] {
+				in = append(in, s.Load(p, u))
+			}
+			for i := range vectors {
+				v = append(v, vec(i, u))
+			}
+			k.store(s)(at[0], u, f(in, v))
 		}
-		step := m.ParamInt("stride")
-		m.AddPtr(d, step)
-		m.AddPtr(p, step)
+	}
+	moving := append([]Ptr{dst}, maps...)
+	all := append(append([]Ptr{}, moving...), vectors...)
+	if foldsLoads(m) {
+		gap := m.ParamInt("stride")
+		m.SubIntVar(gap, c)
+		m.Repeat(rows, func() {
+			m.Strips(m.CopyInt(c), all, 4, func(s Strip) {
+				store(s, moving, func(i, u int) Vec { return s.Load(vectors[i], u) })
+			})
+			for _, p := range moving {
+				m.AddPtr(p, gap)
+			}
+			for _, p := range vectors {
+				m.SubPtr(p, c)
+			}
+		})
+		return
+	}
+	columns(m, 4, c, all, func(s Strip) {
+		held := make([][]Vec, len(vectors))
+		for i, p := range vectors {
+			for u := range s.U {
+				held[i] = append(held[i], s.Load(p, u))
+			}
+		}
+		var at []Ptr
+		for _, p := range moving {
+			at = append(at, m.CopyPtr(p))
+		}
+		m.Repeat(rows, func() {
+			store(s, at, func(i, u int) Vec { return held[i][u] })
+			step := m.ParamInt("stride")
+			for _, p := range at {
+				m.AddPtr(p, step)
+			}
+		})
 	})
 }
+
+// foldsLoads reports whether arithmetic can take an operand from memory.
+func foldsLoads(m Machine) bool { _, ok := m.(*amd64); return ok }
 
 func channelScale(m Machine, k storeKind) {
 	m.Func("ChannelScale"+k.suffix(), "func(dst, x, a *float32, rows, c, stride int)",
@@ -164,13 +219,7 @@ func channelScale(m Machine, k storeKind) {
 			"dst may be x but must not overlap x otherwise, nor a.")...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x, a}, func(s Strip) {
-		var scale []Vec
-		for u := range s.U {
-			scale = append(scale, s.Load(a, u))
-		}
-		mapRows(m, k, s, rows, dst, x, func(v Vec, u int) Vec { return m.Mul(v, scale[u]) })
-	})
+	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a}, func(x, v []Vec) Vec { return m.Mul(x[0], v[0]) })
 	k.ret(m)
 }
 
@@ -182,15 +231,9 @@ func channelScaleShift(m Machine, k storeKind) {
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x, a, b}, func(s Strip) {
-		var scale, shift []Vec
-		for u := range s.U {
-			scale, shift = append(scale, s.Load(a, u)), append(shift, s.Load(b, u))
-		}
-		mapRows(m, k, s, rows, dst, x, func(v Vec, u int) Vec {
-			m.Horner(v, scale[u], shift[u])
-			return v
-		})
+	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a, b}, func(x, v []Vec) Vec {
+		m.Horner(x[0], v[0], v[1])
+		return x[0]
 	})
 	k.ret(m)
 }
@@ -200,19 +243,7 @@ func channelFill(m Machine, k storeKind) {
 		k.doc("ChannelFill"+k.suffix()+" computes dst[i*stride+j] = v[j] for i < rows, j < c.")...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("v")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x}, func(s Strip) {
-		var v []Vec
-		for u := range s.U {
-			v = append(v, s.Load(x, u))
-		}
-		d := m.CopyPtr(dst)
-		m.Repeat(rows, func() {
-			for u := range s.U {
-				k.store(s)(d, u, v[u])
-			}
-			m.AddPtr(d, m.ParamInt("stride"))
-		})
-	})
+	mapColumns(m, k, rows, c, dst, nil, []Ptr{x}, func(_, v []Vec) Vec { return v[0] })
 	k.ret(m)
 }
 
@@ -222,7 +253,7 @@ func channelMax(m Machine) {
 		"i < rows, for j < c, NaN if one is NaN. dst must not overlap x.")
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, x}, func(s Strip) {
+	columns(m, widestStrip(m, 1), c, []Ptr{dst, x}, func(s Strip) {
 		var best []Vec
 		for u := range s.U {
 			best = append(best, m.Copy(s.Load(dst, u)))
@@ -251,7 +282,7 @@ func channelMaxIndex(m Machine) {
 		"the first that is greater than all before it, the last NaN if there is one.")
 	dst, index, x := m.ParamPtr("dst"), m.ParamPtr("index"), m.ParamPtr("x")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, c, []Ptr{dst, index, x}, func(s Strip) {
+	columns(m, widestStrip(m, 2), c, []Ptr{dst, index, x}, func(s Strip) {
 		var best, from []Vec
 		for u := range s.U {
 			best, from = append(best, m.Copy(s.Load(dst, u))), append(from, m.Copy(s.Load(index, u)))

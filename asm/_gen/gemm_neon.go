@@ -94,7 +94,7 @@ func (g *gemmNEONProgram) body(r int) {
 	g.branch("BNE ", tile)
 	if r > 1 {
 		g.place(next)
-		g.op([]vreg{g.tiles}, []vreg{g.less}, asmf("MOVD R%[2]d, R%[1]d"))
+		g.move(g.tiles, g.less)
 		g.op([]vreg{g.less}, nil, asmf("MOVD $0, R%d"))
 	}
 }
@@ -207,7 +207,7 @@ func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg)
 			}
 		}
 	}
-	g.op([]vreg{pb}, []vreg{p}, asmf("MOVD R%[2]d, R%[1]d"))
+	g.move(pb, p)
 	g.SubInt(Int{k}, 4)
 	g.branch("B ", four)
 

@@ -73,6 +73,8 @@ type Machine interface {
 	AddInt(n Int, c int)
 	SubInt(n Int, c int)
 	MulInt(n Int, c int)
+	// SubIntVar is n -= v.
+	SubIntVar(n, v Int)
 
 	// Repeat runs body n times, n >= 0. It counts in a copy of n.
 	Repeat(n Int, body func())
@@ -161,6 +163,13 @@ type Machine interface {
 	AddSums(p Ptr, off int, v [4][]Vec)
 	// MaxLanes is the maximum of all lanes in lane 0, with Max's rule for NaN.
 	MaxLanes(a Vec) Vec
+}
+
+// A prefetcher is a Machine that can ask for what it will need.
+type prefetcher interface {
+	// Prefetch asks for the line at p + off elements in the second-level cache. It
+	// never faults.
+	Prefetch(p Ptr, off int)
 }
 
 // A Strip is the group of vectors that one round of [Machine.Strips] handles.

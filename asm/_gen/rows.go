@@ -38,18 +38,12 @@ func (p rowsProgram) signature() string {
 
 // rowsMap makes the program; compute returns the results of one vector from
 // loaders of the maps and vectors.
-func rowsMap(p rowsProgram, compute func(m Machine, src, vec []Vec, lo, hi Vec) []Vec) func(Machine) {
-	return func(m Machine) {
-		m.Func(p.name, p.signature(), fmt.Sprintf("%s computes %s over rows of c columns.", p.name, p.doc),
-			"Maps that are written may be ones that are read.")
-		pointers := func(names []string) []Ptr {
-			var list []Ptr
-			for _, name := range names {
-				list = append(list, m.ParamPtr(name))
-			}
-			return list
-		}
-		dst, src, vec := pointers(p.dst), pointers(p.src), pointers(p.vec)
+func rowsMap(p rowsProgram, compute func(m Machine, src, vec []Vec, lo, hi Vec) []Vec) func(Machine, storeKind) {
+	return func(m Machine, k storeKind) {
+		name := p.name + k.suffix()
+		m.Func(name, p.signature(), k.doc(fmt.Sprintf("%s computes %s over rows of c columns.", name, p.doc),
+			"Maps that are written may be ones that are read.")...)
+		dst, src, vec := paramPtrs(m, p.dst), paramPtrs(m, p.src), paramPtrs(m, p.vec)
 		rows, c := m.ParamInt("rows"), m.ParamInt("c")
 		var lo, hi Vec
 		if p.bounds {
@@ -65,11 +59,11 @@ func rowsMap(p rowsProgram, compute func(m Machine, src, vec []Vec, lo, hi Vec) 
 					vectors = append(vectors, s.Load(q, u))
 				}
 				for i, v := range compute(m, maps, vectors, lo, hi) {
-					s.Store(dst[i], u, v)
+					k.store(s)(dst[i], u, v)
 				}
 			}
 		})
-		m.Ret()
+		k.ret(m)
 	}
 }
 
@@ -77,7 +71,7 @@ func clampNaN(m Machine, v, lo, hi Vec) Vec { return m.Min(hi, m.Max(lo, v)) }
 
 // gated is g with 0 where y <= lo or y >= hi.
 func gated(m Machine, g, y, lo, hi Vec) Vec {
-	zero := m.ConstBits(0)
+	zero := m.Zero()
 	return m.Select(m.LessEq(y, lo), zero, m.Select(m.LessEq(hi, y), zero, g))
 }
 
@@ -89,7 +83,7 @@ func normGradient(m Machine, g, x Vec, v []Vec) Vec {
 	return d
 }
 
-var rowsMaps = []func(Machine){
+var rowsMaps = []func(Machine, storeKind){
 	rowsMap(rowsProgram{"RowsShift", "dst = min(max(x + shift, lo), hi), keeping NaN,",
 		[]string{"dst"}, []string{"x"}, []string{"shift"}, true},
 		func(m Machine, src, vec []Vec, lo, hi Vec) []Vec {
@@ -125,127 +119,150 @@ var rowsMaps = []func(Machine){
 		}),
 }
 
-// rowGroups runs body on groups of the given number of rows, then on single
-// rows. body gets a pointer per row and map: at[i][k] is row k of map i.
-func rowGroups(m Machine, rows, c Int, maps, vectors []Ptr, group int, body func(s Strip, at [][]Ptr)) {
-	for _, size := range []int{group, 1} {
-		m.While(rows, size, func() {
-			at := make([][]Ptr, len(maps))
-			moving := append([]Ptr{}, vectors...)
-			for i, p := range maps {
-				at[i] = []Ptr{p}
-				for k := 1; k < size; k++ {
-					next := m.CopyPtr(at[i][k-1])
-					m.AddPtr(next, c)
-					at[i] = append(at[i], next)
-				}
-				moving = append(moving, at[i]...)
-			}
-			m.Strips(m.CopyInt(c), moving, 2, func(s Strip) { body(s, at) })
-			for _, v := range vectors {
-				m.SubPtr(v, c)
-			}
-			for _, p := range maps {
-				for range size - 1 {
-					m.AddPtr(p, c)
-				}
-			}
-			m.SubInt(rows, size)
-		})
-	}
+// lineFloats is what a prefetch brings.
+const lineFloats = 16
+
+// A rowsSums describes a kernel of column sums over rows.
+type rowsSums struct {
+	name          string
+	doc           []string
+	dst, src, vec []string // pointers: sums, maps, vectors
+	bounds        bool     // has parameters lo and hi
 }
 
-// addUp adds the vectors in pairs.
-func addUp(m Machine, v []Vec) Vec {
-	for len(v) > 1 {
-		var next []Vec
-		for i := 0; i+1 < len(v); i += 2 {
-			next = append(next, m.Add(v[i], v[i+1]))
-		}
-		v = append(next, v[len(next)*2:]...)
-	}
-	return v[0]
-}
-
-func rowsSum(m Machine) {
-	m.Func("RowsSum", "func(dst, x *float32, rows, c int)",
-		"RowsSum adds the column sums of x to dst, the rows in groups of 4 by pairs.")
-	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
-	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	rowGroups(m, rows, c, []Ptr{x}, []Ptr{dst}, 4, func(s Strip, at [][]Ptr) {
-		for u := range s.U {
-			var v []Vec
-			for _, p := range at[0] {
-				v = append(v, s.Load(p, u))
-			}
-			s.Store(dst, u, m.Add(s.Load(dst, u), addUp(m, v)))
-		}
-	})
-	m.Ret()
-}
-
-func rowsMoment(m Machine) {
-	m.Func("RowsMoment", "func(sum, sq, x, k *float32, rows, c int)",
-		"RowsMoment adds the column sums of x-k to sum and those of (x-k)^2 to sq, the",
-		"rows in groups of 4.")
-	sum, sq, x, k := m.ParamPtr("sum"), m.ParamPtr("sq"), m.ParamPtr("x"), m.ParamPtr("k")
-	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	rowGroups(m, rows, c, []Ptr{x}, []Ptr{sum, sq, k}, 4, func(s Strip, at [][]Ptr) {
-		for u := range s.U {
-			shift, q := s.Load(k, u), s.Load(sq, u)
-			var v []Vec
-			for _, p := range at[0] {
-				d := m.Sub(s.Load(p, u), shift)
-				m.AccMulAdd(q, d, d)
-				v = append(v, d)
-			}
-			s.Store(sum, u, m.Add(s.Load(sum, u), addUp(m, v)))
-			s.Store(sq, u, q)
-		}
-	})
-	m.Ret()
-}
-
-// rowsGradSum makes the sums of the first pass of batch norm's backward.
-func rowsGradSum(gate bool) func(Machine) {
+// sumProgram makes the program; term adds one vector to the sums acc.
+//
+// Sums stay in registers, so columns are taken in strips, and those of a wide row
+// are no stream of addresses that a prefetcher follows. With ahead, which is then
+// the elements of this call, the widest strips ask for as much behind their rows,
+// line by line in order.
+func sumProgram(p rowsSums, term func(m Machine, acc, src, vec []Vec, lo, hi Vec)) func(Machine) {
 	return func(m Machine) {
-		names := []string{"dy", "x"}
-		if gate {
-			m.Func("RowsGradSumGated", "func(sum, dot, dy, x, y, mean *float32, rows, c int, lo, hi float32)",
-				"RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.")
-			names = append(names, "y")
-		} else {
-			m.Func("RowsGradSum", "func(sum, dot, dy, x, mean *float32, rows, c int)",
-				"RowsGradSum adds the column sums of dy to sum and those of dy*(x-mean) to dot,",
-				"the rows in pairs.")
+		program := rowsProgram{name: p.name, dst: p.dst, src: p.src, vec: p.vec}
+		list := program.signature()
+		list = list[:len(list)-1] + ", ahead int)"
+		if p.bounds {
+			list = list[:len(list)-1] + ", lo, hi float32)"
 		}
-		sum, dot := m.ParamPtr("sum"), m.ParamPtr("dot")
-		var maps []Ptr
-		for _, name := range names {
-			maps = append(maps, m.ParamPtr(name))
-		}
-		mean := m.ParamPtr("mean")
-		rows, c := m.ParamInt("rows"), m.ParamInt("c")
+		m.Func(p.name, list, append(append([]string{}, p.doc...),
+			"Rows are added in order from 0 and the sums then added to what is there. With",
+			"ahead > 0, rows*c, what follows the maps is prefetched.")...)
+		dst, src, vec := paramPtrs(m, p.dst), paramPtrs(m, p.src), paramPtrs(m, p.vec)
+		c := m.ParamInt("c")
 		var lo, hi Vec
-		if gate {
+		if p.bounds {
 			lo, hi = m.ParamF32("lo"), m.ParamF32("hi")
 		}
-		rowGroups(m, rows, c, maps, []Ptr{sum, dot, mean}, 2, func(s Strip, at [][]Ptr) {
-			for u := range s.U {
-				center, q := s.Load(mean, u), s.Load(dot, u)
-				var v []Vec
-				for k := range at[0] {
-					g := s.Load(at[0][k], u)
-					if gate {
-						g = gated(m, g, s.Load(at[2][k], u), lo, hi)
-					}
-					m.AccMulAdd(q, g, m.Sub(s.Load(at[1][k], u), center))
-					v = append(v, g)
+		widest := widestStrip(m, len(dst))
+		fetcher, fetches := m.(prefetcher)
+		var next Int
+		if fetches {
+			next = m.ParamInt("ahead")
+		}
+		columns(m, widest, c, append(append(append([]Ptr{}, dst...), src...), vec...), func(s Strip) {
+			acc := make([][]Vec, s.U)
+			for u := range acc {
+				for range dst {
+					acc[u] = append(acc[u], m.Zero())
 				}
-				s.Store(sum, u, m.Add(s.Load(sum, u), addUp(m, v)))
-				s.Store(dot, u, q)
+			}
+			hold := holdVectors(m, s, vec)
+			var at []Ptr
+			for _, q := range src {
+				at = append(at, m.CopyPtr(q))
+			}
+			loop := func(fetch bool) {
+				m.Repeat(m.ParamInt("rows"), func() {
+					if fetch {
+						for _, name := range p.src {
+							behind := m.ParamPtr(name)
+							m.AddPtr(behind, next)
+							for at := 0; at < s.U*m.Lanes(); at += lineFloats {
+								fetcher.Prefetch(behind, at)
+							}
+						}
+						m.AddInt(next, s.U*m.Lanes())
+					}
+					for u := range s.U {
+						var in []Vec
+						for _, q := range at {
+							in = append(in, s.Load(q, u))
+						}
+						term(m, acc[u], in, hold(u), lo, hi)
+					}
+					step := m.ParamInt("c")
+					for _, q := range at {
+						m.AddPtr(q, step)
+					}
+				})
+			}
+			if fetches && s.U == widest {
+				m.IfZero(m.ParamInt("ahead"), func() { loop(false) })
+				m.IfNotZero(m.ParamInt("ahead"), func() { loop(true) })
+			} else {
+				loop(false)
+			}
+			for u := range s.U {
+				for i, q := range dst {
+					s.Store(q, u, m.Add(s.Load(q, u), acc[u][i]))
+				}
 			}
 		})
 		m.Ret()
 	}
+}
+
+// paramPtrs returns the pointer parameters of these names.
+func paramPtrs(m Machine, names []string) []Ptr {
+	var list []Ptr
+	for _, name := range names {
+		list = append(list, m.ParamPtr(name))
+	}
+	return list
+}
+
+// holdVectors returns the loader of the vectors of a strip: from registers filled
+// here, or from memory where that costs nothing.
+func holdVectors(m Machine, s Strip, ptrs []Ptr) func(u int) []Vec {
+	load := func(u int) []Vec {
+		var v []Vec
+		for _, p := range ptrs {
+			v = append(v, s.Load(p, u))
+		}
+		return v
+	}
+	if foldsLoads(m) {
+		return load
+	}
+	held := make([][]Vec, s.U)
+	for u := range held {
+		held[u] = load(u)
+	}
+	return func(u int) []Vec { return held[u] }
+}
+
+var rowsSumPrograms = []func(Machine){
+	sumProgram(rowsSums{"RowsSum", []string{"RowsSum computes dst += the column sums of x."},
+		[]string{"dst"}, []string{"x"}, nil, false},
+		func(m Machine, acc, src, _ []Vec, _, _ Vec) { m.Set(acc[0], m.Add(acc[0], src[0])) }),
+	sumProgram(rowsSums{"RowsMoment", []string{"RowsMoment computes sum += the column sums of x-k and sq += those of (x-k)^2."},
+		[]string{"sum", "sq"}, []string{"x"}, []string{"k"}, false},
+		func(m Machine, acc, src, vec []Vec, _, _ Vec) {
+			d := m.Sub(src[0], vec[0])
+			m.Set(acc[0], m.Add(acc[0], d))
+			m.AccMulAdd(acc[1], d, d)
+		}),
+	sumProgram(rowsSums{"RowsGradSum", []string{"RowsGradSum computes sum += the column sums of dy and dot += those of", "dy*(x-mean)."},
+		[]string{"sum", "dot"}, []string{"dy", "x"}, []string{"mean"}, false},
+		func(m Machine, acc, src, vec []Vec, _, _ Vec) {
+			m.Set(acc[0], m.Add(acc[0], src[0]))
+			m.AccMulAdd(acc[1], src[0], m.Sub(src[1], vec[0]))
+		}),
+	sumProgram(rowsSums{"RowsGradSumGated", []string{"RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi."},
+		[]string{"sum", "dot"}, []string{"dy", "x", "y"}, []string{"mean"}, true},
+		func(m Machine, acc, src, vec []Vec, lo, hi Vec) {
+			g := gated(m, src[0], src[2], lo, hi)
+			m.Set(acc[0], m.Add(acc[0], g))
+			m.AccMulAdd(acc[1], g, m.Sub(src[1], vec[0]))
+		}),
 }

@@ -1,5 +1,7 @@
 package gen
 
+import "slices"
+
 // Kernels that slide a window over a row of an NHWC map. See kernels/window.go.
 
 // windowPixels runs body over the pixels and, within a pixel, over strips of
@@ -77,13 +79,15 @@ func windowMax(m Machine) {
 	m.Ret()
 }
 
+var windowMaxIndexDoc = []string{
+	"WindowMaxIndex computes dst = maximum over the taps and index, with the layout",
+	"of dst, = number tap + i*tapRow + j*tapCol of the tap it came from: the first",
+	"of equal ones, the last NaN if there is one. Numbers are < 256; rows, cols > 0.",
+}
+
 func windowMaxIndex(m Machine) {
 	m.Func("WindowMaxIndex", "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
-		append([]string{
-			"WindowMaxIndex computes dst = maximum over the taps and index, with the layout",
-			"of dst, = number tap + i*tapRow + j*tapCol of the tap it came from: the first",
-			"of equal ones, the last NaN if there is one. Numbers are < 256; rows, cols > 0.",
-		}, windowDoc...)...)
+		slices.Concat(windowMaxIndexDoc, windowDoc)...)
 	dst, src, index := m.ParamPtr("dst"), m.ParamPtr("src"), m.ParamBytes("index")
 	windowPixels(m, []Ptr{dst, src, index}, []string{"dstGap", "srcGap", "dstGap"}, func(s Strip) {
 		tapOfRow := m.ParamI32("tap")
@@ -109,12 +113,16 @@ func windowMaxIndex(m Machine) {
 	m.Ret()
 }
 
+func windowMaxBackwardDoc(suffix string) []string {
+	return []string{
+		"WindowMaxBackward" + suffix + " computes dst = sum over those taps whose index, with the",
+		"layout of src, is their number tap + i*tapRow + j*tapCol, in order.",
+	}
+}
+
 func windowMaxBackward(m Machine, k storeKind) {
 	m.Func("WindowMaxBackward"+k.suffix(), "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
-		append([]string{
-			"WindowMaxBackward" + k.suffix() + " computes dst = sum over those taps whose index, with the",
-			"layout of src, is their number tap + i*tapRow + j*tapCol, in order.",
-		}, k.doc(windowDoc...)...)...)
+		slices.Concat(windowMaxBackwardDoc(k.suffix()), k.doc(windowDoc...))...)
 	dst, src, index := m.ParamPtr("dst"), m.ParamPtr("src"), m.ParamBytes("index")
 	windowPixels(m, []Ptr{dst, src, index}, []string{"dstGap", "srcGap", "srcGap"}, func(s Strip) {
 		tapOfRow := m.ParamI32("tap")

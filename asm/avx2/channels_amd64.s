@@ -13,7 +13,7 @@ TEXT ·ChannelSums(SB), NOSPLIT, $0-40
 	MOVQ c+24(FP), BX
 
 while1:
-	CMPQ   BX, $+32
+	CMPQ   BX, $+64
 	JLT    done2
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -27,8 +27,118 @@ while1:
 	MOVQ   DX, DI
 
 while3:
-	CMPQ    DI, $+2
+	CMPQ    DI, $+1
 	JLT     done4
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVAPS Y5, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVAPS Y7, Y7
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while3
+
+done4:
+while5:
+	CMPQ    DI, $+1
+	JLT     done6
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVAPS Y5, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVAPS Y7, Y7
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while5
+
+done6:
+	VMOVUPS (AX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while1
+
+done2:
+while7:
+	CMPQ   BX, $+32
+	JLT    done8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, SI
+	MOVQ   DX, DI
+
+while9:
+	CMPQ    DI, $+2
+	JLT     done10
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
@@ -57,12 +167,12 @@ while3:
 	VMOVAPS Y7, Y7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+2, DI
-	JMP     while3
+	JMP     while9
 
-done4:
-while5:
+done10:
+while11:
 	CMPQ    DI, $+1
-	JLT     done6
+	JLT     done12
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
@@ -78,9 +188,9 @@ while5:
 	VMOVAPS Y3, Y3
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while5
+	JMP     while11
 
-done6:
+done12:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -100,12 +210,12 @@ done6:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, BX
-	JMP     while1
+	JMP     while7
 
-done2:
-while7:
+done8:
+while13:
 	CMPQ   BX, $+16
-	JLT    done8
+	JLT    done14
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -117,9 +227,9 @@ while7:
 	MOVQ   CX, SI
 	MOVQ   DX, DI
 
-while9:
+while15:
 	CMPQ    DI, $+4
-	JLT     done10
+	JLT     done16
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
@@ -150,12 +260,12 @@ while9:
 	VMOVAPS Y7, Y7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+4, DI
-	JMP     while9
+	JMP     while15
 
-done10:
-while11:
+done16:
+while17:
 	CMPQ    DI, $+1
-	JLT     done12
+	JLT     done18
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
@@ -165,9 +275,9 @@ while11:
 	VMOVAPS Y1, Y1
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while11
+	JMP     while17
 
-done12:
+done18:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -183,12 +293,12 @@ done12:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, BX
-	JMP     while7
+	JMP     while13
 
-done8:
-while13:
+done14:
+while19:
 	CMPQ   BX, $+8
-	JLT    done14
+	JLT    done20
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -200,9 +310,9 @@ while13:
 	MOVQ   CX, SI
 	MOVQ   DX, DI
 
-while15:
+while21:
 	CMPQ    DI, $+8
-	JLT     done16
+	JLT     done22
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
@@ -237,21 +347,21 @@ while15:
 	VMOVAPS Y7, Y7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+8, DI
-	JMP     while15
+	JMP     while21
 
-done16:
-while17:
+done22:
+while23:
 	CMPQ    DI, $+1
-	JLT     done18
+	JLT     done24
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVAPS Y0, Y0
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while17
+	JMP     while23
 
-done18:
+done24:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -265,11 +375,11 @@ done18:
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, BX
-	JMP     while13
+	JMP     while19
 
-done14:
+done20:
 	TESTQ   BX, BX
-	JZ      zero19
+	JZ      zero25
 	MOVQ    BX, DI
 	LEAQ    tail<>+32(SB), SI
 	NEGQ    DI
@@ -284,9 +394,9 @@ done14:
 	VXORPS  Y8, Y8, Y8
 	MOVQ    CX, SI
 
-while20:
+while26:
 	CMPQ       DX, $+8
-	JLT        done21
+	JLT        done27
 	MOVQ       stride+32(FP), DI
 	VMASKMOVPS (SI), Y0, Y9
 	VADDPS     Y9, Y1, Y1
@@ -321,21 +431,21 @@ while20:
 	VMOVAPS    Y8, Y8
 	LEAQ       (SI)(DI*4), SI
 	SUBQ       $+8, DX
-	JMP        while20
+	JMP        while26
 
-done21:
-while22:
+done27:
+while28:
 	CMPQ       DX, $+1
-	JLT        done23
+	JLT        done29
 	MOVQ       stride+32(FP), DI
 	VMASKMOVPS (SI), Y0, Y9
 	VADDPS     Y9, Y1, Y1
 	VMOVAPS    Y1, Y1
 	LEAQ       (SI)(DI*4), SI
 	SUBQ       $+1, DX
-	JMP        while22
+	JMP        while28
 
-done23:
+done29:
 	VADDPS     Y5, Y1, Y1
 	VADDPS     Y6, Y2, Y2
 	VADDPS     Y7, Y3, Y3
@@ -350,7 +460,7 @@ done23:
 	LEAQ       (CX)(BX*4), CX
 	XORQ       BX, BX
 
-zero19:
+zero25:
 	VZEROUPPER
 	RET
 
@@ -382,7 +492,7 @@ TEXT ·ChannelDots(SB), NOSPLIT, $0-48
 	MOVQ c+32(FP), SI
 
 while1:
-	CMPQ   SI, $+32
+	CMPQ   SI, $+64
 	JLT    done2
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
@@ -397,8 +507,122 @@ while1:
 	MOVQ   BX, R9
 
 while3:
-	CMPQ        R9, $+2
+	CMPQ        R9, $+1
 	JLT         done4
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Y8
+	VMOVUPS     (R8), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     32(DI), Y8
+	VMOVUPS     32(R8), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     64(DI), Y8
+	VMOVUPS     64(R8), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     96(DI), Y8
+	VMOVUPS     96(R8), Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     128(DI), Y8
+	VMOVUPS     128(R8), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     160(DI), Y8
+	VMOVUPS     160(R8), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     192(DI), Y8
+	VMOVUPS     192(R8), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     224(DI), Y8
+	VMOVUPS     224(R8), Y9
+	VFMADD231PS Y9, Y8, Y7
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        R9, $+1
+	JLT         done6
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Y8
+	VMOVUPS     (R8), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     32(DI), Y8
+	VMOVUPS     32(R8), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     64(DI), Y8
+	VMOVUPS     64(R8), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     96(DI), Y8
+	VMOVUPS     96(R8), Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     128(DI), Y8
+	VMOVUPS     128(R8), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     160(DI), Y8
+	VMOVUPS     160(R8), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     192(DI), Y8
+	VMOVUPS     192(R8), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     224(DI), Y8
+	VMOVUPS     224(R8), Y9
+	VFMADD231PS Y9, Y8, Y7
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while5
+
+done6:
+	VMOVUPS (AX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, SI
+	JMP     while1
+
+done2:
+while7:
+	CMPQ   SI, $+32
+	JLT    done8
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+
+while9:
+	CMPQ        R9, $+2
+	JLT         done10
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -429,12 +653,12 @@ while3:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+2, R9
-	JMP         while3
+	JMP         while9
 
-done4:
-while5:
+done10:
+while11:
 	CMPQ        R9, $+1
-	JLT         done6
+	JLT         done12
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -451,9 +675,9 @@ while5:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while5
+	JMP         while11
 
-done6:
+done12:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -474,12 +698,12 @@ done6:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, SI
-	JMP     while1
+	JMP     while7
 
-done2:
-while7:
+done8:
+while13:
 	CMPQ   SI, $+16
-	JLT    done8
+	JLT    done14
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -492,9 +716,9 @@ while7:
 	MOVQ   DX, R8
 	MOVQ   BX, R9
 
-while9:
+while15:
 	CMPQ        R9, $+4
-	JLT         done10
+	JLT         done16
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -529,12 +753,12 @@ while9:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+4, R9
-	JMP         while9
+	JMP         while15
 
-done10:
-while11:
+done16:
+while17:
 	CMPQ        R9, $+1
-	JLT         done12
+	JLT         done18
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -545,9 +769,9 @@ while11:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while11
+	JMP         while17
 
-done12:
+done18:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -564,12 +788,12 @@ done12:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, SI
-	JMP     while7
+	JMP     while13
 
-done8:
-while13:
+done14:
+while19:
 	CMPQ   SI, $+8
-	JLT    done14
+	JLT    done20
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -582,9 +806,9 @@ while13:
 	MOVQ   DX, R8
 	MOVQ   BX, R9
 
-while15:
+while21:
 	CMPQ        R9, $+8
-	JLT         done16
+	JLT         done22
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -627,12 +851,12 @@ while15:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+8, R9
-	JMP         while15
+	JMP         while21
 
-done16:
-while17:
+done22:
+while23:
 	CMPQ        R9, $+1
-	JLT         done18
+	JLT         done24
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Y8
 	VMOVUPS     (R8), Y9
@@ -640,9 +864,9 @@ while17:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while17
+	JMP         while23
 
-done18:
+done24:
 	VADDPS  Y4, Y0, Y0
 	VADDPS  Y5, Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -657,11 +881,11 @@ done18:
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, SI
-	JMP     while13
+	JMP     while19
 
-done14:
+done20:
 	TESTQ   SI, SI
-	JZ      zero19
+	JZ      zero25
 	MOVQ    SI, R8
 	LEAQ    tail<>+32(SB), DI
 	NEGQ    R8
@@ -677,9 +901,9 @@ done14:
 	MOVQ    CX, DI
 	MOVQ    DX, R8
 
-while20:
+while26:
 	CMPQ        BX, $+8
-	JLT         done21
+	JLT         done27
 	MOVQ        stride+40(FP), R9
 	VMASKMOVPS  (DI), Y0, Y9
 	VMASKMOVPS  (R8), Y0, Y10
@@ -722,12 +946,12 @@ while20:
 	LEAQ        (DI)(R9*4), DI
 	LEAQ        (R8)(R9*4), R8
 	SUBQ        $+8, BX
-	JMP         while20
+	JMP         while26
 
-done21:
-while22:
+done27:
+while28:
 	CMPQ        BX, $+1
-	JLT         done23
+	JLT         done29
 	MOVQ        stride+40(FP), R9
 	VMASKMOVPS  (DI), Y0, Y9
 	VMASKMOVPS  (R8), Y0, Y10
@@ -735,9 +959,9 @@ while22:
 	LEAQ        (DI)(R9*4), DI
 	LEAQ        (R8)(R9*4), R8
 	SUBQ        $+1, BX
-	JMP         while22
+	JMP         while28
 
-done23:
+done29:
 	VADDPS     Y5, Y1, Y1
 	VADDPS     Y6, Y2, Y2
 	VADDPS     Y7, Y3, Y3
@@ -753,7 +977,7 @@ done23:
 	LEAQ       (DX)(SI*4), DX
 	XORQ       SI, SI
 
-zero19:
+zero25:
 	VZEROUPPER
 	RET
 
@@ -766,8 +990,93 @@ TEXT ·ChannelMax(SB), NOSPLIT, $0-40
 	MOVQ c+24(FP), BX
 
 while1:
-	CMPQ    BX, $+32
+	CMPQ    BX, $+64
 	JLT     done2
+	VMOVUPS (AX), Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(AX), Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 128(AX), Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 160(AX), Y5
+	VMOVAPS Y5, Y5
+	VMOVUPS 192(AX), Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 224(AX), Y7
+	VMOVAPS Y7, Y7
+	MOVQ    CX, SI
+	MOVQ    DX, DI
+	TESTQ   DI, DI
+	JLE     done4
+
+repeat3:
+	VMOVUPS   (SI), Y8
+	VMAXPS    Y0, Y8, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y0, Y0
+	VMOVUPS   32(SI), Y8
+	VMAXPS    Y1, Y8, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y1, Y1
+	VMOVUPS   64(SI), Y8
+	VMAXPS    Y2, Y8, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y2, Y2
+	VMOVUPS   96(SI), Y8
+	VMAXPS    Y3, Y8, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y3, Y3
+	VMOVUPS   128(SI), Y8
+	VMAXPS    Y4, Y8, Y4
+	VMOVAPS   Y4, Y4
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y4, Y4
+	VMOVUPS   160(SI), Y8
+	VMAXPS    Y5, Y8, Y5
+	VMOVAPS   Y5, Y5
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y5, Y5
+	VMOVUPS   192(SI), Y8
+	VMAXPS    Y6, Y8, Y6
+	VMOVAPS   Y6, Y6
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y6, Y6
+	VMOVUPS   224(SI), Y8
+	VMAXPS    Y7, Y8, Y7
+	VMOVAPS   Y7, Y7
+	VCMPPS    $0x03, Y8, Y8, Y9
+	VBLENDVPS Y9, Y8, Y7, Y7
+	MOVQ      stride+32(FP), R8
+	LEAQ      (SI)(R8*4), SI
+	DECQ      DI
+	JNZ       repeat3
+
+done4:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	VMOVUPS Y4, 128(AX)
+	VMOVUPS Y5, 160(AX)
+	VMOVUPS Y6, 192(AX)
+	VMOVUPS Y7, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while1
+
+done2:
+while5:
+	CMPQ    BX, $+32
+	JLT     done6
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y0
 	VMOVUPS 32(AX), Y1
@@ -779,9 +1088,9 @@ while1:
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done4
+	JLE     done8
 
-repeat3:
+repeat7:
 	VMOVUPS   (SI), Y4
 	VMAXPS    Y0, Y4, Y0
 	VMOVAPS   Y0, Y0
@@ -805,9 +1114,9 @@ repeat3:
 	MOVQ      stride+32(FP), R8
 	LEAQ      (SI)(R8*4), SI
 	DECQ      DI
-	JNZ       repeat3
+	JNZ       repeat7
 
-done4:
+done8:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
@@ -815,12 +1124,12 @@ done4:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, BX
-	JMP     while1
+	JMP     while5
 
-done2:
-while5:
+done6:
+while9:
 	CMPQ    BX, $+16
-	JLT     done6
+	JLT     done10
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y0
 	VMOVUPS 32(AX), Y1
@@ -828,9 +1137,9 @@ while5:
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done8
+	JLE     done12
 
-repeat7:
+repeat11:
 	VMOVUPS   (SI), Y2
 	VMAXPS    Y0, Y2, Y0
 	VMOVAPS   Y0, Y0
@@ -844,28 +1153,28 @@ repeat7:
 	MOVQ      stride+32(FP), R8
 	LEAQ      (SI)(R8*4), SI
 	DECQ      DI
-	JNZ       repeat7
+	JNZ       repeat11
 
-done8:
+done12:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, BX
-	JMP     while5
+	JMP     while9
 
-done6:
-while9:
+done10:
+while13:
 	CMPQ    BX, $+8
-	JLT     done10
+	JLT     done14
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y0
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done12
+	JLE     done16
 
-repeat11:
+repeat15:
 	VMOVUPS   (SI), Y1
 	VMAXPS    Y0, Y1, Y0
 	VMOVAPS   Y0, Y0
@@ -874,18 +1183,18 @@ repeat11:
 	MOVQ      stride+32(FP), R8
 	LEAQ      (SI)(R8*4), SI
 	DECQ      DI
-	JNZ       repeat11
+	JNZ       repeat15
 
-done12:
+done16:
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	SUBQ    $+8, BX
-	JMP     while9
+	JMP     while13
 
-done10:
+done14:
 	TESTQ      BX, BX
-	JZ         zero13
+	JZ         zero17
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -894,9 +1203,9 @@ done10:
 	VMOVAPS    Y1, Y1
 	MOVQ       CX, SI
 	TESTQ      DX, DX
-	JLE        done15
+	JLE        done19
 
-repeat14:
+repeat18:
 	VMASKMOVPS (SI), Y0, Y2
 	VMAXPS     Y1, Y2, Y1
 	VMOVAPS    Y1, Y1
@@ -905,15 +1214,15 @@ repeat14:
 	MOVQ       stride+32(FP), DI
 	LEAQ       (SI)(DI*4), SI
 	DECQ       DX
-	JNZ        repeat14
+	JNZ        repeat18
 
-done15:
+done19:
 	VMASKMOVPS Y1, Y0, (AX)
 	LEAQ       (AX)(BX*4), AX
 	LEAQ       (CX)(BX*4), CX
 	XORQ       BX, BX
 
-zero13:
+zero17:
 	VZEROUPPER
 	RET
 

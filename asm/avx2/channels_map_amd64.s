@@ -7,141 +7,84 @@
 // func ChannelScale(dst *float32, x *float32, a *float32, rows int, c int, stride int)
 // Requires: AVX
 TEXT ·ChannelScale(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ rows+24(FP), BX
-	MOVQ c+32(FP), SI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  a+16(FP), DX
+	MOVQ  rows+24(FP), BX
+	MOVQ  c+32(FP), SI
+	MOVQ  stride+40(FP), DI
+	SUBQ  SI, DI
+	TESTQ BX, BX
+	JLE   done2
 
-while1:
-	CMPQ    SI, $+32
-	JLT     done2
-	VMOVUPS (DX), Y0
+repeat1:
+	MOVQ SI, R8
+
+while3:
+	CMPQ    R8, $+32
+	JLT     done4
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
 	VMOVUPS 32(DX), Y1
-	VMOVUPS 64(DX), Y2
-	VMOVUPS 96(DX), Y3
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done4
-
-repeat3:
-	VMOVUPS (R8), Y4
-	VMULPS  Y0, Y4, Y4
-	VMOVUPS Y4, (DI)
-	VMOVUPS 32(R8), Y4
-	VMULPS  Y1, Y4, Y4
-	VMOVUPS Y4, 32(DI)
-	VMOVUPS 64(R8), Y4
-	VMULPS  Y2, Y4, Y4
-	VMOVUPS Y4, 64(DI)
-	VMOVUPS 96(R8), Y4
-	VMULPS  Y3, Y4, Y4
-	VMOVUPS Y4, 96(DI)
-	MOVQ    stride+40(FP), R10
-	LEAQ    (DI)(R10*4), DI
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat3
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VMOVUPS 64(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VMOVUPS 96(DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	SUBQ    $+32, R8
+	JMP     while3
 
 done4:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	ADDQ $+128, DX
-	SUBQ $+32, SI
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    SI, $+16
+	CMPQ    R8, $+8
 	JLT     done6
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done8
-
-repeat7:
-	VMOVUPS (R8), Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (DI)
-	VMOVUPS 32(R8), Y2
-	VMULPS  Y1, Y2, Y2
-	VMOVUPS Y2, 32(DI)
-	MOVQ    stride+40(FP), R10
-	LEAQ    (DI)(R10*4), DI
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat7
-
-done8:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	ADDQ $+64, DX
-	SUBQ $+16, SI
-	JMP  while5
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	SUBQ    $+8, R8
+	JMP     while5
 
 done6:
-while9:
-	CMPQ    SI, $+8
-	JLT     done10
-	VMOVUPS (DX), Y0
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done12
+	TESTQ      R8, R8
+	JZ         zero7
+	MOVQ       R8, R10
+	LEAQ       tail<>+32(SB), R9
+	NEGQ       R10
+	VMOVUPS    (R9)(R10*4), Y0
+	VMASKMOVPS (CX), Y0, Y1
+	VMASKMOVPS (DX), Y0, Y2
+	VMULPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(R8*4), AX
+	LEAQ       (CX)(R8*4), CX
+	LEAQ       (DX)(R8*4), DX
+	XORQ       R8, R8
 
-repeat11:
-	VMOVUPS (R8), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (DI)
-	MOVQ    stride+40(FP), R10
-	LEAQ    (DI)(R10*4), DI
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat11
+zero7:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	MOVQ SI, R8
+	NEGQ R8
+	LEAQ (DX)(R8*4), DX
+	DECQ BX
+	JNZ  repeat1
 
-done12:
-	ADDQ $+32, AX
-	ADDQ $+32, CX
-	ADDQ $+32, DX
-	SUBQ $+8, SI
-	JMP  while9
-
-done10:
-	TESTQ      SI, SI
-	JZ         zero13
-	MOVQ       SI, R8
-	LEAQ       tail<>+32(SB), DI
-	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (DX), Y0, Y1
-	MOVQ       AX, DI
-	MOVQ       CX, R8
-	TESTQ      BX, BX
-	JLE        done15
-
-repeat14:
-	VMASKMOVPS (R8), Y0, Y2
-	VMULPS     Y1, Y2, Y2
-	VMASKMOVPS Y2, Y0, (DI)
-	MOVQ       stride+40(FP), R9
-	LEAQ       (DI)(R9*4), DI
-	LEAQ       (R8)(R9*4), R8
-	DECQ       BX
-	JNZ        repeat14
-
-done15:
-	LEAQ (AX)(SI*4), AX
-	LEAQ (CX)(SI*4), CX
-	LEAQ (DX)(SI*4), DX
-	XORQ SI, SI
-
-zero13:
+done2:
 	VZEROUPPER
 	RET
 
@@ -166,265 +109,163 @@ GLOBL tail<>(SB), RODATA|NOPTR, $64
 // func ChannelScaleShift(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
 // Requires: AVX, FMA3
 TEXT ·ChannelScaleShift(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ b+24(FP), BX
-	MOVQ rows+32(FP), SI
-	MOVQ c+40(FP), DI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  a+16(FP), DX
+	MOVQ  b+24(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  c+40(FP), DI
+	MOVQ  stride+48(FP), R8
+	SUBQ  DI, R8
+	TESTQ SI, SI
+	JLE   done2
 
-while1:
-	CMPQ    DI, $+32
-	JLT     done2
-	VMOVUPS (DX), Y0
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(DX), Y2
-	VMOVUPS 32(BX), Y3
-	VMOVUPS 64(DX), Y4
-	VMOVUPS 64(BX), Y5
-	VMOVUPS 96(DX), Y6
-	VMOVUPS 96(BX), Y7
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done4
+repeat1:
+	MOVQ DI, R9
 
-repeat3:
-	VMOVUPS     (R9), Y8
-	VFMADD213PS Y1, Y0, Y8
-	VMOVUPS     Y8, (R8)
-	VMOVUPS     32(R9), Y8
-	VFMADD213PS Y3, Y2, Y8
-	VMOVUPS     Y8, 32(R8)
-	VMOVUPS     64(R9), Y8
-	VFMADD213PS Y5, Y4, Y8
-	VMOVUPS     Y8, 64(R8)
-	VMOVUPS     96(R9), Y8
-	VFMADD213PS Y7, Y6, Y8
-	VMOVUPS     Y8, 96(R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat3
+while3:
+	CMPQ        R9, $+32
+	JLT         done4
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (BX), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     32(CX), Y0
+	VMOVUPS     32(DX), Y1
+	VMOVUPS     32(BX), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     64(CX), Y0
+	VMOVUPS     64(DX), Y1
+	VMOVUPS     64(BX), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, 64(AX)
+	VMOVUPS     96(CX), Y0
+	VMOVUPS     96(DX), Y1
+	VMOVUPS     96(BX), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+	SUBQ        $+32, R9
+	JMP         while3
 
 done4:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	ADDQ $+128, DX
-	ADDQ $+128, BX
-	SUBQ $+32, DI
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    DI, $+16
-	JLT     done6
-	VMOVUPS (DX), Y0
-	VMOVUPS (BX), Y1
-	VMOVUPS 32(DX), Y2
-	VMOVUPS 32(BX), Y3
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done8
-
-repeat7:
-	VMOVUPS     (R9), Y4
-	VFMADD213PS Y1, Y0, Y4
-	VMOVUPS     Y4, (R8)
-	VMOVUPS     32(R9), Y4
-	VFMADD213PS Y3, Y2, Y4
-	VMOVUPS     Y4, 32(R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat7
-
-done8:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	ADDQ $+64, DX
-	ADDQ $+64, BX
-	SUBQ $+16, DI
-	JMP  while5
+	CMPQ        R9, $+8
+	JLT         done6
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (BX), Y2
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	SUBQ        $+8, R9
+	JMP         while5
 
 done6:
-while9:
-	CMPQ    DI, $+8
-	JLT     done10
-	VMOVUPS (DX), Y0
-	VMOVUPS (BX), Y1
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done12
+	TESTQ       R9, R9
+	JZ          zero7
+	MOVQ        R9, R11
+	LEAQ        tail<>+32(SB), R10
+	NEGQ        R11
+	VMOVUPS     (R10)(R11*4), Y0
+	VMASKMOVPS  (CX), Y0, Y1
+	VMASKMOVPS  (DX), Y0, Y2
+	VMASKMOVPS  (BX), Y0, Y3
+	VFMADD213PS Y3, Y2, Y1
+	VMASKMOVPS  Y1, Y0, (AX)
+	LEAQ        (AX)(R9*4), AX
+	LEAQ        (CX)(R9*4), CX
+	LEAQ        (DX)(R9*4), DX
+	LEAQ        (BX)(R9*4), BX
+	XORQ        R9, R9
 
-repeat11:
-	VMOVUPS     (R9), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat11
+zero7:
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	MOVQ DI, R9
+	NEGQ R9
+	LEAQ (DX)(R9*4), DX
+	MOVQ DI, R9
+	NEGQ R9
+	LEAQ (BX)(R9*4), BX
+	DECQ SI
+	JNZ  repeat1
 
-done12:
-	ADDQ $+32, AX
-	ADDQ $+32, CX
-	ADDQ $+32, DX
-	ADDQ $+32, BX
-	SUBQ $+8, DI
-	JMP  while9
-
-done10:
-	TESTQ      DI, DI
-	JZ         zero13
-	MOVQ       DI, R9
-	LEAQ       tail<>+32(SB), R8
-	NEGQ       R9
-	VMOVUPS    (R8)(R9*4), Y0
-	VMASKMOVPS (DX), Y0, Y1
-	VMASKMOVPS (BX), Y0, Y2
-	MOVQ       AX, R8
-	MOVQ       CX, R9
-	TESTQ      SI, SI
-	JLE        done15
-
-repeat14:
-	VMASKMOVPS  (R9), Y0, Y3
-	VFMADD213PS Y2, Y1, Y3
-	VMASKMOVPS  Y3, Y0, (R8)
-	MOVQ        stride+48(FP), R10
-	LEAQ        (R8)(R10*4), R8
-	LEAQ        (R9)(R10*4), R9
-	DECQ        SI
-	JNZ         repeat14
-
-done15:
-	LEAQ (AX)(DI*4), AX
-	LEAQ (CX)(DI*4), CX
-	LEAQ (DX)(DI*4), DX
-	LEAQ (BX)(DI*4), BX
-	XORQ DI, DI
-
-zero13:
+done2:
 	VZEROUPPER
 	RET
 
 // func ChannelFill(dst *float32, v *float32, rows int, c int, stride int)
 // Requires: AVX
 TEXT ·ChannelFill(SB), NOSPLIT, $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ rows+16(FP), DX
-	MOVQ c+24(FP), BX
+	MOVQ  dst+0(FP), AX
+	MOVQ  v+8(FP), CX
+	MOVQ  rows+16(FP), DX
+	MOVQ  c+24(FP), BX
+	MOVQ  stride+32(FP), SI
+	SUBQ  BX, SI
+	TESTQ DX, DX
+	JLE   done2
 
-while1:
-	CMPQ    BX, $+32
-	JLT     done2
+repeat1:
+	MOVQ BX, DI
+
+while3:
+	CMPQ    DI, $+32
+	JLT     done4
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS 64(CX), Y2
-	VMOVUPS 96(CX), Y3
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done4
-
-repeat3:
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	VMOVUPS Y2, 64(SI)
-	VMOVUPS Y3, 96(SI)
-	MOVQ    stride+32(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat3
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(CX), Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(CX), Y0
+	VMOVUPS Y0, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DI
+	JMP     while3
 
 done4:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	SUBQ $+32, BX
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    BX, $+16
+	CMPQ    DI, $+8
 	JLT     done6
 	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done8
-
-repeat7:
-	VMOVUPS Y0, (SI)
-	VMOVUPS Y1, 32(SI)
-	MOVQ    stride+32(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat7
-
-done8:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	SUBQ $+16, BX
-	JMP  while5
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DI
+	JMP     while5
 
 done6:
-while9:
-	CMPQ    BX, $+8
-	JLT     done10
-	VMOVUPS (CX), Y0
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done12
-
-repeat11:
-	VMOVUPS Y0, (SI)
-	MOVQ    stride+32(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat11
-
-done12:
-	ADDQ $+32, AX
-	ADDQ $+32, CX
-	SUBQ $+8, BX
-	JMP  while9
-
-done10:
-	TESTQ      BX, BX
-	JZ         zero13
-	MOVQ       BX, DI
-	LEAQ       tail<>+32(SB), SI
-	NEGQ       DI
-	VMOVUPS    (SI)(DI*4), Y0
+	TESTQ      DI, DI
+	JZ         zero7
+	MOVQ       DI, R9
+	LEAQ       tail<>+32(SB), R8
+	NEGQ       R9
+	VMOVUPS    (R8)(R9*4), Y0
 	VMASKMOVPS (CX), Y0, Y1
-	MOVQ       AX, SI
-	TESTQ      DX, DX
-	JLE        done15
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (CX)(DI*4), CX
+	XORQ       DI, DI
 
-repeat14:
-	VMASKMOVPS Y1, Y0, (SI)
-	MOVQ       stride+32(FP), DI
-	LEAQ       (SI)(DI*4), SI
-	DECQ       DX
-	JNZ        repeat14
+zero7:
+	LEAQ (AX)(SI*4), AX
+	MOVQ BX, DI
+	NEGQ DI
+	LEAQ (CX)(DI*4), CX
+	DECQ DX
+	JNZ  repeat1
 
-done15:
-	LEAQ (AX)(BX*4), AX
-	LEAQ (CX)(BX*4), CX
-	XORQ BX, BX
-
-zero13:
+done2:
 	VZEROUPPER
 	RET

@@ -509,146 +509,146 @@ repeat1:
 	MOVQ R11, R12
 
 while3:
-	CMPQ         R12, $+32
-	JLT          done4
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      (DI), Y6
-	VMOVUPS      (R8), Y7
-	VMOVUPS      (R9), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      32(CX), Y2
-	VMOVUPS      32(DX), Y3
-	VMOVUPS      32(BX), Y4
-	VMOVUPS      32(SI), Y5
-	VMOVUPS      32(DI), Y6
-	VMOVUPS      32(R8), Y7
-	VMOVUPS      32(R9), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVUPS      64(CX), Y2
-	VMOVUPS      64(DX), Y3
-	VMOVUPS      64(BX), Y4
-	VMOVUPS      64(SI), Y5
-	VMOVUPS      64(DI), Y6
-	VMOVUPS      64(R8), Y7
-	VMOVUPS      64(R9), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      96(CX), Y2
-	VMOVUPS      96(DX), Y3
-	VMOVUPS      96(BX), Y4
-	VMOVUPS      96(SI), Y5
-	VMOVUPS      96(DI), Y6
-	VMOVUPS      96(R8), Y7
-	VMOVUPS      96(R9), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	ADDQ         $+128, BX
-	ADDQ         $+128, SI
-	ADDQ         $+128, DI
-	ADDQ         $+128, R8
-	ADDQ         $+128, R9
-	SUBQ         $+32, R12
-	JMP          while3
+	CMPQ        R12, $+32
+	JLT         done4
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (BX), Y4
+	VMOVUPS     (SI), Y5
+	VMOVUPS     (DI), Y6
+	VMOVUPS     (R8), Y7
+	VMOVUPS     (R9), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     32(CX), Y2
+	VMOVUPS     32(DX), Y3
+	VMOVUPS     32(BX), Y4
+	VMOVUPS     32(SI), Y5
+	VMOVUPS     32(DI), Y6
+	VMOVUPS     32(R8), Y7
+	VMOVUPS     32(R9), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     64(CX), Y2
+	VMOVUPS     64(DX), Y3
+	VMOVUPS     64(BX), Y4
+	VMOVUPS     64(SI), Y5
+	VMOVUPS     64(DI), Y6
+	VMOVUPS     64(R8), Y7
+	VMOVUPS     64(R9), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     96(CX), Y2
+	VMOVUPS     96(DX), Y3
+	VMOVUPS     96(BX), Y4
+	VMOVUPS     96(SI), Y5
+	VMOVUPS     96(DI), Y6
+	VMOVUPS     96(R8), Y7
+	VMOVUPS     96(R9), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	SUBQ        $+32, R12
+	JMP         while3
 
 done4:
 while5:
-	CMPQ         R12, $+8
-	JLT          done6
-	VMOVUPS      (CX), Y2
-	VMOVUPS      (DX), Y3
-	VMOVUPS      (BX), Y4
-	VMOVUPS      (SI), Y5
-	VMOVUPS      (DI), Y6
-	VMOVUPS      (R8), Y7
-	VMOVUPS      (R9), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	ADDQ         $+32, DI
-	ADDQ         $+32, R8
-	ADDQ         $+32, R9
-	SUBQ         $+8, R12
-	JMP          while5
+	CMPQ        R12, $+8
+	JLT         done6
+	VMOVUPS     (CX), Y2
+	VMOVUPS     (DX), Y3
+	VMOVUPS     (BX), Y4
+	VMOVUPS     (SI), Y5
+	VMOVUPS     (DI), Y6
+	VMOVUPS     (R8), Y7
+	VMOVUPS     (R9), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	SUBQ        $+8, R12
+	JMP         while5
 
 done6:
-	TESTQ        R12, R12
-	JZ           zero7
-	MOVQ         R12, R14
-	LEAQ         tail<>+32(SB), R13
-	NEGQ         R14
-	VMOVUPS      (R13)(R14*4), Y2
-	VMASKMOVPS   (CX), Y2, Y3
-	VMASKMOVPS   (DX), Y2, Y4
-	VMASKMOVPS   (BX), Y2, Y5
-	VMASKMOVPS   (SI), Y2, Y6
-	VMASKMOVPS   (DI), Y2, Y7
-	VMASKMOVPS   (R8), Y2, Y8
-	VMASKMOVPS   (R9), Y2, Y9
-	VBROADCASTSS c00000000<>+0(SB), Y10
-	VCMPPS       $0x12, Y0, Y5, Y11
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y10, Y3, Y3
-	VBLENDVPS    Y11, Y10, Y3, Y3
-	VSUBPS       Y6, Y4, Y4
-	VFMADD213PS  Y9, Y8, Y4
-	VFMADD231PS  Y7, Y3, Y4
-	VMASKMOVPS   Y4, Y2, (AX)
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	LEAQ         (DX)(R12*4), DX
-	LEAQ         (BX)(R12*4), BX
-	LEAQ         (SI)(R12*4), SI
-	LEAQ         (DI)(R12*4), DI
-	LEAQ         (R8)(R12*4), R8
-	LEAQ         (R9)(R12*4), R9
-	XORQ         R12, R12
+	TESTQ       R12, R12
+	JZ          zero7
+	MOVQ        R12, R14
+	LEAQ        tail<>+32(SB), R13
+	NEGQ        R14
+	VMOVUPS     (R13)(R14*4), Y2
+	VMASKMOVPS  (CX), Y2, Y3
+	VMASKMOVPS  (DX), Y2, Y4
+	VMASKMOVPS  (BX), Y2, Y5
+	VMASKMOVPS  (SI), Y2, Y6
+	VMASKMOVPS  (DI), Y2, Y7
+	VMASKMOVPS  (R8), Y2, Y8
+	VMASKMOVPS  (R9), Y2, Y9
+	VXORPS      Y10, Y10, Y10
+	VCMPPS      $0x12, Y0, Y5, Y11
+	VCMPPS      $0x12, Y5, Y1, Y5
+	VBLENDVPS   Y5, Y10, Y3, Y3
+	VBLENDVPS   Y11, Y10, Y3, Y3
+	VSUBPS      Y6, Y4, Y4
+	VFMADD213PS Y9, Y8, Y4
+	VFMADD231PS Y7, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (AX)
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (CX)(R12*4), CX
+	LEAQ        (DX)(R12*4), DX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (SI)(R12*4), SI
+	LEAQ        (DI)(R12*4), DI
+	LEAQ        (R8)(R12*4), R8
+	LEAQ        (R9)(R12*4), R9
+	XORQ        R12, R12
 
 zero7:
 	MOVQ R11, R12
@@ -669,9 +669,6 @@ zero7:
 done2:
 	VZEROUPPER
 	RET
-
-DATA c00000000<>+0(SB)/4, $0x00000000
-GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 // func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
 // Requires: AVX, FMA3
@@ -696,155 +693,155 @@ repeat1:
 	MOVQ R12, R13
 
 while3:
-	CMPQ         R13, $+32
-	JLT          done4
-	VMOVUPS      (DX), Y2
-	VMOVUPS      (BX), Y3
-	VMOVUPS      (SI), Y4
-	VMOVUPS      (DI), Y5
-	VMOVUPS      (R8), Y6
-	VMOVUPS      (R9), Y7
-	VMOVUPS      (R10), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      32(DX), Y2
-	VMOVUPS      32(BX), Y3
-	VMOVUPS      32(SI), Y4
-	VMOVUPS      32(DI), Y5
-	VMOVUPS      32(R8), Y6
-	VMOVUPS      32(R9), Y7
-	VMOVUPS      32(R10), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 32(AX)
-	VMOVUPS      Y2, 32(CX)
-	VMOVUPS      64(DX), Y2
-	VMOVUPS      64(BX), Y3
-	VMOVUPS      64(SI), Y4
-	VMOVUPS      64(DI), Y5
-	VMOVUPS      64(R8), Y6
-	VMOVUPS      64(R9), Y7
-	VMOVUPS      64(R10), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 64(AX)
-	VMOVUPS      Y2, 64(CX)
-	VMOVUPS      96(DX), Y2
-	VMOVUPS      96(BX), Y3
-	VMOVUPS      96(SI), Y4
-	VMOVUPS      96(DI), Y5
-	VMOVUPS      96(R8), Y6
-	VMOVUPS      96(R9), Y7
-	VMOVUPS      96(R10), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y2, 96(CX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+128, DX
-	ADDQ         $+128, BX
-	ADDQ         $+128, SI
-	ADDQ         $+128, DI
-	ADDQ         $+128, R8
-	ADDQ         $+128, R9
-	ADDQ         $+128, R10
-	SUBQ         $+32, R13
-	JMP          while3
+	CMPQ        R13, $+32
+	JLT         done4
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (SI), Y4
+	VMOVUPS     (DI), Y5
+	VMOVUPS     (R8), Y6
+	VMOVUPS     (R9), Y7
+	VMOVUPS     (R10), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     Y2, (CX)
+	VMOVUPS     32(DX), Y2
+	VMOVUPS     32(BX), Y3
+	VMOVUPS     32(SI), Y4
+	VMOVUPS     32(DI), Y5
+	VMOVUPS     32(R8), Y6
+	VMOVUPS     32(R9), Y7
+	VMOVUPS     32(R10), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y2, 32(CX)
+	VMOVUPS     64(DX), Y2
+	VMOVUPS     64(BX), Y3
+	VMOVUPS     64(SI), Y4
+	VMOVUPS     64(DI), Y5
+	VMOVUPS     64(R8), Y6
+	VMOVUPS     64(R9), Y7
+	VMOVUPS     64(R10), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 64(AX)
+	VMOVUPS     Y2, 64(CX)
+	VMOVUPS     96(DX), Y2
+	VMOVUPS     96(BX), Y3
+	VMOVUPS     96(SI), Y4
+	VMOVUPS     96(DI), Y5
+	VMOVUPS     96(R8), Y6
+	VMOVUPS     96(R9), Y7
+	VMOVUPS     96(R10), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, 96(AX)
+	VMOVUPS     Y2, 96(CX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	ADDQ        $+128, R10
+	SUBQ        $+32, R13
+	JMP         while3
 
 done4:
 while5:
-	CMPQ         R13, $+8
-	JLT          done6
-	VMOVUPS      (DX), Y2
-	VMOVUPS      (BX), Y3
-	VMOVUPS      (SI), Y4
-	VMOVUPS      (DI), Y5
-	VMOVUPS      (R8), Y6
-	VMOVUPS      (R9), Y7
-	VMOVUPS      (R10), Y8
-	VBROADCASTSS c00000000<>+0(SB), Y9
-	VCMPPS       $0x12, Y0, Y4, Y10
-	VCMPPS       $0x12, Y4, Y1, Y4
-	VBLENDVPS    Y4, Y9, Y2, Y2
-	VBLENDVPS    Y10, Y9, Y2, Y2
-	VSUBPS       Y5, Y3, Y3
-	VFMADD213PS  Y8, Y7, Y3
-	VFMADD231PS  Y6, Y2, Y3
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      Y2, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	ADDQ         $+32, DI
-	ADDQ         $+32, R8
-	ADDQ         $+32, R9
-	ADDQ         $+32, R10
-	SUBQ         $+8, R13
-	JMP          while5
+	CMPQ        R13, $+8
+	JLT         done6
+	VMOVUPS     (DX), Y2
+	VMOVUPS     (BX), Y3
+	VMOVUPS     (SI), Y4
+	VMOVUPS     (DI), Y5
+	VMOVUPS     (R8), Y6
+	VMOVUPS     (R9), Y7
+	VMOVUPS     (R10), Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y4, Y10
+	VCMPPS      $0x12, Y4, Y1, Y4
+	VBLENDVPS   Y4, Y9, Y2, Y2
+	VBLENDVPS   Y10, Y9, Y2, Y2
+	VSUBPS      Y5, Y3, Y3
+	VFMADD213PS Y8, Y7, Y3
+	VFMADD231PS Y6, Y2, Y3
+	VMOVUPS     Y3, (AX)
+	VMOVUPS     Y2, (CX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	ADDQ        $+32, R10
+	SUBQ        $+8, R13
+	JMP         while5
 
 done6:
-	TESTQ        R13, R13
-	JZ           zero7
-	MOVQ         R13, R15
-	LEAQ         tail<>+32(SB), R14
-	NEGQ         R15
-	VMOVUPS      (R14)(R15*4), Y2
-	VMASKMOVPS   (DX), Y2, Y3
-	VMASKMOVPS   (BX), Y2, Y4
-	VMASKMOVPS   (SI), Y2, Y5
-	VMASKMOVPS   (DI), Y2, Y6
-	VMASKMOVPS   (R8), Y2, Y7
-	VMASKMOVPS   (R9), Y2, Y8
-	VMASKMOVPS   (R10), Y2, Y9
-	VBROADCASTSS c00000000<>+0(SB), Y10
-	VCMPPS       $0x12, Y0, Y5, Y11
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y10, Y3, Y3
-	VBLENDVPS    Y11, Y10, Y3, Y3
-	VSUBPS       Y6, Y4, Y4
-	VFMADD213PS  Y9, Y8, Y4
-	VFMADD231PS  Y7, Y3, Y4
-	VMASKMOVPS   Y4, Y2, (AX)
-	VMASKMOVPS   Y3, Y2, (CX)
-	LEAQ         (AX)(R13*4), AX
-	LEAQ         (CX)(R13*4), CX
-	LEAQ         (DX)(R13*4), DX
-	LEAQ         (BX)(R13*4), BX
-	LEAQ         (SI)(R13*4), SI
-	LEAQ         (DI)(R13*4), DI
-	LEAQ         (R8)(R13*4), R8
-	LEAQ         (R9)(R13*4), R9
-	LEAQ         (R10)(R13*4), R10
-	XORQ         R13, R13
+	TESTQ       R13, R13
+	JZ          zero7
+	MOVQ        R13, R15
+	LEAQ        tail<>+32(SB), R14
+	NEGQ        R15
+	VMOVUPS     (R14)(R15*4), Y2
+	VMASKMOVPS  (DX), Y2, Y3
+	VMASKMOVPS  (BX), Y2, Y4
+	VMASKMOVPS  (SI), Y2, Y5
+	VMASKMOVPS  (DI), Y2, Y6
+	VMASKMOVPS  (R8), Y2, Y7
+	VMASKMOVPS  (R9), Y2, Y8
+	VMASKMOVPS  (R10), Y2, Y9
+	VXORPS      Y10, Y10, Y10
+	VCMPPS      $0x12, Y0, Y5, Y11
+	VCMPPS      $0x12, Y5, Y1, Y5
+	VBLENDVPS   Y5, Y10, Y3, Y3
+	VBLENDVPS   Y11, Y10, Y3, Y3
+	VSUBPS      Y6, Y4, Y4
+	VFMADD213PS Y9, Y8, Y4
+	VFMADD231PS Y7, Y3, Y4
+	VMASKMOVPS  Y4, Y2, (AX)
+	VMASKMOVPS  Y3, Y2, (CX)
+	LEAQ        (AX)(R13*4), AX
+	LEAQ        (CX)(R13*4), CX
+	LEAQ        (DX)(R13*4), DX
+	LEAQ        (BX)(R13*4), BX
+	LEAQ        (SI)(R13*4), SI
+	LEAQ        (DI)(R13*4), DI
+	LEAQ        (R8)(R13*4), R8
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	XORQ        R13, R13
 
 zero7:
 	MOVQ R12, R13

@@ -4,170 +4,283 @@
 
 #include "textflag.h"
 
-// func RowsSum(dst *float32, x *float32, rows int, c int)
-// Requires: AVX
-TEXT ·RowsSum(SB), NOSPLIT, $0-32
+// func RowsSum(dst *float32, x *float32, rows int, c int, ahead int)
+// Requires: AVX, MMX+
+TEXT ·RowsSum(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
-	MOVQ rows+16(FP), DX
-	MOVQ c+24(FP), BX
+	MOVQ c+24(FP), DX
+	MOVQ ahead+32(FP), BX
 
 while1:
-	CMPQ DX, $+4
-	JLT  done2
-	MOVQ CX, SI
-	LEAQ (SI)(BX*4), SI
-	MOVQ SI, DI
-	LEAQ (DI)(BX*4), DI
-	MOVQ DI, R8
-	LEAQ (R8)(BX*4), R8
-	MOVQ BX, R9
+	CMPQ   DX, $+64
+	JLT    done2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   CX, SI
+	MOVQ   ahead+32(FP), DI
+	TESTQ  DI, DI
+	JNZ    nonzero3
+	MOVQ   rows+16(FP), DI
+	TESTQ  DI, DI
+	JLE    done5
 
-while3:
-	CMPQ    R9, $+16
-	JLT     done4
-	VMOVUPS (CX), Y0
-	VMOVUPS (SI), Y1
-	VMOVUPS (DI), Y2
-	VMOVUPS (R8), Y3
-	VMOVUPS (AX), Y4
-	VADDPS  Y1, Y0, Y0
-	VADDPS  Y3, Y2, Y1
-	VADDPS  Y1, Y0, Y0
-	VADDPS  Y0, Y4, Y0
+repeat4:
+	VMOVUPS (SI), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(SI), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(SI), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(SI), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 128(SI), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
+	VMOVUPS 160(SI), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVAPS Y5, Y5
+	VMOVUPS 192(SI), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 224(SI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVAPS Y7, Y7
+	MOVQ    c+24(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat4
+
+done5:
+nonzero3:
+	MOVQ  ahead+32(FP), DI
+	TESTQ DI, DI
+	JZ    zero6
+	MOVQ  rows+16(FP), DI
+	TESTQ DI, DI
+	JLE   done8
+
+repeat7:
+	MOVQ       x+8(FP), R8
+	LEAQ       (R8)(BX*4), R8
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	PREFETCHT1 192(R8)
+	ADDQ       $+64, BX
+	VMOVUPS    (SI), Y8
+	VADDPS     Y8, Y0, Y0
+	VMOVAPS    Y0, Y0
+	VMOVUPS    32(SI), Y8
+	VADDPS     Y8, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VMOVUPS    64(SI), Y8
+	VADDPS     Y8, Y2, Y2
+	VMOVAPS    Y2, Y2
+	VMOVUPS    96(SI), Y8
+	VADDPS     Y8, Y3, Y3
+	VMOVAPS    Y3, Y3
+	VMOVUPS    128(SI), Y8
+	VADDPS     Y8, Y4, Y4
+	VMOVAPS    Y4, Y4
+	VMOVUPS    160(SI), Y8
+	VADDPS     Y8, Y5, Y5
+	VMOVAPS    Y5, Y5
+	VMOVUPS    192(SI), Y8
+	VADDPS     Y8, Y6, Y6
+	VMOVAPS    Y6, Y6
+	VMOVUPS    224(SI), Y8
+	VADDPS     Y8, Y7, Y7
+	VMOVAPS    Y7, Y7
+	MOVQ       c+24(FP), R8
+	LEAQ       (SI)(R8*4), SI
+	DECQ       DI
+	JNZ        repeat7
+
+done8:
+zero6:
+	VMOVUPS (AX), Y8
+	VADDPS  Y0, Y8, Y0
 	VMOVUPS Y0, (AX)
-	VMOVUPS 32(CX), Y0
-	VMOVUPS 32(SI), Y1
-	VMOVUPS 32(DI), Y2
-	VMOVUPS 32(R8), Y3
-	VMOVUPS 32(AX), Y4
+	VMOVUPS 32(AX), Y0
 	VADDPS  Y1, Y0, Y0
-	VADDPS  Y3, Y2, Y1
-	VADDPS  Y1, Y0, Y0
-	VADDPS  Y0, Y4, Y0
 	VMOVUPS Y0, 32(AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+64, SI
-	ADDQ    $+64, DI
-	ADDQ    $+64, R8
-	SUBQ    $+16, R9
-	JMP     while3
-
-done4:
-while5:
-	CMPQ    R9, $+8
-	JLT     done6
-	VMOVUPS (CX), Y0
-	VMOVUPS (SI), Y1
-	VMOVUPS (DI), Y2
-	VMOVUPS (R8), Y3
-	VMOVUPS (AX), Y4
-	VADDPS  Y1, Y0, Y0
-	VADDPS  Y3, Y2, Y1
-	VADDPS  Y1, Y0, Y0
-	VADDPS  Y0, Y4, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	ADDQ    $+32, SI
-	ADDQ    $+32, DI
-	ADDQ    $+32, R8
-	SUBQ    $+8, R9
-	JMP     while5
-
-done6:
-	TESTQ      R9, R9
-	JZ         zero7
-	MOVQ       R9, R11
-	LEAQ       tail<>+32(SB), R10
-	NEGQ       R11
-	VMOVUPS    (R10)(R11*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (SI), Y0, Y2
-	VMASKMOVPS (DI), Y0, Y3
-	VMASKMOVPS (R8), Y0, Y4
-	VMASKMOVPS (AX), Y0, Y5
-	VADDPS     Y2, Y1, Y1
-	VADDPS     Y4, Y3, Y2
-	VADDPS     Y2, Y1, Y1
-	VADDPS     Y1, Y5, Y1
-	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(R9*4), AX
-	LEAQ       (CX)(R9*4), CX
-	LEAQ       (SI)(R9*4), SI
-	LEAQ       (DI)(R9*4), DI
-	LEAQ       (R8)(R9*4), R8
-	XORQ       R9, R9
-
-zero7:
-	MOVQ BX, SI
-	NEGQ SI
-	LEAQ (AX)(SI*4), AX
-	LEAQ (CX)(BX*4), CX
-	LEAQ (CX)(BX*4), CX
-	LEAQ (CX)(BX*4), CX
-	SUBQ $+4, DX
-	JMP  while1
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 128(AX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 128(AX)
+	VMOVUPS 160(AX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, 160(AX)
+	VMOVUPS 192(AX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, 192(AX)
+	VMOVUPS 224(AX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	JMP     while1
 
 done2:
-while8:
-	CMPQ DX, $+1
-	JLT  done9
-	MOVQ BX, SI
+while9:
+	CMPQ   DX, $+32
+	JLT    done10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   CX, BX
+	MOVQ   rows+16(FP), SI
+	TESTQ  SI, SI
+	JLE    done12
 
-while10:
-	CMPQ    SI, $+16
-	JLT     done11
-	VMOVUPS (CX), Y0
-	VMOVUPS (AX), Y1
-	VADDPS  Y0, Y1, Y0
+repeat11:
+	VMOVUPS (BX), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(BX), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(BX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVAPS Y3, Y3
+	MOVQ    c+24(FP), DI
+	LEAQ    (BX)(DI*4), BX
+	DECQ    SI
+	JNZ     repeat11
+
+done12:
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
 	VMOVUPS Y0, (AX)
-	VMOVUPS 32(CX), Y0
-	VMOVUPS 32(AX), Y1
-	VADDPS  Y0, Y1, Y0
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	JMP     while9
+
+done10:
+while13:
+	CMPQ   DX, $+16
+	JLT    done14
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, BX
+	MOVQ   rows+16(FP), SI
+	TESTQ  SI, SI
+	JLE    done16
+
+repeat15:
+	VMOVUPS (BX), Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(BX), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVAPS Y1, Y1
+	MOVQ    c+24(FP), DI
+	LEAQ    (BX)(DI*4), BX
+	DECQ    SI
+	JNZ     repeat15
+
+done16:
+	VMOVUPS (AX), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, 32(AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
-	SUBQ    $+16, SI
-	JMP     while10
+	SUBQ    $+16, DX
+	JMP     while13
 
-done11:
-while12:
-	CMPQ    SI, $+8
-	JLT     done13
-	VMOVUPS (CX), Y0
+done14:
+while17:
+	CMPQ   DX, $+8
+	JLT    done18
+	VXORPS Y0, Y0, Y0
+	MOVQ   CX, BX
+	MOVQ   rows+16(FP), SI
+	TESTQ  SI, SI
+	JLE    done20
+
+repeat19:
+	VMOVUPS (BX), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVAPS Y0, Y0
+	MOVQ    c+24(FP), DI
+	LEAQ    (BX)(DI*4), BX
+	DECQ    SI
+	JNZ     repeat19
+
+done20:
 	VMOVUPS (AX), Y1
 	VADDPS  Y0, Y1, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
-	SUBQ    $+8, SI
-	JMP     while12
+	SUBQ    $+8, DX
+	JMP     while17
 
-done13:
-	TESTQ      SI, SI
-	JZ         zero14
-	MOVQ       SI, R8
-	LEAQ       tail<>+32(SB), DI
-	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
+done18:
+	TESTQ   DX, DX
+	JZ      zero21
+	MOVQ    DX, SI
+	LEAQ    tail<>+32(SB), BX
+	NEGQ    SI
+	VMOVUPS (BX)(SI*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    CX, BX
+	MOVQ    rows+16(FP), SI
+	TESTQ   SI, SI
+	JLE     done23
+
+repeat22:
+	VMASKMOVPS (BX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMOVAPS    Y1, Y1
+	MOVQ       c+24(FP), DI
+	LEAQ       (BX)(DI*4), BX
+	DECQ       SI
+	JNZ        repeat22
+
+done23:
 	VMASKMOVPS (AX), Y0, Y2
 	VADDPS     Y1, Y2, Y1
 	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	XORQ       SI, SI
+	LEAQ       (AX)(DX*4), AX
+	LEAQ       (CX)(DX*4), CX
+	XORQ       DX, DX
 
-zero14:
-	MOVQ BX, SI
-	NEGQ SI
-	LEAQ (AX)(SI*4), AX
-	SUBQ $+1, DX
-	JMP  while8
-
-done9:
+zero21:
 	VZEROUPPER
 	RET
 
@@ -189,825 +302,955 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int)
-// Requires: AVX, FMA3
-TEXT ·RowsMoment(SB), NOSPLIT, $0-48
+// func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·RowsMoment(SB), NOSPLIT, $0-56
 	MOVQ sum+0(FP), AX
 	MOVQ sq+8(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ k+24(FP), BX
-	MOVQ rows+32(FP), SI
-	MOVQ c+40(FP), DI
+	MOVQ c+40(FP), SI
+	MOVQ ahead+48(FP), DI
 
 while1:
-	CMPQ SI, $+4
-	JLT  done2
-	MOVQ DX, R8
-	LEAQ (R8)(DI*4), R8
-	MOVQ R8, R9
-	LEAQ (R9)(DI*4), R9
-	MOVQ R9, R10
-	LEAQ (R10)(DI*4), R10
-	MOVQ DI, R11
+	CMPQ   SI, $+32
+	JLT    done2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   DX, R8
+	MOVQ   ahead+48(FP), R9
+	TESTQ  R9, R9
+	JNZ    nonzero3
+	MOVQ   rows+32(FP), R9
+	TESTQ  R9, R9
+	JLE    done5
 
-while3:
-	CMPQ        R11, $+16
-	JLT         done4
-	VMOVUPS     (BX), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VSUBPS      Y0, Y2, Y2
-	VFMADD231PS Y2, Y2, Y1
-	VMOVUPS     (R8), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y1
-	VMOVUPS     (R9), Y4
-	VSUBPS      Y0, Y4, Y4
-	VFMADD231PS Y4, Y4, Y1
-	VMOVUPS     (R10), Y5
-	VSUBPS      Y0, Y5, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     (AX), Y5
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y0, Y4, Y0
-	VADDPS      Y0, Y2, Y0
-	VADDPS      Y0, Y5, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	VMOVUPS     32(BX), Y0
-	VMOVUPS     32(CX), Y1
-	VMOVUPS     32(DX), Y2
-	VSUBPS      Y0, Y2, Y2
-	VFMADD231PS Y2, Y2, Y1
-	VMOVUPS     32(R8), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y1
-	VMOVUPS     32(R9), Y4
-	VSUBPS      Y0, Y4, Y4
-	VFMADD231PS Y4, Y4, Y1
-	VMOVUPS     32(R10), Y5
-	VSUBPS      Y0, Y5, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     32(AX), Y5
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y0, Y4, Y0
-	VADDPS      Y0, Y2, Y0
-	VADDPS      Y0, Y5, Y0
-	VMOVUPS     Y0, 32(AX)
-	VMOVUPS     Y1, 32(CX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	ADDQ        $+64, R8
-	ADDQ        $+64, R9
-	ADDQ        $+64, R10
-	SUBQ        $+16, R11
-	JMP         while3
+repeat4:
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VFMADD231PS Y8, Y8, Y1
+	VMOVUPS     32(R8), Y8
+	VMOVUPS     32(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y8, Y8, Y3
+	VMOVUPS     64(R8), Y8
+	VMOVUPS     64(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y8, Y8, Y5
+	VMOVUPS     96(R8), Y8
+	VMOVUPS     96(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS Y8, Y8, Y7
+	MOVQ        c+40(FP), R10
+	LEAQ        (R8)(R10*4), R8
+	DECQ        R9
+	JNZ         repeat4
 
-done4:
-while5:
-	CMPQ        R11, $+8
-	JLT         done6
-	VMOVUPS     (BX), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VSUBPS      Y0, Y2, Y2
-	VFMADD231PS Y2, Y2, Y1
-	VMOVUPS     (R8), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y3, Y1
-	VMOVUPS     (R9), Y4
-	VSUBPS      Y0, Y4, Y4
-	VFMADD231PS Y4, Y4, Y1
-	VMOVUPS     (R10), Y5
-	VSUBPS      Y0, Y5, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     (AX), Y5
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y0, Y4, Y0
-	VADDPS      Y0, Y2, Y0
-	VADDPS      Y0, Y5, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DX
-	ADDQ        $+32, R8
-	ADDQ        $+32, R9
-	ADDQ        $+32, R10
-	SUBQ        $+8, R11
-	JMP         while5
+done5:
+nonzero3:
+	MOVQ  ahead+48(FP), R9
+	TESTQ R9, R9
+	JZ    zero6
+	MOVQ  rows+32(FP), R9
+	TESTQ R9, R9
+	JLE   done8
 
-done6:
-	TESTQ       R11, R11
-	JZ          zero7
-	MOVQ        R11, R13
-	LEAQ        tail<>+32(SB), R12
-	NEGQ        R13
-	VMOVUPS     (R12)(R13*4), Y0
-	VMASKMOVPS  (BX), Y0, Y1
-	VMASKMOVPS  (CX), Y0, Y2
-	VMASKMOVPS  (DX), Y0, Y3
-	VSUBPS      Y1, Y3, Y3
-	VFMADD231PS Y3, Y3, Y2
-	VMASKMOVPS  (R8), Y0, Y4
-	VSUBPS      Y1, Y4, Y4
-	VFMADD231PS Y4, Y4, Y2
-	VMASKMOVPS  (R9), Y0, Y5
-	VSUBPS      Y1, Y5, Y5
-	VFMADD231PS Y5, Y5, Y2
-	VMASKMOVPS  (R10), Y0, Y6
-	VSUBPS      Y1, Y6, Y1
-	VFMADD231PS Y1, Y1, Y2
-	VMASKMOVPS  (AX), Y0, Y6
-	VADDPS      Y4, Y3, Y3
-	VADDPS      Y1, Y5, Y1
-	VADDPS      Y1, Y3, Y1
-	VADDPS      Y1, Y6, Y1
-	VMASKMOVPS  Y1, Y0, (AX)
-	VMASKMOVPS  Y2, Y0, (CX)
-	LEAQ        (AX)(R11*4), AX
-	LEAQ        (CX)(R11*4), CX
-	LEAQ        (BX)(R11*4), BX
-	LEAQ        (DX)(R11*4), DX
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	LEAQ        (R10)(R11*4), R10
-	XORQ        R11, R11
+repeat7:
+	MOVQ        x+16(FP), R10
+	LEAQ        (R10)(DI*4), R10
+	PREFETCHT1  (R10)
+	PREFETCHT1  64(R10)
+	ADDQ        $+32, DI
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VFMADD231PS Y8, Y8, Y1
+	VMOVUPS     32(R8), Y8
+	VMOVUPS     32(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y8, Y8, Y3
+	VMOVUPS     64(R8), Y8
+	VMOVUPS     64(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VFMADD231PS Y8, Y8, Y5
+	VMOVUPS     96(R8), Y8
+	VMOVUPS     96(BX), Y9
+	VSUBPS      Y9, Y8, Y8
+	VADDPS      Y8, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VFMADD231PS Y8, Y8, Y7
+	MOVQ        c+40(FP), R10
+	LEAQ        (R8)(R10*4), R8
+	DECQ        R9
+	JNZ         repeat7
 
-zero7:
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (AX)(R8*4), AX
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (CX)(R8*4), CX
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (BX)(R8*4), BX
-	LEAQ (DX)(DI*4), DX
-	LEAQ (DX)(DI*4), DX
-	LEAQ (DX)(DI*4), DX
-	SUBQ $+4, SI
-	JMP  while1
+done8:
+zero6:
+	VMOVUPS (AX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 64(CX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 96(CX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, 96(CX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JMP     while1
 
 done2:
-while8:
-	CMPQ SI, $+1
-	JLT  done9
-	MOVQ DI, R8
+while9:
+	CMPQ   SI, $+16
+	JLT    done10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, DI
+	MOVQ   rows+32(FP), R8
+	TESTQ  R8, R8
+	JLE    done12
 
-while10:
-	CMPQ        R8, $+16
-	JLT         done11
-	VMOVUPS     (BX), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VSUBPS      Y0, Y2, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     (AX), Y2
-	VADDPS      Y0, Y2, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	VMOVUPS     32(BX), Y0
-	VMOVUPS     32(CX), Y1
-	VMOVUPS     32(DX), Y2
-	VSUBPS      Y0, Y2, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     32(AX), Y2
-	VADDPS      Y0, Y2, Y0
-	VMOVUPS     Y0, 32(AX)
-	VMOVUPS     Y1, 32(CX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $+64, BX
-	ADDQ        $+64, DX
-	SUBQ        $+16, R8
-	JMP         while10
+repeat11:
+	VMOVUPS     (DI), Y4
+	VMOVUPS     (BX), Y5
+	VSUBPS      Y5, Y4, Y4
+	VADDPS      Y4, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VFMADD231PS Y4, Y4, Y1
+	VMOVUPS     32(DI), Y4
+	VMOVUPS     32(BX), Y5
+	VSUBPS      Y5, Y4, Y4
+	VADDPS      Y4, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VFMADD231PS Y4, Y4, Y3
+	MOVQ        c+40(FP), R9
+	LEAQ        (DI)(R9*4), DI
+	DECQ        R8
+	JNZ         repeat11
 
-done11:
-while12:
-	CMPQ        R8, $+8
-	JLT         done13
-	VMOVUPS     (BX), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VSUBPS      Y0, Y2, Y0
-	VFMADD231PS Y0, Y0, Y1
-	VMOVUPS     (AX), Y2
-	VADDPS      Y0, Y2, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, BX
-	ADDQ        $+32, DX
-	SUBQ        $+8, R8
-	JMP         while12
+done12:
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while9
 
-done13:
-	TESTQ       R8, R8
-	JZ          zero14
-	MOVQ        R8, R10
-	LEAQ        tail<>+32(SB), R9
-	NEGQ        R10
-	VMOVUPS     (R9)(R10*4), Y0
-	VMASKMOVPS  (BX), Y0, Y1
-	VMASKMOVPS  (CX), Y0, Y2
-	VMASKMOVPS  (DX), Y0, Y3
-	VSUBPS      Y1, Y3, Y1
-	VFMADD231PS Y1, Y1, Y2
-	VMASKMOVPS  (AX), Y0, Y3
-	VADDPS      Y1, Y3, Y1
-	VMASKMOVPS  Y1, Y0, (AX)
-	VMASKMOVPS  Y2, Y0, (CX)
-	LEAQ        (AX)(R8*4), AX
-	LEAQ        (CX)(R8*4), CX
-	LEAQ        (BX)(R8*4), BX
-	LEAQ        (DX)(R8*4), DX
-	XORQ        R8, R8
+done10:
+while13:
+	CMPQ   SI, $+8
+	JLT    done14
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, DI
+	MOVQ   rows+32(FP), R8
+	TESTQ  R8, R8
+	JLE    done16
 
-zero14:
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (AX)(R8*4), AX
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (CX)(R8*4), CX
-	MOVQ DI, R8
-	NEGQ R8
-	LEAQ (BX)(R8*4), BX
-	SUBQ $+1, SI
-	JMP  while8
+repeat15:
+	VMOVUPS     (DI), Y2
+	VMOVUPS     (BX), Y3
+	VSUBPS      Y3, Y2, Y2
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VFMADD231PS Y2, Y2, Y1
+	MOVQ        c+40(FP), R9
+	LEAQ        (DI)(R9*4), DI
+	DECQ        R8
+	JNZ         repeat15
 
-done9:
+done16:
+	VMOVUPS (AX), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	SUBQ    $+8, SI
+	JMP     while13
+
+done14:
+	TESTQ   SI, SI
+	JZ      zero17
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    DX, DI
+	MOVQ    rows+32(FP), R8
+	TESTQ   R8, R8
+	JLE     done19
+
+repeat18:
+	VMASKMOVPS  (DI), Y0, Y3
+	VMASKMOVPS  (BX), Y0, Y4
+	VSUBPS      Y4, Y3, Y3
+	VADDPS      Y3, Y1, Y1
+	VMOVAPS     Y1, Y1
+	VFMADD231PS Y3, Y3, Y2
+	MOVQ        c+40(FP), R9
+	LEAQ        (DI)(R9*4), DI
+	DECQ        R8
+	JNZ         repeat18
+
+done19:
+	VMASKMOVPS (AX), Y0, Y3
+	VADDPS     Y1, Y3, Y1
+	VMASKMOVPS Y1, Y0, (AX)
+	VMASKMOVPS (CX), Y0, Y1
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (CX)(SI*4), CX
+	LEAQ       (DX)(SI*4), DX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
+
+zero17:
 	VZEROUPPER
 	RET
 
-// func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int)
-// Requires: AVX, FMA3
-TEXT ·RowsGradSum(SB), NOSPLIT, $0-56
+// func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int, ahead int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·RowsGradSum(SB), NOSPLIT, $0-64
 	MOVQ sum+0(FP), AX
 	MOVQ dot+8(FP), CX
 	MOVQ dy+16(FP), DX
 	MOVQ x+24(FP), BX
 	MOVQ mean+32(FP), SI
-	MOVQ rows+40(FP), DI
-	MOVQ c+48(FP), R8
+	MOVQ c+48(FP), DI
+	MOVQ ahead+56(FP), R8
 
 while1:
-	CMPQ DI, $+2
-	JLT  done2
-	MOVQ DX, R9
-	LEAQ (R9)(R8*4), R9
-	MOVQ BX, R10
-	LEAQ (R10)(R8*4), R10
-	MOVQ R8, R11
+	CMPQ   DI, $+32
+	JLT    done2
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   ahead+56(FP), R11
+	TESTQ  R11, R11
+	JNZ    nonzero3
+	MOVQ   rows+40(FP), R11
+	TESTQ  R11, R11
+	JLE    done5
 
-while3:
-	CMPQ        R11, $+16
-	JLT         done4
-	VMOVUPS     (SI), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VMOVUPS     (BX), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y2, Y1
-	VMOVUPS     (R9), Y3
-	VMOVUPS     (R10), Y4
-	VSUBPS      Y0, Y4, Y0
-	VFMADD231PS Y0, Y3, Y1
-	VMOVUPS     (AX), Y0
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	VMOVUPS     32(SI), Y0
-	VMOVUPS     32(CX), Y1
-	VMOVUPS     32(DX), Y2
-	VMOVUPS     32(BX), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y2, Y1
-	VMOVUPS     32(R9), Y3
-	VMOVUPS     32(R10), Y4
-	VSUBPS      Y0, Y4, Y0
-	VFMADD231PS Y0, Y3, Y1
-	VMOVUPS     32(AX), Y0
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, 32(AX)
-	VMOVUPS     Y1, 32(CX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, R9
-	ADDQ        $+64, BX
-	ADDQ        $+64, R10
-	SUBQ        $+16, R11
-	JMP         while3
+repeat4:
+	VMOVUPS     (R9), Y8
+	VMOVUPS     (R10), Y9
+	VMOVUPS     (SI), Y10
+	VADDPS      Y8, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     32(R9), Y8
+	VMOVUPS     32(R10), Y9
+	VMOVUPS     32(SI), Y10
+	VADDPS      Y8, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     64(R9), Y8
+	VMOVUPS     64(R10), Y9
+	VMOVUPS     64(SI), Y10
+	VADDPS      Y8, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     96(R9), Y8
+	VMOVUPS     96(R10), Y9
+	VMOVUPS     96(SI), Y10
+	VADDPS      Y8, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y7
+	MOVQ        c+48(FP), R12
+	LEAQ        (R9)(R12*4), R9
+	LEAQ        (R10)(R12*4), R10
+	DECQ        R11
+	JNZ         repeat4
 
-done4:
-while5:
-	CMPQ        R11, $+8
-	JLT         done6
-	VMOVUPS     (SI), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VMOVUPS     (BX), Y3
-	VSUBPS      Y0, Y3, Y3
-	VFMADD231PS Y3, Y2, Y1
-	VMOVUPS     (R9), Y3
-	VMOVUPS     (R10), Y4
-	VSUBPS      Y0, Y4, Y0
-	VFMADD231PS Y0, Y3, Y1
-	VMOVUPS     (AX), Y0
-	VADDPS      Y3, Y2, Y2
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, R9
-	ADDQ        $+32, BX
-	ADDQ        $+32, R10
-	SUBQ        $+8, R11
-	JMP         while5
+done5:
+nonzero3:
+	MOVQ  ahead+56(FP), R11
+	TESTQ R11, R11
+	JZ    zero6
+	MOVQ  rows+40(FP), R11
+	TESTQ R11, R11
+	JLE   done8
 
-done6:
-	TESTQ       R11, R11
-	JZ          zero7
-	MOVQ        R11, R13
-	LEAQ        tail<>+32(SB), R12
-	NEGQ        R13
-	VMOVUPS     (R12)(R13*4), Y0
-	VMASKMOVPS  (SI), Y0, Y1
-	VMASKMOVPS  (CX), Y0, Y2
-	VMASKMOVPS  (DX), Y0, Y3
-	VMASKMOVPS  (BX), Y0, Y4
-	VSUBPS      Y1, Y4, Y4
-	VFMADD231PS Y4, Y3, Y2
-	VMASKMOVPS  (R9), Y0, Y4
-	VMASKMOVPS  (R10), Y0, Y5
-	VSUBPS      Y1, Y5, Y1
-	VFMADD231PS Y1, Y4, Y2
-	VMASKMOVPS  (AX), Y0, Y1
-	VADDPS      Y4, Y3, Y3
-	VADDPS      Y3, Y1, Y1
-	VMASKMOVPS  Y1, Y0, (AX)
-	VMASKMOVPS  Y2, Y0, (CX)
-	LEAQ        (AX)(R11*4), AX
-	LEAQ        (CX)(R11*4), CX
-	LEAQ        (SI)(R11*4), SI
-	LEAQ        (DX)(R11*4), DX
-	LEAQ        (R9)(R11*4), R9
-	LEAQ        (BX)(R11*4), BX
-	LEAQ        (R10)(R11*4), R10
-	XORQ        R11, R11
+repeat7:
+	MOVQ        dy+16(FP), R12
+	LEAQ        (R12)(R8*4), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  64(R12)
+	MOVQ        x+24(FP), R12
+	LEAQ        (R12)(R8*4), R12
+	PREFETCHT1  (R12)
+	PREFETCHT1  64(R12)
+	ADDQ        $+32, R8
+	VMOVUPS     (R9), Y8
+	VMOVUPS     (R10), Y9
+	VMOVUPS     (SI), Y10
+	VADDPS      Y8, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     32(R9), Y8
+	VMOVUPS     32(R10), Y9
+	VMOVUPS     32(SI), Y10
+	VADDPS      Y8, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y3
+	VMOVUPS     64(R9), Y8
+	VMOVUPS     64(R10), Y9
+	VMOVUPS     64(SI), Y10
+	VADDPS      Y8, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     96(R9), Y8
+	VMOVUPS     96(R10), Y9
+	VMOVUPS     96(SI), Y10
+	VADDPS      Y8, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VSUBPS      Y10, Y9, Y9
+	VFMADD231PS Y9, Y8, Y7
+	MOVQ        c+48(FP), R12
+	LEAQ        (R9)(R12*4), R9
+	LEAQ        (R10)(R12*4), R10
+	DECQ        R11
+	JNZ         repeat7
 
-zero7:
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (AX)(R9*4), AX
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (CX)(R9*4), CX
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (SI)(R9*4), SI
-	LEAQ (DX)(R8*4), DX
-	LEAQ (BX)(R8*4), BX
-	SUBQ $+2, DI
-	JMP  while1
+done8:
+zero6:
+	VMOVUPS (AX), Y8
+	VADDPS  Y0, Y8, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(AX), Y0
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, 64(AX)
+	VMOVUPS 64(CX), Y0
+	VADDPS  Y5, Y0, Y0
+	VMOVUPS Y0, 64(CX)
+	VMOVUPS 96(AX), Y0
+	VADDPS  Y6, Y0, Y0
+	VMOVUPS Y0, 96(AX)
+	VMOVUPS 96(CX), Y0
+	VADDPS  Y7, Y0, Y0
+	VMOVUPS Y0, 96(CX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, BX
+	ADDQ    $+128, SI
+	SUBQ    $+32, DI
+	JMP     while1
 
 done2:
-while8:
-	CMPQ DI, $+1
-	JLT  done9
-	MOVQ R8, R9
+while9:
+	CMPQ   DI, $+16
+	JLT    done10
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   rows+40(FP), R10
+	TESTQ  R10, R10
+	JLE    done12
 
-while10:
-	CMPQ        R9, $+16
-	JLT         done11
-	VMOVUPS     (SI), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VMOVUPS     (BX), Y3
-	VSUBPS      Y0, Y3, Y0
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     (AX), Y0
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	VMOVUPS     32(SI), Y0
-	VMOVUPS     32(CX), Y1
-	VMOVUPS     32(DX), Y2
-	VMOVUPS     32(BX), Y3
-	VSUBPS      Y0, Y3, Y0
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     32(AX), Y0
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, 32(AX)
-	VMOVUPS     Y1, 32(CX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $+64, SI
-	ADDQ        $+64, DX
-	ADDQ        $+64, BX
-	SUBQ        $+16, R9
-	JMP         while10
+repeat11:
+	VMOVUPS     (R8), Y4
+	VMOVUPS     (R9), Y5
+	VMOVUPS     (SI), Y6
+	VADDPS      Y4, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VSUBPS      Y6, Y5, Y5
+	VFMADD231PS Y5, Y4, Y1
+	VMOVUPS     32(R8), Y4
+	VMOVUPS     32(R9), Y5
+	VMOVUPS     32(SI), Y6
+	VADDPS      Y4, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y6, Y5, Y5
+	VFMADD231PS Y5, Y4, Y3
+	MOVQ        c+48(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*4), R9
+	DECQ        R10
+	JNZ         repeat11
 
-done11:
-while12:
-	CMPQ        R9, $+8
-	JLT         done13
-	VMOVUPS     (SI), Y0
-	VMOVUPS     (CX), Y1
-	VMOVUPS     (DX), Y2
-	VMOVUPS     (BX), Y3
-	VSUBPS      Y0, Y3, Y0
-	VFMADD231PS Y0, Y2, Y1
-	VMOVUPS     (AX), Y0
-	VADDPS      Y2, Y0, Y0
-	VMOVUPS     Y0, (AX)
-	VMOVUPS     Y1, (CX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, SI
-	ADDQ        $+32, DX
-	ADDQ        $+32, BX
-	SUBQ        $+8, R9
-	JMP         while12
+done12:
+	VMOVUPS (AX), Y4
+	VADDPS  Y0, Y4, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(AX), Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	VMOVUPS 32(CX), Y0
+	VADDPS  Y3, Y0, Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	SUBQ    $+16, DI
+	JMP     while9
 
-done13:
-	TESTQ       R9, R9
-	JZ          zero14
-	MOVQ        R9, R11
-	LEAQ        tail<>+32(SB), R10
-	NEGQ        R11
-	VMOVUPS     (R10)(R11*4), Y0
-	VMASKMOVPS  (SI), Y0, Y1
-	VMASKMOVPS  (CX), Y0, Y2
-	VMASKMOVPS  (DX), Y0, Y3
-	VMASKMOVPS  (BX), Y0, Y4
-	VSUBPS      Y1, Y4, Y1
-	VFMADD231PS Y1, Y3, Y2
-	VMASKMOVPS  (AX), Y0, Y1
+done10:
+while13:
+	CMPQ   DI, $+8
+	JLT    done14
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   rows+40(FP), R10
+	TESTQ  R10, R10
+	JLE    done16
+
+repeat15:
+	VMOVUPS     (R8), Y2
+	VMOVUPS     (R9), Y3
+	VMOVUPS     (SI), Y4
+	VADDPS      Y2, Y0, Y0
+	VMOVAPS     Y0, Y0
+	VSUBPS      Y4, Y3, Y3
+	VFMADD231PS Y3, Y2, Y1
+	MOVQ        c+48(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*4), R9
+	DECQ        R10
+	JNZ         repeat15
+
+done16:
+	VMOVUPS (AX), Y2
+	VADDPS  Y0, Y2, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS (CX), Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (CX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	SUBQ    $+8, DI
+	JMP     while13
+
+done14:
+	TESTQ   DI, DI
+	JZ      zero17
+	MOVQ    DI, R9
+	LEAQ    tail<>+32(SB), R8
+	NEGQ    R9
+	VMOVUPS (R8)(R9*4), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    DX, R8
+	MOVQ    BX, R9
+	MOVQ    rows+40(FP), R10
+	TESTQ   R10, R10
+	JLE     done19
+
+repeat18:
+	VMASKMOVPS  (R8), Y0, Y3
+	VMASKMOVPS  (R9), Y0, Y4
+	VMASKMOVPS  (SI), Y0, Y5
 	VADDPS      Y3, Y1, Y1
-	VMASKMOVPS  Y1, Y0, (AX)
-	VMASKMOVPS  Y2, Y0, (CX)
-	LEAQ        (AX)(R9*4), AX
-	LEAQ        (CX)(R9*4), CX
-	LEAQ        (SI)(R9*4), SI
-	LEAQ        (DX)(R9*4), DX
-	LEAQ        (BX)(R9*4), BX
-	XORQ        R9, R9
+	VMOVAPS     Y1, Y1
+	VSUBPS      Y5, Y4, Y4
+	VFMADD231PS Y4, Y3, Y2
+	MOVQ        c+48(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*4), R9
+	DECQ        R10
+	JNZ         repeat18
 
-zero14:
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (AX)(R9*4), AX
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (CX)(R9*4), CX
-	MOVQ R8, R9
-	NEGQ R9
-	LEAQ (SI)(R9*4), SI
-	SUBQ $+1, DI
-	JMP  while8
+done19:
+	VMASKMOVPS (AX), Y0, Y3
+	VADDPS     Y1, Y3, Y1
+	VMASKMOVPS Y1, Y0, (AX)
+	VMASKMOVPS (CX), Y0, Y1
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (CX)
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (CX)(DI*4), CX
+	LEAQ       (DX)(DI*4), DX
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (SI)(DI*4), SI
+	XORQ       DI, DI
 
-done9:
+zero17:
 	VZEROUPPER
 	RET
 
-// func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, FMA3
-TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-72
+// func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, ahead int, lo float32, hi float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-80
 	MOVQ         sum+0(FP), AX
 	MOVQ         dot+8(FP), CX
 	MOVQ         dy+16(FP), DX
 	MOVQ         x+24(FP), BX
 	MOVQ         y+32(FP), SI
 	MOVQ         mean+40(FP), DI
-	MOVQ         rows+48(FP), R8
-	MOVQ         c+56(FP), R9
-	VBROADCASTSS lo+64(FP), Y0
-	VBROADCASTSS hi+68(FP), Y1
+	MOVQ         c+56(FP), R8
+	VBROADCASTSS lo+72(FP), Y0
+	VBROADCASTSS hi+76(FP), Y1
+	MOVQ         ahead+64(FP), R9
 
 while1:
-	CMPQ R8, $+2
-	JLT  done2
-	MOVQ DX, R10
-	LEAQ (R10)(R9*4), R10
-	MOVQ BX, R11
-	LEAQ (R11)(R9*4), R11
-	MOVQ SI, R12
-	LEAQ (R12)(R9*4), R12
-	MOVQ R9, R13
+	CMPQ   R8, $+32
+	JLT    done2
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   DX, R10
+	MOVQ   BX, R11
+	MOVQ   SI, R12
+	MOVQ   ahead+64(FP), R13
+	TESTQ  R13, R13
+	JNZ    nonzero3
+	MOVQ   rows+48(FP), R13
+	TESTQ  R13, R13
+	JLE    done5
 
-while3:
-	CMPQ         R13, $+16
-	JLT          done4
-	VMOVUPS      (DI), Y2
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y2, Y5, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMOVUPS      (R10), Y5
-	VMOVUPS      (R12), Y6
-	VBROADCASTSS c00000000<>+0(SB), Y7
-	VCMPPS       $0x12, Y0, Y6, Y8
-	VCMPPS       $0x12, Y6, Y1, Y6
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VBLENDVPS    Y8, Y7, Y5, Y5
-	VMOVUPS      (R11), Y6
-	VSUBPS       Y2, Y6, Y2
-	VFMADD231PS  Y2, Y5, Y3
-	VMOVUPS      (AX), Y2
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, (CX)
-	VMOVUPS      32(DI), Y2
-	VMOVUPS      32(CX), Y3
-	VMOVUPS      32(DX), Y4
-	VMOVUPS      32(SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      32(BX), Y5
-	VSUBPS       Y2, Y5, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMOVUPS      32(R10), Y5
-	VMOVUPS      32(R12), Y6
-	VBROADCASTSS c00000000<>+0(SB), Y7
-	VCMPPS       $0x12, Y0, Y6, Y8
-	VCMPPS       $0x12, Y6, Y1, Y6
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VBLENDVPS    Y8, Y7, Y5, Y5
-	VMOVUPS      32(R11), Y6
-	VSUBPS       Y2, Y6, Y2
-	VFMADD231PS  Y2, Y5, Y3
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 32(AX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, R10
-	ADDQ         $+64, BX
-	ADDQ         $+64, R11
-	ADDQ         $+64, SI
-	ADDQ         $+64, R12
-	SUBQ         $+16, R13
-	JMP          while3
+repeat4:
+	VMOVUPS     (R10), Y10
+	VMOVUPS     (R11), Y11
+	VMOVUPS     (R12), Y12
+	VMOVUPS     (DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMOVUPS     32(R10), Y10
+	VMOVUPS     32(R11), Y11
+	VMOVUPS     32(R12), Y12
+	VMOVUPS     32(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMOVUPS     64(R10), Y10
+	VMOVUPS     64(R11), Y11
+	VMOVUPS     64(R12), Y12
+	VMOVUPS     64(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMOVUPS     96(R10), Y10
+	VMOVUPS     96(R11), Y11
+	VMOVUPS     96(R12), Y12
+	VMOVUPS     96(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VMOVAPS     Y8, Y8
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y9
+	MOVQ        c+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	LEAQ        (R11)(R14*4), R11
+	LEAQ        (R12)(R14*4), R12
+	DECQ        R13
+	JNZ         repeat4
 
-done4:
-while5:
-	CMPQ         R13, $+8
-	JLT          done6
-	VMOVUPS      (DI), Y2
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y2, Y5, Y5
-	VFMADD231PS  Y5, Y4, Y3
-	VMOVUPS      (R10), Y5
-	VMOVUPS      (R12), Y6
-	VBROADCASTSS c00000000<>+0(SB), Y7
-	VCMPPS       $0x12, Y0, Y6, Y8
-	VCMPPS       $0x12, Y6, Y1, Y6
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VBLENDVPS    Y8, Y7, Y5, Y5
-	VMOVUPS      (R11), Y6
-	VSUBPS       Y2, Y6, Y2
-	VFMADD231PS  Y2, Y5, Y3
-	VMOVUPS      (AX), Y2
-	VADDPS       Y5, Y4, Y4
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DI
-	ADDQ         $+32, DX
-	ADDQ         $+32, R10
-	ADDQ         $+32, BX
-	ADDQ         $+32, R11
-	ADDQ         $+32, SI
-	ADDQ         $+32, R12
-	SUBQ         $+8, R13
-	JMP          while5
+done5:
+nonzero3:
+	MOVQ  ahead+64(FP), R13
+	TESTQ R13, R13
+	JZ    zero6
+	MOVQ  rows+48(FP), R13
+	TESTQ R13, R13
+	JLE   done8
 
-done6:
-	TESTQ        R13, R13
-	JZ           zero7
-	MOVQ         R13, R15
-	LEAQ         tail<>+32(SB), R14
-	NEGQ         R15
-	VMOVUPS      (R14)(R15*4), Y2
-	VMASKMOVPS   (DI), Y2, Y3
-	VMASKMOVPS   (CX), Y2, Y4
-	VMASKMOVPS   (DX), Y2, Y5
-	VMASKMOVPS   (SI), Y2, Y6
-	VBROADCASTSS c00000000<>+0(SB), Y7
-	VCMPPS       $0x12, Y0, Y6, Y8
-	VCMPPS       $0x12, Y6, Y1, Y6
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VBLENDVPS    Y8, Y7, Y5, Y5
-	VMASKMOVPS   (BX), Y2, Y6
-	VSUBPS       Y3, Y6, Y6
-	VFMADD231PS  Y6, Y5, Y4
-	VMASKMOVPS   (R10), Y2, Y6
-	VMASKMOVPS   (R12), Y2, Y7
-	VBROADCASTSS c00000000<>+0(SB), Y8
-	VCMPPS       $0x12, Y0, Y7, Y9
-	VCMPPS       $0x12, Y7, Y1, Y7
-	VBLENDVPS    Y7, Y8, Y6, Y6
-	VBLENDVPS    Y9, Y8, Y6, Y6
-	VMASKMOVPS   (R11), Y2, Y7
-	VSUBPS       Y3, Y7, Y3
-	VFMADD231PS  Y3, Y6, Y4
-	VMASKMOVPS   (AX), Y2, Y3
-	VADDPS       Y6, Y5, Y5
-	VADDPS       Y5, Y3, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
-	VMASKMOVPS   Y4, Y2, (CX)
-	LEAQ         (AX)(R13*4), AX
-	LEAQ         (CX)(R13*4), CX
-	LEAQ         (DI)(R13*4), DI
-	LEAQ         (DX)(R13*4), DX
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (BX)(R13*4), BX
-	LEAQ         (R11)(R13*4), R11
-	LEAQ         (SI)(R13*4), SI
-	LEAQ         (R12)(R13*4), R12
-	XORQ         R13, R13
+repeat7:
+	MOVQ        dy+16(FP), R14
+	LEAQ        (R14)(R9*4), R14
+	PREFETCHT1  (R14)
+	PREFETCHT1  64(R14)
+	MOVQ        x+24(FP), R14
+	LEAQ        (R14)(R9*4), R14
+	PREFETCHT1  (R14)
+	PREFETCHT1  64(R14)
+	MOVQ        y+32(FP), R14
+	LEAQ        (R14)(R9*4), R14
+	PREFETCHT1  (R14)
+	PREFETCHT1  64(R14)
+	ADDQ        $+32, R9
+	VMOVUPS     (R10), Y10
+	VMOVUPS     (R11), Y11
+	VMOVUPS     (R12), Y12
+	VMOVUPS     (DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMOVUPS     32(R10), Y10
+	VMOVUPS     32(R11), Y11
+	VMOVUPS     32(R12), Y12
+	VMOVUPS     32(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMOVUPS     64(R10), Y10
+	VMOVUPS     64(R11), Y11
+	VMOVUPS     64(R12), Y12
+	VMOVUPS     64(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y6, Y6
+	VMOVAPS     Y6, Y6
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMOVUPS     96(R10), Y10
+	VMOVUPS     96(R11), Y11
+	VMOVUPS     96(R12), Y12
+	VMOVUPS     96(DI), Y13
+	VXORPS      Y14, Y14, Y14
+	VCMPPS      $0x12, Y0, Y12, Y15
+	VCMPPS      $0x12, Y12, Y1, Y12
+	VBLENDVPS   Y12, Y14, Y10, Y10
+	VBLENDVPS   Y15, Y14, Y10, Y10
+	VADDPS      Y10, Y8, Y8
+	VMOVAPS     Y8, Y8
+	VSUBPS      Y13, Y11, Y11
+	VFMADD231PS Y11, Y10, Y9
+	MOVQ        c+56(FP), R14
+	LEAQ        (R10)(R14*4), R10
+	LEAQ        (R11)(R14*4), R11
+	LEAQ        (R12)(R14*4), R12
+	DECQ        R13
+	JNZ         repeat7
 
-zero7:
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (AX)(R10*4), AX
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (CX)(R10*4), CX
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (DI)(R10*4), DI
-	LEAQ (DX)(R9*4), DX
-	LEAQ (BX)(R9*4), BX
-	LEAQ (SI)(R9*4), SI
-	SUBQ $+2, R8
-	JMP  while1
+done8:
+zero6:
+	VMOVUPS (AX), Y10
+	VADDPS  Y2, Y10, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS (CX), Y2
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	VMOVUPS 32(AX), Y2
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 32(CX), Y2
+	VADDPS  Y5, Y2, Y2
+	VMOVUPS Y2, 32(CX)
+	VMOVUPS 64(AX), Y2
+	VADDPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS 64(CX), Y2
+	VADDPS  Y7, Y2, Y2
+	VMOVUPS Y2, 64(CX)
+	VMOVUPS 96(AX), Y2
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS Y2, 96(AX)
+	VMOVUPS 96(CX), Y2
+	VADDPS  Y9, Y2, Y2
+	VMOVUPS Y2, 96(CX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, BX
+	ADDQ    $+128, SI
+	ADDQ    $+128, DI
+	SUBQ    $+32, R8
+	JMP     while1
 
 done2:
-while8:
-	CMPQ R8, $+1
-	JLT  done9
-	MOVQ R9, R10
+while9:
+	CMPQ   R8, $+16
+	JLT    done10
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+	MOVQ   rows+48(FP), R12
+	TESTQ  R12, R12
+	JLE    done12
 
-while10:
-	CMPQ         R10, $+16
-	JLT          done11
-	VMOVUPS      (DI), Y2
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y2, Y5, Y2
-	VFMADD231PS  Y2, Y4, Y3
-	VMOVUPS      (AX), Y2
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, (CX)
-	VMOVUPS      32(DI), Y2
-	VMOVUPS      32(CX), Y3
-	VMOVUPS      32(DX), Y4
-	VMOVUPS      32(SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      32(BX), Y5
-	VSUBPS       Y2, Y5, Y2
-	VFMADD231PS  Y2, Y4, Y3
-	VMOVUPS      32(AX), Y2
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, 32(AX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DI
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	SUBQ         $+16, R10
-	JMP          while10
+repeat11:
+	VMOVUPS     (R9), Y6
+	VMOVUPS     (R10), Y7
+	VMOVUPS     (R11), Y8
+	VMOVUPS     (DI), Y9
+	VXORPS      Y10, Y10, Y10
+	VCMPPS      $0x12, Y0, Y8, Y11
+	VCMPPS      $0x12, Y8, Y1, Y8
+	VBLENDVPS   Y8, Y10, Y6, Y6
+	VBLENDVPS   Y11, Y10, Y6, Y6
+	VADDPS      Y6, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y9, Y7, Y7
+	VFMADD231PS Y7, Y6, Y3
+	VMOVUPS     32(R9), Y6
+	VMOVUPS     32(R10), Y7
+	VMOVUPS     32(R11), Y8
+	VMOVUPS     32(DI), Y9
+	VXORPS      Y10, Y10, Y10
+	VCMPPS      $0x12, Y0, Y8, Y11
+	VCMPPS      $0x12, Y8, Y1, Y8
+	VBLENDVPS   Y8, Y10, Y6, Y6
+	VBLENDVPS   Y11, Y10, Y6, Y6
+	VADDPS      Y6, Y4, Y4
+	VMOVAPS     Y4, Y4
+	VSUBPS      Y9, Y7, Y7
+	VFMADD231PS Y7, Y6, Y5
+	MOVQ        c+56(FP), R13
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	LEAQ        (R11)(R13*4), R11
+	DECQ        R12
+	JNZ         repeat11
 
-done11:
-while12:
-	CMPQ         R10, $+8
-	JLT          done13
-	VMOVUPS      (DI), Y2
-	VMOVUPS      (CX), Y3
-	VMOVUPS      (DX), Y4
-	VMOVUPS      (SI), Y5
-	VBROADCASTSS c00000000<>+0(SB), Y6
-	VCMPPS       $0x12, Y0, Y5, Y7
-	VCMPPS       $0x12, Y5, Y1, Y5
-	VBLENDVPS    Y5, Y6, Y4, Y4
-	VBLENDVPS    Y7, Y6, Y4, Y4
-	VMOVUPS      (BX), Y5
-	VSUBPS       Y2, Y5, Y2
-	VFMADD231PS  Y2, Y4, Y3
-	VMOVUPS      (AX), Y2
-	VADDPS       Y4, Y2, Y2
-	VMOVUPS      Y2, (AX)
-	VMOVUPS      Y3, (CX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+32, DI
-	ADDQ         $+32, DX
-	ADDQ         $+32, BX
-	ADDQ         $+32, SI
-	SUBQ         $+8, R10
-	JMP          while12
+done12:
+	VMOVUPS (AX), Y6
+	VADDPS  Y2, Y6, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS (CX), Y2
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	VMOVUPS 32(AX), Y2
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS Y2, 32(AX)
+	VMOVUPS 32(CX), Y2
+	VADDPS  Y5, Y2, Y2
+	VMOVUPS Y2, 32(CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	SUBQ    $+16, R8
+	JMP     while9
 
-done13:
-	TESTQ        R10, R10
-	JZ           zero14
-	MOVQ         R10, R12
-	LEAQ         tail<>+32(SB), R11
-	NEGQ         R12
-	VMOVUPS      (R11)(R12*4), Y2
-	VMASKMOVPS   (DI), Y2, Y3
-	VMASKMOVPS   (CX), Y2, Y4
-	VMASKMOVPS   (DX), Y2, Y5
-	VMASKMOVPS   (SI), Y2, Y6
-	VBROADCASTSS c00000000<>+0(SB), Y7
-	VCMPPS       $0x12, Y0, Y6, Y8
-	VCMPPS       $0x12, Y6, Y1, Y6
-	VBLENDVPS    Y6, Y7, Y5, Y5
-	VBLENDVPS    Y8, Y7, Y5, Y5
-	VMASKMOVPS   (BX), Y2, Y6
-	VSUBPS       Y3, Y6, Y3
-	VFMADD231PS  Y3, Y5, Y4
-	VMASKMOVPS   (AX), Y2, Y3
-	VADDPS       Y5, Y3, Y3
-	VMASKMOVPS   Y3, Y2, (AX)
-	VMASKMOVPS   Y4, Y2, (CX)
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (DX)(R10*4), DX
-	LEAQ         (BX)(R10*4), BX
-	LEAQ         (SI)(R10*4), SI
-	XORQ         R10, R10
+done10:
+while13:
+	CMPQ   R8, $+8
+	JLT    done14
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+	MOVQ   rows+48(FP), R12
+	TESTQ  R12, R12
+	JLE    done16
 
-zero14:
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (AX)(R10*4), AX
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (CX)(R10*4), CX
-	MOVQ R9, R10
-	NEGQ R10
-	LEAQ (DI)(R10*4), DI
-	SUBQ $+1, R8
-	JMP  while8
+repeat15:
+	VMOVUPS     (R9), Y4
+	VMOVUPS     (R10), Y5
+	VMOVUPS     (R11), Y6
+	VMOVUPS     (DI), Y7
+	VXORPS      Y8, Y8, Y8
+	VCMPPS      $0x12, Y0, Y6, Y9
+	VCMPPS      $0x12, Y6, Y1, Y6
+	VBLENDVPS   Y6, Y8, Y4, Y4
+	VBLENDVPS   Y9, Y8, Y4, Y4
+	VADDPS      Y4, Y2, Y2
+	VMOVAPS     Y2, Y2
+	VSUBPS      Y7, Y5, Y5
+	VFMADD231PS Y5, Y4, Y3
+	MOVQ        c+56(FP), R13
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	LEAQ        (R11)(R13*4), R11
+	DECQ        R12
+	JNZ         repeat15
 
-done9:
+done16:
+	VMOVUPS (AX), Y4
+	VADDPS  Y2, Y4, Y2
+	VMOVUPS Y2, (AX)
+	VMOVUPS (CX), Y2
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y2, (CX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, BX
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	SUBQ    $+8, R8
+	JMP     while13
+
+done14:
+	TESTQ   R8, R8
+	JZ      zero17
+	MOVQ    R8, R10
+	LEAQ    tail<>+32(SB), R9
+	NEGQ    R10
+	VMOVUPS (R9)(R10*4), Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	MOVQ    DX, R9
+	MOVQ    BX, R10
+	MOVQ    SI, R11
+	MOVQ    rows+48(FP), R12
+	TESTQ   R12, R12
+	JLE     done19
+
+repeat18:
+	VMASKMOVPS  (R9), Y2, Y5
+	VMASKMOVPS  (R10), Y2, Y6
+	VMASKMOVPS  (R11), Y2, Y7
+	VMASKMOVPS  (DI), Y2, Y8
+	VXORPS      Y9, Y9, Y9
+	VCMPPS      $0x12, Y0, Y7, Y10
+	VCMPPS      $0x12, Y7, Y1, Y7
+	VBLENDVPS   Y7, Y9, Y5, Y5
+	VBLENDVPS   Y10, Y9, Y5, Y5
+	VADDPS      Y5, Y3, Y3
+	VMOVAPS     Y3, Y3
+	VSUBPS      Y8, Y6, Y6
+	VFMADD231PS Y6, Y5, Y4
+	MOVQ        c+56(FP), R13
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	LEAQ        (R11)(R13*4), R11
+	DECQ        R12
+	JNZ         repeat18
+
+done19:
+	VMASKMOVPS (AX), Y2, Y0
+	VADDPS     Y3, Y0, Y0
+	VMASKMOVPS Y0, Y2, (AX)
+	VMASKMOVPS (CX), Y2, Y0
+	VADDPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y2, (CX)
+	LEAQ       (AX)(R8*4), AX
+	LEAQ       (CX)(R8*4), CX
+	LEAQ       (DX)(R8*4), DX
+	LEAQ       (BX)(R8*4), BX
+	LEAQ       (SI)(R8*4), SI
+	LEAQ       (DI)(R8*4), DI
+	XORQ       R8, R8
+
+zero17:
 	VZEROUPPER
 	RET
-
-DATA c00000000<>+0(SB)/4, $0x00000000
-GLOBL c00000000<>(SB), RODATA|NOPTR, $4

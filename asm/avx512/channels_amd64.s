@@ -13,8 +13,198 @@ TEXT ·ChannelSums(SB), NOSPLIT, $0-40
 	MOVQ c+24(FP), BX
 
 while1:
-	CMPQ   BX, $+64
+	CMPQ   BX, $+256
 	JLT    done2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, SI
+	MOVQ   DX, DI
+
+while3:
+	CMPQ    DI, $+1
+	JLT     done4
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Z16
+	VADDPS  Z16, Z0, Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z16, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z16, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z16, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(SI), Z16
+	VADDPS  Z16, Z4, Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(SI), Z16
+	VADDPS  Z16, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(SI), Z16
+	VADDPS  Z16, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(SI), Z16
+	VADDPS  Z16, Z7, Z7
+	VMOVAPS Z7, Z7
+	VMOVUPS 512(SI), Z16
+	VADDPS  Z16, Z8, Z8
+	VMOVAPS Z8, Z8
+	VMOVUPS 576(SI), Z16
+	VADDPS  Z16, Z9, Z9
+	VMOVAPS Z9, Z9
+	VMOVUPS 640(SI), Z16
+	VADDPS  Z16, Z10, Z10
+	VMOVAPS Z10, Z10
+	VMOVUPS 704(SI), Z16
+	VADDPS  Z16, Z11, Z11
+	VMOVAPS Z11, Z11
+	VMOVUPS 768(SI), Z16
+	VADDPS  Z16, Z12, Z12
+	VMOVAPS Z12, Z12
+	VMOVUPS 832(SI), Z16
+	VADDPS  Z16, Z13, Z13
+	VMOVAPS Z13, Z13
+	VMOVUPS 896(SI), Z16
+	VADDPS  Z16, Z14, Z14
+	VMOVAPS Z14, Z14
+	VMOVUPS 960(SI), Z16
+	VADDPS  Z16, Z15, Z15
+	VMOVAPS Z15, Z15
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while3
+
+done4:
+while5:
+	CMPQ    DI, $+1
+	JLT     done6
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Z16
+	VADDPS  Z16, Z0, Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(SI), Z16
+	VADDPS  Z16, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(SI), Z16
+	VADDPS  Z16, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(SI), Z16
+	VADDPS  Z16, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(SI), Z16
+	VADDPS  Z16, Z4, Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(SI), Z16
+	VADDPS  Z16, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(SI), Z16
+	VADDPS  Z16, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(SI), Z16
+	VADDPS  Z16, Z7, Z7
+	VMOVAPS Z7, Z7
+	VMOVUPS 512(SI), Z16
+	VADDPS  Z16, Z8, Z8
+	VMOVAPS Z8, Z8
+	VMOVUPS 576(SI), Z16
+	VADDPS  Z16, Z9, Z9
+	VMOVAPS Z9, Z9
+	VMOVUPS 640(SI), Z16
+	VADDPS  Z16, Z10, Z10
+	VMOVAPS Z10, Z10
+	VMOVUPS 704(SI), Z16
+	VADDPS  Z16, Z11, Z11
+	VMOVAPS Z11, Z11
+	VMOVUPS 768(SI), Z16
+	VADDPS  Z16, Z12, Z12
+	VMOVAPS Z12, Z12
+	VMOVUPS 832(SI), Z16
+	VADDPS  Z16, Z13, Z13
+	VMOVAPS Z13, Z13
+	VMOVUPS 896(SI), Z16
+	VADDPS  Z16, Z14, Z14
+	VMOVAPS Z14, Z14
+	VMOVUPS 960(SI), Z16
+	VADDPS  Z16, Z15, Z15
+	VMOVAPS Z15, Z15
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while5
+
+done6:
+	VMOVUPS (AX), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z5, Z0, Z0
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, 448(AX)
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z8, Z0, Z0
+	VMOVUPS Z0, 512(AX)
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z9, Z0, Z0
+	VMOVUPS Z0, 576(AX)
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z10, Z0, Z0
+	VMOVUPS Z0, 640(AX)
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z11, Z0, Z0
+	VMOVUPS Z0, 704(AX)
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z12, Z0, Z0
+	VMOVUPS Z0, 768(AX)
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z13, Z0, Z0
+	VMOVUPS Z0, 832(AX)
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z14, Z0, Z0
+	VMOVUPS Z0, 896(AX)
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z15, Z0, Z0
+	VMOVUPS Z0, 960(AX)
+	ADDQ    $+1024, AX
+	ADDQ    $+1024, CX
+	SUBQ    $+256, BX
+	JMP     while1
+
+done2:
+while7:
+	CMPQ   BX, $+128
+	JLT    done8
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -26,9 +216,119 @@ while1:
 	MOVQ   CX, SI
 	MOVQ   DX, DI
 
-while3:
+while9:
+	CMPQ    DI, $+1
+	JLT     done10
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Z8
+	VADDPS  Z8, Z0, Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z8, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z8, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z8, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(SI), Z8
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(SI), Z8
+	VADDPS  Z8, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(SI), Z8
+	VADDPS  Z8, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(SI), Z8
+	VADDPS  Z8, Z7, Z7
+	VMOVAPS Z7, Z7
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while9
+
+done10:
+while11:
+	CMPQ    DI, $+1
+	JLT     done12
+	MOVQ    stride+32(FP), R8
+	VMOVUPS (SI), Z8
+	VADDPS  Z8, Z0, Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(SI), Z8
+	VADDPS  Z8, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(SI), Z8
+	VADDPS  Z8, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(SI), Z8
+	VADDPS  Z8, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(SI), Z8
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(SI), Z8
+	VADDPS  Z8, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(SI), Z8
+	VADDPS  Z8, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(SI), Z8
+	VADDPS  Z8, Z7, Z7
+	VMOVAPS Z7, Z7
+	LEAQ    (SI)(R8*4), SI
+	SUBQ    $+1, DI
+	JMP     while11
+
+done12:
+	VMOVUPS (AX), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z5, Z0, Z0
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, CX
+	SUBQ    $+128, BX
+	JMP     while7
+
+done8:
+while13:
+	CMPQ   BX, $+64
+	JLT    done14
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   CX, SI
+	MOVQ   DX, DI
+
+while15:
 	CMPQ    DI, $+2
-	JLT     done4
+	JLT     done16
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
@@ -57,12 +357,12 @@ while3:
 	VMOVAPS Z7, Z7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+2, DI
-	JMP     while3
+	JMP     while15
 
-done4:
-while5:
+done16:
+while17:
 	CMPQ    DI, $+1
-	JLT     done6
+	JLT     done18
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
@@ -78,9 +378,9 @@ while5:
 	VMOVAPS Z3, Z3
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while5
+	JMP     while17
 
-done6:
+done18:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -100,12 +400,12 @@ done6:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, BX
-	JMP     while1
+	JMP     while13
 
-done2:
-while7:
+done14:
+while19:
 	CMPQ   BX, $+32
-	JLT    done8
+	JLT    done20
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -117,9 +417,9 @@ while7:
 	MOVQ   CX, SI
 	MOVQ   DX, DI
 
-while9:
+while21:
 	CMPQ    DI, $+4
-	JLT     done10
+	JLT     done22
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
@@ -150,12 +450,12 @@ while9:
 	VMOVAPS Z7, Z7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+4, DI
-	JMP     while9
+	JMP     while21
 
-done10:
-while11:
+done22:
+while23:
 	CMPQ    DI, $+1
-	JLT     done12
+	JLT     done24
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
@@ -165,9 +465,9 @@ while11:
 	VMOVAPS Z1, Z1
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while11
+	JMP     while23
 
-done12:
+done24:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -183,12 +483,12 @@ done12:
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, BX
-	JMP     while7
+	JMP     while19
 
-done8:
-while13:
+done20:
+while25:
 	CMPQ   BX, $+16
-	JLT    done14
+	JLT    done26
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -200,9 +500,9 @@ while13:
 	MOVQ   CX, SI
 	MOVQ   DX, DI
 
-while15:
+while27:
 	CMPQ    DI, $+8
-	JLT     done16
+	JLT     done28
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
@@ -237,21 +537,21 @@ while15:
 	VMOVAPS Z7, Z7
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+8, DI
-	JMP     while15
+	JMP     while27
 
-done16:
-while17:
+done28:
+while29:
 	CMPQ    DI, $+1
-	JLT     done18
+	JLT     done30
 	MOVQ    stride+32(FP), R8
 	VMOVUPS (SI), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
 	LEAQ    (SI)(R8*4), SI
 	SUBQ    $+1, DI
-	JMP     while17
+	JMP     while29
 
-done18:
+done30:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -265,11 +565,11 @@ done18:
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, BX
-	JMP     while13
+	JMP     while25
 
-done14:
+done26:
 	TESTQ  BX, BX
-	JZ     zero19
+	JZ     zero31
 	MOVQ   $-1, SI
 	BZHIQ  BX, SI, SI
 	KMOVW  SI, K1
@@ -283,9 +583,9 @@ done14:
 	VXORPS Z7, Z7, Z7
 	MOVQ   CX, SI
 
-while20:
+while32:
 	CMPQ      DX, $+8
-	JLT       done21
+	JLT       done33
 	MOVQ      stride+32(FP), DI
 	VMOVUPS.Z (SI), K1, Z8
 	VADDPS    Z8, Z0, Z0
@@ -320,21 +620,21 @@ while20:
 	VMOVAPS   Z7, Z7
 	LEAQ      (SI)(DI*4), SI
 	SUBQ      $+8, DX
-	JMP       while20
+	JMP       while32
 
-done21:
-while22:
+done33:
+while34:
 	CMPQ      DX, $+1
-	JLT       done23
+	JLT       done35
 	MOVQ      stride+32(FP), DI
 	VMOVUPS.Z (SI), K1, Z8
 	VADDPS    Z8, Z0, Z0
 	VMOVAPS   Z0, Z0
 	LEAQ      (SI)(DI*4), SI
 	SUBQ      $+1, DX
-	JMP       while22
+	JMP       while34
 
-done23:
+done35:
 	VADDPS    Z4, Z0, Z0
 	VADDPS    Z5, Z1, Z1
 	VADDPS    Z6, Z2, Z2
@@ -349,7 +649,7 @@ done23:
 	LEAQ      (CX)(BX*4), CX
 	XORQ      BX, BX
 
-zero19:
+zero31:
 	VZEROUPPER
 	RET
 
@@ -363,8 +663,202 @@ TEXT ·ChannelDots(SB), NOSPLIT, $0-48
 	MOVQ c+32(FP), SI
 
 while1:
-	CMPQ   SI, $+64
+	CMPQ   SI, $+256
 	JLT    done2
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+
+while3:
+	CMPQ        R9, $+1
+	JLT         done4
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (R8), Z17
+	VFMADD231PS Z17, Z16, Z0
+	VMOVUPS     64(DI), Z16
+	VMOVUPS     64(R8), Z17
+	VFMADD231PS Z17, Z16, Z1
+	VMOVUPS     128(DI), Z16
+	VMOVUPS     128(R8), Z17
+	VFMADD231PS Z17, Z16, Z2
+	VMOVUPS     192(DI), Z16
+	VMOVUPS     192(R8), Z17
+	VFMADD231PS Z17, Z16, Z3
+	VMOVUPS     256(DI), Z16
+	VMOVUPS     256(R8), Z17
+	VFMADD231PS Z17, Z16, Z4
+	VMOVUPS     320(DI), Z16
+	VMOVUPS     320(R8), Z17
+	VFMADD231PS Z17, Z16, Z5
+	VMOVUPS     384(DI), Z16
+	VMOVUPS     384(R8), Z17
+	VFMADD231PS Z17, Z16, Z6
+	VMOVUPS     448(DI), Z16
+	VMOVUPS     448(R8), Z17
+	VFMADD231PS Z17, Z16, Z7
+	VMOVUPS     512(DI), Z16
+	VMOVUPS     512(R8), Z17
+	VFMADD231PS Z17, Z16, Z8
+	VMOVUPS     576(DI), Z16
+	VMOVUPS     576(R8), Z17
+	VFMADD231PS Z17, Z16, Z9
+	VMOVUPS     640(DI), Z16
+	VMOVUPS     640(R8), Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS     704(DI), Z16
+	VMOVUPS     704(R8), Z17
+	VFMADD231PS Z17, Z16, Z11
+	VMOVUPS     768(DI), Z16
+	VMOVUPS     768(R8), Z17
+	VFMADD231PS Z17, Z16, Z12
+	VMOVUPS     832(DI), Z16
+	VMOVUPS     832(R8), Z17
+	VFMADD231PS Z17, Z16, Z13
+	VMOVUPS     896(DI), Z16
+	VMOVUPS     896(R8), Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS     960(DI), Z16
+	VMOVUPS     960(R8), Z17
+	VFMADD231PS Z17, Z16, Z15
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        R9, $+1
+	JLT         done6
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (R8), Z17
+	VFMADD231PS Z17, Z16, Z0
+	VMOVUPS     64(DI), Z16
+	VMOVUPS     64(R8), Z17
+	VFMADD231PS Z17, Z16, Z1
+	VMOVUPS     128(DI), Z16
+	VMOVUPS     128(R8), Z17
+	VFMADD231PS Z17, Z16, Z2
+	VMOVUPS     192(DI), Z16
+	VMOVUPS     192(R8), Z17
+	VFMADD231PS Z17, Z16, Z3
+	VMOVUPS     256(DI), Z16
+	VMOVUPS     256(R8), Z17
+	VFMADD231PS Z17, Z16, Z4
+	VMOVUPS     320(DI), Z16
+	VMOVUPS     320(R8), Z17
+	VFMADD231PS Z17, Z16, Z5
+	VMOVUPS     384(DI), Z16
+	VMOVUPS     384(R8), Z17
+	VFMADD231PS Z17, Z16, Z6
+	VMOVUPS     448(DI), Z16
+	VMOVUPS     448(R8), Z17
+	VFMADD231PS Z17, Z16, Z7
+	VMOVUPS     512(DI), Z16
+	VMOVUPS     512(R8), Z17
+	VFMADD231PS Z17, Z16, Z8
+	VMOVUPS     576(DI), Z16
+	VMOVUPS     576(R8), Z17
+	VFMADD231PS Z17, Z16, Z9
+	VMOVUPS     640(DI), Z16
+	VMOVUPS     640(R8), Z17
+	VFMADD231PS Z17, Z16, Z10
+	VMOVUPS     704(DI), Z16
+	VMOVUPS     704(R8), Z17
+	VFMADD231PS Z17, Z16, Z11
+	VMOVUPS     768(DI), Z16
+	VMOVUPS     768(R8), Z17
+	VFMADD231PS Z17, Z16, Z12
+	VMOVUPS     832(DI), Z16
+	VMOVUPS     832(R8), Z17
+	VFMADD231PS Z17, Z16, Z13
+	VMOVUPS     896(DI), Z16
+	VMOVUPS     896(R8), Z17
+	VFMADD231PS Z17, Z16, Z14
+	VMOVUPS     960(DI), Z16
+	VMOVUPS     960(R8), Z17
+	VFMADD231PS Z17, Z16, Z15
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while5
+
+done6:
+	VMOVUPS (AX), Z16
+	VADDPS  Z0, Z16, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z5, Z0, Z0
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, 448(AX)
+	VMOVUPS 512(AX), Z0
+	VADDPS  Z8, Z0, Z0
+	VMOVUPS Z0, 512(AX)
+	VMOVUPS 576(AX), Z0
+	VADDPS  Z9, Z0, Z0
+	VMOVUPS Z0, 576(AX)
+	VMOVUPS 640(AX), Z0
+	VADDPS  Z10, Z0, Z0
+	VMOVUPS Z0, 640(AX)
+	VMOVUPS 704(AX), Z0
+	VADDPS  Z11, Z0, Z0
+	VMOVUPS Z0, 704(AX)
+	VMOVUPS 768(AX), Z0
+	VADDPS  Z12, Z0, Z0
+	VMOVUPS Z0, 768(AX)
+	VMOVUPS 832(AX), Z0
+	VADDPS  Z13, Z0, Z0
+	VMOVUPS Z0, 832(AX)
+	VMOVUPS 896(AX), Z0
+	VADDPS  Z14, Z0, Z0
+	VMOVUPS Z0, 896(AX)
+	VMOVUPS 960(AX), Z0
+	VADDPS  Z15, Z0, Z0
+	VMOVUPS Z0, 960(AX)
+	ADDQ    $+1024, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+1024, DX
+	SUBQ    $+256, SI
+	JMP     while1
+
+done2:
+while7:
+	CMPQ   SI, $+128
+	JLT    done8
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -377,9 +871,123 @@ while1:
 	MOVQ   DX, R8
 	MOVQ   BX, R9
 
-while3:
+while9:
+	CMPQ        R9, $+1
+	JLT         done10
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Z8
+	VMOVUPS     (R8), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS     64(DI), Z8
+	VMOVUPS     64(R8), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS     128(DI), Z8
+	VMOVUPS     128(R8), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     192(DI), Z8
+	VMOVUPS     192(R8), Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS     256(DI), Z8
+	VMOVUPS     256(R8), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     320(DI), Z8
+	VMOVUPS     320(R8), Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     384(DI), Z8
+	VMOVUPS     384(R8), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS     448(DI), Z8
+	VMOVUPS     448(R8), Z9
+	VFMADD231PS Z9, Z8, Z7
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while9
+
+done10:
+while11:
+	CMPQ        R9, $+1
+	JLT         done12
+	MOVQ        stride+40(FP), R10
+	VMOVUPS     (DI), Z8
+	VMOVUPS     (R8), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VMOVUPS     64(DI), Z8
+	VMOVUPS     64(R8), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VMOVUPS     128(DI), Z8
+	VMOVUPS     128(R8), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VMOVUPS     192(DI), Z8
+	VMOVUPS     192(R8), Z9
+	VFMADD231PS Z9, Z8, Z3
+	VMOVUPS     256(DI), Z8
+	VMOVUPS     256(R8), Z9
+	VFMADD231PS Z9, Z8, Z4
+	VMOVUPS     320(DI), Z8
+	VMOVUPS     320(R8), Z9
+	VFMADD231PS Z9, Z8, Z5
+	VMOVUPS     384(DI), Z8
+	VMOVUPS     384(R8), Z9
+	VFMADD231PS Z9, Z8, Z6
+	VMOVUPS     448(DI), Z8
+	VMOVUPS     448(R8), Z9
+	VFMADD231PS Z9, Z8, Z7
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*4), R8
+	SUBQ        $+1, R9
+	JMP         while11
+
+done12:
+	VMOVUPS (AX), Z8
+	VADDPS  Z0, Z8, Z0
+	VMOVUPS Z0, (AX)
+	VMOVUPS 64(AX), Z0
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, 64(AX)
+	VMOVUPS 128(AX), Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, 128(AX)
+	VMOVUPS 192(AX), Z0
+	VADDPS  Z3, Z0, Z0
+	VMOVUPS Z0, 192(AX)
+	VMOVUPS 256(AX), Z0
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, 256(AX)
+	VMOVUPS 320(AX), Z0
+	VADDPS  Z5, Z0, Z0
+	VMOVUPS Z0, 320(AX)
+	VMOVUPS 384(AX), Z0
+	VADDPS  Z6, Z0, Z0
+	VMOVUPS Z0, 384(AX)
+	VMOVUPS 448(AX), Z0
+	VADDPS  Z7, Z0, Z0
+	VMOVUPS Z0, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, CX
+	ADDQ    $+512, DX
+	SUBQ    $+128, SI
+	JMP     while7
+
+done8:
+while13:
+	CMPQ   SI, $+64
+	JLT    done14
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	MOVQ   CX, DI
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+
+while15:
 	CMPQ        R9, $+2
-	JLT         done4
+	JLT         done16
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -410,12 +1018,12 @@ while3:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+2, R9
-	JMP         while3
+	JMP         while15
 
-done4:
-while5:
+done16:
+while17:
 	CMPQ        R9, $+1
-	JLT         done6
+	JLT         done18
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -432,9 +1040,9 @@ while5:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while5
+	JMP         while17
 
-done6:
+done18:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -455,12 +1063,12 @@ done6:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, SI
-	JMP     while1
+	JMP     while13
 
-done2:
-while7:
+done14:
+while19:
 	CMPQ   SI, $+32
-	JLT    done8
+	JLT    done20
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -473,9 +1081,9 @@ while7:
 	MOVQ   DX, R8
 	MOVQ   BX, R9
 
-while9:
+while21:
 	CMPQ        R9, $+4
-	JLT         done10
+	JLT         done22
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -510,12 +1118,12 @@ while9:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+4, R9
-	JMP         while9
+	JMP         while21
 
-done10:
-while11:
+done22:
+while23:
 	CMPQ        R9, $+1
-	JLT         done12
+	JLT         done24
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -526,9 +1134,9 @@ while11:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while11
+	JMP         while23
 
-done12:
+done24:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -545,12 +1153,12 @@ done12:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, SI
-	JMP     while7
+	JMP     while19
 
-done8:
-while13:
+done20:
+while25:
 	CMPQ   SI, $+16
-	JLT    done14
+	JLT    done26
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -563,9 +1171,9 @@ while13:
 	MOVQ   DX, R8
 	MOVQ   BX, R9
 
-while15:
+while27:
 	CMPQ        R9, $+8
-	JLT         done16
+	JLT         done28
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -608,12 +1216,12 @@ while15:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+8, R9
-	JMP         while15
+	JMP         while27
 
-done16:
-while17:
+done28:
+while29:
 	CMPQ        R9, $+1
-	JLT         done18
+	JLT         done30
 	MOVQ        stride+40(FP), R10
 	VMOVUPS     (DI), Z8
 	VMOVUPS     (R8), Z9
@@ -621,9 +1229,9 @@ while17:
 	LEAQ        (DI)(R10*4), DI
 	LEAQ        (R8)(R10*4), R8
 	SUBQ        $+1, R9
-	JMP         while17
+	JMP         while29
 
-done18:
+done30:
 	VADDPS  Z4, Z0, Z0
 	VADDPS  Z5, Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -638,11 +1246,11 @@ done18:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, SI
-	JMP     while13
+	JMP     while25
 
-done14:
+done26:
 	TESTQ  SI, SI
-	JZ     zero19
+	JZ     zero31
 	MOVQ   $-1, DI
 	BZHIQ  SI, DI, DI
 	KMOVW  DI, K1
@@ -657,9 +1265,9 @@ done14:
 	MOVQ   CX, DI
 	MOVQ   DX, R8
 
-while20:
+while32:
 	CMPQ        BX, $+8
-	JLT         done21
+	JLT         done33
 	MOVQ        stride+40(FP), R9
 	VMOVUPS.Z   (DI), K1, Z8
 	VMOVUPS.Z   (R8), K1, Z9
@@ -702,12 +1310,12 @@ while20:
 	LEAQ        (DI)(R9*4), DI
 	LEAQ        (R8)(R9*4), R8
 	SUBQ        $+8, BX
-	JMP         while20
+	JMP         while32
 
-done21:
-while22:
+done33:
+while34:
 	CMPQ        BX, $+1
-	JLT         done23
+	JLT         done35
 	MOVQ        stride+40(FP), R9
 	VMOVUPS.Z   (DI), K1, Z8
 	VMOVUPS.Z   (R8), K1, Z9
@@ -715,9 +1323,9 @@ while22:
 	LEAQ        (DI)(R9*4), DI
 	LEAQ        (R8)(R9*4), R8
 	SUBQ        $+1, BX
-	JMP         while22
+	JMP         while34
 
-done23:
+done35:
 	VADDPS    Z4, Z0, Z0
 	VADDPS    Z5, Z1, Z1
 	VADDPS    Z6, Z2, Z2
@@ -733,7 +1341,7 @@ done23:
 	LEAQ      (DX)(SI*4), DX
 	XORQ      SI, SI
 
-zero19:
+zero31:
 	VZEROUPPER
 	RET
 
@@ -746,8 +1354,242 @@ TEXT ·ChannelMax(SB), NOSPLIT, $0-40
 	MOVQ c+24(FP), BX
 
 while1:
-	CMPQ    BX, $+64
+	CMPQ    BX, $+256
 	JLT     done2
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(AX), Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(AX), Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(AX), Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(AX), Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(AX), Z7
+	VMOVAPS Z7, Z7
+	VMOVUPS 512(AX), Z8
+	VMOVAPS Z8, Z8
+	VMOVUPS 576(AX), Z9
+	VMOVAPS Z9, Z9
+	VMOVUPS 640(AX), Z10
+	VMOVAPS Z10, Z10
+	VMOVUPS 704(AX), Z11
+	VMOVAPS Z11, Z11
+	VMOVUPS 768(AX), Z12
+	VMOVAPS Z12, Z12
+	VMOVUPS 832(AX), Z13
+	VMOVAPS Z13, Z13
+	VMOVUPS 896(AX), Z14
+	VMOVAPS Z14, Z14
+	VMOVUPS 960(AX), Z15
+	VMOVAPS Z15, Z15
+	MOVQ    CX, SI
+	MOVQ    DX, DI
+	TESTQ   DI, DI
+	JLE     done4
+
+repeat3:
+	VMOVUPS (SI), Z16
+	VMAXPS  Z0, Z16, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z0
+	VMOVUPS 64(SI), Z16
+	VMAXPS  Z1, Z16, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z1
+	VMOVUPS 128(SI), Z16
+	VMAXPS  Z2, Z16, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z2
+	VMOVUPS 192(SI), Z16
+	VMAXPS  Z3, Z16, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z3
+	VMOVUPS 256(SI), Z16
+	VMAXPS  Z4, Z16, Z4
+	VMOVAPS Z4, Z4
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z4
+	VMOVUPS 320(SI), Z16
+	VMAXPS  Z5, Z16, Z5
+	VMOVAPS Z5, Z5
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z5
+	VMOVUPS 384(SI), Z16
+	VMAXPS  Z6, Z16, Z6
+	VMOVAPS Z6, Z6
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z6
+	VMOVUPS 448(SI), Z16
+	VMAXPS  Z7, Z16, Z7
+	VMOVAPS Z7, Z7
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z7
+	VMOVUPS 512(SI), Z16
+	VMAXPS  Z8, Z16, Z8
+	VMOVAPS Z8, Z8
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z8
+	VMOVUPS 576(SI), Z16
+	VMAXPS  Z9, Z16, Z9
+	VMOVAPS Z9, Z9
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z9
+	VMOVUPS 640(SI), Z16
+	VMAXPS  Z10, Z16, Z10
+	VMOVAPS Z10, Z10
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z10
+	VMOVUPS 704(SI), Z16
+	VMAXPS  Z11, Z16, Z11
+	VMOVAPS Z11, Z11
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z11
+	VMOVUPS 768(SI), Z16
+	VMAXPS  Z12, Z16, Z12
+	VMOVAPS Z12, Z12
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z12
+	VMOVUPS 832(SI), Z16
+	VMAXPS  Z13, Z16, Z13
+	VMOVAPS Z13, Z13
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z13
+	VMOVUPS 896(SI), Z16
+	VMAXPS  Z14, Z16, Z14
+	VMOVAPS Z14, Z14
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z14
+	VMOVUPS 960(SI), Z16
+	VMAXPS  Z15, Z16, Z15
+	VMOVAPS Z15, Z15
+	VCMPPS  $0x03, Z16, Z16, K1
+	VMOVAPS Z16, K1, Z15
+	MOVQ    stride+32(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat3
+
+done4:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VMOVUPS Z8, 512(AX)
+	VMOVUPS Z9, 576(AX)
+	VMOVUPS Z10, 640(AX)
+	VMOVUPS Z11, 704(AX)
+	VMOVUPS Z12, 768(AX)
+	VMOVUPS Z13, 832(AX)
+	VMOVUPS Z14, 896(AX)
+	VMOVUPS Z15, 960(AX)
+	ADDQ    $+1024, AX
+	ADDQ    $+1024, CX
+	SUBQ    $+256, BX
+	JMP     while1
+
+done2:
+while5:
+	CMPQ    BX, $+128
+	JLT     done6
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(AX), Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 256(AX), Z4
+	VMOVAPS Z4, Z4
+	VMOVUPS 320(AX), Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 384(AX), Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 448(AX), Z7
+	VMOVAPS Z7, Z7
+	MOVQ    CX, SI
+	MOVQ    DX, DI
+	TESTQ   DI, DI
+	JLE     done8
+
+repeat7:
+	VMOVUPS (SI), Z8
+	VMAXPS  Z0, Z8, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z0
+	VMOVUPS 64(SI), Z8
+	VMAXPS  Z1, Z8, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z1
+	VMOVUPS 128(SI), Z8
+	VMAXPS  Z2, Z8, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z2
+	VMOVUPS 192(SI), Z8
+	VMAXPS  Z3, Z8, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z3
+	VMOVUPS 256(SI), Z8
+	VMAXPS  Z4, Z8, Z4
+	VMOVAPS Z4, Z4
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z4
+	VMOVUPS 320(SI), Z8
+	VMAXPS  Z5, Z8, Z5
+	VMOVAPS Z5, Z5
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z5
+	VMOVUPS 384(SI), Z8
+	VMAXPS  Z6, Z8, Z6
+	VMOVAPS Z6, Z6
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z6
+	VMOVUPS 448(SI), Z8
+	VMAXPS  Z7, Z8, Z7
+	VMOVAPS Z7, Z7
+	VCMPPS  $0x03, Z8, Z8, K1
+	VMOVAPS Z8, K1, Z7
+	MOVQ    stride+32(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat7
+
+done8:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, CX
+	SUBQ    $+128, BX
+	JMP     while5
+
+done6:
+while9:
+	CMPQ    BX, $+64
+	JLT     done10
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z0
 	VMOVUPS 64(AX), Z1
@@ -759,9 +1601,9 @@ while1:
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done4
+	JLE     done12
 
-repeat3:
+repeat11:
 	VMOVUPS (SI), Z4
 	VMAXPS  Z0, Z4, Z0
 	VMOVAPS Z0, Z0
@@ -785,9 +1627,9 @@ repeat3:
 	MOVQ    stride+32(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat3
+	JNZ     repeat11
 
-done4:
+done12:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
@@ -795,12 +1637,12 @@ done4:
 	ADDQ    $+256, AX
 	ADDQ    $+256, CX
 	SUBQ    $+64, BX
-	JMP     while1
+	JMP     while9
 
-done2:
-while5:
+done10:
+while13:
 	CMPQ    BX, $+32
-	JLT     done6
+	JLT     done14
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z0
 	VMOVUPS 64(AX), Z1
@@ -808,9 +1650,9 @@ while5:
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done8
+	JLE     done16
 
-repeat7:
+repeat15:
 	VMOVUPS (SI), Z2
 	VMAXPS  Z0, Z2, Z0
 	VMOVAPS Z0, Z0
@@ -824,28 +1666,28 @@ repeat7:
 	MOVQ    stride+32(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat7
+	JNZ     repeat15
 
-done8:
+done16:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	ADDQ    $+128, AX
 	ADDQ    $+128, CX
 	SUBQ    $+32, BX
-	JMP     while5
+	JMP     while13
 
-done6:
-while9:
+done14:
+while17:
 	CMPQ    BX, $+16
-	JLT     done10
+	JLT     done18
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z0
 	MOVQ    CX, SI
 	MOVQ    DX, DI
 	TESTQ   DI, DI
-	JLE     done12
+	JLE     done20
 
-repeat11:
+repeat19:
 	VMOVUPS (SI), Z1
 	VMAXPS  Z0, Z1, Z0
 	VMOVAPS Z0, Z0
@@ -854,18 +1696,18 @@ repeat11:
 	MOVQ    stride+32(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat11
+	JNZ     repeat19
 
-done12:
+done20:
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, BX
-	JMP     while9
+	JMP     while17
 
-done10:
+done18:
 	TESTQ     BX, BX
-	JZ        zero13
+	JZ        zero21
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -873,9 +1715,9 @@ done10:
 	VMOVAPS   Z0, Z0
 	MOVQ      CX, SI
 	TESTQ     DX, DX
-	JLE       done15
+	JLE       done23
 
-repeat14:
+repeat22:
 	VMOVUPS.Z (SI), K1, Z1
 	VMAXPS    Z0, Z1, Z0
 	VMOVAPS   Z0, Z0
@@ -884,15 +1726,15 @@ repeat14:
 	MOVQ      stride+32(FP), DI
 	LEAQ      (SI)(DI*4), SI
 	DECQ      DX
-	JNZ       repeat14
+	JNZ       repeat22
 
-done15:
+done23:
 	VMOVUPS Z0, K1, (AX)
 	LEAQ    (AX)(BX*4), AX
 	LEAQ    (CX)(BX*4), CX
 	XORQ    BX, BX
 
-zero13:
+zero21:
 	VZEROUPPER
 	RET
 
@@ -906,8 +1748,131 @@ TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
 	MOVQ c+32(FP), SI
 
 while1:
-	CMPQ         SI, $+64
+	CMPQ         SI, $+128
 	JLT          done2
+	VMOVUPS      (AX), Z0
+	VMOVAPS      Z0, Z0
+	VMOVUPS      (CX), Z1
+	VMOVAPS      Z1, Z1
+	VMOVUPS      64(AX), Z2
+	VMOVAPS      Z2, Z2
+	VMOVUPS      64(CX), Z3
+	VMOVAPS      Z3, Z3
+	VMOVUPS      128(AX), Z4
+	VMOVAPS      Z4, Z4
+	VMOVUPS      128(CX), Z5
+	VMOVAPS      Z5, Z5
+	VMOVUPS      192(AX), Z6
+	VMOVAPS      Z6, Z6
+	VMOVUPS      192(CX), Z7
+	VMOVAPS      Z7, Z7
+	VMOVUPS      256(AX), Z8
+	VMOVAPS      Z8, Z8
+	VMOVUPS      256(CX), Z9
+	VMOVAPS      Z9, Z9
+	VMOVUPS      320(AX), Z10
+	VMOVAPS      Z10, Z10
+	VMOVUPS      320(CX), Z11
+	VMOVAPS      Z11, Z11
+	VMOVUPS      384(AX), Z12
+	VMOVAPS      Z12, Z12
+	VMOVUPS      384(CX), Z13
+	VMOVAPS      Z13, Z13
+	VMOVUPS      448(AX), Z14
+	VMOVAPS      Z14, Z14
+	VMOVUPS      448(CX), Z15
+	VMOVAPS      Z15, Z15
+	VBROADCASTSS first+48(FP), Z16
+	VMOVAPS      Z16, Z16
+	VBROADCASTSS c00000001<>+0(SB), Z17
+	MOVQ         DX, DI
+	MOVQ         BX, R8
+	TESTQ        R8, R8
+	JLE          done4
+
+repeat3:
+	VMOVUPS (DI), Z18
+	VCMPPS  $0x11, Z18, Z0, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z0
+	VMOVAPS Z16, K1, Z1
+	VMOVUPS 64(DI), Z18
+	VCMPPS  $0x11, Z18, Z2, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z2
+	VMOVAPS Z16, K1, Z3
+	VMOVUPS 128(DI), Z18
+	VCMPPS  $0x11, Z18, Z4, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z4
+	VMOVAPS Z16, K1, Z5
+	VMOVUPS 192(DI), Z18
+	VCMPPS  $0x11, Z18, Z6, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z6
+	VMOVAPS Z16, K1, Z7
+	VMOVUPS 256(DI), Z18
+	VCMPPS  $0x11, Z18, Z8, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z8
+	VMOVAPS Z16, K1, Z9
+	VMOVUPS 320(DI), Z18
+	VCMPPS  $0x11, Z18, Z10, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z10
+	VMOVAPS Z16, K1, Z11
+	VMOVUPS 384(DI), Z18
+	VCMPPS  $0x11, Z18, Z12, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z12
+	VMOVAPS Z16, K1, Z13
+	VMOVUPS 448(DI), Z18
+	VCMPPS  $0x11, Z18, Z14, K1
+	VCMPPS  $0x03, Z18, Z18, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z18, K1, Z14
+	VMOVAPS Z16, K1, Z15
+	VPADDD  Z17, Z16, Z16
+	VMOVAPS Z16, Z16
+	MOVQ    stride+40(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat3
+
+done4:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, (CX)
+	VMOVUPS Z2, 64(AX)
+	VMOVUPS Z3, 64(CX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 128(CX)
+	VMOVUPS Z6, 192(AX)
+	VMOVUPS Z7, 192(CX)
+	VMOVUPS Z8, 256(AX)
+	VMOVUPS Z9, 256(CX)
+	VMOVUPS Z10, 320(AX)
+	VMOVUPS Z11, 320(CX)
+	VMOVUPS Z12, 384(AX)
+	VMOVUPS Z13, 384(CX)
+	VMOVUPS Z14, 448(AX)
+	VMOVUPS Z15, 448(CX)
+	ADDQ    $+512, AX
+	ADDQ    $+512, CX
+	ADDQ    $+512, DX
+	SUBQ    $+128, SI
+	JMP     while1
+
+done2:
+while5:
+	CMPQ         SI, $+64
+	JLT          done6
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -930,9 +1895,9 @@ while1:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done4
+	JLE          done8
 
-repeat3:
+repeat7:
 	VMOVUPS (DI), Z10
 	VCMPPS  $0x11, Z10, Z0, K1
 	VCMPPS  $0x03, Z10, Z10, K2
@@ -962,9 +1927,9 @@ repeat3:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat3
+	JNZ     repeat7
 
-done4:
+done8:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(AX)
@@ -977,12 +1942,12 @@ done4:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, SI
-	JMP     while1
+	JMP     while5
 
-done2:
-while5:
+done6:
+while9:
 	CMPQ         SI, $+32
-	JLT          done6
+	JLT          done10
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -997,9 +1962,9 @@ while5:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done8
+	JLE          done12
 
-repeat7:
+repeat11:
 	VMOVUPS (DI), Z6
 	VCMPPS  $0x11, Z6, Z0, K1
 	VCMPPS  $0x03, Z6, Z6, K2
@@ -1017,9 +1982,9 @@ repeat7:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat7
+	JNZ     repeat11
 
-done8:
+done12:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(AX)
@@ -1028,12 +1993,12 @@ done8:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, SI
-	JMP     while5
+	JMP     while9
 
-done6:
-while9:
+done10:
+while13:
 	CMPQ         SI, $+16
-	JLT          done10
+	JLT          done14
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -1044,9 +2009,9 @@ while9:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done12
+	JLE          done16
 
-repeat11:
+repeat15:
 	VMOVUPS (DI), Z4
 	VCMPPS  $0x11, Z4, Z0, K1
 	VCMPPS  $0x03, Z4, Z4, K2
@@ -1058,20 +2023,20 @@ repeat11:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat11
+	JNZ     repeat15
 
-done12:
+done16:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, SI
-	JMP     while9
+	JMP     while13
 
-done10:
+done14:
 	TESTQ        SI, SI
-	JZ           zero13
+	JZ           zero17
 	MOVQ         $-1, DI
 	BZHIQ        SI, DI, DI
 	KMOVW        DI, K1
@@ -1084,9 +2049,9 @@ done10:
 	VBROADCASTSS c00000001<>+0(SB), Z3
 	MOVQ         DX, DI
 	TESTQ        BX, BX
-	JLE          done15
+	JLE          done19
 
-repeat14:
+repeat18:
 	VMOVUPS.Z (DI), K1, Z4
 	VCMPPS    $0x11, Z4, Z0, K2
 	VCMPPS    $0x03, Z4, Z4, K3
@@ -1098,9 +2063,9 @@ repeat14:
 	MOVQ      stride+40(FP), R8
 	LEAQ      (DI)(R8*4), DI
 	DECQ      BX
-	JNZ       repeat14
+	JNZ       repeat18
 
-done15:
+done19:
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K1, (CX)
 	LEAQ    (AX)(SI*4), AX
@@ -1108,7 +2073,7 @@ done15:
 	LEAQ    (DX)(SI*4), DX
 	XORQ    SI, SI
 
-zero13:
+zero17:
 	VZEROUPPER
 	RET
 

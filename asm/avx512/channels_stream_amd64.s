@@ -7,140 +7,83 @@
 // func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·ChannelScaleStream(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ rows+24(FP), BX
-	MOVQ c+32(FP), SI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  a+16(FP), DX
+	MOVQ  rows+24(FP), BX
+	MOVQ  c+32(FP), SI
+	MOVQ  stride+40(FP), DI
+	SUBQ  SI, DI
+	TESTQ BX, BX
+	JLE   done2
 
-while1:
-	CMPQ    SI, $+64
-	JLT     done2
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	VMOVUPS 128(DX), Z2
-	VMOVUPS 192(DX), Z3
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done4
+repeat1:
+	MOVQ SI, R8
 
-repeat3:
-	VMOVUPS  (R8), Z4
-	VMULPS   Z0, Z4, Z4
-	VMOVNTPS Z4, (DI)
-	VMOVUPS  64(R8), Z4
-	VMULPS   Z1, Z4, Z4
-	VMOVNTPS Z4, 64(DI)
-	VMOVUPS  128(R8), Z4
-	VMULPS   Z2, Z4, Z4
-	VMOVNTPS Z4, 128(DI)
-	VMOVUPS  192(R8), Z4
-	VMULPS   Z3, Z4, Z4
-	VMOVNTPS Z4, 192(DI)
-	MOVQ     stride+40(FP), R10
-	LEAQ     (DI)(R10*4), DI
-	LEAQ     (R8)(R10*4), R8
-	DECQ     R9
-	JNZ      repeat3
+while3:
+	CMPQ     R8, $+64
+	JLT      done4
+	VMOVUPS  (CX), Z0
+	VMOVUPS  (DX), Z1
+	VMULPS   Z1, Z0, Z0
+	VMOVNTPS Z0, (AX)
+	VMOVUPS  64(CX), Z0
+	VMOVUPS  64(DX), Z1
+	VMULPS   Z1, Z0, Z0
+	VMOVNTPS Z0, 64(AX)
+	VMOVUPS  128(CX), Z0
+	VMOVUPS  128(DX), Z1
+	VMULPS   Z1, Z0, Z0
+	VMOVNTPS Z0, 128(AX)
+	VMOVUPS  192(CX), Z0
+	VMOVUPS  192(DX), Z1
+	VMULPS   Z1, Z0, Z0
+	VMOVNTPS Z0, 192(AX)
+	ADDQ     $+256, AX
+	ADDQ     $+256, CX
+	ADDQ     $+256, DX
+	SUBQ     $+64, R8
+	JMP      while3
 
 done4:
-	ADDQ $+256, AX
-	ADDQ $+256, CX
-	ADDQ $+256, DX
-	SUBQ $+64, SI
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    SI, $+32
-	JLT     done6
-	VMOVUPS (DX), Z0
-	VMOVUPS 64(DX), Z1
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done8
-
-repeat7:
-	VMOVUPS  (R8), Z2
-	VMULPS   Z0, Z2, Z2
-	VMOVNTPS Z2, (DI)
-	VMOVUPS  64(R8), Z2
-	VMULPS   Z1, Z2, Z2
-	VMOVNTPS Z2, 64(DI)
-	MOVQ     stride+40(FP), R10
-	LEAQ     (DI)(R10*4), DI
-	LEAQ     (R8)(R10*4), R8
-	DECQ     R9
-	JNZ      repeat7
-
-done8:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	ADDQ $+128, DX
-	SUBQ $+32, SI
-	JMP  while5
+	CMPQ     R8, $+16
+	JLT      done6
+	VMOVUPS  (CX), Z0
+	VMOVUPS  (DX), Z1
+	VMULPS   Z1, Z0, Z0
+	VMOVNTPS Z0, (AX)
+	ADDQ     $+64, AX
+	ADDQ     $+64, CX
+	ADDQ     $+64, DX
+	SUBQ     $+16, R8
+	JMP      while5
 
 done6:
-while9:
-	CMPQ    SI, $+16
-	JLT     done10
-	VMOVUPS (DX), Z0
-	MOVQ    AX, DI
-	MOVQ    CX, R8
-	MOVQ    BX, R9
-	TESTQ   R9, R9
-	JLE     done12
+	TESTQ     R8, R8
+	JZ        zero7
+	MOVQ      $-1, R9
+	BZHIQ     R8, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	LEAQ      (AX)(R8*4), AX
+	LEAQ      (CX)(R8*4), CX
+	LEAQ      (DX)(R8*4), DX
+	XORQ      R8, R8
 
-repeat11:
-	VMOVUPS  (R8), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, (DI)
-	MOVQ     stride+40(FP), R10
-	LEAQ     (DI)(R10*4), DI
-	LEAQ     (R8)(R10*4), R8
-	DECQ     R9
-	JNZ      repeat11
+zero7:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	MOVQ SI, R8
+	NEGQ R8
+	LEAQ (DX)(R8*4), DX
+	DECQ BX
+	JNZ  repeat1
 
-done12:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	ADDQ $+64, DX
-	SUBQ $+16, SI
-	JMP  while9
-
-done10:
-	TESTQ     SI, SI
-	JZ        zero13
-	MOVQ      $-1, DI
-	BZHIQ     SI, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (DX), K1, Z0
-	MOVQ      AX, DI
-	MOVQ      CX, R8
-	TESTQ     BX, BX
-	JLE       done15
-
-repeat14:
-	VMOVUPS.Z (R8), K1, Z1
-	VMULPS    Z0, Z1, Z1
-	VMOVUPS   Z1, K1, (DI)
-	MOVQ      stride+40(FP), R9
-	LEAQ      (DI)(R9*4), DI
-	LEAQ      (R8)(R9*4), R8
-	DECQ      BX
-	JNZ       repeat14
-
-done15:
-	LEAQ (AX)(SI*4), AX
-	LEAQ (CX)(SI*4), CX
-	LEAQ (DX)(SI*4), DX
-	XORQ SI, SI
-
-zero13:
+done2:
 	SFENCE
 	VZEROUPPER
 	RET
@@ -148,153 +91,96 @@ zero13:
 // func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·ChannelScaleShiftStream(SB), NOSPLIT, $0-56
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ a+16(FP), DX
-	MOVQ b+24(FP), BX
-	MOVQ rows+32(FP), SI
-	MOVQ c+40(FP), DI
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  a+16(FP), DX
+	MOVQ  b+24(FP), BX
+	MOVQ  rows+32(FP), SI
+	MOVQ  c+40(FP), DI
+	MOVQ  stride+48(FP), R8
+	SUBQ  DI, R8
+	TESTQ SI, SI
+	JLE   done2
 
-while1:
-	CMPQ    DI, $+64
-	JLT     done2
-	VMOVUPS (DX), Z0
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(DX), Z2
-	VMOVUPS 64(BX), Z3
-	VMOVUPS 128(DX), Z4
-	VMOVUPS 128(BX), Z5
-	VMOVUPS 192(DX), Z6
-	VMOVUPS 192(BX), Z7
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done4
+repeat1:
+	MOVQ DI, R9
 
-repeat3:
-	VMOVUPS     (R9), Z8
-	VFMADD213PS Z1, Z0, Z8
-	VMOVNTPS    Z8, (R8)
-	VMOVUPS     64(R9), Z8
-	VFMADD213PS Z3, Z2, Z8
-	VMOVNTPS    Z8, 64(R8)
-	VMOVUPS     128(R9), Z8
-	VFMADD213PS Z5, Z4, Z8
-	VMOVNTPS    Z8, 128(R8)
-	VMOVUPS     192(R9), Z8
-	VFMADD213PS Z7, Z6, Z8
-	VMOVNTPS    Z8, 192(R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat3
+while3:
+	CMPQ        R9, $+64
+	JLT         done4
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, (AX)
+	VMOVUPS     64(CX), Z0
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     64(BX), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, 64(AX)
+	VMOVUPS     128(CX), Z0
+	VMOVUPS     128(DX), Z1
+	VMOVUPS     128(BX), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, 128(AX)
+	VMOVUPS     192(CX), Z0
+	VMOVUPS     192(DX), Z1
+	VMOVUPS     192(BX), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	SUBQ        $+64, R9
+	JMP         while3
 
 done4:
-	ADDQ $+256, AX
-	ADDQ $+256, CX
-	ADDQ $+256, DX
-	ADDQ $+256, BX
-	SUBQ $+64, DI
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    DI, $+32
-	JLT     done6
-	VMOVUPS (DX), Z0
-	VMOVUPS (BX), Z1
-	VMOVUPS 64(DX), Z2
-	VMOVUPS 64(BX), Z3
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done8
-
-repeat7:
-	VMOVUPS     (R9), Z4
-	VFMADD213PS Z1, Z0, Z4
-	VMOVNTPS    Z4, (R8)
-	VMOVUPS     64(R9), Z4
-	VFMADD213PS Z3, Z2, Z4
-	VMOVNTPS    Z4, 64(R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat7
-
-done8:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	ADDQ $+128, DX
-	ADDQ $+128, BX
-	SUBQ $+32, DI
-	JMP  while5
+	CMPQ        R9, $+16
+	JLT         done6
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVNTPS    Z0, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	SUBQ        $+16, R9
+	JMP         while5
 
 done6:
-while9:
-	CMPQ    DI, $+16
-	JLT     done10
-	VMOVUPS (DX), Z0
-	VMOVUPS (BX), Z1
-	MOVQ    AX, R8
-	MOVQ    CX, R9
-	MOVQ    SI, R10
-	TESTQ   R10, R10
-	JLE     done12
+	TESTQ       R9, R9
+	JZ          zero7
+	MOVQ        $-1, R10
+	BZHIQ       R9, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)
+	LEAQ        (AX)(R9*4), AX
+	LEAQ        (CX)(R9*4), CX
+	LEAQ        (DX)(R9*4), DX
+	LEAQ        (BX)(R9*4), BX
+	XORQ        R9, R9
 
-repeat11:
-	VMOVUPS     (R9), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, (R8)
-	MOVQ        stride+48(FP), R11
-	LEAQ        (R8)(R11*4), R8
-	LEAQ        (R9)(R11*4), R9
-	DECQ        R10
-	JNZ         repeat11
+zero7:
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	MOVQ DI, R9
+	NEGQ R9
+	LEAQ (DX)(R9*4), DX
+	MOVQ DI, R9
+	NEGQ R9
+	LEAQ (BX)(R9*4), BX
+	DECQ SI
+	JNZ  repeat1
 
-done12:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	ADDQ $+64, DX
-	ADDQ $+64, BX
-	SUBQ $+16, DI
-	JMP  while9
-
-done10:
-	TESTQ     DI, DI
-	JZ        zero13
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX), K1, Z0
-	VMOVUPS.Z (BX), K1, Z1
-	MOVQ      AX, R8
-	MOVQ      CX, R9
-	TESTQ     SI, SI
-	JLE       done15
-
-repeat14:
-	VMOVUPS.Z   (R9), K1, Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (R8)
-	MOVQ        stride+48(FP), R10
-	LEAQ        (R8)(R10*4), R8
-	LEAQ        (R9)(R10*4), R9
-	DECQ        SI
-	JNZ         repeat14
-
-done15:
-	LEAQ (AX)(DI*4), AX
-	LEAQ (CX)(DI*4), CX
-	LEAQ (DX)(DI*4), DX
-	LEAQ (BX)(DI*4), BX
-	XORQ DI, DI
-
-zero13:
+done2:
 	SFENCE
 	VZEROUPPER
 	RET
@@ -302,111 +188,66 @@ zero13:
 // func ChannelFillStream(dst *float32, v *float32, rows int, c int, stride int)
 // Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·ChannelFillStream(SB), NOSPLIT, $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ rows+16(FP), DX
-	MOVQ c+24(FP), BX
+	MOVQ  dst+0(FP), AX
+	MOVQ  v+8(FP), CX
+	MOVQ  rows+16(FP), DX
+	MOVQ  c+24(FP), BX
+	MOVQ  stride+32(FP), SI
+	SUBQ  BX, SI
+	TESTQ DX, DX
+	JLE   done2
 
-while1:
-	CMPQ    BX, $+64
-	JLT     done2
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	VMOVUPS 128(CX), Z2
-	VMOVUPS 192(CX), Z3
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done4
+repeat1:
+	MOVQ BX, DI
 
-repeat3:
-	VMOVNTPS Z0, (SI)
-	VMOVNTPS Z1, 64(SI)
-	VMOVNTPS Z2, 128(SI)
-	VMOVNTPS Z3, 192(SI)
-	MOVQ     stride+32(FP), R8
-	LEAQ     (SI)(R8*4), SI
-	DECQ     DI
-	JNZ      repeat3
+while3:
+	CMPQ     DI, $+64
+	JLT      done4
+	VMOVUPS  (CX), Z0
+	VMOVNTPS Z0, (AX)
+	VMOVUPS  64(CX), Z0
+	VMOVNTPS Z0, 64(AX)
+	VMOVUPS  128(CX), Z0
+	VMOVNTPS Z0, 128(AX)
+	VMOVUPS  192(CX), Z0
+	VMOVNTPS Z0, 192(AX)
+	ADDQ     $+256, AX
+	ADDQ     $+256, CX
+	SUBQ     $+64, DI
+	JMP      while3
 
 done4:
-	ADDQ $+256, AX
-	ADDQ $+256, CX
-	SUBQ $+64, BX
-	JMP  while1
-
-done2:
 while5:
-	CMPQ    BX, $+32
-	JLT     done6
-	VMOVUPS (CX), Z0
-	VMOVUPS 64(CX), Z1
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done8
-
-repeat7:
-	VMOVNTPS Z0, (SI)
-	VMOVNTPS Z1, 64(SI)
-	MOVQ     stride+32(FP), R8
-	LEAQ     (SI)(R8*4), SI
-	DECQ     DI
-	JNZ      repeat7
-
-done8:
-	ADDQ $+128, AX
-	ADDQ $+128, CX
-	SUBQ $+32, BX
-	JMP  while5
+	CMPQ     DI, $+16
+	JLT      done6
+	VMOVUPS  (CX), Z0
+	VMOVNTPS Z0, (AX)
+	ADDQ     $+64, AX
+	ADDQ     $+64, CX
+	SUBQ     $+16, DI
+	JMP      while5
 
 done6:
-while9:
-	CMPQ    BX, $+16
-	JLT     done10
-	VMOVUPS (CX), Z0
-	MOVQ    AX, SI
-	MOVQ    DX, DI
-	TESTQ   DI, DI
-	JLE     done12
-
-repeat11:
-	VMOVNTPS Z0, (SI)
-	MOVQ     stride+32(FP), R8
-	LEAQ     (SI)(R8*4), SI
-	DECQ     DI
-	JNZ      repeat11
-
-done12:
-	ADDQ $+64, AX
-	ADDQ $+64, CX
-	SUBQ $+16, BX
-	JMP  while9
-
-done10:
-	TESTQ     BX, BX
-	JZ        zero13
-	MOVQ      $-1, SI
-	BZHIQ     BX, SI, SI
-	KMOVW     SI, K1
+	TESTQ     DI, DI
+	JZ        zero7
+	MOVQ      $-1, R8
+	BZHIQ     DI, R8, R8
+	KMOVW     R8, K1
 	VMOVUPS.Z (CX), K1, Z0
-	MOVQ      AX, SI
-	TESTQ     DX, DX
-	JLE       done15
+	VMOVUPS   Z0, K1, (AX)
+	LEAQ      (AX)(DI*4), AX
+	LEAQ      (CX)(DI*4), CX
+	XORQ      DI, DI
 
-repeat14:
-	VMOVUPS Z0, K1, (SI)
-	MOVQ    stride+32(FP), DI
-	LEAQ    (SI)(DI*4), SI
-	DECQ    DX
-	JNZ     repeat14
+zero7:
+	LEAQ (AX)(SI*4), AX
+	MOVQ BX, DI
+	NEGQ DI
+	LEAQ (CX)(DI*4), CX
+	DECQ DX
+	JNZ  repeat1
 
-done15:
-	LEAQ (AX)(BX*4), AX
-	LEAQ (CX)(BX*4), CX
-	XORQ BX, BX
-
-zero13:
+done2:
 	SFENCE
 	VZEROUPPER
 	RET

@@ -466,7 +466,7 @@ done2:
 	RET
 
 // func RowsGradGated(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·RowsGradGated(SB), NOSPLIT, $0-88
 	MOVQ         dx+0(FP), AX
 	MOVQ         dy+8(FP), CX
@@ -487,145 +487,145 @@ repeat1:
 	MOVQ R11, R12
 
 while3:
-	CMPQ         R12, $+64
-	JLT          done4
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (DX), Z3
-	VMOVUPS      (BX), Z4
-	VMOVUPS      (SI), Z5
-	VMOVUPS      (DI), Z6
-	VMOVUPS      (R8), Z7
-	VMOVUPS      (R9), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      64(CX), Z2
-	VMOVUPS      64(DX), Z3
-	VMOVUPS      64(BX), Z4
-	VMOVUPS      64(SI), Z5
-	VMOVUPS      64(DI), Z6
-	VMOVUPS      64(R8), Z7
-	VMOVUPS      64(R9), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 64(AX)
-	VMOVUPS      128(CX), Z2
-	VMOVUPS      128(DX), Z3
-	VMOVUPS      128(BX), Z4
-	VMOVUPS      128(SI), Z5
-	VMOVUPS      128(DI), Z6
-	VMOVUPS      128(R8), Z7
-	VMOVUPS      128(R9), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 128(AX)
-	VMOVUPS      192(CX), Z2
-	VMOVUPS      192(DX), Z3
-	VMOVUPS      192(BX), Z4
-	VMOVUPS      192(SI), Z5
-	VMOVUPS      192(DI), Z6
-	VMOVUPS      192(R8), Z7
-	VMOVUPS      192(R9), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	ADDQ         $+256, BX
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R9
-	SUBQ         $+64, R12
-	JMP          while3
+	CMPQ        R12, $+64
+	JLT         done4
+	VMOVUPS     (CX), Z2
+	VMOVUPS     (DX), Z3
+	VMOVUPS     (BX), Z4
+	VMOVUPS     (SI), Z5
+	VMOVUPS     (DI), Z6
+	VMOVUPS     (R8), Z7
+	VMOVUPS     (R9), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     64(CX), Z2
+	VMOVUPS     64(DX), Z3
+	VMOVUPS     64(BX), Z4
+	VMOVUPS     64(SI), Z5
+	VMOVUPS     64(DI), Z6
+	VMOVUPS     64(R8), Z7
+	VMOVUPS     64(R9), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     128(CX), Z2
+	VMOVUPS     128(DX), Z3
+	VMOVUPS     128(BX), Z4
+	VMOVUPS     128(SI), Z5
+	VMOVUPS     128(DI), Z6
+	VMOVUPS     128(R8), Z7
+	VMOVUPS     128(R9), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 128(AX)
+	VMOVUPS     192(CX), Z2
+	VMOVUPS     192(DX), Z3
+	VMOVUPS     192(BX), Z4
+	VMOVUPS     192(SI), Z5
+	VMOVUPS     192(DI), Z6
+	VMOVUPS     192(R8), Z7
+	VMOVUPS     192(R9), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	SUBQ        $+64, R12
+	JMP         while3
 
 done4:
 while5:
-	CMPQ         R12, $+16
-	JLT          done6
-	VMOVUPS      (CX), Z2
-	VMOVUPS      (DX), Z3
-	VMOVUPS      (BX), Z4
-	VMOVUPS      (SI), Z5
-	VMOVUPS      (DI), Z6
-	VMOVUPS      (R8), Z7
-	VMOVUPS      (R9), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	SUBQ         $+16, R12
-	JMP          while5
+	CMPQ        R12, $+16
+	JLT         done6
+	VMOVUPS     (CX), Z2
+	VMOVUPS     (DX), Z3
+	VMOVUPS     (BX), Z4
+	VMOVUPS     (SI), Z5
+	VMOVUPS     (DI), Z6
+	VMOVUPS     (R8), Z7
+	VMOVUPS     (R9), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	SUBQ        $+16, R12
+	JMP         while5
 
 done6:
-	TESTQ        R12, R12
-	JZ           zero7
-	MOVQ         $-1, R13
-	BZHIQ        R12, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVUPS.Z    (DX), K1, Z3
-	VMOVUPS.Z    (BX), K1, Z4
-	VMOVUPS.Z    (SI), K1, Z5
-	VMOVUPS.Z    (DI), K1, Z6
-	VMOVUPS.Z    (R8), K1, Z7
-	VMOVUPS.Z    (R9), K1, Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K2
-	VCMPPS       $0x12, Z4, Z1, K3
-	VBLENDMPS    Z9, Z2, K3, Z2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, K1, (AX)
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	LEAQ         (DX)(R12*4), DX
-	LEAQ         (BX)(R12*4), BX
-	LEAQ         (SI)(R12*4), SI
-	LEAQ         (DI)(R12*4), DI
-	LEAQ         (R8)(R12*4), R8
-	LEAQ         (R9)(R12*4), R9
-	XORQ         R12, R12
+	TESTQ       R12, R12
+	JZ          zero7
+	MOVQ        $-1, R13
+	BZHIQ       R12, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (CX), K1, Z2
+	VMOVUPS.Z   (DX), K1, Z3
+	VMOVUPS.Z   (BX), K1, Z4
+	VMOVUPS.Z   (SI), K1, Z5
+	VMOVUPS.Z   (DI), K1, Z6
+	VMOVUPS.Z   (R8), K1, Z7
+	VMOVUPS.Z   (R9), K1, Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K2
+	VCMPPS      $0x12, Z4, Z1, K3
+	VBLENDMPS   Z9, Z2, K3, Z2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, K1, (AX)
+	LEAQ        (AX)(R12*4), AX
+	LEAQ        (CX)(R12*4), CX
+	LEAQ        (DX)(R12*4), DX
+	LEAQ        (BX)(R12*4), BX
+	LEAQ        (SI)(R12*4), SI
+	LEAQ        (DI)(R12*4), DI
+	LEAQ        (R8)(R12*4), R8
+	LEAQ        (R9)(R12*4), R9
+	XORQ        R12, R12
 
 zero7:
 	MOVQ R11, R12
@@ -647,11 +647,8 @@ done2:
 	VZEROUPPER
 	RET
 
-DATA c00000000<>+0(SB)/4, $0x00000000
-GLOBL c00000000<>(SB), RODATA|NOPTR, $4
-
 // func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·RowsGradRes(SB), NOSPLIT, $0-96
 	MOVQ         dx+0(FP), AX
 	MOVQ         dres+8(FP), CX
@@ -673,154 +670,154 @@ repeat1:
 	MOVQ R12, R13
 
 while3:
-	CMPQ         R13, $+64
-	JLT          done4
-	VMOVUPS      (DX), Z2
-	VMOVUPS      (BX), Z3
-	VMOVUPS      (SI), Z4
-	VMOVUPS      (DI), Z5
-	VMOVUPS      (R8), Z6
-	VMOVUPS      (R9), Z7
-	VMOVUPS      (R10), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      64(DX), Z2
-	VMOVUPS      64(BX), Z3
-	VMOVUPS      64(SI), Z4
-	VMOVUPS      64(DI), Z5
-	VMOVUPS      64(R8), Z6
-	VMOVUPS      64(R9), Z7
-	VMOVUPS      64(R10), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 64(AX)
-	VMOVUPS      Z2, 64(CX)
-	VMOVUPS      128(DX), Z2
-	VMOVUPS      128(BX), Z3
-	VMOVUPS      128(SI), Z4
-	VMOVUPS      128(DI), Z5
-	VMOVUPS      128(R8), Z6
-	VMOVUPS      128(R9), Z7
-	VMOVUPS      128(R10), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 128(AX)
-	VMOVUPS      Z2, 128(CX)
-	VMOVUPS      192(DX), Z2
-	VMOVUPS      192(BX), Z3
-	VMOVUPS      192(SI), Z4
-	VMOVUPS      192(DI), Z5
-	VMOVUPS      192(R8), Z6
-	VMOVUPS      192(R9), Z7
-	VMOVUPS      192(R10), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z2, 192(CX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, CX
-	ADDQ         $+256, DX
-	ADDQ         $+256, BX
-	ADDQ         $+256, SI
-	ADDQ         $+256, DI
-	ADDQ         $+256, R8
-	ADDQ         $+256, R9
-	ADDQ         $+256, R10
-	SUBQ         $+64, R13
-	JMP          while3
+	CMPQ        R13, $+64
+	JLT         done4
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (BX), Z3
+	VMOVUPS     (SI), Z4
+	VMOVUPS     (DI), Z5
+	VMOVUPS     (R8), Z6
+	VMOVUPS     (R9), Z7
+	VMOVUPS     (R10), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     Z2, (CX)
+	VMOVUPS     64(DX), Z2
+	VMOVUPS     64(BX), Z3
+	VMOVUPS     64(SI), Z4
+	VMOVUPS     64(DI), Z5
+	VMOVUPS     64(R8), Z6
+	VMOVUPS     64(R9), Z7
+	VMOVUPS     64(R10), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z2, 64(CX)
+	VMOVUPS     128(DX), Z2
+	VMOVUPS     128(BX), Z3
+	VMOVUPS     128(SI), Z4
+	VMOVUPS     128(DI), Z5
+	VMOVUPS     128(R8), Z6
+	VMOVUPS     128(R9), Z7
+	VMOVUPS     128(R10), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 128(AX)
+	VMOVUPS     Z2, 128(CX)
+	VMOVUPS     192(DX), Z2
+	VMOVUPS     192(BX), Z3
+	VMOVUPS     192(SI), Z4
+	VMOVUPS     192(DI), Z5
+	VMOVUPS     192(R8), Z6
+	VMOVUPS     192(R9), Z7
+	VMOVUPS     192(R10), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z2, 192(CX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	ADDQ        $+256, DX
+	ADDQ        $+256, BX
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	ADDQ        $+256, R10
+	SUBQ        $+64, R13
+	JMP         while3
 
 done4:
 while5:
-	CMPQ         R13, $+16
-	JLT          done6
-	VMOVUPS      (DX), Z2
-	VMOVUPS      (BX), Z3
-	VMOVUPS      (SI), Z4
-	VMOVUPS      (DI), Z5
-	VMOVUPS      (R8), Z6
-	VMOVUPS      (R9), Z7
-	VMOVUPS      (R10), Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K1
-	VCMPPS       $0x12, Z4, Z1, K2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VBLENDMPS    Z9, Z2, K1, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, (AX)
-	VMOVUPS      Z2, (CX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, BX
-	ADDQ         $+64, SI
-	ADDQ         $+64, DI
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	SUBQ         $+16, R13
-	JMP          while5
+	CMPQ        R13, $+16
+	JLT         done6
+	VMOVUPS     (DX), Z2
+	VMOVUPS     (BX), Z3
+	VMOVUPS     (SI), Z4
+	VMOVUPS     (DI), Z5
+	VMOVUPS     (R8), Z6
+	VMOVUPS     (R9), Z7
+	VMOVUPS     (R10), Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K1
+	VCMPPS      $0x12, Z4, Z1, K2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VBLENDMPS   Z9, Z2, K1, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, (AX)
+	VMOVUPS     Z2, (CX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, R10
+	SUBQ        $+16, R13
+	JMP         while5
 
 done6:
-	TESTQ        R13, R13
-	JZ           zero7
-	MOVQ         $-1, R14
-	BZHIQ        R13, R14, R14
-	KMOVW        R14, K1
-	VMOVUPS.Z    (DX), K1, Z2
-	VMOVUPS.Z    (BX), K1, Z3
-	VMOVUPS.Z    (SI), K1, Z4
-	VMOVUPS.Z    (DI), K1, Z5
-	VMOVUPS.Z    (R8), K1, Z6
-	VMOVUPS.Z    (R9), K1, Z7
-	VMOVUPS.Z    (R10), K1, Z8
-	VBROADCASTSS c00000000<>+0(SB), Z9
-	VCMPPS       $0x12, Z0, Z4, K2
-	VCMPPS       $0x12, Z4, Z1, K3
-	VBLENDMPS    Z9, Z2, K3, Z2
-	VBLENDMPS    Z9, Z2, K2, Z2
-	VSUBPS       Z5, Z3, Z3
-	VFMADD213PS  Z8, Z7, Z3
-	VFMADD231PS  Z6, Z2, Z3
-	VMOVUPS      Z3, K1, (AX)
-	VMOVUPS      Z2, K1, (CX)
-	LEAQ         (AX)(R13*4), AX
-	LEAQ         (CX)(R13*4), CX
-	LEAQ         (DX)(R13*4), DX
-	LEAQ         (BX)(R13*4), BX
-	LEAQ         (SI)(R13*4), SI
-	LEAQ         (DI)(R13*4), DI
-	LEAQ         (R8)(R13*4), R8
-	LEAQ         (R9)(R13*4), R9
-	LEAQ         (R10)(R13*4), R10
-	XORQ         R13, R13
+	TESTQ       R13, R13
+	JZ          zero7
+	MOVQ        $-1, R14
+	BZHIQ       R13, R14, R14
+	KMOVW       R14, K1
+	VMOVUPS.Z   (DX), K1, Z2
+	VMOVUPS.Z   (BX), K1, Z3
+	VMOVUPS.Z   (SI), K1, Z4
+	VMOVUPS.Z   (DI), K1, Z5
+	VMOVUPS.Z   (R8), K1, Z6
+	VMOVUPS.Z   (R9), K1, Z7
+	VMOVUPS.Z   (R10), K1, Z8
+	VXORPS      Z9, Z9, Z9
+	VCMPPS      $0x12, Z0, Z4, K2
+	VCMPPS      $0x12, Z4, Z1, K3
+	VBLENDMPS   Z9, Z2, K3, Z2
+	VBLENDMPS   Z9, Z2, K2, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z8, Z7, Z3
+	VFMADD231PS Z6, Z2, Z3
+	VMOVUPS     Z3, K1, (AX)
+	VMOVUPS     Z2, K1, (CX)
+	LEAQ        (AX)(R13*4), AX
+	LEAQ        (CX)(R13*4), CX
+	LEAQ        (DX)(R13*4), DX
+	LEAQ        (BX)(R13*4), BX
+	LEAQ        (SI)(R13*4), SI
+	LEAQ        (DI)(R13*4), DI
+	LEAQ        (R8)(R13*4), R8
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	XORQ        R13, R13
 
 zero7:
 	MOVQ R12, R13

@@ -215,27 +215,82 @@ func RowsGradGated(dx *float32, dy *float32, x *float32, y *float32, mean *float
 //go:noescape
 func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
 
-// RowsSum adds the column sums of x to dst, the rows in groups of 4 by pairs.
+// RowsShiftStream computes dst = min(max(x + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
 //
 //go:noescape
-func RowsSum(dst *float32, x *float32, rows int, c int)
+func RowsShiftStream(dst *float32, x *float32, shift *float32, rows int, c int, lo float32, hi float32)
 
-// RowsMoment adds the column sums of x-k to sum and those of (x-k)^2 to sq, the
-// rows in groups of 4.
+// RowsScaleShiftStream computes dst = min(max(x*scale + shift, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
 //
 //go:noescape
-func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int)
+func RowsScaleShiftStream(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
 
-// RowsGradSum adds the column sums of dy to sum and those of dy*(x-mean) to dot,
-// the rows in pairs.
+// RowsScaleShiftAddStream computes dst = min(max(x*scale + shift + y, lo), hi), keeping NaN, over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
 //
 //go:noescape
-func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int)
+func RowsScaleShiftAddStream(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
+
+// RowsGradStream computes dx = f0*dy + (f1*(x-mean) + f2) over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func RowsGradStream(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int)
+
+// RowsGradGatedStream computes dx = f0*g + (f1*(x-mean) + f2), where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func RowsGradGatedStream(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+
+// RowsGradResStream computes dx = f0*g + (f1*(x-mean) + f2) and dres = g, where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
+// Maps that are written may be ones that are read.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func RowsGradResStream(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+
+// RowsSum computes dst += the column sums of x.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
+//
+//go:noescape
+func RowsSum(dst *float32, x *float32, rows int, c int, ahead int)
+
+// RowsMoment computes sum += the column sums of x-k and sq += those of (x-k)^2.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
+//
+//go:noescape
+func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int, ahead int)
+
+// RowsGradSum computes sum += the column sums of dy and dot += those of
+// dy*(x-mean).
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
+//
+//go:noescape
+func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int, ahead int)
 
 // RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
 //
 //go:noescape
-func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, lo float32, hi float32)
+func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, ahead int, lo float32, hi float32)
 
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
 // positive, in squares of 16 x 16. The matrices must not overlap.

@@ -9,10 +9,10 @@ TEXT ·Axpys4x1(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R3
 	MOVD R1, R4
@@ -42,13 +42,12 @@ while1:
 	ADD R3<<2, R2, R2
 	MOVD R2, R8
 	ADD R3<<2, R2, R2
-	MOVD R4, R3
-	MOVD n+8(FP), R4
+	MOVD n+8(FP), R3
+	CMP $4, R3
+	BLT done4
 
 while3:
-	CMP $4, R4
-	BLT done4
-	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F4
 	FMOVQ 0(R5), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
 	FMOVQ 0(R6), F5
@@ -57,21 +56,22 @@ while3:
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
 	FMOVQ 0(R8), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVQ F4, 0(R3)
+	FMOVQ F4, 0(R4)
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
-	ADD $16, R3, R3
-	SUB $4, R4, R4
-	B while3
+	ADD $16, R4, R4
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while3
 
 done4:
+	CMP $1, R3
+	BLT done6
 
 while5:
-	CMP $1, R4
-	BLT done6
-	FMOVS 0(R3), F4
+	FMOVS 0(R4), F4
 	FMOVS 0(R5), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
 	FMOVS 0(R6), F5
@@ -80,24 +80,26 @@ while5:
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
 	FMOVS 0(R8), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVS F4, 0(R3)
+	FMOVS F4, 0(R4)
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
-	ADD $4, R3, R3
-	SUB $1, R4, R4
-	B while5
+	ADD $4, R4, R4
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while5
 
 done6:
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R3
 	MOVD R1, R4
@@ -109,38 +111,40 @@ while7:
 	MOVD y+56(FP), R4
 	MOVD R2, R5
 	ADD R3<<2, R2, R2
-	MOVD R4, R3
-	MOVD n+8(FP), R4
+	MOVD n+8(FP), R3
+	CMP $4, R3
+	BLT done10
 
 while9:
-	CMP $4, R4
-	BLT done10
-	FMOVQ 0(R3), F1
+	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
 	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
-	FMOVQ F1, 0(R3)
+	FMOVQ F1, 0(R4)
 	ADD $16, R5, R5
-	ADD $16, R3, R3
-	SUB $4, R4, R4
-	B while9
+	ADD $16, R4, R4
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while9
 
 done10:
+	CMP $1, R3
+	BLT done12
 
 while11:
-	CMP $1, R4
-	BLT done12
-	FMOVS 0(R3), F1
+	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
 	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
-	FMOVS F1, 0(R3)
+	FMOVS F1, 0(R4)
 	ADD $4, R5, R5
-	ADD $4, R3, R3
-	SUB $1, R4, R4
-	B while11
+	ADD $4, R4, R4
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while11
 
 done12:
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -150,10 +154,10 @@ TEXT ·Axpys4x2(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -197,14 +201,13 @@ while1:
 	ADD R3<<2, R2, R2
 	MOVD R5, R3
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done4
 
 while3:
-	CMP $4, R5
-	BLT done4
 	FMOVQ 0(R3), F8
-	FMOVQ 0(R4), F9
+	FMOVQ 0(R5), F9
 	FMOVQ 0(R6), F10
 	WORD $0x4E20CD48 // fmla v8.4s, v10.4s, v0.4s
 	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
@@ -218,21 +221,22 @@ while3:
 	WORD $0x4E26CD48 // fmla v8.4s, v10.4s, v6.4s
 	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
 	FMOVQ F8, 0(R3)
-	FMOVQ F9, 0(R4)
+	FMOVQ F9, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	ADD $16, R3, R3
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while3
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while3
 
 done4:
+	CMP $1, R4
+	BLT done6
 
 while5:
-	CMP $1, R5
-	BLT done6
 	FMOVS 0(R3), F8
 	FMOVS 0(R6), F9
 	WORD $0x4E20CD28 // fmla v8.4s, v9.4s, v0.4s
@@ -243,7 +247,7 @@ while5:
 	FMOVS 0(R9), F9
 	WORD $0x4E26CD28 // fmla v8.4s, v9.4s, v6.4s
 	FMOVS F8, 0(R3)
-	FMOVS 0(R4), F8
+	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	WORD $0x4E21CD28 // fmla v8.4s, v9.4s, v1.4s
 	FMOVS 0(R7), F9
@@ -252,25 +256,27 @@ while5:
 	WORD $0x4E25CD28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVS 0(R9), F9
 	WORD $0x4E27CD28 // fmla v8.4s, v9.4s, v7.4s
-	FMOVS F8, 0(R4)
+	FMOVS F8, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	ADD $4, R3, R3
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while5
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while5
 
 done6:
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -287,47 +293,49 @@ while7:
 	ADD R3<<2, R2, R2
 	MOVD R5, R3
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done10
 
 while9:
-	CMP $4, R5
-	BLT done10
 	FMOVQ 0(R3), F2
-	FMOVQ 0(R4), F3
+	FMOVQ 0(R5), F3
 	FMOVQ 0(R6), F4
 	WORD $0x4E20CC82 // fmla v2.4s, v4.4s, v0.4s
 	WORD $0x4E21CC83 // fmla v3.4s, v4.4s, v1.4s
 	FMOVQ F2, 0(R3)
-	FMOVQ F3, 0(R4)
+	FMOVQ F3, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while9
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while9
 
 done10:
+	CMP $1, R4
+	BLT done12
 
 while11:
-	CMP $1, R5
-	BLT done12
 	FMOVS 0(R3), F2
 	FMOVS 0(R6), F3
 	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
 	FMOVS F2, 0(R3)
-	FMOVS 0(R4), F2
+	FMOVS 0(R5), F2
 	FMOVS 0(R6), F3
 	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
-	FMOVS F2, 0(R4)
+	FMOVS F2, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R3, R3
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while11
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while11
 
 done12:
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -337,10 +345,10 @@ TEXT ·Axpys4x3(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -398,15 +406,14 @@ while1:
 	ADD R4<<2, R5, R5
 	MOVD R5, R10
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done4
 
 while3:
-	CMP $4, R5
-	BLT done4
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R10), F13
-	FMOVQ 0(R4), F14
+	FMOVQ 0(R5), F14
 	FMOVQ 0(R6), F15
 	WORD $0x4E20CDEC // fmla v12.4s, v15.4s, v0.4s
 	WORD $0x4E21CDED // fmla v13.4s, v15.4s, v1.4s
@@ -425,22 +432,23 @@ while3:
 	WORD $0x4E2BCDEE // fmla v14.4s, v15.4s, v11.4s
 	FMOVQ F12, 0(R3)
 	FMOVQ F13, 0(R10)
-	FMOVQ F14, 0(R4)
+	FMOVQ F14, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	ADD $16, R10, R10
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while3
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while3
 
 done4:
+	CMP $1, R4
+	BLT done6
 
 while5:
-	CMP $1, R5
-	BLT done6
 	FMOVS 0(R3), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
@@ -461,7 +469,7 @@ while5:
 	FMOVS 0(R9), F13
 	WORD $0x4E2ACDAC // fmla v12.4s, v13.4s, v10.4s
 	FMOVS F12, 0(R10)
-	FMOVS 0(R4), F12
+	FMOVS 0(R5), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
 	FMOVS 0(R7), F13
@@ -470,26 +478,28 @@ while5:
 	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
 	FMOVS 0(R9), F13
 	WORD $0x4E2BCDAC // fmla v12.4s, v13.4s, v11.4s
-	FMOVS F12, 0(R4)
+	FMOVS F12, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	ADD $4, R10, R10
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while5
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while5
 
 done6:
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -511,34 +521,34 @@ while7:
 	ADD R4<<2, R5, R5
 	MOVD R5, R7
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done10
 
 while9:
-	CMP $4, R5
-	BLT done10
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R7), F4
-	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F5
 	FMOVQ 0(R6), F6
 	WORD $0x4E20CCC3 // fmla v3.4s, v6.4s, v0.4s
 	WORD $0x4E21CCC4 // fmla v4.4s, v6.4s, v1.4s
 	WORD $0x4E22CCC5 // fmla v5.4s, v6.4s, v2.4s
 	FMOVQ F3, 0(R3)
 	FMOVQ F4, 0(R7)
-	FMOVQ F5, 0(R4)
+	FMOVQ F5, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
 	ADD $16, R7, R7
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while9
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while9
 
 done10:
+	CMP $1, R4
+	BLT done12
 
 while11:
-	CMP $1, R5
-	BLT done12
 	FMOVS 0(R3), F3
 	FMOVS 0(R6), F4
 	WORD $0x4E20CC83 // fmla v3.4s, v4.4s, v0.4s
@@ -547,20 +557,22 @@ while11:
 	FMOVS 0(R6), F4
 	WORD $0x4E21CC83 // fmla v3.4s, v4.4s, v1.4s
 	FMOVS F3, 0(R7)
-	FMOVS 0(R4), F3
+	FMOVS 0(R5), F3
 	FMOVS 0(R6), F4
 	WORD $0x4E22CC83 // fmla v3.4s, v4.4s, v2.4s
-	FMOVS F3, 0(R4)
+	FMOVS F3, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R3, R3
 	ADD $4, R7, R7
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while11
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while11
 
 done12:
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -570,10 +582,10 @@ TEXT ·Axpys4x4(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -645,16 +657,15 @@ while1:
 	ADD R4<<2, R5, R5
 	MOVD R5, R11
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done4
 
 while3:
-	CMP $4, R5
-	BLT done4
 	FMOVQ 0(R3), F16
 	FMOVQ 0(R10), F17
 	FMOVQ 0(R11), F18
-	FMOVQ 0(R4), F19
+	FMOVQ 0(R5), F19
 	FMOVQ 0(R6), F20
 	WORD $0x4E20CE90 // fmla v16.4s, v20.4s, v0.4s
 	WORD $0x4E21CE91 // fmla v17.4s, v20.4s, v1.4s
@@ -678,7 +689,7 @@ while3:
 	FMOVQ F16, 0(R3)
 	FMOVQ F17, 0(R10)
 	FMOVQ F18, 0(R11)
-	FMOVQ F19, 0(R4)
+	FMOVQ F19, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
@@ -686,15 +697,16 @@ while3:
 	ADD $16, R3, R3
 	ADD $16, R10, R10
 	ADD $16, R11, R11
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while3
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while3
 
 done4:
+	CMP $1, R4
+	BLT done6
 
 while5:
-	CMP $1, R5
-	BLT done6
 	FMOVS 0(R3), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E20CE30 // fmla v16.4s, v17.4s, v0.4s
@@ -725,7 +737,7 @@ while5:
 	FMOVS 0(R9), F17
 	WORD $0x4E2ECE30 // fmla v16.4s, v17.4s, v14.4s
 	FMOVS F16, 0(R11)
-	FMOVS 0(R4), F16
+	FMOVS 0(R5), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E23CE30 // fmla v16.4s, v17.4s, v3.4s
 	FMOVS 0(R7), F17
@@ -734,7 +746,7 @@ while5:
 	WORD $0x4E2BCE30 // fmla v16.4s, v17.4s, v11.4s
 	FMOVS 0(R9), F17
 	WORD $0x4E2FCE30 // fmla v16.4s, v17.4s, v15.4s
-	FMOVS F16, 0(R4)
+	FMOVS F16, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
@@ -742,19 +754,21 @@ while5:
 	ADD $4, R3, R3
 	ADD $4, R10, R10
 	ADD $4, R11, R11
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while5
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while5
 
 done6:
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -781,16 +795,15 @@ while7:
 	ADD R4<<2, R5, R5
 	MOVD R5, R8
 	ADD R4<<2, R5, R5
-	MOVD R5, R4
-	MOVD n+8(FP), R5
+	MOVD n+8(FP), R4
+	CMP $4, R4
+	BLT done10
 
 while9:
-	CMP $4, R5
-	BLT done10
 	FMOVQ 0(R3), F4
 	FMOVQ 0(R7), F5
 	FMOVQ 0(R8), F6
-	FMOVQ 0(R4), F7
+	FMOVQ 0(R5), F7
 	FMOVQ 0(R6), F8
 	WORD $0x4E20CD04 // fmla v4.4s, v8.4s, v0.4s
 	WORD $0x4E21CD05 // fmla v5.4s, v8.4s, v1.4s
@@ -799,20 +812,21 @@ while9:
 	FMOVQ F4, 0(R3)
 	FMOVQ F5, 0(R7)
 	FMOVQ F6, 0(R8)
-	FMOVQ F7, 0(R4)
+	FMOVQ F7, 0(R5)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
 	ADD $16, R7, R7
 	ADD $16, R8, R8
-	ADD $16, R4, R4
-	SUB $4, R5, R5
-	B while9
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while9
 
 done10:
+	CMP $1, R4
+	BLT done12
 
 while11:
-	CMP $1, R5
-	BLT done12
 	FMOVS 0(R3), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
@@ -825,21 +839,23 @@ while11:
 	FMOVS 0(R6), F5
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
 	FMOVS F4, 0(R8)
-	FMOVS 0(R4), F4
+	FMOVS 0(R5), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVS F4, 0(R4)
+	FMOVS F4, 0(R5)
 	ADD $4, R6, R6
 	ADD $4, R3, R3
 	ADD $4, R7, R7
 	ADD $4, R8, R8
-	ADD $4, R4, R4
-	SUB $1, R5, R5
-	B while11
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while11
 
 done12:
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET

@@ -10,10 +10,10 @@ TEXT ·ChannelSums(SB), NOSPLIT, $0-40
 	MOVD x+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD c+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -24,61 +24,51 @@ while1:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R1, R4
 	MOVD R2, R5
-
-while3:
 	CMP $2, R5
 	BLT done4
+
+while3:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R4), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R4), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	FMOVQ 32(R4), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 48(R4), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD R6<<2, R4, R4
 	SUB $2, R5, R5
-	B while3
+	CMP $2, R5
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R5
 	BLT done6
+
+while5:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R4), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R4), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R6<<2, R4, R4
 	SUB $1, R5, R5
-	B while5
+	CMP $1, R5
+	BGE while5
 
 done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -100,13 +90,14 @@ done6:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while7:
 	CMP $8, R3
 	BLT done8
+
+while7:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -117,57 +108,49 @@ while7:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R1, R4
 	MOVD R2, R5
-
-while9:
 	CMP $4, R5
 	BLT done10
+
+while9:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD R6<<2, R4, R4
 	SUB $4, R5, R5
-	B while9
+	CMP $4, R5
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R5
 	BLT done12
+
+while11:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	ADD R6<<2, R4, R4
 	SUB $1, R5, R5
-	B while11
+	CMP $1, R5
+	BGE while11
 
 done12:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -185,13 +168,14 @@ done12:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R3, R3
-	B while7
+	CMP $8, R3
+	BGE while7
 
 done8:
-
-while13:
 	CMP $4, R3
 	BLT done14
+
+while13:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -202,58 +186,51 @@ while13:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R1, R4
 	MOVD R2, R5
-
-while15:
 	CMP $8, R5
 	BLT done16
+
+while15:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	ADD R6<<2, R4, R4
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD R6<<2, R4, R4
 	SUB $8, R5, R5
-	B while15
+	CMP $8, R5
+	BGE while15
 
 done16:
-
-while17:
 	CMP $1, R5
 	BLT done18
+
+while17:
 	MOVD stride+32(FP), R6
 	FMOVQ 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD R6<<2, R4, R4
 	SUB $1, R5, R5
-	B while17
+	CMP $1, R5
+	BGE while17
 
 done18:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -269,13 +246,14 @@ done18:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while13
+	CMP $4, R3
+	BGE while13
 
 done14:
-
-while19:
 	CMP $1, R3
 	BLT done20
+
+while19:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -286,58 +264,51 @@ while19:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R1, R4
 	MOVD R2, R5
-
-while21:
 	CMP $8, R5
 	BLT done22
+
+while21:
 	MOVD stride+32(FP), R6
 	FMOVS 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	ADD R6<<2, R4, R4
 	FMOVS 0(R4), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD R6<<2, R4, R4
 	SUB $8, R5, R5
-	B while21
+	CMP $8, R5
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R5
 	BLT done24
+
+while23:
 	MOVD stride+32(FP), R6
 	FMOVS 0(R4), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD R6<<2, R4, R4
 	SUB $1, R5, R5
-	B while23
+	CMP $1, R5
+	BGE while23
 
 done24:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -353,7 +324,8 @@ done24:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while19
+	CMP $1, R3
+	BGE while19
 
 done20:
 	RET
@@ -365,10 +337,10 @@ TEXT ·ChannelDots(SB), NOSPLIT, $0-48
 	MOVD y+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD c+32(FP), R4
-
-while1:
 	CMP $16, R4
 	BLT done2
+
+while1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -380,10 +352,10 @@ while1:
 	MOVD R1, R5
 	MOVD R2, R6
 	MOVD R3, R7
-
-while3:
 	CMP $2, R7
 	BLT done4
+
+while3:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -414,13 +386,14 @@ while3:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $2, R7, R7
-	B while3
+	CMP $2, R7
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R7
 	BLT done6
+
+while5:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -437,7 +410,8 @@ while5:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $1, R7, R7
-	B while5
+	CMP $1, R7
+	BGE while5
 
 done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -460,13 +434,14 @@ done6:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R4, R4
-	B while1
+	CMP $16, R4
+	BGE while1
 
 done2:
-
-while7:
 	CMP $8, R4
 	BLT done8
+
+while7:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -478,10 +453,10 @@ while7:
 	MOVD R1, R5
 	MOVD R2, R6
 	MOVD R3, R7
-
-while9:
 	CMP $4, R7
 	BLT done10
+
+while9:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -516,13 +491,14 @@ while9:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $4, R7, R7
-	B while9
+	CMP $4, R7
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R7
 	BLT done12
+
+while11:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -533,7 +509,8 @@ while11:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $1, R7, R7
-	B while11
+	CMP $1, R7
+	BGE while11
 
 done12:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -552,13 +529,14 @@ done12:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R4, R4
-	B while7
+	CMP $8, R4
+	BGE while7
 
 done8:
-
-while13:
 	CMP $4, R4
 	BLT done14
+
+while13:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -570,10 +548,10 @@ while13:
 	MOVD R1, R5
 	MOVD R2, R6
 	MOVD R3, R7
-
-while15:
 	CMP $8, R7
 	BLT done16
+
+while15:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -616,13 +594,14 @@ while15:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $8, R7, R7
-	B while15
+	CMP $8, R7
+	BGE while15
 
 done16:
-
-while17:
 	CMP $1, R7
 	BLT done18
+
+while17:
 	MOVD stride+40(FP), R8
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
@@ -630,7 +609,8 @@ while17:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $1, R7, R7
-	B while17
+	CMP $1, R7
+	BGE while17
 
 done18:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -647,13 +627,14 @@ done18:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R4, R4
-	B while13
+	CMP $4, R4
+	BGE while13
 
 done14:
-
-while19:
 	CMP $1, R4
 	BLT done20
+
+while19:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -665,10 +646,10 @@ while19:
 	MOVD R1, R5
 	MOVD R2, R6
 	MOVD R3, R7
-
-while21:
 	CMP $8, R7
 	BLT done22
+
+while21:
 	MOVD stride+40(FP), R8
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
@@ -711,13 +692,14 @@ while21:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $8, R7, R7
-	B while21
+	CMP $8, R7
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R7
 	BLT done24
+
+while23:
 	MOVD stride+40(FP), R8
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
@@ -725,7 +707,8 @@ while23:
 	ADD R8<<2, R5, R5
 	ADD R8<<2, R6, R6
 	SUB $1, R7, R7
-	B while23
+	CMP $1, R7
+	BGE while23
 
 done24:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -742,7 +725,8 @@ done24:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while19
+	CMP $1, R4
+	BGE while19
 
 done20:
 	RET
@@ -753,18 +737,14 @@ TEXT ·ChannelMax(SB), NOSPLIT, $0-40
 	MOVD x+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD c+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F1
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R0), F2
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R0), F3
-	VMOV V3.B16, V3.B16
 	MOVD R1, R4
 	MOVD R2, R5
 	CMP $0, R5
@@ -773,33 +753,25 @@ while1:
 repeat3:
 	FMOVQ 0(R4), F4
 	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	FMOVQ 16(R4), F4
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
 	FMOVQ 32(R4), F4
 	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
 	FMOVQ 48(R4), F4
 	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
-	VMOV V3.B16, V3.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
@@ -816,17 +788,16 @@ done4:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F1
-	VMOV V1.B16, V1.B16
 	MOVD R1, R4
 	MOVD R2, R5
 	CMP $0, R5
@@ -835,17 +806,13 @@ while5:
 repeat7:
 	FMOVQ 0(R4), F2
 	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E22E443 // fcmeq v3.4s, v2.4s, v2.4s
 	WORD $0x6E205863 // mvn v3.16b, v3.16b
 	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
 	FMOVQ 16(R4), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA31C41 // bit v1.16b, v2.16b, v3.16b
-	VMOV V1.B16, V1.B16
 	WORD $0x4E22E443 // fcmeq v3.4s, v2.4s, v2.4s
 	WORD $0x6E205863 // mvn v3.16b, v3.16b
 	WORD $0x6EA31C41 // bit v1.16b, v2.16b, v3.16b
@@ -860,15 +827,15 @@ done8:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R3, R3
-	B while5
+	CMP $8, R3
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD R2, R5
 	CMP $0, R5
@@ -877,9 +844,7 @@ while9:
 repeat11:
 	FMOVQ 0(R4), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -893,15 +858,15 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R3
 	BLT done14
+
+while13:
 	FMOVS 0(R0), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD R2, R5
 	CMP $0, R5
@@ -910,9 +875,7 @@ while13:
 repeat15:
 	FMOVS 0(R4), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -926,7 +889,8 @@ done16:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while13
+	CMP $1, R3
+	BGE while13
 
 done14:
 	RET
@@ -938,29 +902,20 @@ TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
 	MOVD x+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD c+32(FP), R4
-
-while1:
 	CMP $16, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 0(R1), F1
-	VMOV V1.B16, V1.B16
 	FMOVQ 16(R0), F2
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R1), F3
-	VMOV V3.B16, V3.B16
 	FMOVQ 32(R0), F4
-	VMOV V4.B16, V4.B16
 	FMOVQ 32(R1), F5
-	VMOV V5.B16, V5.B16
 	FMOVQ 48(R0), F6
-	VMOV V6.B16, V6.B16
 	FMOVQ 48(R1), F7
-	VMOV V7.B16, V7.B16
 	MOVW first+48(FP), R5
 	VDUP R5, V8.S4
-	VMOV V8.B16, V8.B16
 	MOVD $0x00000001, R5
 	VDUP R5, V9.S4
 	MOVD R2, R5
@@ -998,7 +953,6 @@ repeat3:
 	WORD $0x6EAB1D46 // bit v6.16b, v10.16b, v11.16b
 	WORD $0x6EAB1D07 // bit v7.16b, v8.16b, v11.16b
 	WORD $0x4EA98508 // add v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 	MOVD stride+40(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -1017,24 +971,20 @@ done4:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R4, R4
-	B while1
+	CMP $16, R4
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 0(R1), F1
-	VMOV V1.B16, V1.B16
 	FMOVQ 16(R0), F2
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R1), F3
-	VMOV V3.B16, V3.B16
 	MOVW first+48(FP), R5
 	VDUP R5, V4.S4
-	VMOV V4.B16, V4.B16
 	MOVD $0x00000001, R5
 	VDUP R5, V5.S4
 	MOVD R2, R5
@@ -1058,7 +1008,6 @@ repeat7:
 	WORD $0x6EA71CC2 // bit v2.16b, v6.16b, v7.16b
 	WORD $0x6EA71C83 // bit v3.16b, v4.16b, v7.16b
 	WORD $0x4EA58484 // add v4.4s, v4.4s, v5.4s
-	VMOV V4.B16, V4.B16
 	MOVD stride+40(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -1073,20 +1022,18 @@ done8:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R4, R4
-	B while5
+	CMP $8, R4
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	FMOVQ 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 0(R1), F1
-	VMOV V1.B16, V1.B16
 	MOVW first+48(FP), R5
 	VDUP R5, V2.S4
-	VMOV V2.B16, V2.B16
 	MOVD $0x00000001, R5
 	VDUP R5, V3.S4
 	MOVD R2, R5
@@ -1103,7 +1050,6 @@ repeat11:
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
 	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 	MOVD stride+40(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -1116,20 +1062,18 @@ done12:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R4
 	BLT done14
+
+while13:
 	FMOVS 0(R0), F0
-	VMOV V0.B16, V0.B16
 	FMOVS 0(R1), F1
-	VMOV V1.B16, V1.B16
 	MOVW first+48(FP), R5
 	VDUP R5, V2.S4
-	VMOV V2.B16, V2.B16
 	MOVD $0x00000001, R5
 	VDUP R5, V3.S4
 	MOVD R2, R5
@@ -1146,7 +1090,6 @@ repeat15:
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
 	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 	MOVD stride+40(FP), R7
 	ADD R7<<2, R5, R5
 	SUBS $1, R6, R6
@@ -1159,7 +1102,8 @@ done16:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while13
+	CMP $1, R4
+	BGE while13
 
 done14:
 	RET

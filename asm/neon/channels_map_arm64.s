@@ -11,10 +11,10 @@ TEXT ·ChannelScale(SB), NOSPLIT, $0-48
 	MOVD a+16(FP), R2
 	MOVD rows+24(FP), R3
 	MOVD c+32(FP), R4
-
-while1:
 	CMP $16, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	FMOVQ 32(R2), F2
@@ -49,13 +49,14 @@ done4:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R4, R4
-	B while1
+	CMP $16, R4
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R2), F0
 	FMOVQ 16(R2), F1
 	MOVD R0, R5
@@ -82,13 +83,14 @@ done8:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R4, R4
-	B while5
+	CMP $8, R4
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	FMOVQ 0(R2), F0
 	MOVD R0, R5
 	MOVD R1, R6
@@ -111,13 +113,14 @@ done12:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R4
 	BLT done14
+
+while13:
 	FMOVS 0(R2), F0
 	MOVD R0, R5
 	MOVD R1, R6
@@ -140,7 +143,8 @@ done16:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while13
+	CMP $1, R4
+	BGE while13
 
 done14:
 	RET
@@ -153,17 +157,17 @@ TEXT ·ChannelScaleShift(SB), NOSPLIT, $0-56
 	MOVD b+24(FP), R3
 	MOVD rows+32(FP), R4
 	MOVD c+40(FP), R5
-
-while1:
 	CMP $16, R5
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F0
-	FMOVQ 0(R3), F1
-	FMOVQ 16(R2), F2
-	FMOVQ 16(R3), F3
-	FMOVQ 32(R2), F4
-	FMOVQ 32(R3), F5
-	FMOVQ 48(R2), F6
+	FMOVQ 16(R2), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 48(R2), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 16(R3), F5
+	FMOVQ 32(R3), F6
 	FMOVQ 48(R3), F7
 	MOVD R0, R6
 	MOVD R1, R7
@@ -173,23 +177,23 @@ while1:
 
 repeat3:
 	FMOVQ 0(R7), F8
-	VMOV V1.B16, V9.B16
+	VMOV V4.B16, V9.B16
 	WORD $0x4E20CD09 // fmla v9.4s, v8.4s, v0.4s
 	VMOV V9.B16, V8.B16
 	FMOVQ F8, 0(R6)
 	FMOVQ 16(R7), F8
-	VMOV V3.B16, V9.B16
-	WORD $0x4E22CD09 // fmla v9.4s, v8.4s, v2.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E21CD09 // fmla v9.4s, v8.4s, v1.4s
 	VMOV V9.B16, V8.B16
 	FMOVQ F8, 16(R6)
 	FMOVQ 32(R7), F8
-	VMOV V5.B16, V9.B16
-	WORD $0x4E24CD09 // fmla v9.4s, v8.4s, v4.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x4E22CD09 // fmla v9.4s, v8.4s, v2.4s
 	VMOV V9.B16, V8.B16
 	FMOVQ F8, 32(R6)
 	FMOVQ 48(R7), F8
 	VMOV V7.B16, V9.B16
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	WORD $0x4E23CD09 // fmla v9.4s, v8.4s, v3.4s
 	VMOV V9.B16, V8.B16
 	FMOVQ F8, 48(R6)
 	MOVD stride+48(FP), R9
@@ -204,16 +208,17 @@ done4:
 	ADD $64, R2, R2
 	ADD $64, R3, R3
 	SUB $16, R5, R5
-	B while1
+	CMP $16, R5
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R5
 	BLT done6
+
+while5:
 	FMOVQ 0(R2), F0
-	FMOVQ 0(R3), F1
-	FMOVQ 16(R2), F2
+	FMOVQ 16(R2), F1
+	FMOVQ 0(R3), F2
 	FMOVQ 16(R3), F3
 	MOVD R0, R6
 	MOVD R1, R7
@@ -223,13 +228,13 @@ while5:
 
 repeat7:
 	FMOVQ 0(R7), F4
-	VMOV V1.B16, V5.B16
+	VMOV V2.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	VMOV V5.B16, V4.B16
 	FMOVQ F4, 0(R6)
 	FMOVQ 16(R7), F4
 	VMOV V3.B16, V5.B16
-	WORD $0x4E22CC85 // fmla v5.4s, v4.4s, v2.4s
+	WORD $0x4E21CC85 // fmla v5.4s, v4.4s, v1.4s
 	VMOV V5.B16, V4.B16
 	FMOVQ F4, 16(R6)
 	MOVD stride+48(FP), R9
@@ -244,13 +249,14 @@ done8:
 	ADD $32, R2, R2
 	ADD $32, R3, R3
 	SUB $8, R5, R5
-	B while5
+	CMP $8, R5
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R5
 	BLT done10
+
+while9:
 	FMOVQ 0(R2), F0
 	FMOVQ 0(R3), F1
 	MOVD R0, R6
@@ -277,13 +283,14 @@ done12:
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R5, R5
-	B while9
+	CMP $4, R5
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R5
 	BLT done14
+
+while13:
 	FMOVS 0(R2), F0
 	FMOVS 0(R3), F1
 	MOVD R0, R6
@@ -310,7 +317,8 @@ done16:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R5, R5
-	B while13
+	CMP $1, R5
+	BGE while13
 
 done14:
 	RET
@@ -321,10 +329,10 @@ TEXT ·ChannelFill(SB), NOSPLIT, $0-40
 	MOVD v+8(FP), R1
 	MOVD rows+16(FP), R2
 	MOVD c+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
@@ -348,13 +356,14 @@ done4:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while5:
 	CMP $8, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	MOVD R0, R4
@@ -374,13 +383,14 @@ done8:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R3, R3
-	B while5
+	CMP $8, R3
+	BGE while5
 
 done6:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F0
 	MOVD R0, R4
 	MOVD R2, R5
@@ -398,13 +408,14 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while13:
 	CMP $1, R3
 	BLT done14
+
+while13:
 	FMOVS 0(R1), F0
 	MOVD R0, R4
 	MOVD R2, R5
@@ -422,7 +433,8 @@ done16:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while13
+	CMP $1, R3
+	BGE while13
 
 done14:
 	RET

@@ -10,10 +10,10 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -51,10 +51,10 @@ while1:
 	FMOVQ 0(R8), F8
 	MOVD R1, R4
 	MOVD pixels+64(FP), R8
-
-while3:
 	CMP $4, R8
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F9
 	FMOVQ 0(R3), F10
 	FMOVQ 0(R3), F11
@@ -182,49 +182,42 @@ while3:
 	FMOVS hi+44(FP), F14
 	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
 	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
 	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
 	FMOVQ F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
 	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
 	FMOVQ F10, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
+	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
+	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
+	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
+	FMOVQ F11, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
+	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
+	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
+	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
+	FMOVQ F12, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $4, R8, R8
-	B while3
+	CMP $4, R8
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R8
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F9
 	MOVD R2, R9
 	MOVD R6, R9
@@ -277,29 +270,29 @@ while5:
 	FMOVS hi+44(FP), F11
 	WORD $0x4E04056B // dup v11.4s, v11.s[0]
 	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
 	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
 	FMOVQ F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $1, R8, R8
-	B while5
+	CMP $1, R8
+	BGE while5
 
 done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -337,10 +330,10 @@ while7:
 	FMOVS 0(R8), F8
 	MOVD R1, R4
 	MOVD pixels+64(FP), R8
-
-while9:
 	CMP $4, R8
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F9
 	FMOVS 0(R3), F10
 	FMOVS 0(R3), F11
@@ -468,49 +461,42 @@ while9:
 	FMOVS hi+44(FP), F14
 	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
 	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
 	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
 	FMOVS F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
 	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
 	FMOVS F10, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
+	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
+	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
+	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
+	FMOVS F11, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
+	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
+	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
+	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
+	FMOVS F12, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $4, R8, R8
-	B while9
+	CMP $4, R8
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R8
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F9
 	MOVD R2, R9
 	MOVD R6, R9
@@ -563,23 +549,23 @@ while11:
 	FMOVS hi+44(FP), F11
 	WORD $0x4E04056B // dup v11.4s, v11.s[0]
 	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
 	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
 	FMOVS F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $1, R8, R8
-	B while11
+	CMP $1, R8
+	BGE while11
 
 done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -589,10 +575,10 @@ TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -631,10 +617,10 @@ while1:
 	FMOVQ 0(R8), F8
 	MOVD R2, R3
 	MOVD pixels+48(FP), R8
-
-while3:
 	CMP $4, R8
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -765,13 +751,14 @@ while3:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $4, R8, R8
-	B while3
+	CMP $4, R8
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R8
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -821,7 +808,8 @@ while5:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $1, R8, R8
-	B while5
+	CMP $1, R8
+	BGE while5
 
 done6:
 	FMOVQ F0, 0(R4)
@@ -854,13 +842,14 @@ done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -899,10 +888,10 @@ while7:
 	FMOVS 0(R8), F8
 	MOVD R2, R3
 	MOVD pixels+48(FP), R8
-
-while9:
 	CMP $4, R8
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -1033,13 +1022,14 @@ while9:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $4, R8, R8
-	B while9
+	CMP $4, R8
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R8
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -1089,7 +1079,8 @@ while11:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $1, R8, R8
-	B while11
+	CMP $1, R8
+	BGE while11
 
 done12:
 	FMOVS F0, 0(R4)
@@ -1122,7 +1113,8 @@ done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -1133,10 +1125,10 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -1174,10 +1166,10 @@ while1:
 	FMOVQ 0(R8), F8
 	MOVD R1, R4
 	MOVD pixels+64(FP), R8
-
-while3:
 	CMP $4, R8
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F9
 	FMOVQ 0(R3), F10
 	FMOVQ 0(R3), F11
@@ -1356,49 +1348,42 @@ while3:
 	FMOVS hi+44(FP), F14
 	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
 	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
 	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
 	FMOVQ F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
 	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
 	FMOVQ F10, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
+	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
+	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
+	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
+	FMOVQ F11, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
+	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
+	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
+	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
+	FMOVQ F12, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $4, R8, R8
-	B while3
+	CMP $4, R8
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R8
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F9
 	MOVD R2, R9
 	MOVD R6, R9
@@ -1457,29 +1442,29 @@ while5:
 	FMOVS hi+44(FP), F11
 	WORD $0x4E04056B // dup v11.4s, v11.s[0]
 	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
 	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
 	FMOVQ F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $1, R8, R8
-	B while5
+	CMP $1, R8
+	BGE while5
 
 done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -1517,10 +1502,10 @@ while7:
 	FMOVS 0(R8), F8
 	MOVD R1, R4
 	MOVD pixels+64(FP), R8
-
-while9:
 	CMP $4, R8
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F9
 	FMOVS 0(R3), F10
 	FMOVS 0(R3), F11
@@ -1699,49 +1684,42 @@ while9:
 	FMOVS hi+44(FP), F14
 	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
 	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
 	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
 	FMOVS F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
 	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
 	FMOVS F10, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
+	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
+	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
+	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
+	FMOVS F11, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
+	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
+	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
+	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
+	FMOVS F12, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $4, R8, R8
-	B while9
+	CMP $4, R8
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R8
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F9
 	MOVD R2, R9
 	MOVD R6, R9
@@ -1800,23 +1778,23 @@ while11:
 	FMOVS hi+44(FP), F11
 	WORD $0x4E04056B // dup v11.4s, v11.s[0]
 	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
 	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
 	FMOVS F9, 0(R4)
 	MOVD c+56(FP), R9
 	ADD R9<<2, R4, R4
 	SUB $1, R8, R8
-	B while11
+	CMP $1, R8
+	BGE while11
 
 done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -1826,10 +1804,10 @@ TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -1868,10 +1846,10 @@ while1:
 	FMOVQ 0(R8), F8
 	MOVD R2, R3
 	MOVD pixels+48(FP), R8
-
-while3:
 	CMP $4, R8
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -2053,13 +2031,14 @@ while3:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $4, R8, R8
-	B while3
+	CMP $4, R8
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R8
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -2115,7 +2094,8 @@ while5:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $1, R8, R8
-	B while5
+	CMP $1, R8
+	BGE while5
 
 done6:
 	FMOVQ F0, 0(R4)
@@ -2148,13 +2128,14 @@ done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -2193,10 +2174,10 @@ while7:
 	FMOVS 0(R8), F8
 	MOVD R2, R3
 	MOVD pixels+48(FP), R8
-
-while9:
 	CMP $4, R8
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -2378,13 +2359,14 @@ while9:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $4, R8, R8
-	B while9
+	CMP $4, R8
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R8
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F9
 	MOVD c+40(FP), R9
 	ADD R9<<2, R3, R3
@@ -2440,7 +2422,8 @@ while11:
 	MOVD c+40(FP), R9
 	ADD R9<<2, R5, R5
 	SUB $1, R8, R8
-	B while11
+	CMP $1, R8
+	BGE while11
 
 done12:
 	FMOVS F0, 0(R4)
@@ -2473,7 +2456,8 @@ done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -2484,10 +2468,10 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -2565,10 +2549,10 @@ while1:
 	FMOVQ 0(R10), F24
 	MOVD R1, R4
 	MOVD pixels+64(FP), R10
-
-while3:
 	CMP $2, R10
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F25
 	FMOVQ 0(R3), F26
 	MOVD R2, R11
@@ -2742,31 +2726,28 @@ while3:
 	FMOVS hi+44(FP), F28
 	WORD $0x4E04079C // dup v28.4s, v28.s[0]
 	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
 	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
 	FMOVQ F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
 	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
 	FMOVQ F26, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $2, R10, R10
-	B while3
+	CMP $2, R10
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R10
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F25
 	MOVD R2, R11
 	MOVD R6, R11
@@ -2889,29 +2870,29 @@ while5:
 	FMOVS hi+44(FP), F27
 	WORD $0x4E04077B // dup v27.4s, v27.s[0]
 	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
 	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
 	FMOVQ F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $1, R10, R10
-	B while5
+	CMP $1, R10
+	BGE while5
 
 done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -2989,10 +2970,10 @@ while7:
 	FMOVS 0(R10), F24
 	MOVD R1, R4
 	MOVD pixels+64(FP), R10
-
-while9:
 	CMP $2, R10
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F25
 	FMOVS 0(R3), F26
 	MOVD R2, R11
@@ -3166,31 +3147,28 @@ while9:
 	FMOVS hi+44(FP), F28
 	WORD $0x4E04079C // dup v28.4s, v28.s[0]
 	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
 	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
 	FMOVS F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
 	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
 	FMOVS F26, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $2, R10, R10
-	B while9
+	CMP $2, R10
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R10
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F25
 	MOVD R2, R11
 	MOVD R6, R11
@@ -3313,23 +3291,23 @@ while11:
 	FMOVS hi+44(FP), F27
 	WORD $0x4E04077B // dup v27.4s, v27.s[0]
 	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
 	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
 	FMOVS F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $1, R10, R10
-	B while11
+	CMP $1, R10
+	BGE while11
 
 done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -3339,10 +3317,10 @@ TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -3421,10 +3399,10 @@ while1:
 	FMOVQ 0(R10), F24
 	MOVD R2, R3
 	MOVD pixels+48(FP), R10
-
-while3:
 	CMP $2, R10
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -3597,13 +3575,14 @@ while3:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $2, R10, R10
-	B while3
+	CMP $2, R10
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R10
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -3723,7 +3702,8 @@ while5:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $1, R10, R10
-	B while5
+	CMP $1, R10
+	BGE while5
 
 done6:
 	FMOVQ F0, 0(R4)
@@ -3804,13 +3784,14 @@ done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -3889,10 +3870,10 @@ while7:
 	FMOVS 0(R10), F24
 	MOVD R2, R3
 	MOVD pixels+48(FP), R10
-
-while9:
 	CMP $2, R10
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -4065,13 +4046,14 @@ while9:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $2, R10, R10
-	B while9
+	CMP $2, R10
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R10
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -4191,7 +4173,8 @@ while11:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $1, R10, R10
-	B while11
+	CMP $1, R10
+	BGE while11
 
 done12:
 	FMOVS F0, 0(R4)
@@ -4272,7 +4255,8 @@ done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -4283,10 +4267,10 @@ TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -4364,10 +4348,10 @@ while1:
 	FMOVQ 0(R10), F24
 	MOVD R1, R4
 	MOVD pixels+64(FP), R10
-
-while3:
 	CMP $2, R10
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F25
 	FMOVQ 0(R3), F26
 	MOVD R2, R11
@@ -4576,31 +4560,28 @@ while3:
 	FMOVS hi+44(FP), F28
 	WORD $0x4E04079C // dup v28.4s, v28.s[0]
 	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
 	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
 	FMOVQ F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
 	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
 	FMOVQ F26, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $2, R10, R10
-	B while3
+	CMP $2, R10
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R10
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F25
 	MOVD R2, R11
 	MOVD R6, R11
@@ -4733,29 +4714,29 @@ while5:
 	FMOVS hi+44(FP), F27
 	WORD $0x4E04077B // dup v27.4s, v27.s[0]
 	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
 	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
 	FMOVQ F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $1, R10, R10
-	B while5
+	CMP $1, R10
+	BGE while5
 
 done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R4
 	MOVD $-1, R5
 	MUL R5, R4, R4
@@ -4833,10 +4814,10 @@ while7:
 	FMOVS 0(R10), F24
 	MOVD R1, R4
 	MOVD pixels+64(FP), R10
-
-while9:
 	CMP $2, R10
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F25
 	FMOVS 0(R3), F26
 	MOVD R2, R11
@@ -5045,31 +5026,28 @@ while9:
 	FMOVS hi+44(FP), F28
 	WORD $0x4E04079C // dup v28.4s, v28.s[0]
 	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
 	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
 	FMOVS F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
 	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
 	FMOVS F26, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $2, R10, R10
-	B while9
+	CMP $2, R10
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R10
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F25
 	MOVD R2, R11
 	MOVD R6, R11
@@ -5202,23 +5180,23 @@ while11:
 	FMOVS hi+44(FP), F27
 	WORD $0x4E04077B // dup v27.4s, v27.s[0]
 	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
 	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
 	FMOVS F25, 0(R4)
 	MOVD c+56(FP), R11
 	ADD R11<<2, R4, R4
 	SUB $1, R10, R10
-	B while11
+	CMP $1, R10
+	BGE while11
 
 done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -5228,10 +5206,10 @@ TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -5310,10 +5288,10 @@ while1:
 	FMOVQ 0(R10), F24
 	MOVD R2, R3
 	MOVD pixels+48(FP), R10
-
-while3:
 	CMP $2, R10
 	BLT done4
+
+while3:
 	FMOVQ 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -5521,13 +5499,14 @@ while3:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $2, R10, R10
-	B while3
+	CMP $2, R10
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R10
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -5657,7 +5636,8 @@ while5:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $1, R10, R10
-	B while5
+	CMP $1, R10
+	BGE while5
 
 done6:
 	FMOVQ F0, 0(R4)
@@ -5738,13 +5718,14 @@ done6:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while7:
 	CMP $1, R0
 	BLT done8
+
+while7:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
@@ -5823,10 +5804,10 @@ while7:
 	FMOVS 0(R10), F24
 	MOVD R2, R3
 	MOVD pixels+48(FP), R10
-
-while9:
 	CMP $2, R10
 	BLT done10
+
+while9:
 	FMOVS 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -6034,13 +6015,14 @@ while9:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $2, R10, R10
-	B while9
+	CMP $2, R10
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R10
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F25
 	MOVD c+40(FP), R11
 	ADD R11<<2, R3, R3
@@ -6170,7 +6152,8 @@ while11:
 	MOVD c+40(FP), R11
 	ADD R11<<2, R5, R5
 	SUB $1, R10, R10
-	B while11
+	CMP $1, R10
+	BGE while11
 
 done12:
 	FMOVS F0, 0(R4)
@@ -6251,7 +6234,8 @@ done12:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while7
+	CMP $1, R0
+	BGE while7
 
 done8:
 	RET
@@ -6261,17 +6245,16 @@ TEXT ·DepthwisePixel(SB), NOSPLIT, $0-48
 	MOVD n+40(FP), R0
 	MOVD dst+0(FP), R1
 	MOVD bias+24(FP), R2
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
 	FMOVQ 0(R2), F0
 	MOVD taps+8(FP), R4
 	MOVD count+16(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done4
 
@@ -6297,29 +6280,27 @@ done4:
 	FMOVS lo+32(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
 	WORD $0x6EA1E402 // fcmgt v2.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
 	FMOVQ F0, 0(R1)
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	MOVD R0, R3
 	MOVD $-1, R4
 	MUL R4, R3, R3
 	FMOVS 0(R2), F0
 	MOVD taps+8(FP), R4
 	MOVD count+16(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done8
 
@@ -6345,16 +6326,15 @@ done8:
 	FMOVS lo+32(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6EA0E443 // fcmgt v3.4s, v2.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA31C40 // bit v0.16b, v2.16b, v3.16b
 	WORD $0x6EA1E402 // fcmgt v2.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
 	FMOVS F0, 0(R1)
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET
@@ -6363,17 +6343,16 @@ done6:
 TEXT ·DepthwiseGradPixel(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R0
 	MOVD dy+0(FP), R1
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R2
 	MOVD $-1, R3
 	MUL R3, R2, R2
 	FMOVQ 0(R1), F0
 	MOVD taps+8(FP), R3
 	MOVD count+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done4
 
@@ -6397,20 +6376,20 @@ repeat3:
 done4:
 	ADD $16, R1, R1
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	MOVD R0, R2
 	MOVD $-1, R3
 	MUL R3, R2, R2
 	FMOVS 0(R1), F0
 	MOVD taps+8(FP), R3
 	MOVD count+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done8
 
@@ -6434,7 +6413,8 @@ repeat7:
 done8:
 	ADD $4, R1, R1
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET

@@ -9,7 +9,6 @@ TEXT ·Dots4x1(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -29,10 +28,10 @@ repeat1:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F4
 	ADD $16, R4, R4
 	FMOVQ 0(R6), F5
@@ -48,13 +47,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E24CCA0 // fmla v0.4s, v5.4s, v4.4s
@@ -70,7 +70,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E004004 // ext v4.16b, v0.16b, v0.16b, #8
@@ -117,7 +118,6 @@ TEXT ·Dots4x2(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -141,10 +141,10 @@ repeat1:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F8
 	FMOVQ 16(R4), F9
 	ADD $32, R4, R4
@@ -165,13 +165,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F8
 	FMOVS 0(R6), F9
 	WORD $0x4E28CD20 // fmla v0.4s, v9.4s, v8.4s
@@ -196,7 +197,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E004008 // ext v8.16b, v0.16b, v0.16b, #8
@@ -275,7 +277,6 @@ TEXT ·Dots4x3(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -303,10 +304,10 @@ repeat1:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F12
 	FMOVQ 16(R4), F13
 	FMOVQ 32(R4), F14
@@ -332,13 +333,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
@@ -372,7 +374,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E00400C // ext v12.16b, v0.16b, v0.16b, #8
@@ -483,7 +486,6 @@ TEXT ·Dots4x4(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -515,10 +517,10 @@ repeat1:
 	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
 	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
 	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F16
 	FMOVQ 16(R4), F17
 	FMOVQ 32(R4), F18
@@ -549,13 +551,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E30CE20 // fmla v0.4s, v17.4s, v16.4s
@@ -598,7 +601,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E004010 // ext v16.16b, v0.16b, v0.16b, #8
@@ -741,7 +745,6 @@ TEXT ·Dots4x5(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -777,10 +780,10 @@ repeat1:
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E321E52 // eor v18.16b, v18.16b, v18.16b
 	WORD $0x6E331E73 // eor v19.16b, v19.16b, v19.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F20
 	FMOVQ 16(R4), F21
 	FMOVQ 32(R4), F22
@@ -816,13 +819,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F20
 	FMOVS 0(R6), F21
 	WORD $0x4E34CEA0 // fmla v0.4s, v21.4s, v20.4s
@@ -874,7 +878,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E004014 // ext v20.16b, v0.16b, v0.16b, #8
@@ -1049,7 +1054,6 @@ TEXT ·Dots4x6(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -1089,10 +1093,10 @@ repeat1:
 	WORD $0x6E351EB5 // eor v21.16b, v21.16b, v21.16b
 	WORD $0x6E361ED6 // eor v22.16b, v22.16b, v22.16b
 	WORD $0x6E371EF7 // eor v23.16b, v23.16b, v23.16b
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R4), F24
 	FMOVQ 16(R4), F25
 	FMOVQ 32(R4), F26
@@ -1133,13 +1137,14 @@ while3:
 	ADD $16, R8, R8
 	ADD $16, R9, R9
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R4), F24
 	FMOVS 0(R6), F25
 	WORD $0x4E38CF20 // fmla v0.4s, v25.4s, v24.4s
@@ -1200,7 +1205,8 @@ while5:
 	ADD $4, R8, R8
 	ADD $4, R9, R9
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	WORD $0x6E004018 // ext v24.16b, v0.16b, v0.16b, #8

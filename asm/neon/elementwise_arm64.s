@@ -10,10 +10,10 @@ TEXT ·Add(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -34,13 +34,14 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -49,13 +50,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
@@ -64,7 +66,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -75,10 +78,10 @@ TEXT ·Sub(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -99,13 +102,14 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -114,13 +118,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -129,7 +134,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -140,10 +146,10 @@ TEXT ·Mul(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -164,13 +170,14 @@ while1:
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -179,13 +186,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
@@ -194,7 +202,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -206,10 +215,10 @@ TEXT ·Scale(SB), NOSPLIT, $0-28
 	MOVD n+16(FP), R2
 	FMOVS alpha+24(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
@@ -225,33 +234,36 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -265,10 +277,10 @@ TEXT ·Offset(SB), NOSPLIT, $0-32
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS b+28(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -288,13 +300,14 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -302,13 +315,14 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F2
 	WORD $0x4EA0D442 // fsub v2.4s, v2.4s, v0.4s
 	WORD $0x4EA1D442 // fsub v2.4s, v2.4s, v1.4s
@@ -316,7 +330,8 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -330,82 +345,73 @@ TEXT ·Clamp(SB), NOSPLIT, $0-32
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+28(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	FMOVQ 16(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 16(R0)
 	FMOVQ 32(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F2
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -418,70 +424,67 @@ TEXT ·Leaky(SB), NOSPLIT, $0-28
 	FMOVS slope+24(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 0(R0)
 	FMOVQ 16(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 16(R0)
 	FMOVQ 32(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 32(R0)
 	FMOVQ 48(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F2
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6E20DC44 // fmul v4.4s, v2.4s, v0.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVS F4, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -498,94 +501,85 @@ TEXT ·HardSigmoid(SB), NOSPLIT, $0-32
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 0(R0)
 	FMOVQ 16(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 16(R0)
 	FMOVQ 32(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 32(R0)
 	FMOVQ 48(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVQ F5, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E444 // fcmgt v4.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	WORD $0x6EA3E4A4 // fcmgt v4.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C65 // bit v5.16b, v3.16b, v4.16b
 	FMOVS F5, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -602,18 +596,16 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD $0x3f800000, R3
 	VDUP R3, V3.S4
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 0(R0)
@@ -621,10 +613,8 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 16(R0)
@@ -632,10 +622,8 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 32(R0)
@@ -643,59 +631,56 @@ while1:
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVQ F4, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F4
 	VMOV V1.B16, V5.B16
 	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
 	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
 	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
 	FMOVS F4, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -714,109 +699,94 @@ TEXT ·Gate(SB), NOSPLIT, $0-44
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x4E23E444 // fcmeq v4.4s, v2.4s, v3.4s
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 0(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVQ F6, 0(R0)
 	FMOVQ 16(R2), F5
 	FMOVQ 16(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 16(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVQ F6, 16(R0)
 	FMOVQ 32(R2), F5
 	FMOVQ 32(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 32(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVQ F6, 32(R0)
 	FMOVQ 48(R2), F5
 	FMOVQ 48(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 48(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVQ F6, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVQ F5, 0(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVQ F6, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F5
 	FMOVS 0(R1), F6
 	WORD $0x6E22DCC7 // fmul v7.4s, v6.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C67 // bit v7.16b, v3.16b, v4.16b
 	WORD $0x6E25E408 // fcmge v8.4s, v0.4s, v5.4s
 	WORD $0x6E21E4A5 // fcmge v5.4s, v5.4s, v1.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51CE6 // bit v6.16b, v7.16b, v5.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA81CE5 // bit v5.16b, v7.16b, v8.16b
-	FMOVS F5, 0(R0)
+	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
+	FMOVS F6, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -838,18 +808,16 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V4.S4
 	MOVD $0x3eaaaaab, R4
 	VDUP R4, V5.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -858,10 +826,8 @@ while1:
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 16(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -870,21 +836,20 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -893,21 +858,20 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F6
 	VMOV V4.B16, V7.B16
 	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
 	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVS 0(R1), F6
 	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
@@ -916,7 +880,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -933,10 +898,10 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V1.S4
 	MOVD $0x3e2aaaab, R4
 	VDUP R4, V2.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -944,10 +909,9 @@ while1:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
 	FMOVQ 0(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
 	FMOVQ F3, 0(R0)
 	FMOVQ 16(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
@@ -956,22 +920,22 @@ while1:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
 	FMOVQ 16(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
 	FMOVQ F3, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -979,22 +943,22 @@ while3:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
 	FMOVQ 0(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
 	FMOVQ F3, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F3
 	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
@@ -1002,16 +966,16 @@ while5:
 	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	VMOV V6.B16, V5.B16
-	WORD $0x6EA31C85 // bit v5.16b, v4.16b, v3.16b
+	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
 	FMOVS 0(R1), F3
-	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
+	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
 	FMOVS F3, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET

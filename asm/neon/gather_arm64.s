@@ -14,10 +14,10 @@ TEXT ·GatherMean(SB), NOSPLIT, $0-48
 	FMOVD inv+40(FP), F0
 	WORD $0x4E080400 // dup v0.2d, v0.d[0]
 	MOVD R4, R5
-
-while1:
 	CMP $16, R5
 	BLT done2
+
+while1:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
@@ -39,30 +39,22 @@ repeat3:
 	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
 	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
 	WORD $0x4E6AD421 // fadd v1.2d, v1.2d, v10.2d
-	VMOV V1.B16, V1.B16
 	WORD $0x4E69D442 // fadd v2.2d, v2.2d, v9.2d
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R8), F9
 	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
 	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
 	WORD $0x4E6AD463 // fadd v3.2d, v3.2d, v10.2d
-	VMOV V3.B16, V3.B16
 	WORD $0x4E69D484 // fadd v4.2d, v4.2d, v9.2d
-	VMOV V4.B16, V4.B16
 	FMOVQ 32(R8), F9
 	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
 	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
 	WORD $0x4E6AD4A5 // fadd v5.2d, v5.2d, v10.2d
-	VMOV V5.B16, V5.B16
 	WORD $0x4E69D4C6 // fadd v6.2d, v6.2d, v9.2d
-	VMOV V6.B16, V6.B16
 	FMOVQ 48(R8), F9
 	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
 	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
 	WORD $0x4E6AD4E7 // fadd v7.2d, v7.2d, v10.2d
-	VMOV V7.B16, V7.B16
 	WORD $0x4E69D508 // fadd v8.2d, v8.2d, v9.2d
-	VMOV V8.B16, V8.B16
 	ADD $4, R6, R6
 	SUBS $1, R7, R7
 	BNE repeat3
@@ -87,13 +79,14 @@ done4:
 	ADD $64, R1, R1
 	ADD $128, R0, R0
 	SUB $16, R5, R5
-	B while1
+	CMP $16, R5
+	BGE while1
 
 done2:
-
-while5:
 	CMP $4, R5
 	BLT done6
+
+while5:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD R2, R6
@@ -109,9 +102,7 @@ repeat7:
 	WORD $0x0E617864 // fcvtl v4.2d, v3.2s
 	WORD $0x4E617863 // fcvtl2 v3.2d, v3.4s
 	WORD $0x4E64D421 // fadd v1.2d, v1.2d, v4.2d
-	VMOV V1.B16, V1.B16
 	WORD $0x4E63D442 // fadd v2.2d, v2.2d, v3.2d
-	VMOV V2.B16, V2.B16
 	ADD $4, R6, R6
 	SUBS $1, R7, R7
 	BNE repeat7
@@ -124,13 +115,14 @@ done8:
 	ADD $16, R1, R1
 	ADD $32, R0, R0
 	SUB $4, R5, R5
-	B while5
+	CMP $4, R5
+	BGE while5
 
 done6:
-
-while9:
 	CMP $1, R5
 	BLT done10
+
+while9:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD R2, R6
 	MOVD R3, R7
@@ -144,7 +136,6 @@ repeat11:
 	FMOVS 0(R8), F2
 	WORD $0x0E617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4E62D421 // fadd v1.2d, v1.2d, v2.2d
-	VMOV V1.B16, V1.B16
 	ADD $4, R6, R6
 	SUBS $1, R7, R7
 	BNE repeat11
@@ -155,7 +146,8 @@ done12:
 	ADD $4, R1, R1
 	ADD $8, R0, R0
 	SUB $1, R5, R5
-	B while9
+	CMP $1, R5
+	BGE while9
 
 done10:
 	RET
@@ -176,10 +168,10 @@ TEXT ·GatherSquares(SB), NOSPLIT, $0-48
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R4, R5
-
-while1:
 	CMP $16, R5
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F8
 	FMOVQ 16(R1), F9
 	FMOVQ 32(R1), F10
@@ -233,13 +225,14 @@ done4:
 	ADD $64, R0, R0
 	ADD $128, R1, R1
 	SUB $16, R5, R5
-	B while1
+	CMP $16, R5
+	BGE while1
 
 done2:
-
-while5:
 	CMP $4, R5
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F8
 	FMOVQ 16(R1), F9
 	MOVD R2, R6
@@ -266,13 +259,14 @@ done8:
 	ADD $16, R0, R0
 	ADD $32, R1, R1
 	SUB $4, R5, R5
-	B while5
+	CMP $4, R5
+	BGE while5
 
 done6:
-
-while9:
 	CMP $1, R5
 	BLT done10
+
+while9:
 	FMOVD (R1), F8
 	MOVD R2, R6
 	MOVD R3, R7
@@ -295,7 +289,8 @@ done12:
 	ADD $4, R0, R0
 	ADD $8, R1, R1
 	SUB $1, R5, R5
-	B while9
+	CMP $1, R5
+	BGE while9
 
 done10:
 	WORD $0x4E64D400 // fadd v0.2d, v0.2d, v4.2d
@@ -318,10 +313,10 @@ TEXT ·ScaleShiftF64(SB), NOSPLIT, $0-40
 	MOVD n+24(FP), R3
 	FMOVD slope+32(FP), F0
 	WORD $0x4E080400 // dup v0.2d, v0.d[0]
-
-while1:
 	CMP $16, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F1
 	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
 	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
@@ -374,13 +369,14 @@ while1:
 	ADD $64, R1, R1
 	ADD $128, R2, R2
 	SUB $16, R3, R3
-	B while1
+	CMP $16, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F1
 	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
 	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
@@ -397,13 +393,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $32, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F1
 	WORD $0x0E617821 // fcvtl v1.2d, v1.2s
 	FMOVD (R2), F2
@@ -415,7 +412,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $8, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET

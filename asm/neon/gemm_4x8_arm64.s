@@ -57,7 +57,6 @@ four4_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F11
 	ADD $16, R12, R12
-	MOVD R0, R0
 	FMOVQ 0(R0), F12
 	FMOVQ 16(R0), F13
 	ADD R7, R0, R0
@@ -102,7 +101,6 @@ four4_0:
 	WORD $0x4FAA19A5 // fmla v5.4s, v13.4s, v10.s[3]
 	WORD $0x4FAB1986 // fmla v6.4s, v12.4s, v11.s[3]
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four4_0
 
@@ -158,21 +156,13 @@ multiplied4_0:
 	FMOVS alpha+32(FP), F8
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
 	WORD $0x6E28DC00 // fmul v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E28DC21 // fmul v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E28DC42 // fmul v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E28DC63 // fmul v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E28DCA5 // fmul v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E28DCC6 // fmul v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E28DCE7 // fmul v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 scaled4_0:
 	MOVWU beta+80(FP), R0
@@ -211,22 +201,14 @@ added4_0:
 	CBZ R0, biased4_0
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 16(R0), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 biased4_0:
 	MOVD clamp+120(FP), R0
@@ -324,7 +306,6 @@ four3_0:
 	ADD $16, R10, R10
 	FMOVQ 0(R11), F8
 	ADD $16, R11, R11
-	MOVD R0, R0
 	FMOVQ 0(R0), F9
 	FMOVQ 16(R0), F10
 	ADD R7, R0, R0
@@ -361,7 +342,6 @@ four3_0:
 	WORD $0x4FA71943 // fmla v3.4s, v10.4s, v7.s[3]
 	WORD $0x4FA81924 // fmla v4.4s, v9.4s, v8.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four3_0
 
@@ -413,17 +393,11 @@ multiplied3_0:
 	FMOVS alpha+32(FP), F6
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	WORD $0x6E26DC00 // fmul v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E26DC21 // fmul v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E26DC42 // fmul v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E26DC63 // fmul v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E26DC84 // fmul v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E26DCA5 // fmul v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 scaled3_0:
 	MOVWU beta+80(FP), R0
@@ -457,18 +431,12 @@ added3_0:
 	CBZ R0, biased3_0
 	FMOVQ 0(R0), F6
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 16(R0), F6
 	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 biased3_0:
 	MOVD clamp+120(FP), R0
@@ -550,7 +518,6 @@ four2_0:
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F5
 	ADD $16, R10, R10
-	MOVD R0, R0
 	FMOVQ 0(R0), F6
 	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
@@ -579,7 +546,6 @@ four2_0:
 	WORD $0x4FA418E1 // fmla v1.4s, v7.4s, v4.s[3]
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
 	WORD $0x4FA518E3 // fmla v3.4s, v7.4s, v5.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four2_0
 
@@ -624,13 +590,9 @@ multiplied2_0:
 	FMOVS alpha+32(FP), F4
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 	WORD $0x6E24DC00 // fmul v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E24DC21 // fmul v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E24DC42 // fmul v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 scaled2_0:
 	MOVWU beta+80(FP), R0
@@ -659,14 +621,10 @@ added2_0:
 	CBZ R0, biased2_0
 	FMOVQ 0(R0), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R0), F4
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 biased2_0:
 	MOVD clamp+120(FP), R0
@@ -732,7 +690,6 @@ four1_0:
 	BLT one1_0
 	FMOVQ 0(R8), F2
 	ADD $16, R8, R8
-	MOVD R0, R0
 	FMOVQ 0(R0), F3
 	FMOVQ 16(R0), F4
 	ADD R7, R0, R0
@@ -753,7 +710,6 @@ four1_0:
 	ADD R7, R0, R0
 	WORD $0x4FA21860 // fmla v0.4s, v3.4s, v2.s[3]
 	WORD $0x4FA21881 // fmla v1.4s, v4.4s, v2.s[3]
-	MOVD R0, R0
 	SUB $4, R2, R2
 	B four1_0
 
@@ -791,9 +747,7 @@ multiplied1_0:
 	FMOVS alpha+32(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E22DC00 // fmul v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E22DC21 // fmul v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 scaled1_0:
 	MOVWU beta+80(FP), R0
@@ -817,10 +771,8 @@ added1_0:
 	CBZ R0, biased1_0
 	FMOVQ 0(R0), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 biased1_0:
 	MOVD clamp+120(FP), R0

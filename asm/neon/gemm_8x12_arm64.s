@@ -158,7 +158,6 @@ four8_0:
 	ADD $16, R15, R15
 	FMOVQ 0(R19), F27
 	ADD $16, R19, R19
-	MOVD R0, R0
 	FMOVQ 0(R0), F28
 	FMOVQ 16(R0), F29
 	FMOVQ 32(R0), F30
@@ -223,7 +222,6 @@ four8_0:
 	WORD $0x4FBB1B95 // fmla v21.4s, v28.4s, v27.s[3]
 	WORD $0x4FBB1BB6 // fmla v22.4s, v29.4s, v27.s[3]
 	WORD $0x4FBB1BD7 // fmla v23.4s, v30.4s, v27.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four8_0
 
@@ -322,53 +320,29 @@ multiplied8_0:
 	FMOVS alpha+32(FP), F24
 	WORD $0x4E040718 // dup v24.4s, v24.s[0]
 	WORD $0x6E38DC00 // fmul v0.4s, v0.4s, v24.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E38DC21 // fmul v1.4s, v1.4s, v24.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E38DC42 // fmul v2.4s, v2.4s, v24.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E38DC63 // fmul v3.4s, v3.4s, v24.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E38DC84 // fmul v4.4s, v4.4s, v24.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E38DCA5 // fmul v5.4s, v5.4s, v24.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E38DCC6 // fmul v6.4s, v6.4s, v24.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E38DCE7 // fmul v7.4s, v7.4s, v24.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E38DD08 // fmul v8.4s, v8.4s, v24.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E38DD29 // fmul v9.4s, v9.4s, v24.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E38DD4A // fmul v10.4s, v10.4s, v24.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E38DD6B // fmul v11.4s, v11.4s, v24.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E38DD8C // fmul v12.4s, v12.4s, v24.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E38DDAD // fmul v13.4s, v13.4s, v24.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6E38DDCE // fmul v14.4s, v14.4s, v24.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6E38DDEF // fmul v15.4s, v15.4s, v24.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6E38DE10 // fmul v16.4s, v16.4s, v24.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6E38DE31 // fmul v17.4s, v17.4s, v24.4s
-	VMOV V17.B16, V17.B16
 	WORD $0x6E38DE52 // fmul v18.4s, v18.4s, v24.4s
-	VMOV V18.B16, V18.B16
 	WORD $0x6E38DE73 // fmul v19.4s, v19.4s, v24.4s
-	VMOV V19.B16, V19.B16
 	WORD $0x6E38DE94 // fmul v20.4s, v20.4s, v24.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x6E38DEB5 // fmul v21.4s, v21.4s, v24.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x6E38DED6 // fmul v22.4s, v22.4s, v24.4s
-	VMOV V22.B16, V22.B16
 	WORD $0x6E38DEF7 // fmul v23.4s, v23.4s, v24.4s
-	VMOV V23.B16, V23.B16
 
 scaled8_0:
 	MOVWU beta+80(FP), R0
@@ -443,55 +417,31 @@ added8_0:
 	CBZ R0, biased8_0
 	FMOVQ 0(R0), F24
 	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
-	VMOV V18.B16, V18.B16
 	WORD $0x4E38D6B5 // fadd v21.4s, v21.4s, v24.4s
-	VMOV V21.B16, V21.B16
 	FMOVQ 16(R0), F24
 	WORD $0x4E38D421 // fadd v1.4s, v1.4s, v24.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E38D484 // fadd v4.4s, v4.4s, v24.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E38D4E7 // fadd v7.4s, v7.4s, v24.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E38D54A // fadd v10.4s, v10.4s, v24.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E38D5AD // fadd v13.4s, v13.4s, v24.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E38D610 // fadd v16.4s, v16.4s, v24.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E38D673 // fadd v19.4s, v19.4s, v24.4s
-	VMOV V19.B16, V19.B16
 	WORD $0x4E38D6D6 // fadd v22.4s, v22.4s, v24.4s
-	VMOV V22.B16, V22.B16
 	FMOVQ 32(R0), F24
 	WORD $0x4E38D442 // fadd v2.4s, v2.4s, v24.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E38D4A5 // fadd v5.4s, v5.4s, v24.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E38D508 // fadd v8.4s, v8.4s, v24.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E38D56B // fadd v11.4s, v11.4s, v24.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E38D5CE // fadd v14.4s, v14.4s, v24.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E38D631 // fadd v17.4s, v17.4s, v24.4s
-	VMOV V17.B16, V17.B16
 	WORD $0x4E38D694 // fadd v20.4s, v20.4s, v24.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4E38D6F7 // fadd v23.4s, v23.4s, v24.4s
-	VMOV V23.B16, V23.B16
 
 biased8_0:
 	MOVD clamp+120(FP), R0
@@ -765,7 +715,6 @@ four7_0:
 	ADD $16, R14, R14
 	FMOVQ 0(R15), F23
 	ADD $16, R15, R15
-	MOVD R0, R0
 	FMOVQ 0(R0), F24
 	FMOVQ 16(R0), F25
 	FMOVQ 32(R0), F26
@@ -818,7 +767,6 @@ four7_0:
 	WORD $0x4FB71B12 // fmla v18.4s, v24.4s, v23.s[3]
 	WORD $0x4FB71B33 // fmla v19.4s, v25.4s, v23.s[3]
 	WORD $0x4FB71B54 // fmla v20.4s, v26.4s, v23.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four7_0
 
@@ -911,47 +859,26 @@ multiplied7_0:
 	FMOVS alpha+32(FP), F21
 	WORD $0x4E0406B5 // dup v21.4s, v21.s[0]
 	WORD $0x6E35DC00 // fmul v0.4s, v0.4s, v21.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E35DC21 // fmul v1.4s, v1.4s, v21.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E35DC42 // fmul v2.4s, v2.4s, v21.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E35DC63 // fmul v3.4s, v3.4s, v21.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E35DC84 // fmul v4.4s, v4.4s, v21.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E35DCA5 // fmul v5.4s, v5.4s, v21.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E35DCC6 // fmul v6.4s, v6.4s, v21.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E35DCE7 // fmul v7.4s, v7.4s, v21.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E35DD08 // fmul v8.4s, v8.4s, v21.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E35DD29 // fmul v9.4s, v9.4s, v21.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E35DD4A // fmul v10.4s, v10.4s, v21.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E35DD6B // fmul v11.4s, v11.4s, v21.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E35DD8C // fmul v12.4s, v12.4s, v21.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E35DDAD // fmul v13.4s, v13.4s, v21.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6E35DDCE // fmul v14.4s, v14.4s, v21.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6E35DDEF // fmul v15.4s, v15.4s, v21.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6E35DE10 // fmul v16.4s, v16.4s, v21.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6E35DE31 // fmul v17.4s, v17.4s, v21.4s
-	VMOV V17.B16, V17.B16
 	WORD $0x6E35DE52 // fmul v18.4s, v18.4s, v21.4s
-	VMOV V18.B16, V18.B16
 	WORD $0x6E35DE73 // fmul v19.4s, v19.4s, v21.4s
-	VMOV V19.B16, V19.B16
 	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	VMOV V20.B16, V20.B16
 
 scaled7_0:
 	MOVWU beta+80(FP), R0
@@ -1019,49 +946,28 @@ added7_0:
 	CBZ R0, biased7_0
 	FMOVQ 0(R0), F21
 	WORD $0x4E35D400 // fadd v0.4s, v0.4s, v21.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E35D463 // fadd v3.4s, v3.4s, v21.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E35D4C6 // fadd v6.4s, v6.4s, v21.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E35D529 // fadd v9.4s, v9.4s, v21.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E35D58C // fadd v12.4s, v12.4s, v21.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4E35D5EF // fadd v15.4s, v15.4s, v21.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4E35D652 // fadd v18.4s, v18.4s, v21.4s
-	VMOV V18.B16, V18.B16
 	FMOVQ 16(R0), F21
 	WORD $0x4E35D421 // fadd v1.4s, v1.4s, v21.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E35D484 // fadd v4.4s, v4.4s, v21.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E35D4E7 // fadd v7.4s, v7.4s, v21.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E35D54A // fadd v10.4s, v10.4s, v21.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E35D5AD // fadd v13.4s, v13.4s, v21.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E35D610 // fadd v16.4s, v16.4s, v21.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E35D673 // fadd v19.4s, v19.4s, v21.4s
-	VMOV V19.B16, V19.B16
 	FMOVQ 32(R0), F21
 	WORD $0x4E35D442 // fadd v2.4s, v2.4s, v21.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E35D4A5 // fadd v5.4s, v5.4s, v21.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E35D508 // fadd v8.4s, v8.4s, v21.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E35D56B // fadd v11.4s, v11.4s, v21.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E35D5CE // fadd v14.4s, v14.4s, v21.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E35D631 // fadd v17.4s, v17.4s, v21.4s
-	VMOV V17.B16, V17.B16
 	WORD $0x4E35D694 // fadd v20.4s, v20.4s, v21.4s
-	VMOV V20.B16, V20.B16
 
 biased7_0:
 	MOVD clamp+120(FP), R0
@@ -1313,7 +1219,6 @@ four6_0:
 	ADD $16, R13, R13
 	FMOVQ 0(R14), F19
 	ADD $16, R14, R14
-	MOVD R0, R0
 	FMOVQ 0(R0), F20
 	FMOVQ 16(R0), F21
 	FMOVQ 32(R0), F22
@@ -1354,7 +1259,6 @@ four6_0:
 	WORD $0x4FB31A8F // fmla v15.4s, v20.4s, v19.s[3]
 	WORD $0x4FB31AB0 // fmla v16.4s, v21.4s, v19.s[3]
 	WORD $0x4FB31AD1 // fmla v17.4s, v22.4s, v19.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four6_0
 
@@ -1438,41 +1342,23 @@ multiplied6_0:
 	FMOVS alpha+32(FP), F18
 	WORD $0x4E040652 // dup v18.4s, v18.s[0]
 	WORD $0x6E32DC00 // fmul v0.4s, v0.4s, v18.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E32DC21 // fmul v1.4s, v1.4s, v18.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E32DC42 // fmul v2.4s, v2.4s, v18.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E32DC63 // fmul v3.4s, v3.4s, v18.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E32DC84 // fmul v4.4s, v4.4s, v18.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E32DCA5 // fmul v5.4s, v5.4s, v18.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E32DCC6 // fmul v6.4s, v6.4s, v18.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E32DCE7 // fmul v7.4s, v7.4s, v18.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E32DD08 // fmul v8.4s, v8.4s, v18.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E32DD29 // fmul v9.4s, v9.4s, v18.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E32DD4A // fmul v10.4s, v10.4s, v18.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E32DD6B // fmul v11.4s, v11.4s, v18.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E32DD8C // fmul v12.4s, v12.4s, v18.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E32DDAD // fmul v13.4s, v13.4s, v18.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6E32DDCE // fmul v14.4s, v14.4s, v18.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6E32DDEF // fmul v15.4s, v15.4s, v18.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6E32DE10 // fmul v16.4s, v16.4s, v18.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6E32DE31 // fmul v17.4s, v17.4s, v18.4s
-	VMOV V17.B16, V17.B16
 
 scaled6_0:
 	MOVWU beta+80(FP), R0
@@ -1533,43 +1419,25 @@ added6_0:
 	CBZ R0, biased6_0
 	FMOVQ 0(R0), F18
 	WORD $0x4E32D400 // fadd v0.4s, v0.4s, v18.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E32D463 // fadd v3.4s, v3.4s, v18.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E32D4C6 // fadd v6.4s, v6.4s, v18.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E32D529 // fadd v9.4s, v9.4s, v18.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E32D58C // fadd v12.4s, v12.4s, v18.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4E32D5EF // fadd v15.4s, v15.4s, v18.4s
-	VMOV V15.B16, V15.B16
 	FMOVQ 16(R0), F18
 	WORD $0x4E32D421 // fadd v1.4s, v1.4s, v18.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E32D484 // fadd v4.4s, v4.4s, v18.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E32D4E7 // fadd v7.4s, v7.4s, v18.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E32D54A // fadd v10.4s, v10.4s, v18.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E32D5AD // fadd v13.4s, v13.4s, v18.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E32D610 // fadd v16.4s, v16.4s, v18.4s
-	VMOV V16.B16, V16.B16
 	FMOVQ 32(R0), F18
 	WORD $0x4E32D442 // fadd v2.4s, v2.4s, v18.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E32D4A5 // fadd v5.4s, v5.4s, v18.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E32D508 // fadd v8.4s, v8.4s, v18.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E32D56B // fadd v11.4s, v11.4s, v18.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E32D5CE // fadd v14.4s, v14.4s, v18.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E32D631 // fadd v17.4s, v17.4s, v18.4s
-	VMOV V17.B16, V17.B16
 
 biased6_0:
 	MOVD clamp+120(FP), R0
@@ -1799,7 +1667,6 @@ four5_0:
 	WORD $0x4FB21AAB // fmla v11.4s, v21.4s, v18.s[3]
 	FMOVQ 0(R13), F15
 	ADD $16, R13, R13
-	MOVD R0, R0
 	FMOVQ 0(R0), F16
 	FMOVQ 16(R0), F17
 	FMOVQ 32(R0), F18
@@ -1828,7 +1695,6 @@ four5_0:
 	WORD $0x4FAF1A0C // fmla v12.4s, v16.4s, v15.s[3]
 	WORD $0x4FAF1A2D // fmla v13.4s, v17.4s, v15.s[3]
 	WORD $0x4FAF1A4E // fmla v14.4s, v18.4s, v15.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four5_0
 
@@ -1903,35 +1769,20 @@ multiplied5_0:
 	FMOVS alpha+32(FP), F15
 	WORD $0x4E0405EF // dup v15.4s, v15.s[0]
 	WORD $0x6E2FDC00 // fmul v0.4s, v0.4s, v15.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E2FDC21 // fmul v1.4s, v1.4s, v15.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E2FDC42 // fmul v2.4s, v2.4s, v15.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E2FDC63 // fmul v3.4s, v3.4s, v15.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E2FDC84 // fmul v4.4s, v4.4s, v15.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E2FDCA5 // fmul v5.4s, v5.4s, v15.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E2FDCC6 // fmul v6.4s, v6.4s, v15.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E2FDCE7 // fmul v7.4s, v7.4s, v15.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E2FDD08 // fmul v8.4s, v8.4s, v15.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E2FDD29 // fmul v9.4s, v9.4s, v15.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E2FDD4A // fmul v10.4s, v10.4s, v15.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E2FDD6B // fmul v11.4s, v11.4s, v15.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E2FDD8C // fmul v12.4s, v12.4s, v15.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E2FDDAD // fmul v13.4s, v13.4s, v15.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	VMOV V14.B16, V14.B16
 
 scaled5_0:
 	MOVWU beta+80(FP), R0
@@ -1985,37 +1836,22 @@ added5_0:
 	CBZ R0, biased5_0
 	FMOVQ 0(R0), F15
 	WORD $0x4E2FD400 // fadd v0.4s, v0.4s, v15.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2FD463 // fadd v3.4s, v3.4s, v15.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2FD4C6 // fadd v6.4s, v6.4s, v15.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2FD529 // fadd v9.4s, v9.4s, v15.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E2FD58C // fadd v12.4s, v12.4s, v15.4s
-	VMOV V12.B16, V12.B16
 	FMOVQ 16(R0), F15
 	WORD $0x4E2FD421 // fadd v1.4s, v1.4s, v15.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2FD484 // fadd v4.4s, v4.4s, v15.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2FD54A // fadd v10.4s, v10.4s, v15.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E2FD5AD // fadd v13.4s, v13.4s, v15.4s
-	VMOV V13.B16, V13.B16
 	FMOVQ 32(R0), F15
 	WORD $0x4E2FD442 // fadd v2.4s, v2.4s, v15.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2FD4A5 // fadd v5.4s, v5.4s, v15.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E2FD508 // fadd v8.4s, v8.4s, v15.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E2FD5CE // fadd v14.4s, v14.4s, v15.4s
-	VMOV V14.B16, V14.B16
 
 biased5_0:
 	MOVD clamp+120(FP), R0
@@ -2158,7 +1994,6 @@ four4_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F15
 	ADD $16, R12, R12
-	MOVD R0, R0
 	FMOVQ 0(R0), F16
 	FMOVQ 16(R0), F17
 	FMOVQ 32(R0), F18
@@ -2223,7 +2058,6 @@ four4_0:
 	WORD $0x4FAF1A09 // fmla v9.4s, v16.4s, v15.s[3]
 	WORD $0x4FAF1A2A // fmla v10.4s, v17.4s, v15.s[3]
 	WORD $0x4FAF1A4B // fmla v11.4s, v18.4s, v15.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four4_0
 
@@ -2289,29 +2123,17 @@ multiplied4_0:
 	FMOVS alpha+32(FP), F12
 	WORD $0x4E04058C // dup v12.4s, v12.s[0]
 	WORD $0x6E2CDC00 // fmul v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E2CDC21 // fmul v1.4s, v1.4s, v12.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E2CDC42 // fmul v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E2CDC63 // fmul v3.4s, v3.4s, v12.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E2CDC84 // fmul v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E2CDCA5 // fmul v5.4s, v5.4s, v12.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E2CDCC6 // fmul v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E2CDCE7 // fmul v7.4s, v7.4s, v12.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E2CDD08 // fmul v8.4s, v8.4s, v12.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E2CDD29 // fmul v9.4s, v9.4s, v12.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E2CDD4A // fmul v10.4s, v10.4s, v12.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E2CDD6B // fmul v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V11.B16
 
 scaled4_0:
 	MOVWU beta+80(FP), R0
@@ -2358,31 +2180,19 @@ added4_0:
 	CBZ R0, biased4_0
 	FMOVQ 0(R0), F12
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2CD463 // fadd v3.4s, v3.4s, v12.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
-	VMOV V9.B16, V9.B16
 	FMOVQ 16(R0), F12
 	WORD $0x4E2CD421 // fadd v1.4s, v1.4s, v12.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
-	VMOV V10.B16, V10.B16
 	FMOVQ 32(R0), F12
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2CD4A5 // fadd v5.4s, v5.4s, v12.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E2CD56B // fadd v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V11.B16
 
 biased4_0:
 	MOVD clamp+120(FP), R0
@@ -2503,7 +2313,6 @@ four3_0:
 	ADD $16, R10, R10
 	FMOVQ 0(R11), F11
 	ADD $16, R11, R11
-	MOVD R0, R0
 	FMOVQ 0(R0), F12
 	FMOVQ 16(R0), F13
 	FMOVQ 32(R0), F14
@@ -2556,7 +2365,6 @@ four3_0:
 	WORD $0x4FAB1986 // fmla v6.4s, v12.4s, v11.s[3]
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
 	WORD $0x4FAB19C8 // fmla v8.4s, v14.4s, v11.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four3_0
 
@@ -2616,23 +2424,14 @@ multiplied3_0:
 	FMOVS alpha+32(FP), F9
 	WORD $0x4E040529 // dup v9.4s, v9.s[0]
 	WORD $0x6E29DC00 // fmul v0.4s, v0.4s, v9.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E29DC21 // fmul v1.4s, v1.4s, v9.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E29DC42 // fmul v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E29DC63 // fmul v3.4s, v3.4s, v9.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E29DC84 // fmul v4.4s, v4.4s, v9.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E29DCA5 // fmul v5.4s, v5.4s, v9.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E29DCC6 // fmul v6.4s, v6.4s, v9.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E29DCE7 // fmul v7.4s, v7.4s, v9.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E29DD08 // fmul v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 scaled3_0:
 	MOVWU beta+80(FP), R0
@@ -2672,25 +2471,16 @@ added3_0:
 	CBZ R0, biased3_0
 	FMOVQ 0(R0), F9
 	WORD $0x4E29D400 // fadd v0.4s, v0.4s, v9.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 16(R0), F9
 	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
-	VMOV V7.B16, V7.B16
 	FMOVQ 32(R0), F9
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 biased3_0:
 	MOVD clamp+120(FP), R0
@@ -2789,7 +2579,6 @@ four2_0:
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F7
 	ADD $16, R10, R10
-	MOVD R0, R0
 	FMOVQ 0(R0), F8
 	FMOVQ 16(R0), F9
 	FMOVQ 32(R0), F10
@@ -2830,7 +2619,6 @@ four2_0:
 	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
 	WORD $0x4FA71924 // fmla v4.4s, v9.4s, v7.s[3]
 	WORD $0x4FA71945 // fmla v5.4s, v10.4s, v7.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four2_0
 
@@ -2881,17 +2669,11 @@ multiplied2_0:
 	FMOVS alpha+32(FP), F6
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	WORD $0x6E26DC00 // fmul v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E26DC21 // fmul v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E26DC42 // fmul v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E26DC63 // fmul v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E26DC84 // fmul v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E26DCA5 // fmul v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 scaled2_0:
 	MOVWU beta+80(FP), R0
@@ -2924,19 +2706,13 @@ added2_0:
 	CBZ R0, biased2_0
 	FMOVQ 0(R0), F6
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	FMOVQ 16(R0), F6
 	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 32(R0), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 biased2_0:
 	MOVD clamp+120(FP), R0
@@ -3013,7 +2789,6 @@ four1_0:
 	BLT one1_0
 	FMOVQ 0(R8), F3
 	ADD $16, R8, R8
-	MOVD R0, R0
 	FMOVQ 0(R0), F4
 	FMOVQ 16(R0), F5
 	FMOVQ 32(R0), F6
@@ -3042,7 +2817,6 @@ four1_0:
 	WORD $0x4FA31880 // fmla v0.4s, v4.4s, v3.s[3]
 	WORD $0x4FA318A1 // fmla v1.4s, v5.4s, v3.s[3]
 	WORD $0x4FA318C2 // fmla v2.4s, v6.4s, v3.s[3]
-	MOVD R0, R0
 	SUB $4, R2, R2
 	B four1_0
 
@@ -3084,11 +2858,8 @@ multiplied1_0:
 	FMOVS alpha+32(FP), F3
 	WORD $0x4E040463 // dup v3.4s, v3.s[0]
 	WORD $0x6E23DC00 // fmul v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E23DC21 // fmul v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 scaled1_0:
 	MOVWU beta+80(FP), R0
@@ -3114,13 +2885,10 @@ added1_0:
 	CBZ R0, biased1_0
 	FMOVQ 0(R0), F3
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F3
 	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R0), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 biased1_0:
 	MOVD clamp+120(FP), R0

@@ -105,7 +105,6 @@ four8_0:
 	ADD $16, R15, R15
 	FMOVQ 0(R19), F11
 	ADD $16, R19, R19
-	MOVD R0, R0
 	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
 	WORD $0x4F881184 // fmla v4.4s, v12.4s, v8.s[0]
@@ -130,7 +129,6 @@ four8_0:
 	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
 	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
 	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four8_0
 
@@ -193,21 +191,13 @@ multiplied8_0:
 	FMOVS alpha+40(FP), F8
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
 	WORD $0x6E28DC00 // fmul v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E28DC21 // fmul v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E28DC42 // fmul v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E28DC63 // fmul v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E28DCA5 // fmul v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E28DCC6 // fmul v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E28DCE7 // fmul v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 scaled8_0:
 	MOVWU beta+88(FP), R0
@@ -250,21 +240,13 @@ added8_0:
 	CBZ R0, biased8_0
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 biased8_0:
 	MOVD clamp+128(FP), R0
@@ -397,7 +379,6 @@ four8_1:
 	ADD $16, R19, R19
 	FMOVQ 0(R20), F11
 	ADD $16, R20, R20
-	MOVD R8, R8
 	FMOVS 0(R8), F12
 	ADD R7, R8, R8
 	WORD $0x4F881184 // fmla v4.4s, v12.4s, v8.s[0]
@@ -422,7 +403,6 @@ four8_1:
 	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
 	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
 	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four8_1
 
@@ -485,21 +465,13 @@ multiplied8_1:
 	FMOVS alpha+40(FP), F8
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
 	WORD $0x6E28DC00 // fmul v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E28DC21 // fmul v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E28DC42 // fmul v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E28DC63 // fmul v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E28DCA5 // fmul v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E28DCC6 // fmul v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E28DCE7 // fmul v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 scaled8_1:
 	MOVWU beta+88(FP), R8
@@ -544,21 +516,13 @@ added8_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 biased8_1:
 	MOVD clamp+128(FP), R8
@@ -708,7 +672,6 @@ four7_0:
 	ADD $16, R14, R14
 	FMOVQ 0(R15), F9
 	ADD $16, R15, R15
-	MOVD R0, R0
 	FMOVQ 0(R0), F10
 	ADD R7, R0, R0
 	WORD $0x4F871144 // fmla v4.4s, v10.4s, v7.s[0]
@@ -729,7 +692,6 @@ four7_0:
 	WORD $0x4FA71944 // fmla v4.4s, v10.4s, v7.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
 	WORD $0x4FA91946 // fmla v6.4s, v10.4s, v9.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four7_0
 
@@ -790,19 +752,12 @@ multiplied7_0:
 	FMOVS alpha+40(FP), F7
 	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
 	WORD $0x6E27DC00 // fmul v0.4s, v0.4s, v7.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E27DC21 // fmul v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E27DC42 // fmul v2.4s, v2.4s, v7.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E27DC63 // fmul v3.4s, v3.4s, v7.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E27DC84 // fmul v4.4s, v4.4s, v7.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E27DCA5 // fmul v5.4s, v5.4s, v7.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E27DCC6 // fmul v6.4s, v6.4s, v7.4s
-	VMOV V6.B16, V6.B16
 
 scaled7_0:
 	MOVWU beta+88(FP), R0
@@ -842,19 +797,12 @@ added7_0:
 	CBZ R0, biased7_0
 	FMOVQ 0(R0), F7
 	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E27D4A5 // fadd v5.4s, v5.4s, v7.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	VMOV V6.B16, V6.B16
 
 biased7_0:
 	MOVD clamp+128(FP), R0
@@ -977,7 +925,6 @@ four7_1:
 	ADD $16, R15, R15
 	FMOVQ 0(R19), F9
 	ADD $16, R19, R19
-	MOVD R8, R8
 	FMOVS 0(R8), F10
 	ADD R7, R8, R8
 	WORD $0x4F871144 // fmla v4.4s, v10.4s, v7.s[0]
@@ -998,7 +945,6 @@ four7_1:
 	WORD $0x4FA71944 // fmla v4.4s, v10.4s, v7.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
 	WORD $0x4FA91946 // fmla v6.4s, v10.4s, v9.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four7_1
 
@@ -1059,19 +1005,12 @@ multiplied7_1:
 	FMOVS alpha+40(FP), F7
 	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
 	WORD $0x6E27DC00 // fmul v0.4s, v0.4s, v7.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E27DC21 // fmul v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E27DC42 // fmul v2.4s, v2.4s, v7.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E27DC63 // fmul v3.4s, v3.4s, v7.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E27DC84 // fmul v4.4s, v4.4s, v7.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E27DCA5 // fmul v5.4s, v5.4s, v7.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E27DCC6 // fmul v6.4s, v6.4s, v7.4s
-	VMOV V6.B16, V6.B16
 
 scaled7_1:
 	MOVWU beta+88(FP), R8
@@ -1113,19 +1052,12 @@ added7_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F7
 	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E27D4A5 // fadd v5.4s, v5.4s, v7.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	VMOV V6.B16, V6.B16
 
 biased7_1:
 	MOVD clamp+128(FP), R8
@@ -1265,7 +1197,6 @@ four6_0:
 	ADD $16, R13, R13
 	FMOVQ 0(R14), F7
 	ADD $16, R14, R14
-	MOVD R0, R0
 	FMOVQ 0(R0), F8
 	ADD R7, R0, R0
 	WORD $0x4F861104 // fmla v4.4s, v8.4s, v6.s[0]
@@ -1282,7 +1213,6 @@ four6_0:
 	ADD R7, R0, R0
 	WORD $0x4FA61904 // fmla v4.4s, v8.4s, v6.s[3]
 	WORD $0x4FA71905 // fmla v5.4s, v8.4s, v7.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four6_0
 
@@ -1338,17 +1268,11 @@ multiplied6_0:
 	FMOVS alpha+40(FP), F6
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	WORD $0x6E26DC00 // fmul v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E26DC21 // fmul v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E26DC42 // fmul v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E26DC63 // fmul v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E26DC84 // fmul v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E26DCA5 // fmul v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 scaled6_0:
 	MOVWU beta+88(FP), R0
@@ -1385,17 +1309,11 @@ added6_0:
 	CBZ R0, biased6_0
 	FMOVQ 0(R0), F6
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 biased6_0:
 	MOVD clamp+128(FP), R0
@@ -1508,7 +1426,6 @@ four6_1:
 	ADD $16, R14, R14
 	FMOVQ 0(R15), F7
 	ADD $16, R15, R15
-	MOVD R8, R8
 	FMOVS 0(R8), F8
 	ADD R7, R8, R8
 	WORD $0x4F861104 // fmla v4.4s, v8.4s, v6.s[0]
@@ -1525,7 +1442,6 @@ four6_1:
 	ADD R7, R8, R8
 	WORD $0x4FA61904 // fmla v4.4s, v8.4s, v6.s[3]
 	WORD $0x4FA71905 // fmla v5.4s, v8.4s, v7.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four6_1
 
@@ -1581,17 +1497,11 @@ multiplied6_1:
 	FMOVS alpha+40(FP), F6
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	WORD $0x6E26DC00 // fmul v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E26DC21 // fmul v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E26DC42 // fmul v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E26DC63 // fmul v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E26DC84 // fmul v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E26DCA5 // fmul v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 scaled6_1:
 	MOVWU beta+88(FP), R8
@@ -1630,17 +1540,11 @@ added6_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F6
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 biased6_1:
 	MOVD clamp+128(FP), R8
@@ -1770,7 +1674,6 @@ four5_0:
 	WORD $0x4FA81923 // fmla v3.4s, v9.4s, v8.s[3]
 	FMOVQ 0(R13), F5
 	ADD $16, R13, R13
-	MOVD R0, R0
 	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
 	WORD $0x4F8510C4 // fmla v4.4s, v6.4s, v5.s[0]
@@ -1783,7 +1686,6 @@ four5_0:
 	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
 	WORD $0x4FA518C4 // fmla v4.4s, v6.4s, v5.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four5_0
 
@@ -1834,15 +1736,10 @@ multiplied5_0:
 	FMOVS alpha+40(FP), F5
 	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
 	WORD $0x6E25DC00 // fmul v0.4s, v0.4s, v5.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E25DC21 // fmul v1.4s, v1.4s, v5.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E25DC42 // fmul v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E25DC63 // fmul v3.4s, v3.4s, v5.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	VMOV V4.B16, V4.B16
 
 scaled5_0:
 	MOVWU beta+88(FP), R0
@@ -1876,15 +1773,10 @@ added5_0:
 	CBZ R0, biased5_0
 	FMOVQ 0(R0), F5
 	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	VMOV V4.B16, V4.B16
 
 biased5_0:
 	MOVD clamp+128(FP), R0
@@ -1987,7 +1879,6 @@ four5_1:
 	WORD $0x4FA81923 // fmla v3.4s, v9.4s, v8.s[3]
 	FMOVQ 0(R14), F5
 	ADD $16, R14, R14
-	MOVD R8, R8
 	FMOVS 0(R8), F6
 	ADD R7, R8, R8
 	WORD $0x4F8510C4 // fmla v4.4s, v6.4s, v5.s[0]
@@ -2000,7 +1891,6 @@ four5_1:
 	FMOVS 0(R8), F6
 	ADD R7, R8, R8
 	WORD $0x4FA518C4 // fmla v4.4s, v6.4s, v5.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four5_1
 
@@ -2051,15 +1941,10 @@ multiplied5_1:
 	FMOVS alpha+40(FP), F5
 	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
 	WORD $0x6E25DC00 // fmul v0.4s, v0.4s, v5.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E25DC21 // fmul v1.4s, v1.4s, v5.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E25DC42 // fmul v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E25DC63 // fmul v3.4s, v3.4s, v5.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	VMOV V4.B16, V4.B16
 
 scaled5_1:
 	MOVWU beta+88(FP), R8
@@ -2095,15 +1980,10 @@ added5_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F5
 	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	VMOV V4.B16, V4.B16
 
 biased5_1:
 	MOVD clamp+128(FP), R8
@@ -2198,7 +2078,6 @@ four4_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F7
 	ADD $16, R12, R12
-	MOVD R0, R0
 	FMOVQ 0(R0), F8
 	ADD R7, R0, R0
 	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
@@ -2223,7 +2102,6 @@ four4_0:
 	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
 	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
 	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four4_0
 
@@ -2269,13 +2147,9 @@ multiplied4_0:
 	FMOVS alpha+40(FP), F4
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 	WORD $0x6E24DC00 // fmul v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E24DC21 // fmul v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E24DC42 // fmul v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 scaled4_0:
 	MOVWU beta+88(FP), R0
@@ -2306,13 +2180,9 @@ added4_0:
 	CBZ R0, biased4_0
 	FMOVQ 0(R0), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 biased4_0:
 	MOVD clamp+128(FP), R0
@@ -2380,7 +2250,6 @@ four4_1:
 	ADD $16, R12, R12
 	FMOVQ 0(R13), F7
 	ADD $16, R13, R13
-	MOVD R8, R8
 	FMOVS 0(R8), F8
 	ADD R7, R8, R8
 	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
@@ -2405,7 +2274,6 @@ four4_1:
 	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
 	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
 	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four4_1
 
@@ -2451,13 +2319,9 @@ multiplied4_1:
 	FMOVS alpha+40(FP), F4
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 	WORD $0x6E24DC00 // fmul v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E24DC21 // fmul v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E24DC42 // fmul v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 scaled4_1:
 	MOVWU beta+88(FP), R8
@@ -2490,13 +2354,9 @@ added4_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 biased4_1:
 	MOVD clamp+128(FP), R8
@@ -2581,7 +2441,6 @@ four3_0:
 	ADD $16, R10, R10
 	FMOVQ 0(R11), F5
 	ADD $16, R11, R11
-	MOVD R0, R0
 	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
 	WORD $0x4F8310C0 // fmla v0.4s, v6.4s, v3.s[0]
@@ -2602,7 +2461,6 @@ four3_0:
 	WORD $0x4FA318C0 // fmla v0.4s, v6.4s, v3.s[3]
 	WORD $0x4FA418C1 // fmla v1.4s, v6.4s, v4.s[3]
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four3_0
 
@@ -2646,11 +2504,8 @@ multiplied3_0:
 	FMOVS alpha+40(FP), F3
 	WORD $0x4E040463 // dup v3.4s, v3.s[0]
 	WORD $0x6E23DC00 // fmul v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E23DC21 // fmul v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 scaled3_0:
 	MOVWU beta+88(FP), R0
@@ -2678,11 +2533,8 @@ added3_0:
 	CBZ R0, biased3_0
 	FMOVQ 0(R0), F3
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 biased3_0:
 	MOVD clamp+128(FP), R0
@@ -2740,7 +2592,6 @@ four3_1:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F5
 	ADD $16, R12, R12
-	MOVD R8, R8
 	FMOVS 0(R8), F6
 	ADD R7, R8, R8
 	WORD $0x4F8310C0 // fmla v0.4s, v6.4s, v3.s[0]
@@ -2761,7 +2612,6 @@ four3_1:
 	WORD $0x4FA318C0 // fmla v0.4s, v6.4s, v3.s[3]
 	WORD $0x4FA418C1 // fmla v1.4s, v6.4s, v4.s[3]
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four3_1
 
@@ -2805,11 +2655,8 @@ multiplied3_1:
 	FMOVS alpha+40(FP), F3
 	WORD $0x4E040463 // dup v3.4s, v3.s[0]
 	WORD $0x6E23DC00 // fmul v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E23DC21 // fmul v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 scaled3_1:
 	MOVWU beta+88(FP), R8
@@ -2839,11 +2686,8 @@ added3_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F3
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 biased3_1:
 	MOVD clamp+128(FP), R8
@@ -2918,7 +2762,6 @@ four2_0:
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F3
 	ADD $16, R10, R10
-	MOVD R0, R0
 	FMOVQ 0(R0), F4
 	ADD R7, R0, R0
 	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
@@ -2935,7 +2778,6 @@ four2_0:
 	ADD R7, R0, R0
 	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
 	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four2_0
 
@@ -2974,9 +2816,7 @@ multiplied2_0:
 	FMOVS alpha+40(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E22DC00 // fmul v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E22DC21 // fmul v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 scaled2_0:
 	MOVWU beta+88(FP), R0
@@ -3001,9 +2841,7 @@ added2_0:
 	CBZ R0, biased2_0
 	FMOVQ 0(R0), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 biased2_0:
 	MOVD clamp+128(FP), R0
@@ -3051,7 +2889,6 @@ four2_1:
 	ADD $16, R10, R10
 	FMOVQ 0(R11), F3
 	ADD $16, R11, R11
-	MOVD R8, R8
 	FMOVS 0(R8), F4
 	ADD R7, R8, R8
 	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
@@ -3068,7 +2905,6 @@ four2_1:
 	ADD R7, R8, R8
 	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
 	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
-	MOVD R8, R8
 	SUB $4, R9, R9
 	B four2_1
 
@@ -3107,9 +2943,7 @@ multiplied2_1:
 	FMOVS alpha+40(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E22DC00 // fmul v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E22DC21 // fmul v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 scaled2_1:
 	MOVWU beta+88(FP), R8
@@ -3136,9 +2970,7 @@ added2_1:
 	ADD R0, R8, R8
 	FMOVS 0(R8), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 biased2_1:
 	MOVD clamp+128(FP), R8
@@ -3203,7 +3035,6 @@ four1_0:
 	BLT one1_0
 	FMOVQ 0(R8), F1
 	ADD $16, R8, R8
-	MOVD R0, R0
 	FMOVQ 0(R0), F2
 	ADD R7, R0, R0
 	WORD $0x4F811040 // fmla v0.4s, v2.4s, v1.s[0]
@@ -3216,7 +3047,6 @@ four1_0:
 	FMOVQ 0(R0), F2
 	ADD R7, R0, R0
 	WORD $0x4FA11840 // fmla v0.4s, v2.4s, v1.s[3]
-	MOVD R0, R0
 	SUB $4, R2, R2
 	B four1_0
 
@@ -3250,7 +3080,6 @@ multiplied1_0:
 	FMOVS alpha+40(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 
 scaled1_0:
 	MOVWU beta+88(FP), R0
@@ -3272,7 +3101,6 @@ added1_0:
 	CBZ R0, biased1_0
 	FMOVQ 0(R0), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 
 biased1_0:
 	MOVD clamp+128(FP), R0
@@ -3310,7 +3138,6 @@ four1_1:
 	BLT one1_1
 	FMOVQ 0(R9), F1
 	ADD $16, R9, R9
-	MOVD R2, R2
 	FMOVS 0(R2), F2
 	ADD R7, R2, R2
 	WORD $0x4F811040 // fmla v0.4s, v2.4s, v1.s[0]
@@ -3323,7 +3150,6 @@ four1_1:
 	FMOVS 0(R2), F2
 	ADD R7, R2, R2
 	WORD $0x4FA11840 // fmla v0.4s, v2.4s, v1.s[3]
-	MOVD R2, R2
 	SUB $4, R8, R8
 	B four1_1
 
@@ -3357,7 +3183,6 @@ multiplied1_1:
 	FMOVS alpha+40(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 
 scaled1_1:
 	MOVWU beta+88(FP), R2
@@ -3381,7 +3206,6 @@ added1_1:
 	ADD R0, R2, R2
 	FMOVS 0(R2), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 
 biased1_1:
 	MOVD clamp+128(FP), R2

@@ -130,7 +130,6 @@ four8_0:
 	ADD $16, R15, R15
 	FMOVQ 0(R19), F19
 	ADD $16, R19, R19
-	MOVD R0, R0
 	FMOVQ 0(R0), F20
 	FMOVQ 16(R0), F21
 	ADD R7, R0, R0
@@ -175,7 +174,6 @@ four8_0:
 	WORD $0x4FB21AAD // fmla v13.4s, v21.4s, v18.s[3]
 	WORD $0x4FB31A8E // fmla v14.4s, v20.4s, v19.s[3]
 	WORD $0x4FB31AAF // fmla v15.4s, v21.4s, v19.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four8_0
 
@@ -256,37 +254,21 @@ multiplied8_0:
 	FMOVS alpha+32(FP), F16
 	WORD $0x4E040610 // dup v16.4s, v16.s[0]
 	WORD $0x6E30DC00 // fmul v0.4s, v0.4s, v16.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E30DC21 // fmul v1.4s, v1.4s, v16.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E30DC42 // fmul v2.4s, v2.4s, v16.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E30DC63 // fmul v3.4s, v3.4s, v16.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E30DC84 // fmul v4.4s, v4.4s, v16.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E30DCA5 // fmul v5.4s, v5.4s, v16.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E30DCC6 // fmul v6.4s, v6.4s, v16.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E30DCE7 // fmul v7.4s, v7.4s, v16.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E30DD08 // fmul v8.4s, v8.4s, v16.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E30DD29 // fmul v9.4s, v9.4s, v16.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E30DD4A // fmul v10.4s, v10.4s, v16.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E30DD6B // fmul v11.4s, v11.4s, v16.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E30DDAD // fmul v13.4s, v13.4s, v16.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6E30DDEF // fmul v15.4s, v15.4s, v16.4s
-	VMOV V15.B16, V15.B16
 
 scaled8_0:
 	MOVWU beta+80(FP), R0
@@ -345,38 +327,22 @@ added8_0:
 	CBZ R0, biased8_0
 	FMOVQ 0(R0), F16
 	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E30D442 // fadd v2.4s, v2.4s, v16.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E30D484 // fadd v4.4s, v4.4s, v16.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E30D508 // fadd v8.4s, v8.4s, v16.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E30D54A // fadd v10.4s, v10.4s, v16.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
 	FMOVQ 16(R0), F16
 	WORD $0x4E30D421 // fadd v1.4s, v1.4s, v16.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E30D463 // fadd v3.4s, v3.4s, v16.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E30D4A5 // fadd v5.4s, v5.4s, v16.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E30D4E7 // fadd v7.4s, v7.4s, v16.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E30D529 // fadd v9.4s, v9.4s, v16.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E30D5AD // fadd v13.4s, v13.4s, v16.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
-	VMOV V15.B16, V15.B16
 
 biased8_0:
 	MOVD clamp+120(FP), R0
@@ -583,7 +549,6 @@ four7_0:
 	ADD $16, R14, R14
 	FMOVQ 0(R15), F16
 	ADD $16, R15, R15
-	MOVD R0, R0
 	FMOVQ 0(R0), F17
 	FMOVQ 16(R0), F18
 	ADD R7, R0, R0
@@ -620,7 +585,6 @@ four7_0:
 	WORD $0x4FAF1A4B // fmla v11.4s, v18.4s, v15.s[3]
 	WORD $0x4FB01A2C // fmla v12.4s, v17.4s, v16.s[3]
 	WORD $0x4FB01A4D // fmla v13.4s, v18.4s, v16.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four7_0
 
@@ -697,33 +661,19 @@ multiplied7_0:
 	FMOVS alpha+32(FP), F14
 	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
 	WORD $0x6E2EDC00 // fmul v0.4s, v0.4s, v14.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E2EDC21 // fmul v1.4s, v1.4s, v14.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E2EDC42 // fmul v2.4s, v2.4s, v14.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E2EDC63 // fmul v3.4s, v3.4s, v14.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E2EDC84 // fmul v4.4s, v4.4s, v14.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E2EDCA5 // fmul v5.4s, v5.4s, v14.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E2EDCC6 // fmul v6.4s, v6.4s, v14.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E2EDCE7 // fmul v7.4s, v7.4s, v14.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E2EDD08 // fmul v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E2EDD29 // fmul v9.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E2EDD4A // fmul v10.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E2EDD6B // fmul v11.4s, v11.4s, v14.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x6E2EDD8C // fmul v12.4s, v12.4s, v14.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
-	VMOV V13.B16, V13.B16
 
 scaled7_0:
 	MOVWU beta+80(FP), R0
@@ -777,34 +727,20 @@ added7_0:
 	CBZ R0, biased7_0
 	FMOVQ 0(R0), F14
 	WORD $0x4E2ED400 // fadd v0.4s, v0.4s, v14.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2ED442 // fadd v2.4s, v2.4s, v14.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2ED484 // fadd v4.4s, v4.4s, v14.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E2ED54A // fadd v10.4s, v10.4s, v14.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
-	VMOV V12.B16, V12.B16
 	FMOVQ 16(R0), F14
 	WORD $0x4E2ED421 // fadd v1.4s, v1.4s, v14.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2ED463 // fadd v3.4s, v3.4s, v14.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2ED4A5 // fadd v5.4s, v5.4s, v14.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E2ED4E7 // fadd v7.4s, v7.4s, v14.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2ED529 // fadd v9.4s, v9.4s, v14.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E2ED56B // fadd v11.4s, v11.4s, v14.4s
-	VMOV V11.B16, V11.B16
 	WORD $0x4E2ED5AD // fadd v13.4s, v13.4s, v14.4s
-	VMOV V13.B16, V13.B16
 
 biased7_0:
 	MOVD clamp+120(FP), R0
@@ -995,7 +931,6 @@ four6_0:
 	ADD $16, R13, R13
 	FMOVQ 0(R14), F13
 	ADD $16, R14, R14
-	MOVD R0, R0
 	FMOVQ 0(R0), F14
 	FMOVQ 16(R0), F15
 	ADD R7, R0, R0
@@ -1024,7 +959,6 @@ four6_0:
 	WORD $0x4FAC19E9 // fmla v9.4s, v15.4s, v12.s[3]
 	WORD $0x4FAD19CA // fmla v10.4s, v14.4s, v13.s[3]
 	WORD $0x4FAD19EB // fmla v11.4s, v15.4s, v13.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four6_0
 
@@ -1094,29 +1028,17 @@ multiplied6_0:
 	FMOVS alpha+32(FP), F12
 	WORD $0x4E04058C // dup v12.4s, v12.s[0]
 	WORD $0x6E2CDC00 // fmul v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E2CDC21 // fmul v1.4s, v1.4s, v12.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E2CDC42 // fmul v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E2CDC63 // fmul v3.4s, v3.4s, v12.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E2CDC84 // fmul v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E2CDCA5 // fmul v5.4s, v5.4s, v12.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E2CDCC6 // fmul v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E2CDCE7 // fmul v7.4s, v7.4s, v12.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E2CDD08 // fmul v8.4s, v8.4s, v12.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E2CDD29 // fmul v9.4s, v9.4s, v12.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x6E2CDD4A // fmul v10.4s, v10.4s, v12.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6E2CDD6B // fmul v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V11.B16
 
 scaled6_0:
 	MOVWU beta+80(FP), R0
@@ -1165,30 +1087,18 @@ added6_0:
 	CBZ R0, biased6_0
 	FMOVQ 0(R0), F12
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
-	VMOV V10.B16, V10.B16
 	FMOVQ 16(R0), F12
 	WORD $0x4E2CD421 // fadd v1.4s, v1.4s, v12.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2CD463 // fadd v3.4s, v3.4s, v12.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2CD4A5 // fadd v5.4s, v5.4s, v12.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E2CD56B // fadd v11.4s, v11.4s, v12.4s
-	VMOV V11.B16, V11.B16
 
 biased6_0:
 	MOVD clamp+120(FP), R0
@@ -1363,7 +1273,6 @@ four5_0:
 	WORD $0x4FAD19E7 // fmla v7.4s, v15.4s, v13.s[3]
 	FMOVQ 0(R13), F10
 	ADD $16, R13, R13
-	MOVD R0, R0
 	FMOVQ 0(R0), F11
 	FMOVQ 16(R0), F12
 	ADD R7, R0, R0
@@ -1384,7 +1293,6 @@ four5_0:
 	ADD R7, R0, R0
 	WORD $0x4FAA1968 // fmla v8.4s, v11.4s, v10.s[3]
 	WORD $0x4FAA1989 // fmla v9.4s, v12.4s, v10.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four5_0
 
@@ -1447,25 +1355,15 @@ multiplied5_0:
 	FMOVS alpha+32(FP), F10
 	WORD $0x4E04054A // dup v10.4s, v10.s[0]
 	WORD $0x6E2ADC00 // fmul v0.4s, v0.4s, v10.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E2ADC21 // fmul v1.4s, v1.4s, v10.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E2ADC42 // fmul v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E2ADC63 // fmul v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E2ADC84 // fmul v4.4s, v4.4s, v10.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E2ADCA5 // fmul v5.4s, v5.4s, v10.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E2ADCC6 // fmul v6.4s, v6.4s, v10.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E2ADCE7 // fmul v7.4s, v7.4s, v10.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6E2ADD08 // fmul v8.4s, v8.4s, v10.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6E2ADD29 // fmul v9.4s, v9.4s, v10.4s
-	VMOV V9.B16, V9.B16
 
 scaled5_0:
 	MOVWU beta+80(FP), R0
@@ -1509,26 +1407,16 @@ added5_0:
 	CBZ R0, biased5_0
 	FMOVQ 0(R0), F10
 	WORD $0x4E2AD400 // fadd v0.4s, v0.4s, v10.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	VMOV V8.B16, V8.B16
 	FMOVQ 16(R0), F10
 	WORD $0x4E2AD421 // fadd v1.4s, v1.4s, v10.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2AD4A5 // fadd v5.4s, v5.4s, v10.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	VMOV V9.B16, V9.B16
 
 biased5_0:
 	MOVD clamp+120(FP), R0
@@ -1642,7 +1530,6 @@ four4_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F11
 	ADD $16, R12, R12
-	MOVD R0, R0
 	FMOVQ 0(R0), F12
 	FMOVQ 16(R0), F13
 	ADD R7, R0, R0
@@ -1687,7 +1574,6 @@ four4_0:
 	WORD $0x4FAA19A5 // fmla v5.4s, v13.4s, v10.s[3]
 	WORD $0x4FAB1986 // fmla v6.4s, v12.4s, v11.s[3]
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four4_0
 
@@ -1743,21 +1629,13 @@ multiplied4_0:
 	FMOVS alpha+32(FP), F8
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
 	WORD $0x6E28DC00 // fmul v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E28DC21 // fmul v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E28DC42 // fmul v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E28DC63 // fmul v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E28DCA5 // fmul v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6E28DCC6 // fmul v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6E28DCE7 // fmul v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 scaled4_0:
 	MOVWU beta+80(FP), R0
@@ -1796,22 +1674,14 @@ added4_0:
 	CBZ R0, biased4_0
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 16(R0), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 
 biased4_0:
 	MOVD clamp+120(FP), R0
@@ -1909,7 +1779,6 @@ four3_0:
 	ADD $16, R10, R10
 	FMOVQ 0(R11), F8
 	ADD $16, R11, R11
-	MOVD R0, R0
 	FMOVQ 0(R0), F9
 	FMOVQ 16(R0), F10
 	ADD R7, R0, R0
@@ -1946,7 +1815,6 @@ four3_0:
 	WORD $0x4FA71943 // fmla v3.4s, v10.4s, v7.s[3]
 	WORD $0x4FA81924 // fmla v4.4s, v9.4s, v8.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four3_0
 
@@ -1998,17 +1866,11 @@ multiplied3_0:
 	FMOVS alpha+32(FP), F6
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	WORD $0x6E26DC00 // fmul v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E26DC21 // fmul v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E26DC42 // fmul v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E26DC63 // fmul v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6E26DC84 // fmul v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6E26DCA5 // fmul v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 scaled3_0:
 	MOVWU beta+80(FP), R0
@@ -2042,18 +1904,12 @@ added3_0:
 	CBZ R0, biased3_0
 	FMOVQ 0(R0), F6
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 16(R0), F6
 	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 
 biased3_0:
 	MOVD clamp+120(FP), R0
@@ -2135,7 +1991,6 @@ four2_0:
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F5
 	ADD $16, R10, R10
-	MOVD R0, R0
 	FMOVQ 0(R0), F6
 	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
@@ -2164,7 +2019,6 @@ four2_0:
 	WORD $0x4FA418E1 // fmla v1.4s, v7.4s, v4.s[3]
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
 	WORD $0x4FA518E3 // fmla v3.4s, v7.4s, v5.s[3]
-	MOVD R0, R0
 	SUB $4, R8, R8
 	B four2_0
 
@@ -2209,13 +2063,9 @@ multiplied2_0:
 	FMOVS alpha+32(FP), F4
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 	WORD $0x6E24DC00 // fmul v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E24DC21 // fmul v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6E24DC42 // fmul v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6E24DC63 // fmul v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 scaled2_0:
 	MOVWU beta+80(FP), R0
@@ -2244,14 +2094,10 @@ added2_0:
 	CBZ R0, biased2_0
 	FMOVQ 0(R0), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R0), F4
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 
 biased2_0:
 	MOVD clamp+120(FP), R0
@@ -2317,7 +2163,6 @@ four1_0:
 	BLT one1_0
 	FMOVQ 0(R8), F2
 	ADD $16, R8, R8
-	MOVD R0, R0
 	FMOVQ 0(R0), F3
 	FMOVQ 16(R0), F4
 	ADD R7, R0, R0
@@ -2338,7 +2183,6 @@ four1_0:
 	ADD R7, R0, R0
 	WORD $0x4FA21860 // fmla v0.4s, v3.4s, v2.s[3]
 	WORD $0x4FA21881 // fmla v1.4s, v4.4s, v2.s[3]
-	MOVD R0, R0
 	SUB $4, R2, R2
 	B four1_0
 
@@ -2376,9 +2220,7 @@ multiplied1_0:
 	FMOVS alpha+32(FP), F2
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	WORD $0x6E22DC00 // fmul v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6E22DC21 // fmul v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 scaled1_0:
 	MOVWU beta+80(FP), R0
@@ -2402,10 +2244,8 @@ added1_0:
 	CBZ R0, biased1_0
 	FMOVQ 0(R0), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 
 biased1_0:
 	MOVD clamp+120(FP), R0

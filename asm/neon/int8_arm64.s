@@ -17,10 +17,10 @@ TEXT ·QuantizeBytes(SB), NOSPLIT, $0-40
 	WORD $0x4E040442 // dup v2.4s, v2.s[0]
 	MOVW zero+36(FP), R3
 	VDUP R3, V3.S4
-
-while1:
 	CMP $8, R0
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F4
 	WORD $0x6E20FC84 // fdiv v4.4s, v4.4s, v0.4s
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
@@ -56,13 +56,14 @@ while1:
 	ADD $8, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R0, R0
-	B while1
+	CMP $8, R0
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R0
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F4
 	WORD $0x6E20FC84 // fdiv v4.4s, v4.4s, v0.4s
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
@@ -82,13 +83,14 @@ while3:
 	ADD $4, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while3
+	CMP $4, R0
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F4
 	WORD $0x6E20FC84 // fdiv v4.4s, v4.4s, v0.4s
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
@@ -107,7 +109,8 @@ while5:
 	ADD $1, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET
@@ -123,10 +126,10 @@ TEXT ·DequantizeBytes(SB), NOSPLIT, $0-36
 	VDUP R3, V1.S4
 	MOVW flip+32(FP), R3
 	VDUP R3, V2.S4
-
-while1:
 	CMP $8, R0
 	BLT done2
+
+while1:
 	FMOVS 0(R2), F3
 	WORD $0x2F08A463 // uxtl v3.8h, v3.8b
 	WORD $0x2F10A463 // uxtl v3.4s, v3.4h
@@ -146,13 +149,14 @@ while1:
 	ADD $32, R1, R1
 	ADD $8, R2, R2
 	SUB $8, R0, R0
-	B while1
+	CMP $8, R0
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R0
 	BLT done4
+
+while3:
 	FMOVS 0(R2), F3
 	WORD $0x2F08A463 // uxtl v3.8h, v3.8b
 	WORD $0x2F10A463 // uxtl v3.4s, v3.4h
@@ -164,13 +168,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $4, R2, R2
 	SUB $4, R0, R0
-	B while3
+	CMP $4, R0
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	MOVBU (R2), R3
 	FMOVS R3, F3
 	WORD $0x6E221C63 // eor v3.16b, v3.16b, v2.16b
@@ -181,7 +186,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $1, R2, R2
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET
@@ -197,7 +203,6 @@ TEXT ·RequantizeRows(SB), NOSPLIT, $0-68
 	MOVD dst+0(FP), R0
 	MOVD acc+16(FP), R1
 	MOVD rows+40(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
@@ -206,10 +211,10 @@ repeat1:
 	MOVD R0, R4
 	MOVD R1, R5
 	MOVD scale+32(FP), R6
-
-while3:
 	CMP $8, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R5), F3
 	WORD $0x4E21D863 // scvtf v3.4s, v3.4s
 	FMOVQ 0(R6), F4
@@ -250,13 +255,14 @@ while3:
 	ADD $32, R5, R5
 	ADD $32, R6, R6
 	SUB $8, R3, R3
-	B while3
+	CMP $8, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R5), F3
 	WORD $0x4E21D863 // scvtf v3.4s, v3.4s
 	FMOVQ 0(R6), F4
@@ -279,13 +285,14 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R3, R3
-	B while5
+	CMP $4, R3
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R3
 	BLT done8
+
+while7:
 	FMOVS 0(R5), F3
 	WORD $0x4E21D863 // scvtf v3.4s, v3.4s
 	FMOVS 0(R6), F4
@@ -307,7 +314,8 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R3, R3
-	B while7
+	CMP $1, R3
+	BGE while7
 
 done8:
 	MOVD ldc+8(FP), R3
@@ -329,7 +337,6 @@ TEXT ·DequantizeRows(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD acc+16(FP), R1
 	MOVD rows+40(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
@@ -338,19 +345,17 @@ repeat1:
 	MOVD R0, R4
 	MOVD R1, R5
 	MOVD scale+32(FP), R6
-
-while3:
 	CMP $8, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R5), F2
 	WORD $0x4E21D842 // scvtf v2.4s, v2.4s
 	FMOVQ 0(R6), F3
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R4)
 	FMOVQ 16(R5), F2
@@ -358,61 +363,58 @@ while3:
 	FMOVQ 16(R6), F3
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 16(R4)
 	ADD $32, R4, R4
 	ADD $32, R5, R5
 	ADD $32, R6, R6
 	SUB $8, R3, R3
-	B while3
+	CMP $8, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R5), F2
 	WORD $0x4E21D842 // scvtf v2.4s, v2.4s
 	FMOVQ 0(R6), F3
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R4)
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R3, R3
-	B while5
+	CMP $4, R3
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R3
 	BLT done8
+
+while7:
 	FMOVS 0(R5), F2
 	WORD $0x4E21D842 // scvtf v2.4s, v2.4s
 	FMOVS 0(R6), F3
 	WORD $0x6E23DC42 // fmul v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R4)
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R3, R3
-	B while7
+	CMP $1, R3
+	BGE while7
 
 done8:
 	MOVD ldc+8(FP), R3
@@ -447,10 +449,10 @@ TEXT ·AddBytes(SB), NOSPLIT, $0-64
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	FMOVS hi+60(FP), F7
 	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	FMOVS 0(R2), F8
 	WORD $0x2F08A508 // uxtl v8.8h, v8.8b
 	WORD $0x2F10A508 // uxtl v8.4s, v8.4h
@@ -483,13 +485,14 @@ while1:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R0
 	BLT done4
+
+while3:
 	MOVBU (R2), R4
 	FMOVS R4, F8
 	WORD $0x6EA08508 // sub v8.4s, v8.4s, v0.4s
@@ -519,7 +522,8 @@ while3:
 	ADD $1, R2, R2
 	ADD $1, R3, R3
 	SUB $1, R0, R0
-	B while3
+	CMP $1, R0
+	BGE while3
 
 done4:
 	RET
@@ -528,17 +532,16 @@ done4:
 TEXT ·MaxBytes(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R0
 	MOVD dst+0(FP), R1
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R2
 	MOVD $-1, R3
 	MUL R3, R2, R2
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD taps+8(FP), R3
 	MOVD count+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done4
 
@@ -552,9 +555,7 @@ repeat3:
 	WORD $0x2F10A421 // uxtl v1.4s, v1.4h
 	WORD $0x4E21D821 // scvtf v1.4s, v1.4s
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	ADD $8, R3, R3
 	SUBS $1, R4, R4
 	BNE repeat3
@@ -566,20 +567,20 @@ done4:
 	FMOVS F0, 0(R1)
 	ADD $4, R1, R1
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	MOVD R0, R2
 	MOVD $-1, R3
 	MUL R3, R2, R2
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD taps+8(FP), R3
 	MOVD count+16(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done8
 
@@ -592,9 +593,7 @@ repeat7:
 	FMOVS R5, F1
 	WORD $0x4E21D821 // scvtf v1.4s, v1.4s
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	ADD $8, R3, R3
 	SUBS $1, R4, R4
 	BNE repeat7
@@ -605,7 +604,8 @@ done8:
 	MOVB R2, (R1)
 	ADD $1, R1, R1
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET
@@ -617,10 +617,10 @@ TEXT ·DepthwiseBytes(SB), NOSPLIT, $0-76
 	MOVD w+24(FP), R2
 	MOVD bias+40(FP), R3
 	MOVD scale+48(FP), R4
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R0, R5
 	MOVD $-1, R6
 	MUL R6, R5, R5
@@ -628,7 +628,6 @@ while1:
 	MOVD taps+8(FP), R6
 	MOVD R2, R7
 	MOVD count+16(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done4
 
@@ -663,10 +662,8 @@ done4:
 	MOVW zero+72(FP), R5
 	VDUP R5, V3.S4
 	WORD $0x6EA1E404 // fcmgt v4.4s, v0.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA41C01 // bit v1.16b, v0.16b, v4.16b
 	WORD $0x6EA1E440 // fcmgt v0.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA01C22 // bit v2.16b, v1.16b, v0.16b
 	WORD $0x4E21A840 // fcvtns v0.4s, v2.4s
 	WORD $0x4EA38400 // add v0.4s, v0.4s, v3.4s
@@ -681,13 +678,14 @@ done4:
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-
-while5:
 	CMP $1, R0
 	BLT done6
+
+while5:
 	MOVD R0, R5
 	MOVD $-1, R6
 	MUL R6, R5, R5
@@ -695,7 +693,6 @@ while5:
 	MOVD taps+8(FP), R6
 	MOVD R2, R7
 	MOVD count+16(FP), R8
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done8
 
@@ -729,10 +726,8 @@ done8:
 	MOVW zero+72(FP), R5
 	VDUP R5, V3.S4
 	WORD $0x6EA1E404 // fcmgt v4.4s, v0.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA41C01 // bit v1.16b, v0.16b, v4.16b
 	WORD $0x6EA1E440 // fcmgt v0.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA01C22 // bit v2.16b, v1.16b, v0.16b
 	WORD $0x4E21A840 // fcvtns v0.4s, v2.4s
 	WORD $0x4EA38400 // add v0.4s, v0.4s, v3.4s
@@ -746,7 +741,8 @@ done8:
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R0, R0
-	B while5
+	CMP $1, R0
+	BGE while5
 
 done6:
 	RET

@@ -33,21 +33,18 @@ TEXT ·Exp(SB), NOSPLIT, $0-24
 	VDUP R3, V10.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V11.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -82,15 +79,12 @@ while1:
 	FMOVQ F12, 0(R0)
 	FMOVQ 16(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -126,24 +120,22 @@ while1:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -179,24 +171,22 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -232,7 +222,8 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -279,10 +270,10 @@ TEXT ·Log(SB), NOSPLIT, $0-24
 	VDUP R3, V17.S4
 	MOVD $0x007fffff, R3
 	VDUP R3, V18.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -337,14 +328,12 @@ while1:
 	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
 	MOVD $0x7fc00000, R3
 	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
 	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
 	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
 	MOVD $0xff800000, R3
 	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVQ F21, 0(R0)
+	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
+	FMOVQ F22, 0(R0)
 	FMOVQ 16(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -399,24 +388,23 @@ while1:
 	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
 	MOVD $0x7fc00000, R3
 	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
 	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
 	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
 	MOVD $0xff800000, R3
 	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVQ F21, 16(R0)
+	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
+	FMOVQ F22, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -471,24 +459,23 @@ while3:
 	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
 	MOVD $0x7fc00000, R3
 	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
 	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
 	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
 	MOVD $0xff800000, R3
 	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVQ F21, 0(R0)
+	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
+	FMOVQ F22, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F19
 	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
 	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
@@ -543,18 +530,17 @@ while5:
 	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
 	MOVD $0x7fc00000, R3
 	VDUP R3, V21.S4
-	VMOV V22.B16, V22.B16
 	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
 	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
 	MOVD $0xff800000, R3
 	VDUP R3, V20.S4
-	VMOV V22.B16, V21.B16
-	WORD $0x6EB31E95 // bit v21.16b, v20.16b, v19.16b
-	FMOVS F21, 0(R0)
+	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
+	FMOVS F22, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -596,21 +582,18 @@ TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	VDUP R3, V11.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -641,15 +624,12 @@ while1:
 	FMOVQ F13, 0(R0)
 	FMOVQ 16(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -681,24 +661,22 @@ while1:
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -730,24 +708,22 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -779,7 +755,8 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -823,21 +800,19 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	VDUP R3, V12.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V13.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V16.B16
 	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
 	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
 	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
 	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
 	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
@@ -868,7 +843,6 @@ while1:
 	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
 	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
 	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
 	FMOVQ F15, 0(R0)
 	FMOVQ 16(R1), F14
@@ -876,12 +850,10 @@ while1:
 	VMOV V14.B16, V16.B16
 	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
 	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
 	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
 	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
 	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
@@ -912,30 +884,28 @@ while1:
 	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
 	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
 	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
 	FMOVQ F15, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V16.B16
 	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
 	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
 	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
 	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
 	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
@@ -966,30 +936,28 @@ while3:
 	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
 	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
 	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
 	FMOVQ F15, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
 	VMOV V14.B16, V16.B16
 	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
 	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
 	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
 	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
 	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
@@ -1020,13 +988,13 @@ while5:
 	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
 	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
 	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
 	FMOVS F15, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -1078,10 +1046,10 @@ TEXT ·Tanh(SB), NOSPLIT, $0-24
 	VDUP R3, V18.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V19.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1113,7 +1081,6 @@ while1:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -1144,7 +1111,6 @@ while1:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	FMOVQ F20, 0(R0)
 	FMOVQ 16(R1), F20
@@ -1178,7 +1144,6 @@ while1:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -1209,19 +1174,19 @@ while1:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	FMOVQ F20, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1253,7 +1218,6 @@ while3:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -1284,19 +1248,19 @@ while3:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	FMOVQ F20, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -1328,7 +1292,6 @@ while5:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -1359,13 +1322,13 @@ while5:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	FMOVS F20, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -1422,16 +1385,15 @@ TEXT ·GELU(SB), NOSPLIT, $0-24
 	VDUP R3, V21.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V22.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
 	VMOV V23.B16, V25.B16
 	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
 	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
 	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
 	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
@@ -1440,7 +1402,6 @@ while1:
 	VMOV V14.B16, V27.B16
 	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
 	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
 	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
 	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
@@ -1503,7 +1464,6 @@ while1:
 	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
 	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
 	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
 	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
 	FMOVQ F23, 0(R0)
@@ -1512,7 +1472,6 @@ while1:
 	VMOV V23.B16, V25.B16
 	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
 	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
 	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
 	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
@@ -1521,7 +1480,6 @@ while1:
 	VMOV V14.B16, V27.B16
 	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
 	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
 	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
 	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
@@ -1584,26 +1542,25 @@ while1:
 	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
 	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
 	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
 	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
 	FMOVQ F23, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
 	VMOV V23.B16, V25.B16
 	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
 	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
 	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
 	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
@@ -1612,7 +1569,6 @@ while3:
 	VMOV V14.B16, V27.B16
 	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
 	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
 	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
 	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
@@ -1675,26 +1631,25 @@ while3:
 	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
 	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
 	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
 	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
 	FMOVQ F23, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F23
 	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
 	VMOV V23.B16, V25.B16
 	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
 	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
 	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
 	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
@@ -1703,7 +1658,6 @@ while5:
 	VMOV V14.B16, V27.B16
 	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
 	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
 	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
 	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
@@ -1766,14 +1720,14 @@ while5:
 	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
 	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
 	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	VMOV V26.B16, V26.B16
 	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
 	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
 	FMOVS F23, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -1822,19 +1776,17 @@ TEXT ·Softplus(SB), NOSPLIT, $0-24
 	VDUP R3, V18.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V19.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
 	VMOV V11.B16, V22.B16
 	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
 	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
 	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
 	VMOV V19.B16, V23.B16
@@ -1892,19 +1844,16 @@ while1:
 	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
 	VMOV V23.B16, V22.B16
 	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
 	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
 	FMOVQ F20, 0(R0)
 	FMOVQ 16(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
 	VMOV V11.B16, V22.B16
 	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
 	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
 	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
 	VMOV V19.B16, V23.B16
@@ -1962,29 +1911,27 @@ while1:
 	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
 	VMOV V23.B16, V22.B16
 	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
 	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
 	FMOVQ F20, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
 	VMOV V11.B16, V22.B16
 	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
 	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
 	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
 	VMOV V19.B16, V23.B16
@@ -2042,29 +1989,27 @@ while3:
 	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
 	VMOV V23.B16, V22.B16
 	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
 	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
 	FMOVQ F20, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F20
 	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
 	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
 	VMOV V11.B16, V22.B16
 	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
 	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
 	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
 	VMOV V19.B16, V23.B16
@@ -2122,14 +2067,14 @@ while5:
 	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
 	VMOV V23.B16, V22.B16
 	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
 	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
 	FMOVS F20, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -2166,21 +2111,19 @@ TEXT ·ELU(SB), NOSPLIT, $0-28
 	VDUP R3, V11.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
 	VMOV V13.B16, V15.B16
 	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
 	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
 	VMOV V3.B16, V14.B16
 	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
 	VMOV V12.B16, V16.B16
@@ -2205,7 +2148,6 @@ while1:
 	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
 	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
 	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
 	FMOVQ F14, 0(R0)
 	FMOVQ 16(R1), F13
@@ -2213,12 +2155,10 @@ while1:
 	VMOV V13.B16, V15.B16
 	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
 	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
 	VMOV V3.B16, V14.B16
 	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
 	VMOV V12.B16, V16.B16
@@ -2243,30 +2183,28 @@ while1:
 	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
 	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
 	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
 	FMOVQ F14, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
 	VMOV V13.B16, V15.B16
 	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
 	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
 	VMOV V3.B16, V14.B16
 	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
 	VMOV V12.B16, V16.B16
@@ -2291,30 +2229,28 @@ while3:
 	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
 	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
 	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
 	FMOVQ F14, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F13
 	WORD $0x6EA1E5AE // fcmgt v14.4s, v13.4s, v1.4s
 	VMOV V13.B16, V15.B16
 	WORD $0x6EAE1C2F // bit v15.16b, v1.16b, v14.16b
 	WORD $0x6EAFE44E // fcmgt v14.4s, v2.4s, v15.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x6EAE1C4F // bit v15.16b, v2.16b, v14.16b
 	VMOV V3.B16, V14.B16
 	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
 	VMOV V12.B16, V16.B16
@@ -2339,13 +2275,13 @@ while5:
 	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
 	WORD $0x6E2FDC0E // fmul v14.4s, v0.4s, v15.4s
 	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1DAE // bit v14.16b, v13.16b, v15.16b
 	FMOVS F14, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -2384,22 +2320,19 @@ TEXT ·ExpSum(SB), NOSPLIT, $0-36
 	VDUP R3, V13.S4
 	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
 	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-
-while1:
 	CMP $8, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
 	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
 	VMOV V5.B16, V17.B16
 	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
 	VMOV V13.B16, V18.B16
@@ -2433,19 +2366,15 @@ while1:
 	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
 	FMOVQ F16, 0(R0)
 	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
 	FMOVQ 16(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
 	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
 	VMOV V5.B16, V17.B16
 	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
 	VMOV V13.B16, V18.B16
@@ -2479,29 +2408,26 @@ while1:
 	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
 	FMOVQ F16, 16(R0)
 	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
-	VMOV V15.B16, V15.B16
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	SUB $8, R2, R2
-	B while1
+	CMP $8, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
 	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
 	VMOV V5.B16, V17.B16
 	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
 	VMOV V13.B16, V18.B16
@@ -2535,29 +2461,26 @@ while3:
 	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
 	FMOVQ F16, 0(R0)
 	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
 	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
 	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
 	VMOV V5.B16, V17.B16
 	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
 	VMOV V13.B16, V18.B16
@@ -2595,11 +2518,11 @@ while5:
 	VMOV V1.B16, V18.B16
 	WORD $0x6EB11E12 // bit v18.16b, v16.16b, v17.16b
 	WORD $0x4E32D5CE // fadd v14.4s, v14.4s, v18.4s
-	VMOV V14.B16, V14.B16
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	WORD $0x4E2FD5C0 // fadd v0.4s, v14.4s, v15.4s

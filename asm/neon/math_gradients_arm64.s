@@ -42,16 +42,14 @@ TEXT ·SiLUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V12.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V13.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
@@ -94,10 +92,8 @@ while1:
 	FMOVQ F14, 0(R0)
 	FMOVQ 16(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
@@ -142,19 +138,18 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
@@ -199,19 +194,18 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
@@ -256,7 +250,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -299,21 +294,18 @@ TEXT ·SigmoidGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V12.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V13.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
 	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
@@ -348,15 +340,12 @@ while1:
 	FMOVQ F14, 0(R0)
 	FMOVQ 16(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
 	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
@@ -393,24 +382,22 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
 	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
@@ -447,24 +434,22 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F14
 	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
 	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
 	VMOV V3.B16, V15.B16
 	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
 	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V14.B16
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
@@ -501,7 +486,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -554,10 +540,10 @@ TEXT ·TanhGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V18.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V19.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -589,7 +575,6 @@ while1:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -620,7 +605,6 @@ while1:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
 	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
@@ -659,7 +643,6 @@ while1:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -690,7 +673,6 @@ while1:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
 	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
@@ -702,13 +684,14 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -740,7 +723,6 @@ while3:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -771,7 +753,6 @@ while3:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
 	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
@@ -783,13 +764,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F20
 	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
 	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
@@ -821,7 +803,6 @@ while5:
 	VMOV V4.B16, V24.B16
 	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
 	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	VMOV V20.B16, V20.B16
 	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
 	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
 	VMOV V19.B16, V25.B16
@@ -852,7 +833,6 @@ while5:
 	VMOV V24.B16, V20.B16
 	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
 	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	VMOV V20.B16, V20.B16
 	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
 	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
 	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
@@ -864,7 +844,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -922,16 +903,14 @@ TEXT ·GELUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V22.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V23.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
 	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
 	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
 	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
@@ -940,7 +919,6 @@ while1:
 	VMOV V15.B16, V27.B16
 	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
 	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
 	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
 	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
@@ -1003,7 +981,6 @@ while1:
 	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
 	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
 	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
 	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
 	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
 	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
@@ -1012,10 +989,8 @@ while1:
 	FMOVQ F24, 0(R0)
 	FMOVQ 16(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
 	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
 	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
 	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
@@ -1024,7 +999,6 @@ while1:
 	VMOV V15.B16, V27.B16
 	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
 	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
 	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
 	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
@@ -1087,7 +1061,6 @@ while1:
 	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
 	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
 	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
 	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
 	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
 	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
@@ -1098,19 +1071,18 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
 	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
 	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
 	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
@@ -1119,7 +1091,6 @@ while3:
 	VMOV V15.B16, V27.B16
 	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
 	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
 	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
 	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
@@ -1182,7 +1153,6 @@ while3:
 	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
 	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
 	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
 	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
 	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
 	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
@@ -1193,19 +1163,18 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F24
 	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
 	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	VMOV V24.B16, V24.B16
 	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
 	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
 	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
@@ -1214,7 +1183,6 @@ while5:
 	VMOV V15.B16, V27.B16
 	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
 	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	VMOV V25.B16, V25.B16
 	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
 	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
 	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
@@ -1277,7 +1245,6 @@ while5:
 	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
 	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
 	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	VMOV V28.B16, V28.B16
 	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
 	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
 	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
@@ -1288,7 +1255,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -1331,21 +1299,18 @@ TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V11.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V12.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -1378,15 +1343,12 @@ while1:
 	FMOVQ F13, 0(R0)
 	FMOVQ 16(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -1421,24 +1383,22 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -1473,24 +1433,22 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F13
 	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
 	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
 	VMOV V2.B16, V14.B16
 	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
 	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
 	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
@@ -1525,7 +1483,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -1561,21 +1520,18 @@ TEXT ·ELUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V10.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V11.S4
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -1612,15 +1568,12 @@ while1:
 	FMOVQ F12, 0(R0)
 	FMOVQ 16(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -1659,24 +1612,22 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -1715,24 +1666,22 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R2), F12
 	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
 	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
 	VMOV V3.B16, V13.B16
 	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
 	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
 	VMOV V11.B16, V14.B16
@@ -1771,7 +1720,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET

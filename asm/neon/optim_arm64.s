@@ -13,10 +13,10 @@ TEXT ·SGD(SB), NOSPLIT, $0-32
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS weightDecay+28(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F2
 	FMOVQ 0(R1), F3
 	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
@@ -40,13 +40,14 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F2
 	FMOVQ 0(R1), F3
 	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
@@ -55,13 +56,14 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F2
 	FMOVS 0(R1), F3
 	WORD $0x4E22CC23 // fmla v3.4s, v1.4s, v2.4s
@@ -70,7 +72,8 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -93,10 +96,10 @@ TEXT ·SGDMomentum(SB), NOSPLIT, $0-56
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
 	FMOVS b+52(FP), F5
 	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
@@ -123,13 +126,14 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
@@ -145,13 +149,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F6
 	FMOVS 0(R2), F7
 	WORD $0x4E26CC67 // fmla v7.4s, v3.4s, v6.4s
@@ -167,7 +172,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET
@@ -198,10 +204,10 @@ TEXT ·Adam(SB), NOSPLIT, $0-48
 	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
 	FMOVS 32(R5), F8
 	WORD $0x4E040508 // dup v8.4s, v8.s[0]
-
-while1:
 	CMP $8, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F9
 	FMOVQ 0(R3), F10
 	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
@@ -247,13 +253,14 @@ while1:
 	ADD $32, R2, R2
 	ADD $32, R3, R3
 	SUB $8, R4, R4
-	B while1
+	CMP $8, R4
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R4
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F9
 	FMOVQ 0(R3), F10
 	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
@@ -279,13 +286,14 @@ while3:
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R4, R4
-	B while3
+	CMP $4, R4
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R4
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F9
 	FMOVS 0(R3), F10
 	WORD $0x4E29CCEA // fmla v10.4s, v7.4s, v9.4s
@@ -311,7 +319,8 @@ while5:
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R4, R4
-	B while5
+	CMP $1, R4
+	BGE while5
 
 done6:
 	RET
@@ -333,10 +342,10 @@ TEXT ·RMSprop(SB), NOSPLIT, $0-40
 	WORD $0x4E040463 // dup v3.4s, v3.s[0]
 	FMOVS 16(R4), F4
 	WORD $0x4E040484 // dup v4.4s, v4.s[0]
-
-while1:
 	CMP $8, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
@@ -367,13 +376,14 @@ while1:
 	ADD $32, R1, R1
 	ADD $32, R2, R2
 	SUB $8, R3, R3
-	B while1
+	CMP $8, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
@@ -391,13 +401,14 @@ while3:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R3, R3
-	B while3
+	CMP $4, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R3
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F5
 	FMOVS 0(R2), F6
 	WORD $0x4E25CC86 // fmla v6.4s, v4.4s, v5.4s
@@ -415,7 +426,8 @@ while5:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R3, R3
-	B while5
+	CMP $1, R3
+	BGE while5
 
 done6:
 	RET

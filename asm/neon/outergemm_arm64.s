@@ -44,7 +44,6 @@ rows8:
 	WORD $0x6E371EF7 // eor v23.16b, v23.16b, v23.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done2
 
@@ -63,7 +62,6 @@ repeat1:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done4
 
@@ -115,81 +113,57 @@ done2:
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D400 // fadd v0.4s, v0.4s, v24.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E39D421 // fadd v1.4s, v1.4s, v25.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E3AD442 // fadd v2.4s, v2.4s, v26.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D463 // fadd v3.4s, v3.4s, v24.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E39D484 // fadd v4.4s, v4.4s, v25.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E3AD4A5 // fadd v5.4s, v5.4s, v26.4s
-	VMOV V5.B16, V5.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D4C6 // fadd v6.4s, v6.4s, v24.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E39D4E7 // fadd v7.4s, v7.4s, v25.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E3AD508 // fadd v8.4s, v8.4s, v26.4s
-	VMOV V8.B16, V8.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D529 // fadd v9.4s, v9.4s, v24.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E39D54A // fadd v10.4s, v10.4s, v25.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E3AD56B // fadd v11.4s, v11.4s, v26.4s
-	VMOV V11.B16, V11.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D58C // fadd v12.4s, v12.4s, v24.4s
-	VMOV V12.B16, V12.B16
 	WORD $0x4E39D5AD // fadd v13.4s, v13.4s, v25.4s
-	VMOV V13.B16, V13.B16
 	WORD $0x4E3AD5CE // fadd v14.4s, v14.4s, v26.4s
-	VMOV V14.B16, V14.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D5EF // fadd v15.4s, v15.4s, v24.4s
-	VMOV V15.B16, V15.B16
 	WORD $0x4E39D610 // fadd v16.4s, v16.4s, v25.4s
-	VMOV V16.B16, V16.B16
 	WORD $0x4E3AD631 // fadd v17.4s, v17.4s, v26.4s
-	VMOV V17.B16, V17.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D652 // fadd v18.4s, v18.4s, v24.4s
-	VMOV V18.B16, V18.B16
 	WORD $0x4E39D673 // fadd v19.4s, v19.4s, v25.4s
-	VMOV V19.B16, V19.B16
 	WORD $0x4E3AD694 // fadd v20.4s, v20.4s, v26.4s
-	VMOV V20.B16, V20.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F24
 	FMOVQ 16(R1), F25
 	FMOVQ 32(R1), F26
 	WORD $0x4E38D6B5 // fadd v21.4s, v21.4s, v24.4s
-	VMOV V21.B16, V21.B16
 	WORD $0x4E39D6D6 // fadd v22.4s, v22.4s, v25.4s
-	VMOV V22.B16, V22.B16
 	WORD $0x4E3AD6F7 // fadd v23.4s, v23.4s, v26.4s
-	VMOV V23.B16, V23.B16
 	ADD R0<<2, R1, R1
 
 store8:
@@ -243,7 +217,6 @@ rows4:
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done6
 
@@ -262,7 +235,6 @@ repeat5:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done8
 
@@ -301,41 +273,29 @@ done6:
 	FMOVQ 16(R1), F13
 	FMOVQ 32(R1), F14
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2DD421 // fadd v1.4s, v1.4s, v13.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2ED442 // fadd v2.4s, v2.4s, v14.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F12
 	FMOVQ 16(R1), F13
 	FMOVQ 32(R1), F14
 	WORD $0x4E2CD463 // fadd v3.4s, v3.4s, v12.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2DD484 // fadd v4.4s, v4.4s, v13.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2ED4A5 // fadd v5.4s, v5.4s, v14.4s
-	VMOV V5.B16, V5.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F12
 	FMOVQ 16(R1), F13
 	FMOVQ 32(R1), F14
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F12
 	FMOVQ 16(R1), F13
 	FMOVQ 32(R1), F14
 	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
-	VMOV V9.B16, V9.B16
 	WORD $0x4E2DD54A // fadd v10.4s, v10.4s, v13.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x4E2ED56B // fadd v11.4s, v11.4s, v14.4s
-	VMOV V11.B16, V11.B16
 	ADD R0<<2, R1, R1
 
 store4:
@@ -370,7 +330,6 @@ rows3:
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done10
 
@@ -389,7 +348,6 @@ repeat9:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done12
 
@@ -427,31 +385,22 @@ done10:
 	FMOVQ 16(R1), F10
 	FMOVQ 32(R1), F11
 	WORD $0x4E29D400 // fadd v0.4s, v0.4s, v9.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E2AD421 // fadd v1.4s, v1.4s, v10.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E2BD442 // fadd v2.4s, v2.4s, v11.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F9
 	FMOVQ 16(R1), F10
 	FMOVQ 32(R1), F11
 	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	VMOV V5.B16, V5.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F9
 	FMOVQ 16(R1), F10
 	FMOVQ 32(R1), F11
 	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	VMOV V8.B16, V8.B16
 	ADD R0<<2, R1, R1
 
 store3:
@@ -479,7 +428,6 @@ rows2:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done14
 
@@ -498,7 +446,6 @@ repeat13:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done16
 
@@ -532,21 +479,15 @@ done14:
 	FMOVQ 16(R1), F7
 	FMOVQ 32(R1), F8
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F6
 	FMOVQ 16(R1), F7
 	FMOVQ 32(R1), F8
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	ADD R0<<2, R1, R1
 
 store2:
@@ -567,7 +508,6 @@ rows1:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done18
 
@@ -586,7 +526,6 @@ repeat17:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done20
 
@@ -616,11 +555,8 @@ done18:
 	FMOVQ 16(R1), F4
 	FMOVQ 32(R1), F5
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 
 store1:
@@ -655,7 +591,6 @@ rows8:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done2
 
@@ -674,7 +609,6 @@ repeat1:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done4
 
@@ -706,35 +640,27 @@ done2:
 	MOVD c+8(FP), R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD R0<<2, R1, R1
 
 store8:
@@ -764,7 +690,6 @@ rows4:
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done6
 
@@ -783,7 +708,6 @@ repeat5:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done8
 
@@ -810,19 +734,15 @@ done6:
 	MOVD c+8(FP), R1
 	FMOVQ 0(R1), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	VMOV V0.B16, V0.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F4
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F4
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F4
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	VMOV V3.B16, V3.B16
 	ADD R0<<2, R1, R1
 
 store4:
@@ -843,7 +763,6 @@ rows3:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done10
 
@@ -862,7 +781,6 @@ repeat9:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done12
 
@@ -890,15 +808,12 @@ done10:
 	MOVD c+8(FP), R1
 	FMOVQ 0(R1), F3
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	VMOV V0.B16, V0.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F3
 	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
-	VMOV V1.B16, V1.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 	ADD R0<<2, R1, R1
 
 store3:
@@ -916,7 +831,6 @@ rows2:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done14
 
@@ -935,7 +849,6 @@ repeat13:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done16
 
@@ -961,11 +874,9 @@ done14:
 	MOVD c+8(FP), R1
 	FMOVQ 0(R1), F2
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	VMOV V0.B16, V0.B16
 	ADD R0<<2, R1, R1
 	FMOVQ 0(R1), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 	ADD R0<<2, R1, R1
 
 store2:
@@ -980,7 +891,6 @@ rows1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done18
 
@@ -999,7 +909,6 @@ repeat17:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	MOVD R6, R6
 	CMP $0, R6
 	BLE done20
 
@@ -1023,7 +932,6 @@ done18:
 	MOVD c+8(FP), R1
 	FMOVQ 0(R1), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	ADD R0<<2, R1, R1
 
 store1:

@@ -12,7 +12,6 @@ TEXT ·CopyBlock(SB), NOSPLIT, $0-48
 	MOVD ldd+24(FP), R3
 	MOVD src+32(FP), R4
 	MOVD lds+40(FP), R5
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 
@@ -20,10 +19,10 @@ repeat1:
 	MOVD R2, R6
 	MOVD R4, R7
 	MOVD R1, R8
-
-while3:
 	CMP $16, R8
 	BLT done4
+
+while3:
 	FMOVQ 0(R7), F0
 	FMOVQ F0, 0(R6)
 	FMOVQ 16(R7), F0
@@ -35,31 +34,34 @@ while3:
 	ADD $64, R6, R6
 	ADD $64, R7, R7
 	SUB $16, R8, R8
-	B while3
+	CMP $16, R8
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R8
 	BLT done6
+
+while5:
 	FMOVQ 0(R7), F0
 	FMOVQ F0, 0(R6)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R8, R8
-	B while5
+	CMP $4, R8
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R8
 	BLT done8
+
+while7:
 	FMOVS 0(R7), F0
 	FMOVS F0, 0(R6)
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R8, R8
-	B while7
+	CMP $1, R8
+	BGE while7
 
 done8:
 	ADD R3<<2, R2, R2

@@ -27,10 +27,10 @@ TEXT ·PairSquares8x8(SB), NOSPLIT, $0-40
 	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
 	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
 	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-
-while1:
 	CMP $2, R3
 	BLT done2
+
+while1:
 	FMOVQ 0(R2), F16
 	FMOVQ 16(R2), F17
 	FMOVS 0(R1), F18
@@ -134,13 +134,14 @@ while1:
 	ADD $384, R1, R1
 	ADD $384, R2, R2
 	SUB $2, R3, R3
-	B while1
+	CMP $2, R3
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F16
 	FMOVQ 16(R2), F17
 	FMOVS 0(R1), F18
@@ -194,58 +195,43 @@ while3:
 	ADD $192, R1, R1
 	ADD $192, R2, R2
 	SUB $1, R3, R3
-	B while3
+	CMP $1, R3
+	BGE while3
 
 done4:
 	CBZ R4, zero5
 	FMOVQ 0(R0), F16
 	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F16
 	WORD $0x4E30D421 // fadd v1.4s, v1.4s, v16.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 192(R0), F16
 	WORD $0x4E30D442 // fadd v2.4s, v2.4s, v16.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 208(R0), F16
 	WORD $0x4E30D463 // fadd v3.4s, v3.4s, v16.4s
-	VMOV V3.B16, V3.B16
 	FMOVQ 384(R0), F16
 	WORD $0x4E30D484 // fadd v4.4s, v4.4s, v16.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 400(R0), F16
 	WORD $0x4E30D4A5 // fadd v5.4s, v5.4s, v16.4s
-	VMOV V5.B16, V5.B16
 	FMOVQ 576(R0), F16
 	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 592(R0), F16
 	WORD $0x4E30D4E7 // fadd v7.4s, v7.4s, v16.4s
-	VMOV V7.B16, V7.B16
 	FMOVQ 768(R0), F16
 	WORD $0x4E30D508 // fadd v8.4s, v8.4s, v16.4s
-	VMOV V8.B16, V8.B16
 	FMOVQ 784(R0), F16
 	WORD $0x4E30D529 // fadd v9.4s, v9.4s, v16.4s
-	VMOV V9.B16, V9.B16
 	FMOVQ 960(R0), F16
 	WORD $0x4E30D54A // fadd v10.4s, v10.4s, v16.4s
-	VMOV V10.B16, V10.B16
 	FMOVQ 976(R0), F16
 	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
-	VMOV V11.B16, V11.B16
 	FMOVQ 1152(R0), F16
 	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
-	VMOV V12.B16, V12.B16
 	FMOVQ 1168(R0), F16
 	WORD $0x4E30D5AD // fadd v13.4s, v13.4s, v16.4s
-	VMOV V13.B16, V13.B16
 	FMOVQ 1344(R0), F16
 	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	VMOV V14.B16, V14.B16
 	FMOVQ 1360(R0), F16
 	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
-	VMOV V15.B16, V15.B16
 
 zero5:
 	FMOVQ F0, 0(R0)
@@ -286,7 +272,6 @@ TEXT ·PairSums(SB), NOSPLIT, $0-64
 	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
 	FMOVS end+60(FP), F7
 	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done2
 
@@ -297,7 +282,6 @@ repeat1:
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 0(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -317,19 +301,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 16(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 16(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -349,19 +328,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 32(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 32(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -381,19 +355,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 48(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 48(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -413,19 +382,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 64(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 64(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -445,19 +409,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 80(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 80(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -477,19 +436,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 96(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 96(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -509,19 +463,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 112(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 112(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -541,19 +490,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 128(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 128(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -573,19 +517,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 144(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 144(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -605,19 +544,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 160(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 160(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -637,19 +571,14 @@ repeat1:
 	VMOV V1.B16, V10.B16
 	WORD $0x6EA91D6A // bit v10.16b, v11.16b, v9.16b
 	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V10.B16
-	WORD $0x6EA91C2A // bit v10.16b, v1.16b, v9.16b
-	WORD $0x4E2ACD44 // fmla v4.4s, v10.4s, v10.4s
+	WORD $0x6EA91C2B // bit v11.16b, v1.16b, v9.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA91C2C // bit v12.16b, v1.16b, v9.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	FMOVQ 176(R1), F9
 	WORD $0x6EA1F929 // fsqrt v9.4s, v9.4s
 	WORD $0x4EA9D40A // fsub v10.4s, v0.4s, v9.4s
 	WORD $0x6EAAE42B // fcmgt v11.4s, v1.4s, v10.4s
-	VMOV V10.B16, V10.B16
 	WORD $0x6EAB1C2A // bit v10.16b, v1.16b, v11.16b
 	FMOVQ 176(R5), F11
 	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
@@ -669,18 +598,13 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81D69 // bit v9.16b, v11.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V11.B16, V9.B16
-	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
-	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
-	VMOV V3.B16, V3.B16
-	VMOV V12.B16, V9.B16
-	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
-	WORD $0x4E29CD24 // fmla v4.4s, v9.4s, v9.4s
+	WORD $0x6EA81C2B // bit v11.16b, v1.16b, v8.16b
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x6EA81C2C // bit v12.16b, v1.16b, v8.16b
+	WORD $0x4E2CCD84 // fmla v4.4s, v12.4s, v12.4s
 	ADD $4, R2, R2
 	ADD $192, R1, R1
 	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	VMOV V5.B16, V5.B16
 	SUBS $1, R4, R4
 	BNE repeat1
 
@@ -715,7 +639,6 @@ TEXT ·PairSumsAll(SB), NOSPLIT, $0-44
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done2
 
@@ -726,7 +649,6 @@ repeat1:
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 0(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -735,19 +657,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 16(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 16(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -756,19 +673,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 32(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 32(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -777,19 +689,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 48(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 48(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -798,19 +705,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 64(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 64(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -819,19 +721,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 80(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 80(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -840,19 +737,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 96(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 96(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -861,19 +753,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 112(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 112(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -882,19 +769,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 128(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 128(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -903,19 +785,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 144(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 144(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -924,19 +801,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 160(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 160(R3), F8
 	WORD $0x6E281CA8 // eor v8.16b, v5.16b, v8.16b
@@ -945,19 +817,14 @@ repeat1:
 	VMOV V1.B16, V9.B16
 	WORD $0x6EA81CC9 // bit v9.16b, v6.16b, v8.16b
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA81C26 // bit v6.16b, v1.16b, v8.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	FMOVQ 176(R1), F6
 	WORD $0x6EA1F8C6 // fsqrt v6.4s, v6.4s
 	WORD $0x4EA6D407 // fsub v7.4s, v0.4s, v6.4s
 	WORD $0x6EA7E428 // fcmgt v8.4s, v1.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C27 // bit v7.16b, v1.16b, v8.16b
 	FMOVQ 176(R3), F8
 	WORD $0x6E281CA5 // eor v5.16b, v5.16b, v8.16b
@@ -966,14 +833,10 @@ repeat1:
 	VMOV V1.B16, V8.B16
 	WORD $0x6EA51CC8 // bit v8.16b, v6.16b, v5.16b
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C26 // bit v6.16b, v1.16b, v5.16b
 	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x6EA51C26 // bit v6.16b, v1.16b, v5.16b
-	WORD $0x4E26CCC4 // fmla v4.4s, v6.4s, v6.4s
+	WORD $0x6EA51C27 // bit v7.16b, v1.16b, v5.16b
+	WORD $0x4E27CCE4 // fmla v4.4s, v7.4s, v7.4s
 	ADD $4, R2, R2
 	ADD $192, R1, R1
 	SUBS $1, R4, R4
@@ -1008,7 +871,6 @@ TEXT ·PairWeights(SB), NOSPLIT, $0-40
 	FMOVS diff+36(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
@@ -1025,7 +887,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 0(R0)
 	FMOVQ 16(R0), F4
@@ -1038,7 +899,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 16(R0)
 	FMOVQ 32(R0), F4
@@ -1051,7 +911,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 32(R0)
 	FMOVQ 48(R0), F4
@@ -1064,7 +923,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 48(R0)
 	FMOVQ 64(R0), F4
@@ -1077,7 +935,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 64(R0)
 	FMOVQ 80(R0), F4
@@ -1090,7 +947,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 80(R0)
 	FMOVQ 96(R0), F4
@@ -1103,7 +959,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 96(R0)
 	FMOVQ 112(R0), F4
@@ -1116,7 +971,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 112(R0)
 	FMOVQ 128(R0), F4
@@ -1129,7 +983,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 128(R0)
 	FMOVQ 144(R0), F4
@@ -1142,7 +995,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 144(R0)
 	FMOVQ 160(R0), F4
@@ -1155,7 +1007,6 @@ repeat1:
 	WORD $0x6EA61C07 // bit v7.16b, v0.16b, v6.16b
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
 	WORD $0x6E25FCE5 // fdiv v5.4s, v7.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 160(R0)
 	FMOVQ 176(R0), F4
@@ -1168,7 +1019,6 @@ repeat1:
 	WORD $0x6EA31C06 // bit v6.16b, v0.16b, v3.16b
 	WORD $0x4E22E483 // fcmeq v3.4s, v4.4s, v2.4s
 	WORD $0x6E25FCC4 // fdiv v4.4s, v6.4s, v5.4s
-	VMOV V4.B16, V4.B16
 	WORD $0x6EA31C44 // bit v4.16b, v2.16b, v3.16b
 	FMOVQ F4, 176(R0)
 	ADD $4, R1, R1
@@ -1192,7 +1042,6 @@ TEXT ·PairWeightsHinge(SB), NOSPLIT, $0-44
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	FMOVS margin+40(FP), F3
 	WORD $0x4E040463 // dup v3.4s, v3.s[0]
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
@@ -1203,216 +1052,180 @@ repeat1:
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 0(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 0(R0)
 	FMOVQ 16(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 16(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 16(R0)
 	FMOVQ 32(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 32(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 32(R0)
 	FMOVQ 48(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 48(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 48(R0)
 	FMOVQ 64(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 64(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 64(R0)
 	FMOVQ 80(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 80(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 80(R0)
 	FMOVQ 96(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 96(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 96(R0)
 	FMOVQ 112(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 112(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 112(R0)
 	FMOVQ 128(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 128(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 128(R0)
 	FMOVQ 144(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 144(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 144(R0)
 	FMOVQ 160(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 160(R2), F8
 	WORD $0x6E281C88 // eor v8.16b, v4.16b, v8.16b
 	WORD $0x4E21D908 // scvtf v8.4s, v8.4s
 	WORD $0x4E22E508 // fcmeq v8.4s, v8.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C07 // bit v7.16b, v0.16b, v8.16b
 	WORD $0x4E22E4A5 // fcmeq v5.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE6 // fdiv v6.4s, v7.4s, v6.4s
-	VMOV V6.B16, V6.B16
 	WORD $0x6EA51C46 // bit v6.16b, v2.16b, v5.16b
 	FMOVQ F6, 160(R0)
 	FMOVQ 176(R0), F5
 	WORD $0x6EA1F8A6 // fsqrt v6.4s, v5.4s
 	WORD $0x4EA6D467 // fsub v7.4s, v3.4s, v6.4s
 	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
 	WORD $0x6E27DC27 // fmul v7.4s, v1.4s, v7.4s
 	FMOVQ 176(R2), F8
 	WORD $0x6E281C84 // eor v4.16b, v4.16b, v8.16b
 	WORD $0x4E21D884 // scvtf v4.4s, v4.4s
 	WORD $0x4E22E484 // fcmeq v4.4s, v4.4s, v2.4s
-	VMOV V7.B16, V7.B16
 	WORD $0x6EA41C07 // bit v7.16b, v0.16b, v4.16b
 	WORD $0x4E22E4A4 // fcmeq v4.4s, v5.4s, v2.4s
 	WORD $0x6E26FCE5 // fdiv v5.4s, v7.4s, v6.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA41C45 // bit v5.16b, v2.16b, v4.16b
 	FMOVQ F5, 176(R0)
 	ADD $4, R1, R1
@@ -1431,7 +1244,6 @@ TEXT ·PairApply2x16(SB), NOSPLIT, $0-48
 	MOVD pj+24(FP), R3
 	MOVD cols+32(FP), R4
 	MOVD groups+40(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done2
 
@@ -1530,7 +1342,6 @@ TEXT ·PairApply1x16(SB), NOSPLIT, $0-48
 	MOVD pj+24(FP), R3
 	MOVD cols+32(FP), R4
 	MOVD groups+40(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done2
 

@@ -20,7 +20,6 @@ TEXT ·FMALoop(SB), NOSPLIT, $0-8
 	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
-	MOVD R0, R0
 	CMP $0, R0
 	BLE done2
 

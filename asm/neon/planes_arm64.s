@@ -9,7 +9,6 @@ TEXT ·PlaneSums(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD planes+16(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
@@ -23,61 +22,54 @@ repeat1:
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD n+24(FP), R3
-
-while3:
 	CMP $32, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R1), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R1), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R1), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	FMOVQ 64(R1), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 80(R1), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	FMOVQ 96(R1), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 112(R1), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD $128, R1, R1
 	SUB $32, R3, R3
-	B while3
+	CMP $32, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R3
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while5
+	CMP $4, R3
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R3
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while7
+	CMP $1, R3
+	BGE while7
 
 done8:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -105,7 +97,6 @@ TEXT ·PlaneDots(SB), NOSPLIT, $0-40
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
 	MOVD planes+24(FP), R3
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
@@ -119,10 +110,10 @@ repeat1:
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD n+32(FP), R4
-
-while3:
 	CMP $32, R4
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
@@ -150,33 +141,36 @@ while3:
 	ADD $128, R1, R1
 	ADD $128, R2, R2
 	SUB $32, R4, R4
-	B while3
+	CMP $32, R4
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R4, R4
-	B while5
+	CMP $4, R4
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R4
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F8
 	FMOVS 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R4, R4
-	B while7
+	CMP $1, R4
+	BGE while7
 
 done8:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -207,15 +201,14 @@ TEXT ·LaneMax(SB), NOSPLIT, $0-40
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD lanes+16(FP), R2
 	FMOVQ 0(R2), F2
-	VMOV V2.B16, V2.B16
 	MOVD $0x00000004, R2
 	VDUP R2, V3.S4
 	MOVD $0xff800000, R2
 	VDUP R2, V4.S4
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F5
 	WORD $0x6EA0E4A6 // fcmgt v6.4s, v5.4s, v0.4s
 	WORD $0x4E25E4A7 // fcmeq v7.4s, v5.4s, v5.4s
@@ -224,16 +217,16 @@ while1:
 	WORD $0x6EA61CA0 // bit v0.16b, v5.16b, v6.16b
 	WORD $0x6EA61C41 // bit v1.16b, v2.16b, v6.16b
 	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 	ADD $16, R0, R0
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R0), F5
 	MOVW $-1, R2
 	FMOVS R2, F6
@@ -246,10 +239,10 @@ while3:
 	WORD $0x6EA51CE0 // bit v0.16b, v7.16b, v5.16b
 	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
 	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 	ADD $4, R0, R0
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD best+0(FP), R0

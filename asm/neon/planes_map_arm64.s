@@ -10,7 +10,6 @@ TEXT ·PlaneScale(SB), NOSPLIT, $0-40
 	MOVD x+8(FP), R1
 	MOVD a+16(FP), R2
 	MOVD planes+24(FP), R3
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
@@ -18,10 +17,10 @@ repeat1:
 	FMOVS 0(R2), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	MOVD n+32(FP), R4
-
-while3:
 	CMP $16, R4
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
@@ -37,33 +36,36 @@ while3:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R4, R4
-	B while3
+	CMP $16, R4
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R4, R4
-	B while5
+	CMP $4, R4
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R4
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F1
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R4, R4
-	B while7
+	CMP $1, R4
+	BGE while7
 
 done8:
 	ADD $4, R2, R2
@@ -80,7 +82,6 @@ TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
 	MOVD a+16(FP), R2
 	MOVD b+24(FP), R3
 	MOVD planes+32(FP), R4
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done2
 
@@ -90,10 +91,10 @@ repeat1:
 	FMOVS 0(R3), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	MOVD n+40(FP), R5
-
-while3:
 	CMP $16, R5
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	VMOV V1.B16, V3.B16
 	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
@@ -117,13 +118,14 @@ while3:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R5, R5
-	B while3
+	CMP $16, R5
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R5
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F2
 	VMOV V1.B16, V3.B16
 	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
@@ -132,13 +134,14 @@ while5:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R5, R5
-	B while5
+	CMP $4, R5
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R5
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F2
 	VMOV V1.B16, V3.B16
 	WORD $0x4E20CC43 // fmla v3.4s, v2.4s, v0.4s
@@ -147,7 +150,8 @@ while7:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R5, R5
-	B while7
+	CMP $1, R5
+	BGE while7
 
 done8:
 	ADD $4, R2, R2
@@ -163,7 +167,6 @@ TEXT ·PlaneFill(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD v+8(FP), R1
 	MOVD planes+16(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
@@ -171,37 +174,40 @@ repeat1:
 	FMOVS 0(R1), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	MOVD n+24(FP), R3
-
-while3:
 	CMP $16, R3
 	BLT done4
+
+while3:
 	FMOVQ F0, 0(R0)
 	FMOVQ F0, 16(R0)
 	FMOVQ F0, 32(R0)
 	FMOVQ F0, 48(R0)
 	ADD $64, R0, R0
 	SUB $16, R3, R3
-	B while3
+	CMP $16, R3
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R3
 	BLT done6
+
+while5:
 	FMOVQ F0, 0(R0)
 	ADD $16, R0, R0
 	SUB $4, R3, R3
-	B while5
+	CMP $4, R3
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R3
 	BLT done8
+
+while7:
 	FMOVS F0, 0(R0)
 	ADD $4, R0, R0
 	SUB $1, R3, R3
-	B while7
+	CMP $1, R3
+	BGE while7
 
 done8:
 	ADD $4, R1, R1

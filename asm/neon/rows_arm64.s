@@ -15,103 +15,93 @@ TEXT ·RowsShift(SB), NOSPLIT, $0-48
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD R3, R3
 	CMP $0, R3
 	BLE done2
 
 repeat1:
 	MOVD R4, R5
-
-while3:
 	CMP $16, R5
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	FMOVQ 16(R1), F2
 	FMOVQ 16(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 16(R0)
 	FMOVQ 32(R1), F2
 	FMOVQ 32(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R1), F2
 	FMOVQ 48(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	SUB $16, R5, R5
-	B while3
+	CMP $16, R5
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R5
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R5, R5
-	B while5
+	CMP $4, R5
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R5
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R5, R5
-	B while7
+	CMP $1, R5
+	BGE while7
 
 done8:
 	SUB R4<<2, R2, R2
@@ -133,112 +123,102 @@ TEXT ·RowsScaleShift(SB), NOSPLIT, $0-56
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+52(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD R4, R4
 	CMP $0, R4
 	BLE done2
 
 repeat1:
 	MOVD R5, R6
-
-while3:
 	CMP $16, R6
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVQ F3, 0(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVQ F4, 0(R0)
 	FMOVQ 16(R1), F2
 	FMOVQ 16(R2), F3
 	FMOVQ 16(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVQ F3, 16(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVQ F4, 16(R0)
 	FMOVQ 32(R1), F2
 	FMOVQ 32(R2), F3
 	FMOVQ 32(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVQ F3, 32(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVQ F4, 32(R0)
 	FMOVQ 48(R1), F2
 	FMOVQ 48(R2), F3
 	FMOVQ 48(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVQ F3, 48(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVQ F4, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
 	ADD $64, R3, R3
 	SUB $16, R6, R6
-	B while3
+	CMP $16, R6
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R6
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVQ F3, 0(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVQ F4, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	SUB $4, R6, R6
-	B while5
+	CMP $4, R6
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R6
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	FMOVS 0(R3), F4
 	WORD $0x4E23CC44 // fmla v4.4s, v2.4s, v3.4s
 	WORD $0x6EA4E402 // fcmgt v2.4s, v0.4s, v4.4s
-	VMOV V4.B16, V3.B16
-	WORD $0x6EA21C03 // bit v3.16b, v0.16b, v2.16b
-	WORD $0x6EA1E462 // fcmgt v2.4s, v3.4s, v1.4s
-	VMOV V3.B16, V3.B16
-	WORD $0x6EA21C23 // bit v3.16b, v1.16b, v2.16b
-	FMOVS F3, 0(R0)
+	WORD $0x6EA21C04 // bit v4.16b, v0.16b, v2.16b
+	WORD $0x6EA1E482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD $0x6EA21C24 // bit v4.16b, v1.16b, v2.16b
+	FMOVS F4, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R6, R6
-	B while7
+	CMP $1, R6
+	BGE while7
 
 done8:
 	SUB R5<<2, R2, R2
@@ -262,16 +242,15 @@ TEXT ·RowsScaleShiftAdd(SB), NOSPLIT, $0-64
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+60(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done2
 
 repeat1:
 	MOVD R6, R7
-
-while3:
 	CMP $16, R7
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
@@ -279,10 +258,8 @@ while3:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	FMOVQ 16(R1), F2
@@ -292,10 +269,8 @@ while3:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 16(R0)
 	FMOVQ 32(R1), F2
@@ -305,10 +280,8 @@ while3:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 32(R0)
 	FMOVQ 48(R1), F2
@@ -318,10 +291,8 @@ while3:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 48(R0)
 	ADD $64, R0, R0
@@ -330,13 +301,14 @@ while3:
 	ADD $64, R3, R3
 	ADD $64, R4, R4
 	SUB $16, R7, R7
-	B while3
+	CMP $16, R7
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R7
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
@@ -344,10 +316,8 @@ while5:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R0)
 	ADD $16, R0, R0
@@ -356,13 +326,14 @@ while5:
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R7, R7
-	B while5
+	CMP $4, R7
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R7
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	FMOVS 0(R3), F4
@@ -370,10 +341,8 @@ while7:
 	WORD $0x4E24CC45 // fmla v5.4s, v2.4s, v4.4s
 	WORD $0x4E23D4A2 // fadd v2.4s, v5.4s, v3.4s
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R0)
 	ADD $4, R0, R0
@@ -382,7 +351,8 @@ while7:
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R7, R7
-	B while7
+	CMP $1, R7
+	BGE while7
 
 done8:
 	SUB R6<<2, R3, R3
@@ -404,16 +374,15 @@ TEXT ·RowsGrad(SB), NOSPLIT, $0-72
 	MOVD f2+48(FP), R6
 	MOVD rows+56(FP), R7
 	MOVD c+64(FP), R8
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done2
 
 repeat1:
 	MOVD R8, R9
-
-while3:
 	CMP $16, R9
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -421,9 +390,8 @@ while3:
 	FMOVQ 0(R5), F4
 	FMOVQ 0(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R0)
 	FMOVQ 16(R1), F0
@@ -433,9 +401,8 @@ while3:
 	FMOVQ 16(R5), F4
 	FMOVQ 16(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R1), F0
@@ -445,9 +412,8 @@ while3:
 	FMOVQ 32(R5), F4
 	FMOVQ 32(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 32(R0)
 	FMOVQ 48(R1), F0
@@ -457,9 +423,8 @@ while3:
 	FMOVQ 48(R5), F4
 	FMOVQ 48(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 48(R0)
 	ADD $64, R0, R0
@@ -470,13 +435,14 @@ while3:
 	ADD $64, R5, R5
 	ADD $64, R6, R6
 	SUB $16, R9, R9
-	B while3
+	CMP $16, R9
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R9
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -484,9 +450,8 @@ while5:
 	FMOVQ 0(R5), F4
 	FMOVQ 0(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
@@ -497,13 +462,14 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R9, R9
-	B while5
+	CMP $4, R9
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R9
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -511,9 +477,8 @@ while7:
 	FMOVS 0(R5), F4
 	FMOVS 0(R6), F5
 	WORD $0x4EA2D421 // fsub v1.4s, v1.4s, v2.4s
-	VMOV V5.B16, V2.B16
-	WORD $0x4E24CC22 // fmla v2.4s, v1.4s, v4.4s
-	VMOV V2.B16, V1.B16
+	WORD $0x4E24CC25 // fmla v5.4s, v1.4s, v4.4s
+	VMOV V5.B16, V1.B16
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
@@ -524,7 +489,8 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R9, R9
-	B while7
+	CMP $1, R9
+	BGE while7
 
 done8:
 	SUB R8<<2, R3, R3
@@ -553,16 +519,15 @@ TEXT ·RowsGradGated(SB), NOSPLIT, $0-88
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+84(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done2
 
 repeat1:
 	MOVD R9, R10
-
-while3:
 	CMP $16, R10
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
@@ -573,14 +538,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 0(R0)
 	FMOVQ 16(R1), F2
@@ -593,14 +555,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 16(R0)
 	FMOVQ 32(R1), F2
@@ -613,14 +572,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 32(R0)
 	FMOVQ 48(R1), F2
@@ -633,14 +589,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 48(R0)
 	ADD $64, R0, R0
@@ -652,13 +605,14 @@ while3:
 	ADD $64, R6, R6
 	ADD $64, R7, R7
 	SUB $16, R10, R10
-	B while3
+	CMP $16, R10
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R10
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	FMOVQ 0(R3), F4
@@ -669,14 +623,11 @@ while5:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 0(R0)
 	ADD $16, R0, R0
@@ -688,13 +639,14 @@ while5:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R10, R10
-	B while5
+	CMP $4, R10
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R10
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	FMOVS 0(R3), F4
@@ -705,14 +657,11 @@ while7:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVS F3, 0(R0)
 	ADD $4, R0, R0
@@ -724,7 +673,8 @@ while7:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R10, R10
-	B while7
+	CMP $1, R10
+	BGE while7
 
 done8:
 	SUB R9<<2, R4, R4
@@ -754,16 +704,15 @@ TEXT ·RowsGradRes(SB), NOSPLIT, $0-96
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+92(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD R9, R9
 	CMP $0, R9
 	BLE done2
 
 repeat1:
 	MOVD R10, R11
-
-while3:
 	CMP $16, R11
 	BLT done4
+
+while3:
 	FMOVQ 0(R2), F2
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R4), F4
@@ -774,14 +723,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 0(R0)
 	FMOVQ F2, 0(R1)
@@ -795,14 +741,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 16(R0)
 	FMOVQ F2, 16(R1)
@@ -816,14 +759,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 32(R0)
 	FMOVQ F2, 32(R1)
@@ -837,14 +777,11 @@ while3:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 48(R0)
 	FMOVQ F2, 48(R1)
@@ -858,13 +795,14 @@ while3:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	SUB $16, R11, R11
-	B while3
+	CMP $16, R11
+	BGE while3
 
 done4:
-
-while5:
 	CMP $4, R11
 	BLT done6
+
+while5:
 	FMOVQ 0(R2), F2
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R4), F4
@@ -875,14 +813,11 @@ while5:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVQ F3, 0(R0)
 	FMOVQ F2, 0(R1)
@@ -896,13 +831,14 @@ while5:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R11, R11
-	B while5
+	CMP $4, R11
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R11
 	BLT done8
+
+while7:
 	FMOVS 0(R2), F2
 	FMOVS 0(R3), F3
 	FMOVS 0(R4), F4
@@ -913,14 +849,11 @@ while7:
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E24E40A // fcmge v10.4s, v0.4s, v4.4s
 	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA41D22 // bit v2.16b, v9.16b, v4.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
 	WORD $0x4EA5D463 // fsub v3.4s, v3.4s, v5.4s
-	VMOV V8.B16, V4.B16
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	VMOV V4.B16, V3.B16
+	WORD $0x4E27CC68 // fmla v8.4s, v3.4s, v7.4s
+	VMOV V8.B16, V3.B16
 	WORD $0x4E26CC43 // fmla v3.4s, v2.4s, v6.4s
 	FMOVS F3, 0(R0)
 	FMOVS F2, 0(R1)
@@ -934,7 +867,8 @@ while7:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R11, R11
-	B while7
+	CMP $1, R11
+	BGE while7
 
 done8:
 	SUB R10<<2, R5, R5

@@ -203,27 +203,34 @@ func RowsGradGated(dx, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi 
 //go:noescape
 func RowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi float32)
 
-// RowsSum adds the column sums of x to dst, the rows in groups of 4 by pairs.
+// RowsSum computes dst += the column sums of x.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
 //
 //go:noescape
-func RowsSum(dst, x *float32, rows, c int)
+func RowsSum(dst, x *float32, rows, c int, ahead int)
 
-// RowsMoment adds the column sums of x-k to sum and those of (x-k)^2 to sq, the
-// rows in groups of 4.
+// RowsMoment computes sum += the column sums of x-k and sq += those of (x-k)^2.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
 //
 //go:noescape
-func RowsMoment(sum, sq, x, k *float32, rows, c int)
+func RowsMoment(sum, sq, x, k *float32, rows, c int, ahead int)
 
-// RowsGradSum adds the column sums of dy to sum and those of dy*(x-mean) to dot,
-// the rows in pairs.
+// RowsGradSum computes sum += the column sums of dy and dot += those of
+// dy*(x-mean).
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
 //
 //go:noescape
-func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int)
+func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int, ahead int)
 
 // RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
+// Rows are added in order from 0 and the sums then added to what is there. With
+// ahead > 0, rows*c, what follows the maps is prefetched.
 //
 //go:noescape
-func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, lo, hi float32)
+func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, ahead int, lo, hi float32)
 
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
 // positive, in squares of 4 x 4 and single elements beside them. The matrices must
@@ -848,6 +855,7 @@ func WindowMax(dst, src *float32, pixels, c, dstGap, srcGap, rows, cols, rowStri
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
 // j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
 // src. A gap may be negative.
+// pixels, rows, cols > 0.
 //
 //go:noescape
 func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
@@ -857,6 +865,7 @@ func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, 
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
 // j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
 // src. A gap may be negative.
+// pixels, rows, cols > 0.
 //
 //go:noescape
 func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)

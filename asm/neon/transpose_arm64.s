@@ -12,17 +12,17 @@ TEXT ·Transpose(SB), NOSPLIT, $0-48
 	MOVD ldd+24(FP), R3
 	MOVD src+32(FP), R4
 	MOVD lds+40(FP), R5
-
-while1:
 	CMP $4, R0
 	BLT done2
+
+while1:
 	MOVD R4, R6
 	MOVD R2, R7
 	MOVD R1, R8
-
-while3:
 	CMP $4, R8
 	BLT done4
+
+while3:
 	MOVD R6, R9
 	FMOVQ 0(R9), F0
 	ADD R5<<2, R9, R9
@@ -50,11 +50,11 @@ while3:
 	ADD R3<<2, R7, R7
 	ADD $16, R6, R6
 	SUB $4, R8, R8
-	B while3
+	CMP $4, R8
+	BGE while3
 
 done4:
 	MOVD $4, R9
-	MOVD R8, R8
 	CMP $0, R8
 	BLE done6
 
@@ -86,10 +86,10 @@ done6:
 	ADD R5<<2, R4, R4
 	ADD $16, R2, R2
 	SUB $4, R0, R0
-	B while1
+	CMP $4, R0
+	BGE while1
 
 done2:
-	MOVD R1, R1
 	CMP $0, R1
 	BLE done10
 

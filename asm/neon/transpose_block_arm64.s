@@ -14,10 +14,10 @@ TEXT ·TransposeBlock(SB), NOSPLIT, $0-48
 	MOVD lds+40(FP), R5
 	CMP $4, R0
 	BNE columns
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	MOVD R4, R6
 	FMOVQ 0(R6), F0
 	ADD R5<<2, R6, R6
@@ -45,15 +45,16 @@ while1:
 	ADD R3<<2, R2, R2
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
 
 columns:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	FMOVQ F0, 0(R2)
 	MOVD R4, R6
@@ -74,7 +75,8 @@ done6:
 	ADD R3<<2, R2, R2
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	RET

@@ -11,10 +11,10 @@ TEXT ·Axpy(SB), NOSPLIT, $0-32
 	MOVD x+8(FP), R0
 	MOVD y+16(FP), R1
 	MOVD n+24(FP), R2
-
-while1:
 	CMP $16, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R0), F2
 	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
@@ -34,13 +34,14 @@ while1:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
-	B while1
+	CMP $16, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R0), F2
 	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
@@ -48,13 +49,14 @@ while3:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R1), F1
 	FMOVS 0(R0), F2
 	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
@@ -62,7 +64,8 @@ while5:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	RET
@@ -80,10 +83,10 @@ TEXT ·Dot(SB), NOSPLIT, $0-28
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-
-while1:
 	CMP $32, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F8
 	FMOVQ 0(R1), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
@@ -111,33 +114,36 @@ while1:
 	ADD $128, R0, R0
 	ADD $128, R1, R1
 	SUB $32, R2, R2
-	B while1
+	CMP $32, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R2
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F8
 	FMOVQ 0(R1), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
-	B while3
+	CMP $4, R2
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R2
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F8
 	FMOVS 0(R1), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
-	B while5
+	CMP $1, R2
+	BGE while5
 
 done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -166,61 +172,54 @@ TEXT ·Sum(SB), NOSPLIT, $0-20
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-
-while1:
 	CMP $32, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R0), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R0), F8
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R0), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	FMOVQ 64(R0), F8
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	VMOV V4.B16, V4.B16
 	FMOVQ 80(R0), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	FMOVQ 96(R0), F8
 	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	VMOV V6.B16, V6.B16
 	FMOVQ 112(R0), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	ADD $128, R0, R0
 	SUB $32, R1, R1
-	B while1
+	CMP $32, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R1
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD $16, R0, R0
 	SUB $4, R1, R1
-	B while3
+	CMP $4, R1
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R1
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	VMOV V0.B16, V0.B16
 	ADD $4, R0, R0
 	SUB $1, R1, R1
-	B while5
+	CMP $1, R1
+	BGE while5
 
 done6:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
@@ -251,10 +250,10 @@ TEXT ·Max(SB), NOSPLIT, $0-20
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	VMOV V0.B16, V7.B16
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-
-while1:
 	CMP $16, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R0), F9
 	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -262,9 +261,7 @@ while1:
 	VMOV V11.B16, V1.B16
 	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
 	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
-	VMOV V2.B16, V2.B16
 	FMOVQ 16(R0), F9
 	WORD $0x6EA9E46A // fcmgt v10.4s, v3.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -272,9 +269,7 @@ while1:
 	VMOV V11.B16, V3.B16
 	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
 	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V4.B16, V4.B16
 	WORD $0x6EAA1D24 // bit v4.16b, v9.16b, v10.16b
-	VMOV V4.B16, V4.B16
 	FMOVQ 32(R0), F9
 	WORD $0x6EA9E4AA // fcmgt v10.4s, v5.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -282,9 +277,7 @@ while1:
 	VMOV V11.B16, V5.B16
 	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
 	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V6.B16, V6.B16
 	WORD $0x6EAA1D26 // bit v6.16b, v9.16b, v10.16b
-	VMOV V6.B16, V6.B16
 	FMOVQ 48(R0), F9
 	WORD $0x6EA9E4EA // fcmgt v10.4s, v7.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -292,18 +285,17 @@ while1:
 	VMOV V11.B16, V7.B16
 	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
 	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAA1D28 // bit v8.16b, v9.16b, v10.16b
-	VMOV V8.B16, V8.B16
 	ADD $64, R0, R0
 	SUB $16, R1, R1
-	B while1
+	CMP $16, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $4, R1
 	BLT done4
+
+while3:
 	FMOVQ 0(R0), F9
 	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
 	VMOV V9.B16, V11.B16
@@ -311,18 +303,17 @@ while3:
 	VMOV V11.B16, V1.B16
 	WORD $0x4E29E52A // fcmeq v10.4s, v9.4s, v9.4s
 	WORD $0x6E20594A // mvn v10.16b, v10.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EAA1D22 // bit v2.16b, v9.16b, v10.16b
-	VMOV V2.B16, V2.B16
 	ADD $16, R0, R0
 	SUB $4, R1, R1
-	B while3
+	CMP $4, R1
+	BGE while3
 
 done4:
-
-while5:
 	CMP $1, R1
 	BLT done6
+
+while5:
 	FMOVS 0(R0), F9
 	MOVW $-1, R2
 	FMOVS R2, F10
@@ -334,33 +325,27 @@ while5:
 	VMOV V10.B16, V1.B16
 	WORD $0x4E2BE569 // fcmeq v9.4s, v11.4s, v11.4s
 	WORD $0x6E205929 // mvn v9.16b, v9.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA91D62 // bit v2.16b, v11.16b, v9.16b
-	VMOV V2.B16, V2.B16
 	ADD $4, R0, R0
 	SUB $1, R1, R1
-	B while5
+	CMP $1, R1
+	BGE while5
 
 done6:
 	WORD $0x6EA5E420 // fcmgt v0.4s, v1.4s, v5.4s
-	VMOV V5.B16, V5.B16
 	WORD $0x6EA01C25 // bit v5.16b, v1.16b, v0.16b
 	WORD $0x4E26D440 // fadd v0.4s, v2.4s, v6.4s
 	WORD $0x6EA7E461 // fcmgt v1.4s, v3.4s, v7.4s
-	VMOV V7.B16, V2.B16
-	WORD $0x6EA11C62 // bit v2.16b, v3.16b, v1.16b
+	WORD $0x6EA11C67 // bit v7.16b, v3.16b, v1.16b
 	WORD $0x4E28D481 // fadd v1.4s, v4.4s, v8.4s
-	WORD $0x6EA2E4A3 // fcmgt v3.4s, v5.4s, v2.4s
-	VMOV V2.B16, V2.B16
-	WORD $0x6EA31CA2 // bit v2.16b, v5.16b, v3.16b
+	WORD $0x6EA7E4A2 // fcmgt v2.4s, v5.4s, v7.4s
+	WORD $0x6EA21CA7 // bit v7.16b, v5.16b, v2.16b
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x6E024041 // ext v1.16b, v2.16b, v2.16b, #8
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V1.B16, V1.B16
-	WORD $0x6EA31C41 // bit v1.16b, v2.16b, v3.16b
+	WORD $0x6E0740E1 // ext v1.16b, v7.16b, v7.16b, #8
+	WORD $0x6EA1E4E2 // fcmgt v2.4s, v7.4s, v1.4s
+	WORD $0x6EA21CE1 // bit v1.16b, v7.16b, v2.16b
 	WORD $0x6E012022 // ext v2.16b, v1.16b, v1.16b, #4
 	WORD $0x6EA2E423 // fcmgt v3.4s, v1.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	WORD $0x6E004001 // ext v1.16b, v0.16b, v0.16b, #8
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s

@@ -9,67 +9,52 @@ TEXT ·WindowMax(SB), NOSPLIT, $0-80
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD pixels+16(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
 repeat1:
 	MOVD c+24(FP), R3
-
-while3:
 	CMP $16, R3
 	BLT done4
+
+while3:
 	FMOVQ 0(R1), F0
-	VMOV V0.B16, V0.B16
 	FMOVQ 16(R1), F1
-	VMOV V1.B16, V1.B16
 	FMOVQ 32(R1), F2
-	VMOV V2.B16, V2.B16
 	FMOVQ 48(R1), F3
-	VMOV V3.B16, V3.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done6
 
 repeat5:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done8
 
 repeat7:
 	FMOVQ 0(R6), F4
 	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	FMOVQ 16(R6), F4
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
-	VMOV V1.B16, V1.B16
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
-	VMOV V1.B16, V1.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
 	FMOVQ 32(R6), F4
 	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	VMOV V2.B16, V2.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
 	FMOVQ 48(R6), F4
 	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
-	VMOV V3.B16, V3.B16
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
-	VMOV V3.B16, V3.B16
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
@@ -92,34 +77,30 @@ done6:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while3
+	CMP $16, R3
+	BGE while3
 
 done4:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done12
 
 repeat11:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done14
 
 repeat13:
 	FMOVQ 0(R6), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -139,34 +120,30 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while15:
 	CMP $1, R3
 	BLT done16
+
+while15:
 	FMOVS 0(R1), F0
-	VMOV V0.B16, V0.B16
 	MOVD R1, R4
 	MOVD rows+48(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done18
 
 repeat17:
 	MOVD R4, R6
 	MOVD cols+56(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done20
 
 repeat19:
 	FMOVS 0(R6), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
-	VMOV V0.B16, V0.B16
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	VMOV V0.B16, V0.B16
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
@@ -186,7 +163,8 @@ done18:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while15
+	CMP $1, R3
+	BGE while15
 
 done16:
 	MOVD dstGap+32(FP), R3
@@ -194,260 +172,6 @@ done16:
 	MOVD srcGap+40(FP), R3
 	ADD R3<<2, R1, R1
 	SUBS $1, R2, R2
-	BNE repeat1
-
-done2:
-	RET
-
-// func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
-TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-100
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD index+16(FP), R2
-	MOVD pixels+24(FP), R3
-	MOVD R3, R3
-	CMP $0, R3
-	BLE done2
-
-repeat1:
-	MOVD c+32(FP), R4
-
-while3:
-	CMP $16, R4
-	BLT done4
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	FMOVQ 0(R1), F2
-	VMOV V2.B16, V2.B16
-	VMOV V1.B16, V3.B16
-	FMOVQ 16(R1), F4
-	VMOV V4.B16, V4.B16
-	VMOV V1.B16, V5.B16
-	FMOVQ 32(R1), F6
-	VMOV V6.B16, V6.B16
-	VMOV V1.B16, V7.B16
-	FMOVQ 48(R1), F8
-	VMOV V8.B16, V8.B16
-	VMOV V1.B16, V9.B16
-	MOVD R1, R5
-	MOVD rows+56(FP), R6
-	MOVD R6, R6
-	CMP $0, R6
-	BLE done6
-
-repeat5:
-	MOVD R5, R7
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R8
-	MOVD R8, R8
-	CMP $0, R8
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R7), F10
-	WORD $0x6EA2E54B // fcmgt v11.4s, v10.4s, v2.4s
-	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
-	WORD $0x6E20598C // mvn v12.16b, v12.16b
-	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
-	WORD $0x6EAB1D42 // bit v2.16b, v10.16b, v11.16b
-	WORD $0x6EAB1C23 // bit v3.16b, v1.16b, v11.16b
-	FMOVQ 16(R7), F10
-	WORD $0x6EA4E54B // fcmgt v11.4s, v10.4s, v4.4s
-	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
-	WORD $0x6E20598C // mvn v12.16b, v12.16b
-	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
-	WORD $0x6EAB1D44 // bit v4.16b, v10.16b, v11.16b
-	WORD $0x6EAB1C25 // bit v5.16b, v1.16b, v11.16b
-	FMOVQ 32(R7), F10
-	WORD $0x6EA6E54B // fcmgt v11.4s, v10.4s, v6.4s
-	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
-	WORD $0x6E20598C // mvn v12.16b, v12.16b
-	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
-	WORD $0x6EAB1D46 // bit v6.16b, v10.16b, v11.16b
-	WORD $0x6EAB1C27 // bit v7.16b, v1.16b, v11.16b
-	FMOVQ 48(R7), F10
-	WORD $0x6EA8E54B // fcmgt v11.4s, v10.4s, v8.4s
-	WORD $0x4E2AE54C // fcmeq v12.4s, v10.4s, v10.4s
-	WORD $0x6E20598C // mvn v12.16b, v12.16b
-	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
-	WORD $0x6EAB1D48 // bit v8.16b, v10.16b, v11.16b
-	WORD $0x6EAB1C29 // bit v9.16b, v1.16b, v11.16b
-	MOVW tapCol+96(FP), R9
-	VDUP R9, V10.S4
-	WORD $0x4EAA8421 // add v1.4s, v1.4s, v10.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R9
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat7
-
-done8:
-	MOVW tapRow+92(FP), R7
-	VDUP R7, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat5
-
-done6:
-	FMOVQ F2, 0(R0)
-	WORD $0x0E612860 // xtn v0.4h, v3.4s
-	WORD $0x0E212800 // xtn v0.8b, v0.8h
-	FMOVS F0, 0(R2)
-	FMOVQ F4, 16(R0)
-	WORD $0x0E6128A0 // xtn v0.4h, v5.4s
-	WORD $0x0E212800 // xtn v0.8b, v0.8h
-	FMOVS F0, 4(R2)
-	FMOVQ F6, 32(R0)
-	WORD $0x0E6128E0 // xtn v0.4h, v7.4s
-	WORD $0x0E212800 // xtn v0.8b, v0.8h
-	FMOVS F0, 8(R2)
-	FMOVQ F8, 48(R0)
-	WORD $0x0E612920 // xtn v0.4h, v9.4s
-	WORD $0x0E212800 // xtn v0.8b, v0.8h
-	FMOVS F0, 12(R2)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $16, R2, R2
-	SUB $16, R4, R4
-	B while3
-
-done4:
-
-while9:
-	CMP $4, R4
-	BLT done10
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	FMOVQ 0(R1), F2
-	VMOV V2.B16, V2.B16
-	VMOV V1.B16, V3.B16
-	MOVD R1, R5
-	MOVD rows+56(FP), R6
-	MOVD R6, R6
-	CMP $0, R6
-	BLE done12
-
-repeat11:
-	MOVD R5, R7
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R8
-	MOVD R8, R8
-	CMP $0, R8
-	BLE done14
-
-repeat13:
-	FMOVQ 0(R7), F4
-	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
-	WORD $0x4E24E486 // fcmeq v6.4s, v4.4s, v4.4s
-	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
-	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
-	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	WORD $0x6EA51C23 // bit v3.16b, v1.16b, v5.16b
-	MOVW tapCol+96(FP), R9
-	VDUP R9, V4.S4
-	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R9
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat13
-
-done14:
-	MOVW tapRow+92(FP), R7
-	VDUP R7, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat11
-
-done12:
-	FMOVQ F2, 0(R0)
-	WORD $0x0E612860 // xtn v0.4h, v3.4s
-	WORD $0x0E212800 // xtn v0.8b, v0.8h
-	FMOVS F0, 0(R2)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	ADD $4, R2, R2
-	SUB $4, R4, R4
-	B while9
-
-done10:
-
-while15:
-	CMP $1, R4
-	BLT done16
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	FMOVS 0(R1), F2
-	VMOV V2.B16, V2.B16
-	VMOV V1.B16, V3.B16
-	MOVD R1, R5
-	MOVD rows+56(FP), R6
-	MOVD R6, R6
-	CMP $0, R6
-	BLE done18
-
-repeat17:
-	MOVD R5, R7
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R8
-	MOVD R8, R8
-	CMP $0, R8
-	BLE done20
-
-repeat19:
-	FMOVS 0(R7), F4
-	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
-	WORD $0x4E24E486 // fcmeq v6.4s, v4.4s, v4.4s
-	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
-	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
-	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	WORD $0x6EA51C23 // bit v3.16b, v1.16b, v5.16b
-	MOVW tapCol+96(FP), R9
-	VDUP R9, V4.S4
-	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R9
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat19
-
-done20:
-	MOVW tapRow+92(FP), R7
-	VDUP R7, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat17
-
-done18:
-	FMOVS F2, 0(R0)
-	FMOVS F3, R5
-	MOVB R5, (R2)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	ADD $1, R2, R2
-	SUB $1, R4, R4
-	B while15
-
-done16:
-	MOVD dstGap+40(FP), R4
-	ADD R4<<2, R0, R0
-	MOVD srcGap+48(FP), R4
-	ADD R4<<2, R1, R1
-	MOVD dstGap+40(FP), R4
-	ADD R4<<0, R2, R2
-	SUBS $1, R3, R3
 	BNE repeat1
 
 done2:

@@ -4,272 +4,20 @@
 
 #include "textflag.h"
 
-// func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
-TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-100
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD index+16(FP), R2
-	MOVD pixels+24(FP), R3
-	MOVD R3, R3
-	CMP $0, R3
-	BLE done2
-
-repeat1:
-	MOVD c+32(FP), R4
-
-while3:
-	CMP $16, R4
-	BLT done4
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
-	MOVD R1, R5
-	MOVD R2, R6
-	MOVD rows+56(FP), R7
-	MOVD R7, R7
-	CMP $0, R7
-	BLE done6
-
-repeat5:
-	MOVD R5, R8
-	MOVD R6, R9
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R10
-	MOVD R10, R10
-	CMP $0, R10
-	BLE done8
-
-repeat7:
-	FMOVS 0(R9), F7
-	WORD $0x2F08A4E7 // uxtl v7.8h, v7.8b
-	WORD $0x2F10A4E7 // uxtl v7.4s, v7.4h
-	WORD $0x6EA18CE7 // cmeq v7.4s, v7.4s, v1.4s
-	FMOVQ 0(R8), F8
-	VMOV V2.B16, V9.B16
-	WORD $0x6EA71D09 // bit v9.16b, v8.16b, v7.16b
-	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
-	VMOV V3.B16, V3.B16
-	FMOVS 4(R9), F7
-	WORD $0x2F08A4E7 // uxtl v7.8h, v7.8b
-	WORD $0x2F10A4E7 // uxtl v7.4s, v7.4h
-	WORD $0x6EA18CE7 // cmeq v7.4s, v7.4s, v1.4s
-	FMOVQ 16(R8), F8
-	VMOV V2.B16, V9.B16
-	WORD $0x6EA71D09 // bit v9.16b, v8.16b, v7.16b
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	VMOV V4.B16, V4.B16
-	FMOVS 8(R9), F7
-	WORD $0x2F08A4E7 // uxtl v7.8h, v7.8b
-	WORD $0x2F10A4E7 // uxtl v7.4s, v7.4h
-	WORD $0x6EA18CE7 // cmeq v7.4s, v7.4s, v1.4s
-	FMOVQ 32(R8), F8
-	VMOV V2.B16, V9.B16
-	WORD $0x6EA71D09 // bit v9.16b, v8.16b, v7.16b
-	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
-	VMOV V5.B16, V5.B16
-	FMOVS 12(R9), F7
-	WORD $0x2F08A4E7 // uxtl v7.8h, v7.8b
-	WORD $0x2F10A4E7 // uxtl v7.4s, v7.4h
-	WORD $0x6EA18CE7 // cmeq v7.4s, v7.4s, v1.4s
-	FMOVQ 48(R8), F8
-	VMOV V2.B16, V9.B16
-	WORD $0x6EA71D09 // bit v9.16b, v8.16b, v7.16b
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	VMOV V6.B16, V6.B16
-	MOVW tapCol+96(FP), R11
-	VDUP R11, V7.S4
-	WORD $0x4EA78421 // add v1.4s, v1.4s, v7.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R11<<0, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat7
-
-done8:
-	MOVW tapRow+92(FP), R8
-	VDUP R8, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<0, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat5
-
-done6:
-	FMOVQ F3, 0(R0)
-	FMOVQ F4, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F6, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	ADD $16, R2, R2
-	SUB $16, R4, R4
-	B while3
-
-done4:
-
-while9:
-	CMP $4, R4
-	BLT done10
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	MOVD R1, R5
-	MOVD R2, R6
-	MOVD rows+56(FP), R7
-	MOVD R7, R7
-	CMP $0, R7
-	BLE done12
-
-repeat11:
-	MOVD R5, R8
-	MOVD R6, R9
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R10
-	MOVD R10, R10
-	CMP $0, R10
-	BLE done14
-
-repeat13:
-	FMOVS 0(R9), F4
-	WORD $0x2F08A484 // uxtl v4.8h, v4.8b
-	WORD $0x2F10A484 // uxtl v4.4s, v4.4h
-	WORD $0x6EA18C84 // cmeq v4.4s, v4.4s, v1.4s
-	FMOVQ 0(R8), F5
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
-	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	MOVW tapCol+96(FP), R11
-	VDUP R11, V4.S4
-	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R11<<0, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat13
-
-done14:
-	MOVW tapRow+92(FP), R8
-	VDUP R8, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<0, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat11
-
-done12:
-	FMOVQ F3, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	ADD $4, R2, R2
-	SUB $4, R4, R4
-	B while9
-
-done10:
-
-while15:
-	CMP $1, R4
-	BLT done16
-	MOVW tap+88(FP), R5
-	VDUP R5, V0.S4
-	VMOV V0.B16, V1.B16
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	MOVD R1, R5
-	MOVD R2, R6
-	MOVD rows+56(FP), R7
-	MOVD R7, R7
-	CMP $0, R7
-	BLE done18
-
-repeat17:
-	MOVD R5, R8
-	MOVD R6, R9
-	VMOV V0.B16, V1.B16
-	MOVD cols+64(FP), R10
-	MOVD R10, R10
-	CMP $0, R10
-	BLE done20
-
-repeat19:
-	MOVBU (R9), R11
-	FMOVS R11, F4
-	WORD $0x6EA18C84 // cmeq v4.4s, v4.4s, v1.4s
-	FMOVS 0(R8), F5
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
-	WORD $0x4E26D463 // fadd v3.4s, v3.4s, v6.4s
-	VMOV V3.B16, V3.B16
-	MOVW tapCol+96(FP), R11
-	VDUP R11, V4.S4
-	WORD $0x4EA48421 // add v1.4s, v1.4s, v4.4s
-	VMOV V1.B16, V1.B16
-	MOVD colStride+80(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R11<<0, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat19
-
-done20:
-	MOVW tapRow+92(FP), R8
-	VDUP R8, V1.S4
-	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	MOVD rowStride+72(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R8<<0, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat17
-
-done18:
-	FMOVS F3, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	ADD $1, R2, R2
-	SUB $1, R4, R4
-	B while15
-
-done16:
-	MOVD dstGap+40(FP), R4
-	ADD R4<<2, R0, R0
-	MOVD srcGap+48(FP), R4
-	ADD R4<<2, R1, R1
-	MOVD srcGap+48(FP), R4
-	ADD R4<<0, R2, R2
-	SUBS $1, R3, R3
-	BNE repeat1
-
-done2:
-	RET
-
 // func WindowAvg(dst, src *float32, scale float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
 TEXT ·WindowAvg(SB), NOSPLIT, $0-88
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD pixels+24(FP), R2
-	MOVD R2, R2
 	CMP $0, R2
 	BLE done2
 
 repeat1:
 	MOVD c+32(FP), R3
-
-while3:
 	CMP $16, R3
 	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -280,38 +28,28 @@ while3:
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done6
 
 repeat5:
 	MOVD R4, R6
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	VMOV V1.B16, V1.B16
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	VMOV V3.B16, V3.B16
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	VMOV V5.B16, V5.B16
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	VMOV V7.B16, V7.B16
 	MOVD cols+64(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done8
 
 repeat7:
 	FMOVQ 0(R6), F8
 	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	VMOV V1.B16, V1.B16
 	FMOVQ 16(R6), F8
 	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	VMOV V3.B16, V3.B16
 	FMOVQ 32(R6), F8
 	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	VMOV V5.B16, V5.B16
 	FMOVQ 48(R6), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	VMOV V7.B16, V7.B16
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
@@ -319,13 +57,9 @@ repeat7:
 
 done8:
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
-	WORD $0x4E23D441 // fadd v1.4s, v2.4s, v3.4s
-	VMOV V1.B16, V2.B16
-	WORD $0x4E25D481 // fadd v1.4s, v4.4s, v5.4s
-	VMOV V1.B16, V4.B16
-	WORD $0x4E27D4C1 // fadd v1.4s, v6.4s, v7.4s
-	VMOV V1.B16, V6.B16
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
@@ -345,34 +79,31 @@ done6:
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
-	B while3
+	CMP $16, R3
+	BGE while3
 
 done4:
-
-while9:
 	CMP $4, R3
 	BLT done10
+
+while9:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done12
 
 repeat11:
 	MOVD R4, R6
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	VMOV V1.B16, V1.B16
 	MOVD cols+64(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done14
 
 repeat13:
 	FMOVQ 0(R6), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
@@ -380,7 +111,6 @@ repeat13:
 
 done14:
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
@@ -394,34 +124,31 @@ done12:
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
-	B while9
+	CMP $4, R3
+	BGE while9
 
 done10:
-
-while15:
 	CMP $1, R3
 	BLT done16
+
+while15:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
-	MOVD R5, R5
 	CMP $0, R5
 	BLE done18
 
 repeat17:
 	MOVD R4, R6
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	VMOV V1.B16, V1.B16
 	MOVD cols+64(FP), R7
-	MOVD R7, R7
 	CMP $0, R7
 	BLE done20
 
 repeat19:
 	FMOVS 0(R6), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	VMOV V1.B16, V1.B16
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
@@ -429,7 +156,6 @@ repeat19:
 
 done20:
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	VMOV V0.B16, V0.B16
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
@@ -443,7 +169,8 @@ done18:
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
-	B while15
+	CMP $1, R3
+	BGE while15
 
 done16:
 	MOVD dstGap+40(FP), R3

@@ -13,10 +13,10 @@ TEXT ·WinogradInput2(SB), NOSPLIT, $0-40
 	MOVD 96(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while1:
 	CMP $4, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -35,13 +35,14 @@ while1:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while1
+	CMP $4, R4
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R4
 	BLT done4
+
+while3:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -60,7 +61,8 @@ while3:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while3
+	CMP $1, R4
+	BGE while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -70,10 +72,10 @@ done4:
 	MOVD 104(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while5:
 	CMP $4, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -92,13 +94,14 @@ while5:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while5
+	CMP $4, R4
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R4
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -117,7 +120,8 @@ while7:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while7
+	CMP $1, R4
+	BGE while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -127,10 +131,10 @@ done8:
 	MOVD 112(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -149,13 +153,14 @@ while9:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R4
 	BLT done12
+
+while11:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -174,7 +179,8 @@ while11:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while11
+	CMP $1, R4
+	BGE while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -184,10 +190,10 @@ done12:
 	MOVD 120(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while13:
 	CMP $4, R4
 	BLT done14
+
+while13:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R2), F1
 	FMOVQ 0(R3), F2
@@ -206,13 +212,14 @@ while13:
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while13
+	CMP $4, R4
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R4
 	BLT done16
+
+while15:
 	FMOVS 0(R1), F0
 	FMOVS 0(R2), F1
 	FMOVS 0(R3), F2
@@ -231,7 +238,8 @@ while15:
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while15
+	CMP $1, R4
+	BGE while15
 
 done16:
 	MOVD out+0(FP), R0
@@ -246,10 +254,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	FMOVQ 32(R6), F2
@@ -268,13 +276,14 @@ while17:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	FMOVQ 32(R6), F2
@@ -293,7 +302,8 @@ while19:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -307,10 +317,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	FMOVQ 96(R6), F2
@@ -329,13 +339,14 @@ while21:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	FMOVQ 96(R6), F2
@@ -354,7 +365,8 @@ while23:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -368,10 +380,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while25:
 	CMP $4, R1
 	BLT done26
+
+while25:
 	FMOVQ 128(R6), F0
 	FMOVQ 144(R6), F1
 	FMOVQ 160(R6), F2
@@ -390,13 +402,14 @@ while25:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while25
+	CMP $4, R1
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R1
 	BLT done28
+
+while27:
 	FMOVQ 128(R6), F0
 	FMOVQ 144(R6), F1
 	FMOVQ 160(R6), F2
@@ -415,7 +428,8 @@ while27:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while27
+	CMP $1, R1
+	BGE while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -429,10 +443,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-
-while29:
 	CMP $4, R0
 	BLT done30
+
+while29:
 	FMOVQ 192(R1), F0
 	FMOVQ 208(R1), F1
 	FMOVQ 224(R1), F2
@@ -451,13 +465,14 @@ while29:
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	B while29
+	CMP $4, R0
+	BGE while29
 
 done30:
-
-while31:
 	CMP $1, R0
 	BLT done32
+
+while31:
 	FMOVQ 192(R1), F0
 	FMOVQ 208(R1), F1
 	FMOVQ 224(R1), F2
@@ -476,7 +491,8 @@ while31:
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	B while31
+	CMP $1, R0
+	BGE while31
 
 done32:
 	RET
@@ -488,10 +504,10 @@ TEXT ·WinogradGrad2(SB), NOSPLIT, $0-40
 	MOVD 16(R0), R0
 	MOVD n+24(FP), R2
 	MOVD scratch+32(FP), R3
-
-while1:
 	CMP $4, R2
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -500,19 +516,19 @@ while1:
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 64(R3)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 96(R3)
+	FMOVQ F1, 96(R3)
 	ADD $128, R3, R3
 	ADD $16, R1, R1
 	ADD $16, R0, R0
 	SUB $4, R2, R2
-	B while1
+	CMP $4, R2
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R2
 	BLT done4
+
+while3:
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -521,13 +537,13 @@ while3:
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 64(R3)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 96(R3)
+	FMOVQ F1, 96(R3)
 	ADD $128, R3, R3
 	ADD $4, R1, R1
 	ADD $4, R0, R0
 	SUB $1, R2, R2
-	B while3
+	CMP $1, R2
+	BGE while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -535,10 +551,10 @@ done4:
 	MOVD 24(R0), R0
 	MOVD n+24(FP), R2
 	MOVD scratch+32(FP), R3
-
-while5:
 	CMP $4, R2
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -547,19 +563,19 @@ while5:
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 80(R3)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 112(R3)
+	FMOVQ F1, 112(R3)
 	ADD $128, R3, R3
 	ADD $16, R1, R1
 	ADD $16, R0, R0
 	SUB $4, R2, R2
-	B while5
+	CMP $4, R2
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R2
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
 	VMOV V0.B16, V2.B16
@@ -568,13 +584,13 @@ while7:
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 80(R3)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 112(R3)
+	FMOVQ F1, 112(R3)
 	ADD $128, R3, R3
 	ADD $4, R1, R1
 	ADD $4, R0, R0
 	SUB $1, R2, R2
-	B while7
+	CMP $1, R2
+	BGE while7
 
 done8:
 	MOVD out+0(FP), R0
@@ -589,10 +605,10 @@ done8:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	VMOV V0.B16, V2.B16
@@ -601,21 +617,21 @@ while9:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 0(R5)
+	FMOVQ F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
 	VMOV V0.B16, V2.B16
@@ -624,15 +640,15 @@ while11:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVS F0, 0(R5)
+	FMOVS F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD outStride+8(FP), R1
@@ -646,10 +662,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
 	VMOV V0.B16, V2.B16
@@ -658,21 +674,21 @@ while13:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 0(R5)
+	FMOVQ F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
 	VMOV V0.B16, V2.B16
@@ -681,15 +697,15 @@ while15:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVS F0, 0(R5)
+	FMOVS F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -703,10 +719,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R6
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	VMOV V0.B16, V2.B16
@@ -715,21 +731,21 @@ while17:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 0(R5)
+	FMOVQ F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
 	VMOV V0.B16, V2.B16
@@ -738,15 +754,15 @@ while19:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVS F0, 0(R5)
+	FMOVS F1, 0(R5)
 	ADD $128, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -760,10 +776,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-
-while21:
 	CMP $4, R0
 	BLT done22
+
+while21:
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
 	VMOV V0.B16, V2.B16
@@ -772,21 +788,21 @@ while21:
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVQ F0, 0(R5)
+	FMOVQ F1, 0(R5)
 	ADD $128, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	B while21
+	CMP $4, R0
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R0
 	BLT done24
+
+while23:
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
 	VMOV V0.B16, V2.B16
@@ -795,15 +811,15 @@ while23:
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R4)
-	VMOV V1.B16, V0.B16
-	FMOVS F0, 0(R5)
+	FMOVS F1, 0(R5)
 	ADD $128, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	B while23
+	CMP $1, R0
+	BGE while23
 
 done24:
 	RET
@@ -825,10 +841,10 @@ TEXT ·WinogradFilter2(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -843,20 +859,20 @@ while1:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 144(R2)
+	FMOVQ F3, 144(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -871,14 +887,14 @@ while3:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 144(R2)
+	FMOVQ F3, 144(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -895,10 +911,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -913,20 +929,20 @@ while5:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 160(R2)
+	FMOVQ F3, 160(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -941,14 +957,14 @@ while7:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 160(R2)
+	FMOVQ F3, 160(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -965,10 +981,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -983,20 +999,20 @@ while9:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 128(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 176(R2)
+	FMOVQ F3, 176(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1011,14 +1027,14 @@ while11:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 128(R2)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 176(R2)
+	FMOVQ F3, 176(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -1035,10 +1051,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R6), F1
 	FMOVQ 16(R6), F2
 	FMOVQ 32(R6), F3
@@ -1053,21 +1069,21 @@ while13:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 0(R5)
+	FMOVQ F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVQ 0(R6), F1
 	FMOVQ 16(R6), F2
 	FMOVQ 32(R6), F3
@@ -1082,15 +1098,15 @@ while15:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVS F1, 0(R5)
+	FMOVS F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -1104,10 +1120,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 48(R6), F1
 	FMOVQ 64(R6), F2
 	FMOVQ 80(R6), F3
@@ -1122,21 +1138,21 @@ while17:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 0(R5)
+	FMOVQ F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 48(R6), F1
 	FMOVQ 64(R6), F2
 	FMOVQ 80(R6), F3
@@ -1151,15 +1167,15 @@ while19:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVS F1, 0(R5)
+	FMOVS F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -1173,10 +1189,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R6
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 96(R6), F1
 	FMOVQ 112(R6), F2
 	FMOVQ 128(R6), F3
@@ -1191,21 +1207,21 @@ while21:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 0(R5)
+	FMOVQ F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVQ 96(R6), F1
 	FMOVQ 112(R6), F2
 	FMOVQ 128(R6), F3
@@ -1220,15 +1236,15 @@ while23:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVS F1, 0(R5)
+	FMOVS F3, 0(R5)
 	ADD $192, R6, R6
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -1242,10 +1258,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-
-while25:
 	CMP $4, R0
 	BLT done26
+
+while25:
 	FMOVQ 144(R1), F1
 	FMOVQ 160(R1), F2
 	FMOVQ 176(R1), F3
@@ -1260,21 +1276,21 @@ while25:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVQ F1, 0(R5)
+	FMOVQ F3, 0(R5)
 	ADD $192, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R0, R0
-	B while25
+	CMP $4, R0
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R0
 	BLT done28
+
+while27:
 	FMOVQ 144(R1), F1
 	FMOVQ 160(R1), F2
 	FMOVQ 176(R1), F3
@@ -1289,15 +1305,15 @@ while27:
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
-	VMOV V3.B16, V1.B16
-	FMOVS F1, 0(R5)
+	FMOVS F3, 0(R5)
 	ADD $192, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R0, R0
-	B while27
+	CMP $1, R0
+	BGE while27
 
 done28:
 	RET
@@ -1321,10 +1337,10 @@ TEXT ·WinogradFilterGrad2(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1337,23 +1353,23 @@ while1:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 64(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 128(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 128(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1366,17 +1382,17 @@ while3:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 64(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 128(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 128(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -1395,10 +1411,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1411,23 +1427,23 @@ while5:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 80(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 144(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 144(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1440,17 +1456,17 @@ while7:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 80(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 144(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 144(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -1469,10 +1485,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1485,23 +1501,23 @@ while9:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 160(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 160(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1514,17 +1530,17 @@ while11:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 96(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 160(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 160(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -1543,10 +1559,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R3), F1
 	FMOVQ 0(R4), F2
 	FMOVQ 0(R5), F3
@@ -1559,23 +1575,23 @@ while13:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 176(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 176(R2)
 	ADD $192, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVS 0(R3), F1
 	FMOVS 0(R4), F2
 	FMOVS 0(R5), F3
@@ -1588,17 +1604,17 @@ while15:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 112(R2)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 176(R2)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 176(R2)
 	ADD $192, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -1613,10 +1629,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 0(R5), F1
 	FMOVQ 16(R5), F2
 	FMOVQ 32(R5), F3
@@ -1629,22 +1645,22 @@ while17:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 0(R4)
 	ADD $192, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 0(R5), F1
 	FMOVQ 16(R5), F2
 	FMOVQ 32(R5), F3
@@ -1657,16 +1673,16 @@ while19:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVS F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVS F4, 0(R4)
 	ADD $192, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -1678,10 +1694,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 64(R5), F1
 	FMOVQ 80(R5), F2
 	FMOVQ 96(R5), F3
@@ -1694,22 +1710,22 @@ while21:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 0(R4)
 	ADD $192, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVQ 64(R5), F1
 	FMOVQ 80(R5), F2
 	FMOVQ 96(R5), F3
@@ -1722,16 +1738,16 @@ while23:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVS F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVS F4, 0(R4)
 	ADD $192, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -1743,10 +1759,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-
-while25:
 	CMP $4, R0
 	BLT done26
+
+while25:
 	FMOVQ 128(R1), F1
 	FMOVQ 144(R1), F2
 	FMOVQ 160(R1), F3
@@ -1759,22 +1775,22 @@ while25:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVQ F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVQ F4, 0(R4)
 	ADD $192, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R0, R0
-	B while25
+	CMP $4, R0
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R0
 	BLT done28
+
+while27:
 	FMOVQ 128(R1), F1
 	FMOVQ 144(R1), F2
 	FMOVQ 160(R1), F3
@@ -1787,16 +1803,16 @@ while27:
 	WORD $0x6E22DC01 // fmul v1.4s, v0.4s, v2.4s
 	WORD $0x4EA3CC01 // fmls v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R3)
-	VMOV V4.B16, V1.B16
-	WORD $0x4E22CC01 // fmla v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVS F1, 0(R4)
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVS F4, 0(R4)
 	ADD $192, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R0, R0
-	B while27
+	CMP $1, R0
+	BGE while27
 
 done28:
 	RET
@@ -1818,10 +1834,10 @@ TEXT ·WinogradOutput2(SB), NOSPLIT, $0-72
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1838,13 +1854,14 @@ while1:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -1861,7 +1878,8 @@ while3:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -1880,10 +1898,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1900,13 +1918,14 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -1923,7 +1942,8 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -1942,10 +1962,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -1962,13 +1982,14 @@ while9:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -1985,7 +2006,8 @@ while11:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -2004,10 +2026,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R3), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
@@ -2024,13 +2046,14 @@ while13:
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVS 0(R3), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
@@ -2047,7 +2070,8 @@ while15:
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -2066,10 +2090,10 @@ done16:
 	MOVD 8(R3), R3
 	MOVD n+56(FP), R6
 	MOVD scratch+64(FP), R7
-
-while17:
 	CMP $4, R6
 	BLT done18
+
+while17:
 	FMOVQ 0(R7), F2
 	FMOVQ 16(R7), F3
 	FMOVQ 32(R7), F4
@@ -2081,14 +2105,11 @@ while17:
 	CBZ R0, zero19
 	FMOVQ 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 
 zero19:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVQ F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2098,14 +2119,11 @@ zero19:
 	CBZ R0, zero20
 	FMOVQ 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 zero20:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R2)
 	ADD $128, R7, R7
@@ -2115,13 +2133,14 @@ zero20:
 	ADD $16, R5, R5
 	ADD $16, R3, R3
 	SUB $4, R6, R6
-	B while17
+	CMP $4, R6
+	BGE while17
 
 done18:
-
-while21:
 	CMP $1, R6
 	BLT done22
+
+while21:
 	FMOVQ 0(R7), F2
 	FMOVQ 16(R7), F3
 	FMOVQ 32(R7), F4
@@ -2133,14 +2152,11 @@ while21:
 	CBZ R0, zero23
 	FMOVS 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 
 zero23:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVS F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2150,14 +2166,11 @@ zero23:
 	CBZ R0, zero24
 	FMOVS 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 zero24:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R2)
 	ADD $128, R7, R7
@@ -2167,7 +2180,8 @@ zero24:
 	ADD $4, R5, R5
 	ADD $4, R3, R3
 	SUB $1, R6, R6
-	B while21
+	CMP $1, R6
+	BGE while21
 
 done22:
 	MOVD bias+32(FP), R1
@@ -2179,10 +2193,10 @@ done22:
 	MOVD 24(R3), R3
 	MOVD n+56(FP), R6
 	MOVD scratch+64(FP), R7
-
-while25:
 	CMP $4, R6
 	BLT done26
+
+while25:
 	FMOVQ 64(R7), F2
 	FMOVQ 80(R7), F3
 	FMOVQ 96(R7), F4
@@ -2194,14 +2208,11 @@ while25:
 	CBZ R0, zero27
 	FMOVQ 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 
 zero27:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVQ F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2211,14 +2222,11 @@ zero27:
 	CBZ R0, zero28
 	FMOVQ 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 zero28:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVQ F2, 0(R2)
 	ADD $128, R7, R7
@@ -2228,13 +2236,14 @@ zero28:
 	ADD $16, R5, R5
 	ADD $16, R3, R3
 	SUB $4, R6, R6
-	B while25
+	CMP $4, R6
+	BGE while25
 
 done26:
-
-while29:
 	CMP $1, R6
 	BLT done30
+
+while29:
 	FMOVQ 64(R7), F2
 	FMOVQ 80(R7), F3
 	FMOVQ 96(R7), F4
@@ -2246,14 +2255,11 @@ while29:
 	CBZ R0, zero31
 	FMOVS 0(R5), F6
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	VMOV V2.B16, V2.B16
 
 zero31:
 	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
 	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
 	FMOVS F2, 0(R4)
 	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
@@ -2263,14 +2269,11 @@ zero31:
 	CBZ R0, zero32
 	FMOVS 0(R3), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	VMOV V2.B16, V2.B16
 
 zero32:
 	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	VMOV V2.B16, V2.B16
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
 	FMOVS F2, 0(R2)
 	ADD $128, R7, R7
@@ -2280,7 +2283,8 @@ zero32:
 	ADD $4, R5, R5
 	ADD $4, R3, R3
 	SUB $1, R6, R6
-	B while29
+	CMP $1, R6
+	BGE while29
 
 done30:
 	RET
@@ -2304,17 +2308,16 @@ TEXT ·WinogradInput4(SB), NOSPLIT, $0-40
 	MOVD 240(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while1:
 	CMP $4, R6
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2339,11 +2342,10 @@ while1:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 384(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 480(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2353,20 +2355,20 @@ while1:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while1
+	CMP $4, R6
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R6
 	BLT done4
+
+while3:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2391,11 +2393,10 @@ while3:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 384(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 480(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2405,7 +2406,8 @@ while3:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while3
+	CMP $1, R6
+	BGE while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -2417,17 +2419,16 @@ done4:
 	MOVD 248(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while5:
 	CMP $4, R6
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2452,11 +2453,10 @@ while5:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 400(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 496(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2466,20 +2466,20 @@ while5:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while5
+	CMP $4, R6
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R6
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2504,11 +2504,10 @@ while7:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 400(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 496(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2518,7 +2517,8 @@ while7:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while7
+	CMP $1, R6
+	BGE while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -2530,17 +2530,16 @@ done8:
 	MOVD 256(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while9:
 	CMP $4, R6
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2565,11 +2564,10 @@ while9:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 416(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 512(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2579,20 +2577,20 @@ while9:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while9
+	CMP $4, R6
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R6
 	BLT done12
+
+while11:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2617,11 +2615,10 @@ while11:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 416(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 512(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2631,7 +2628,8 @@ while11:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while11
+	CMP $1, R6
+	BGE while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -2643,17 +2641,16 @@ done12:
 	MOVD 264(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while13:
 	CMP $4, R6
 	BLT done14
+
+while13:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2678,11 +2675,10 @@ while13:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 432(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 528(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2692,20 +2688,20 @@ while13:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while13
+	CMP $4, R6
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R6
 	BLT done16
+
+while15:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2730,11 +2726,10 @@ while15:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 432(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 528(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2744,7 +2739,8 @@ while15:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while15
+	CMP $1, R6
+	BGE while15
 
 done16:
 	MOVD in+16(FP), R0
@@ -2756,17 +2752,16 @@ done16:
 	MOVD 272(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while17:
 	CMP $4, R6
 	BLT done18
+
+while17:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2791,11 +2786,10 @@ while17:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 448(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 544(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2805,20 +2799,20 @@ while17:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while17
+	CMP $4, R6
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R6
 	BLT done20
+
+while19:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2843,11 +2837,10 @@ while19:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 448(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 544(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2857,7 +2850,8 @@ while19:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while19
+	CMP $1, R6
+	BGE while19
 
 done20:
 	MOVD in+16(FP), R0
@@ -2869,17 +2863,16 @@ done20:
 	MOVD 280(R0), R0
 	MOVD n+24(FP), R6
 	MOVD scratch+32(FP), R7
-
-while21:
 	CMP $4, R6
 	BLT done22
+
+while21:
 	FMOVQ 0(R1), F4
 	FMOVQ 0(R2), F5
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2904,11 +2897,10 @@ while21:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 464(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 560(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
@@ -2918,20 +2910,20 @@ while21:
 	ADD $16, R5, R5
 	ADD $16, R0, R0
 	SUB $4, R6, R6
-	B while21
+	CMP $4, R6
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R6
 	BLT done24
+
+while23:
 	FMOVS 0(R1), F4
 	FMOVS 0(R2), F5
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R0), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -2956,11 +2948,10 @@ while23:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 464(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 560(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
@@ -2970,7 +2961,8 @@ while23:
 	ADD $4, R5, R5
 	ADD $4, R0, R0
 	SUB $1, R6, R6
-	B while23
+	CMP $1, R6
+	BGE while23
 
 done24:
 	MOVD out+0(FP), R0
@@ -2989,17 +2981,16 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while25:
 	CMP $4, R1
 	BLT done26
+
+while25:
 	FMOVQ 0(R8), F4
 	FMOVQ 16(R8), F5
 	FMOVQ 32(R8), F6
 	FMOVQ 48(R8), F7
 	FMOVQ 64(R8), F8
 	FMOVQ 80(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3024,11 +3015,10 @@ while25:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3038,20 +3028,20 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while25
+	CMP $4, R1
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R1
 	BLT done28
+
+while27:
 	FMOVQ 0(R8), F4
 	FMOVQ 16(R8), F5
 	FMOVQ 32(R8), F6
 	FMOVQ 48(R8), F7
 	FMOVQ 64(R8), F8
 	FMOVQ 80(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3076,11 +3066,10 @@ while27:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3090,7 +3079,8 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while27
+	CMP $1, R1
+	BGE while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -3108,17 +3098,16 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while29:
 	CMP $4, R1
 	BLT done30
+
+while29:
 	FMOVQ 96(R8), F4
 	FMOVQ 112(R8), F5
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
 	FMOVQ 176(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3143,11 +3132,10 @@ while29:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3157,20 +3145,20 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while29
+	CMP $4, R1
+	BGE while29
 
 done30:
-
-while31:
 	CMP $1, R1
 	BLT done32
+
+while31:
 	FMOVQ 96(R8), F4
 	FMOVQ 112(R8), F5
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
 	FMOVQ 176(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3195,11 +3183,10 @@ while31:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3209,7 +3196,8 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while31
+	CMP $1, R1
+	BGE while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -3227,17 +3215,16 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while33:
 	CMP $4, R1
 	BLT done34
+
+while33:
 	FMOVQ 192(R8), F4
 	FMOVQ 208(R8), F5
 	FMOVQ 224(R8), F6
 	FMOVQ 240(R8), F7
 	FMOVQ 256(R8), F8
 	FMOVQ 272(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3262,11 +3249,10 @@ while33:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3276,20 +3262,20 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while33
+	CMP $4, R1
+	BGE while33
 
 done34:
-
-while35:
 	CMP $1, R1
 	BLT done36
+
+while35:
 	FMOVQ 192(R8), F4
 	FMOVQ 208(R8), F5
 	FMOVQ 224(R8), F6
 	FMOVQ 240(R8), F7
 	FMOVQ 256(R8), F8
 	FMOVQ 272(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3314,11 +3300,10 @@ while35:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3328,7 +3313,8 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while35
+	CMP $1, R1
+	BGE while35
 
 done36:
 	MOVD outStride+8(FP), R1
@@ -3346,17 +3332,16 @@ done36:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while37:
 	CMP $4, R1
 	BLT done38
+
+while37:
 	FMOVQ 288(R8), F4
 	FMOVQ 304(R8), F5
 	FMOVQ 320(R8), F6
 	FMOVQ 336(R8), F7
 	FMOVQ 352(R8), F8
 	FMOVQ 368(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3381,11 +3366,10 @@ while37:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3395,20 +3379,20 @@ while37:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while37
+	CMP $4, R1
+	BGE while37
 
 done38:
-
-while39:
 	CMP $1, R1
 	BLT done40
+
+while39:
 	FMOVQ 288(R8), F4
 	FMOVQ 304(R8), F5
 	FMOVQ 320(R8), F6
 	FMOVQ 336(R8), F7
 	FMOVQ 352(R8), F8
 	FMOVQ 368(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3433,11 +3417,10 @@ while39:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3447,7 +3430,8 @@ while39:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while39
+	CMP $1, R1
+	BGE while39
 
 done40:
 	MOVD outStride+8(FP), R1
@@ -3465,17 +3449,16 @@ done40:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while41:
 	CMP $4, R1
 	BLT done42
+
+while41:
 	FMOVQ 384(R8), F4
 	FMOVQ 400(R8), F5
 	FMOVQ 416(R8), F6
 	FMOVQ 432(R8), F7
 	FMOVQ 448(R8), F8
 	FMOVQ 464(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3500,11 +3483,10 @@ while41:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
@@ -3514,20 +3496,20 @@ while41:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while41
+	CMP $4, R1
+	BGE while41
 
 done42:
-
-while43:
 	CMP $1, R1
 	BLT done44
+
+while43:
 	FMOVQ 384(R8), F4
 	FMOVQ 400(R8), F5
 	FMOVQ 416(R8), F6
 	FMOVQ 432(R8), F7
 	FMOVQ 448(R8), F8
 	FMOVQ 464(R8), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3552,11 +3534,10 @@ while43:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
@@ -3566,7 +3547,8 @@ while43:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while43
+	CMP $1, R1
+	BGE while43
 
 done44:
 	MOVD outStride+8(FP), R1
@@ -3584,17 +3566,16 @@ done44:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-
-while45:
 	CMP $4, R0
 	BLT done46
+
+while45:
 	FMOVQ 480(R1), F4
 	FMOVQ 496(R1), F5
 	FMOVQ 512(R1), F6
 	FMOVQ 528(R1), F7
 	FMOVQ 544(R1), F8
 	FMOVQ 560(R1), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3619,11 +3600,10 @@ while45:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVQ F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVQ F4, 0(R7)
 	ADD $576, R1, R1
 	ADD $16, R2, R2
@@ -3633,20 +3613,20 @@ while45:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	B while45
+	CMP $4, R0
+	BGE while45
 
 done46:
-
-while47:
 	CMP $1, R0
 	BLT done48
+
+while47:
 	FMOVQ 480(R1), F4
 	FMOVQ 496(R1), F5
 	FMOVQ 512(R1), F6
 	FMOVQ 528(R1), F7
 	FMOVQ 544(R1), F8
 	FMOVQ 560(R1), F9
-	VMOV V4.B16, V4.B16
 	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
 	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
 	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
@@ -3671,11 +3651,10 @@ while47:
 	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
 	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
 	FMOVS F4, 0(R6)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC04 // fmls v4.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC24 // fmls v4.4s, v1.4s, v7.4s
-	WORD $0x4E28CC04 // fmla v4.4s, v0.4s, v8.4s
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
+	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
+	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
+	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
 	FMOVS F4, 0(R7)
 	ADD $576, R1, R1
 	ADD $4, R2, R2
@@ -3685,7 +3664,8 @@ while47:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	B while47
+	CMP $1, R0
+	BGE while47
 
 done48:
 	RET
@@ -3711,10 +3691,10 @@ TEXT ·WinogradGrad4(SB), NOSPLIT, $0-40
 	MOVD 96(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while1:
 	CMP $4, R4
 	BLT done2
+
+while1:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3734,26 +3714,25 @@ while1:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 192(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 256(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 320(R5)
+	FMOVQ F9, 320(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while1
+	CMP $4, R4
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R4
 	BLT done4
+
+while3:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3773,20 +3752,19 @@ while3:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 192(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 256(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 320(R5)
+	FMOVQ F9, 320(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while3
+	CMP $1, R4
+	BGE while3
 
 done4:
 	MOVD in+16(FP), R0
@@ -3796,10 +3774,10 @@ done4:
 	MOVD 104(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while5:
 	CMP $4, R4
 	BLT done6
+
+while5:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3819,26 +3797,25 @@ while5:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 208(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 272(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 336(R5)
+	FMOVQ F9, 336(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while5
+	CMP $4, R4
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R4
 	BLT done8
+
+while7:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3858,20 +3835,19 @@ while7:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 208(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 272(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 336(R5)
+	FMOVQ F9, 336(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while7
+	CMP $1, R4
+	BGE while7
 
 done8:
 	MOVD in+16(FP), R0
@@ -3881,10 +3857,10 @@ done8:
 	MOVD 112(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while9:
 	CMP $4, R4
 	BLT done10
+
+while9:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3904,26 +3880,25 @@ while9:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 224(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 288(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 352(R5)
+	FMOVQ F9, 352(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while9
+	CMP $4, R4
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R4
 	BLT done12
+
+while11:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -3943,20 +3918,19 @@ while11:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 224(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 288(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 352(R5)
+	FMOVQ F9, 352(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while11
+	CMP $1, R4
+	BGE while11
 
 done12:
 	MOVD in+16(FP), R0
@@ -3966,10 +3940,10 @@ done12:
 	MOVD 120(R0), R0
 	MOVD n+24(FP), R4
 	MOVD scratch+32(FP), R5
-
-while13:
 	CMP $4, R4
 	BLT done14
+
+while13:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	FMOVQ 0(R3), F8
@@ -3989,26 +3963,25 @@ while13:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 240(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 304(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 368(R5)
+	FMOVQ F9, 368(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R0, R0
 	SUB $4, R4, R4
-	B while13
+	CMP $4, R4
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R4
 	BLT done16
+
+while15:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	FMOVS 0(R3), F8
@@ -4028,20 +4001,19 @@ while15:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 240(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 304(R5)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 368(R5)
+	FMOVQ F9, 368(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R0, R0
 	SUB $1, R4, R4
-	B while15
+	CMP $1, R4
+	BGE while15
 
 done16:
 	MOVD out+0(FP), R0
@@ -4060,10 +4032,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4083,13 +4055,11 @@ while17:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4098,13 +4068,14 @@ while17:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4124,13 +4095,11 @@ while19:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4139,7 +4108,8 @@ while19:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -4157,10 +4127,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 64(R8), F6
 	FMOVQ 80(R8), F7
 	FMOVQ 96(R8), F8
@@ -4180,13 +4150,11 @@ while21:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4195,13 +4163,14 @@ while21:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVQ 64(R8), F6
 	FMOVQ 80(R8), F7
 	FMOVQ 96(R8), F8
@@ -4221,13 +4190,11 @@ while23:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4236,7 +4203,8 @@ while23:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -4254,10 +4222,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while25:
 	CMP $4, R1
 	BLT done26
+
+while25:
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
@@ -4277,13 +4245,11 @@ while25:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4292,13 +4258,14 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while25
+	CMP $4, R1
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R1
 	BLT done28
+
+while27:
 	FMOVQ 128(R8), F6
 	FMOVQ 144(R8), F7
 	FMOVQ 160(R8), F8
@@ -4318,13 +4285,11 @@ while27:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4333,7 +4298,8 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while27
+	CMP $1, R1
+	BGE while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -4351,10 +4317,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while29:
 	CMP $4, R1
 	BLT done30
+
+while29:
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -4374,13 +4340,11 @@ while29:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4389,13 +4353,14 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while29
+	CMP $4, R1
+	BGE while29
 
 done30:
-
-while31:
 	CMP $1, R1
 	BLT done32
+
+while31:
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -4415,13 +4380,11 @@ while31:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4430,7 +4393,8 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while31
+	CMP $1, R1
+	BGE while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -4448,10 +4412,10 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R1
 	MOVD scratch+32(FP), R8
-
-while33:
 	CMP $4, R1
 	BLT done34
+
+while33:
 	FMOVQ 256(R8), F6
 	FMOVQ 272(R8), F7
 	FMOVQ 288(R8), F8
@@ -4471,13 +4435,11 @@ while33:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4486,13 +4448,14 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while33
+	CMP $4, R1
+	BGE while33
 
 done34:
-
-while35:
 	CMP $1, R1
 	BLT done36
+
+while35:
 	FMOVQ 256(R8), F6
 	FMOVQ 272(R8), F7
 	FMOVQ 288(R8), F8
@@ -4512,13 +4475,11 @@ while35:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4527,7 +4488,8 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while35
+	CMP $1, R1
+	BGE while35
 
 done36:
 	MOVD outStride+8(FP), R1
@@ -4545,10 +4507,10 @@ done36:
 	ADD R1<<2, R0, R0
 	MOVD n+24(FP), R0
 	MOVD scratch+32(FP), R1
-
-while37:
 	CMP $4, R0
 	BLT done38
+
+while37:
 	FMOVQ 320(R1), F6
 	FMOVQ 336(R1), F7
 	FMOVQ 352(R1), F8
@@ -4568,13 +4530,11 @@ while37:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVQ F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVQ F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F9, 0(R7)
 	ADD $384, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4583,13 +4543,14 @@ while37:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	B while37
+	CMP $4, R0
+	BGE while37
 
 done38:
-
-while39:
 	CMP $1, R0
 	BLT done40
+
+while39:
 	FMOVQ 320(R1), F6
 	FMOVQ 336(R1), F7
 	FMOVQ 352(R1), F8
@@ -4609,13 +4570,11 @@ while39:
 	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
 	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
 	FMOVS F10, 0(R5)
-	VMOV V6.B16, V6.B16
 	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
 	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
 	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
 	FMOVS F6, 0(R6)
-	VMOV V9.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F9, 0(R7)
 	ADD $384, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4624,7 +4583,8 @@ while39:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	B while39
+	CMP $1, R0
+	BGE while39
 
 done40:
 	RET
@@ -4656,10 +4616,10 @@ TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4685,20 +4645,20 @@ while1:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 192(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 240(R2)
+	FMOVQ F8, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4724,14 +4684,14 @@ while3:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 192(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 240(R2)
+	FMOVQ F8, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -4748,10 +4708,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4777,20 +4737,20 @@ while5:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 208(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 256(R2)
+	FMOVQ F8, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4816,14 +4776,14 @@ while7:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 208(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 256(R2)
+	FMOVQ F8, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -4840,10 +4800,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -4869,20 +4829,20 @@ while9:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 224(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 272(R2)
+	FMOVQ F8, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -4908,14 +4868,14 @@ while11:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 224(R2)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 272(R2)
+	FMOVQ F8, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -4936,10 +4896,10 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -4965,8 +4925,7 @@ while13:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4975,13 +4934,14 @@ while13:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVQ 0(R8), F6
 	FMOVQ 16(R8), F7
 	FMOVQ 32(R8), F8
@@ -5007,8 +4967,7 @@ while15:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5017,7 +4976,8 @@ while15:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD outStride+8(FP), R1
@@ -5035,10 +4995,10 @@ done16:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 48(R8), F6
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
@@ -5064,8 +5024,7 @@ while17:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5074,13 +5033,14 @@ while17:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVQ 48(R8), F6
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
@@ -5106,8 +5066,7 @@ while19:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5116,7 +5075,8 @@ while19:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD outStride+8(FP), R1
@@ -5134,10 +5094,10 @@ done20:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
 	FMOVQ 128(R8), F8
@@ -5163,8 +5123,7 @@ while21:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5173,13 +5132,14 @@ while21:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVQ 96(R8), F6
 	FMOVQ 112(R8), F7
 	FMOVQ 128(R8), F8
@@ -5205,8 +5165,7 @@ while23:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5215,7 +5174,8 @@ while23:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD outStride+8(FP), R1
@@ -5233,10 +5193,10 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-
-while25:
 	CMP $4, R1
 	BLT done26
+
+while25:
 	FMOVQ 144(R8), F6
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
@@ -5262,8 +5222,7 @@ while25:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5272,13 +5231,14 @@ while25:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while25
+	CMP $4, R1
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R1
 	BLT done28
+
+while27:
 	FMOVQ 144(R8), F6
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
@@ -5304,8 +5264,7 @@ while27:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5314,7 +5273,8 @@ while27:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while27
+	CMP $1, R1
+	BGE while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -5332,10 +5292,10 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R8
-
-while29:
 	CMP $4, R1
 	BLT done30
+
+while29:
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -5361,8 +5321,7 @@ while29:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5371,13 +5330,14 @@ while29:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R1, R1
-	B while29
+	CMP $4, R1
+	BGE while29
 
 done30:
-
-while31:
 	CMP $1, R1
 	BLT done32
+
+while31:
 	FMOVQ 192(R8), F6
 	FMOVQ 208(R8), F7
 	FMOVQ 224(R8), F8
@@ -5403,8 +5363,7 @@ while31:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5413,7 +5372,8 @@ while31:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R1, R1
-	B while31
+	CMP $1, R1
+	BGE while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -5431,10 +5391,10 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-
-while33:
 	CMP $4, R0
 	BLT done34
+
+while33:
 	FMOVQ 240(R1), F6
 	FMOVQ 256(R1), F7
 	FMOVQ 272(R1), F8
@@ -5460,8 +5420,7 @@ while33:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVQ F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVQ F6, 0(R7)
+	FMOVQ F8, 0(R7)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5470,13 +5429,14 @@ while33:
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	SUB $4, R0, R0
-	B while33
+	CMP $4, R0
+	BGE while33
 
 done34:
-
-while35:
 	CMP $1, R0
 	BLT done36
+
+while35:
 	FMOVQ 240(R1), F6
 	FMOVQ 256(R1), F7
 	FMOVQ 272(R1), F8
@@ -5502,8 +5462,7 @@ while35:
 	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
 	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
 	FMOVS F6, 0(R6)
-	VMOV V8.B16, V6.B16
-	FMOVS F6, 0(R7)
+	FMOVS F8, 0(R7)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5512,7 +5471,8 @@ while35:
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	SUB $1, R0, R0
-	B while35
+	CMP $1, R0
+	BGE while35
 
 done36:
 	RET
@@ -5550,17 +5510,16 @@ TEXT ·WinogradFilterGrad4(SB), NOSPLIT, $0-48
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5571,12 +5530,11 @@ while1:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 96(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 192(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 192(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5585,20 +5543,20 @@ while1:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5609,12 +5567,11 @@ while3:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 96(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 192(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 192(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5623,7 +5580,8 @@ while3:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -5646,17 +5604,16 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5667,12 +5624,11 @@ while5:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 112(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 208(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 208(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5681,20 +5637,20 @@ while5:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5705,12 +5661,11 @@ while7:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 112(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 208(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 208(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5719,7 +5674,8 @@ while7:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -5742,17 +5698,16 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5763,12 +5718,11 @@ while9:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 128(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 224(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 224(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5777,20 +5731,20 @@ while9:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5801,12 +5755,11 @@ while11:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 128(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 224(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 224(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5815,7 +5768,8 @@ while11:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -5838,17 +5792,16 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5859,12 +5812,11 @@ while13:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 144(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 240(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5873,20 +5825,20 @@ while13:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5897,12 +5849,11 @@ while15:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 144(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 240(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5911,7 +5862,8 @@ while15:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -5934,17 +5886,16 @@ done16:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5955,12 +5906,11 @@ while17:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 160(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 256(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5969,20 +5919,20 @@ while17:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -5993,12 +5943,11 @@ while19:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 160(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 256(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6007,7 +5956,8 @@ while19:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD inStride+24(FP), R1
@@ -6030,17 +5980,16 @@ done20:
 	ADD R1<<2, R2, R2
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R2
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
 	FMOVQ 0(R6), F9
 	FMOVQ 0(R7), F10
 	FMOVQ 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6051,12 +6000,11 @@ while21:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 176(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 272(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6065,20 +6013,20 @@ while21:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	FMOVS 0(R7), F10
 	FMOVS 0(R8), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6089,12 +6037,11 @@ while23:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 176(R2)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 272(R2)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6103,7 +6050,8 @@ while23:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD inStride+24(FP), R1
@@ -6118,17 +6066,16 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-
-while25:
 	CMP $4, R1
 	BLT done26
+
+while25:
 	FMOVQ 0(R5), F6
 	FMOVQ 16(R5), F7
 	FMOVQ 32(R5), F8
 	FMOVQ 48(R5), F9
 	FMOVQ 64(R5), F10
 	FMOVQ 80(R5), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6139,31 +6086,30 @@ while25:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	B while25
+	CMP $4, R1
+	BGE while25
 
 done26:
-
-while27:
 	CMP $1, R1
 	BLT done28
+
+while27:
 	FMOVQ 0(R5), F6
 	FMOVQ 16(R5), F7
 	FMOVQ 32(R5), F8
 	FMOVQ 48(R5), F9
 	FMOVQ 64(R5), F10
 	FMOVQ 80(R5), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6174,18 +6120,18 @@ while27:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVS F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVS F11, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	B while27
+	CMP $1, R1
+	BGE while27
 
 done28:
 	MOVD outStride+8(FP), R1
@@ -6197,17 +6143,16 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R1
 	MOVD scratch+40(FP), R5
-
-while29:
 	CMP $4, R1
 	BLT done30
+
+while29:
 	FMOVQ 96(R5), F6
 	FMOVQ 112(R5), F7
 	FMOVQ 128(R5), F8
 	FMOVQ 144(R5), F9
 	FMOVQ 160(R5), F10
 	FMOVQ 176(R5), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6218,31 +6163,30 @@ while29:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R1, R1
-	B while29
+	CMP $4, R1
+	BGE while29
 
 done30:
-
-while31:
 	CMP $1, R1
 	BLT done32
+
+while31:
 	FMOVQ 96(R5), F6
 	FMOVQ 112(R5), F7
 	FMOVQ 128(R5), F8
 	FMOVQ 144(R5), F9
 	FMOVQ 160(R5), F10
 	FMOVQ 176(R5), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6253,18 +6197,18 @@ while31:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVS F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVS F11, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R1, R1
-	B while31
+	CMP $1, R1
+	BGE while31
 
 done32:
 	MOVD outStride+8(FP), R1
@@ -6276,17 +6220,16 @@ done32:
 	ADD R1<<2, R0, R0
 	MOVD n+32(FP), R0
 	MOVD scratch+40(FP), R1
-
-while33:
 	CMP $4, R0
 	BLT done34
+
+while33:
 	FMOVQ 192(R1), F6
 	FMOVQ 208(R1), F7
 	FMOVQ 224(R1), F8
 	FMOVQ 240(R1), F9
 	FMOVQ 256(R1), F10
 	FMOVQ 272(R1), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6297,31 +6240,30 @@ while33:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVQ F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVQ F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVQ F11, 0(R4)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	SUB $4, R0, R0
-	B while33
+	CMP $4, R0
+	BGE while33
 
 done34:
-
-while35:
 	CMP $1, R0
 	BLT done36
+
+while35:
 	FMOVQ 192(R1), F6
 	FMOVQ 208(R1), F7
 	FMOVQ 224(R1), F8
 	FMOVQ 240(R1), F9
 	FMOVQ 256(R1), F10
 	FMOVQ 272(R1), F11
-	VMOV V6.B16, V6.B16
 	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
 	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
 	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
@@ -6332,18 +6274,18 @@ while35:
 	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
 	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
 	FMOVS F6, 0(R3)
-	VMOV V11.B16, V6.B16
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCA6 // fmla v6.4s, v5.4s, v10.4s
-	FMOVS F6, 0(R4)
+	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
+	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
+	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
+	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
+	FMOVS F11, 0(R4)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	SUB $1, R0, R0
-	B while35
+	CMP $1, R0
+	BGE while35
 
 done36:
 	RET
@@ -6381,10 +6323,10 @@ TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while1:
 	CMP $4, R1
 	BLT done2
+
+while1:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6417,13 +6359,14 @@ while1:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while1
+	CMP $4, R1
+	BGE while1
 
 done2:
-
-while3:
 	CMP $1, R1
 	BLT done4
+
+while3:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6456,7 +6399,8 @@ while3:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while3
+	CMP $1, R1
+	BGE while3
 
 done4:
 	MOVD inStride+24(FP), R1
@@ -6479,10 +6423,10 @@ done4:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while5:
 	CMP $4, R1
 	BLT done6
+
+while5:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6515,13 +6459,14 @@ while5:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while5
+	CMP $4, R1
+	BGE while5
 
 done6:
-
-while7:
 	CMP $1, R1
 	BLT done8
+
+while7:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6554,7 +6499,8 @@ while7:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while7
+	CMP $1, R1
+	BGE while7
 
 done8:
 	MOVD inStride+24(FP), R1
@@ -6577,10 +6523,10 @@ done8:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while9:
 	CMP $4, R1
 	BLT done10
+
+while9:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6613,13 +6559,14 @@ while9:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while9
+	CMP $4, R1
+	BGE while9
 
 done10:
-
-while11:
 	CMP $1, R1
 	BLT done12
+
+while11:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6652,7 +6599,8 @@ while11:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while11
+	CMP $1, R1
+	BGE while11
 
 done12:
 	MOVD inStride+24(FP), R1
@@ -6675,10 +6623,10 @@ done12:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while13:
 	CMP $4, R1
 	BLT done14
+
+while13:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6711,13 +6659,14 @@ while13:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while13
+	CMP $4, R1
+	BGE while13
 
 done14:
-
-while15:
 	CMP $1, R1
 	BLT done16
+
+while15:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6750,7 +6699,8 @@ while15:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while15
+	CMP $1, R1
+	BGE while15
 
 done16:
 	MOVD inStride+24(FP), R1
@@ -6773,10 +6723,10 @@ done16:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while17:
 	CMP $4, R1
 	BLT done18
+
+while17:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6809,13 +6759,14 @@ while17:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while17
+	CMP $4, R1
+	BGE while17
 
 done18:
-
-while19:
 	CMP $1, R1
 	BLT done20
+
+while19:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6848,7 +6799,8 @@ while19:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while19
+	CMP $1, R1
+	BGE while19
 
 done20:
 	MOVD inStride+24(FP), R1
@@ -6871,10 +6823,10 @@ done20:
 	ADD R1<<2, R2, R2
 	MOVD n+56(FP), R1
 	MOVD scratch+64(FP), R2
-
-while21:
 	CMP $4, R1
 	BLT done22
+
+while21:
 	FMOVQ 0(R3), F6
 	FMOVQ 0(R4), F7
 	FMOVQ 0(R5), F8
@@ -6907,13 +6859,14 @@ while21:
 	ADD $16, R7, R7
 	ADD $16, R8, R8
 	SUB $4, R1, R1
-	B while21
+	CMP $4, R1
+	BGE while21
 
 done22:
-
-while23:
 	CMP $1, R1
 	BLT done24
+
+while23:
 	FMOVS 0(R3), F6
 	FMOVS 0(R4), F7
 	FMOVS 0(R5), F8
@@ -6946,7 +6899,8 @@ while23:
 	ADD $4, R7, R7
 	ADD $4, R8, R8
 	SUB $1, R1, R1
-	B while23
+	CMP $1, R1
+	BGE while23
 
 done24:
 	MOVD inStride+24(FP), R1
@@ -6969,10 +6923,10 @@ done24:
 	MOVD 24(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-
-while25:
 	CMP $4, R10
 	BLT done26
+
+while25:
 	FMOVQ 0(R11), F8
 	FMOVQ 16(R11), F9
 	FMOVQ 32(R11), F10
@@ -6988,14 +6942,11 @@ while25:
 	CBZ R0, zero27
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero27:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7006,14 +6957,11 @@ zero27:
 	CBZ R0, zero28
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero28:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7024,14 +6972,11 @@ zero28:
 	CBZ R0, zero29
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero29:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7043,14 +6988,11 @@ zero29:
 	CBZ R0, zero30
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero30:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7064,13 +7006,14 @@ zero30:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	B while25
+	CMP $4, R10
+	BGE while25
 
 done26:
-
-while31:
 	CMP $1, R10
 	BLT done32
+
+while31:
 	FMOVQ 0(R11), F8
 	FMOVQ 16(R11), F9
 	FMOVQ 32(R11), F10
@@ -7086,14 +7029,11 @@ while31:
 	CBZ R0, zero33
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero33:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7104,14 +7044,11 @@ zero33:
 	CBZ R0, zero34
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero34:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7122,14 +7059,11 @@ zero34:
 	CBZ R0, zero35
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero35:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7141,14 +7075,11 @@ zero35:
 	CBZ R0, zero36
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero36:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7162,7 +7093,8 @@ zero36:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	B while31
+	CMP $1, R10
+	BGE while31
 
 done32:
 	MOVD bias+32(FP), R1
@@ -7178,10 +7110,10 @@ done32:
 	MOVD 56(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-
-while37:
 	CMP $4, R10
 	BLT done38
+
+while37:
 	FMOVQ 96(R11), F8
 	FMOVQ 112(R11), F9
 	FMOVQ 128(R11), F10
@@ -7197,14 +7129,11 @@ while37:
 	CBZ R0, zero39
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero39:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7215,14 +7144,11 @@ zero39:
 	CBZ R0, zero40
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero40:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7233,14 +7159,11 @@ zero40:
 	CBZ R0, zero41
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero41:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7252,14 +7175,11 @@ zero41:
 	CBZ R0, zero42
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero42:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7273,13 +7193,14 @@ zero42:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	B while37
+	CMP $4, R10
+	BGE while37
 
 done38:
-
-while43:
 	CMP $1, R10
 	BLT done44
+
+while43:
 	FMOVQ 96(R11), F8
 	FMOVQ 112(R11), F9
 	FMOVQ 128(R11), F10
@@ -7295,14 +7216,11 @@ while43:
 	CBZ R0, zero45
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero45:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7313,14 +7231,11 @@ zero45:
 	CBZ R0, zero46
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero46:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7331,14 +7246,11 @@ zero46:
 	CBZ R0, zero47
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero47:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7350,14 +7262,11 @@ zero47:
 	CBZ R0, zero48
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero48:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7371,7 +7280,8 @@ zero48:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	B while43
+	CMP $1, R10
+	BGE while43
 
 done44:
 	MOVD bias+32(FP), R1
@@ -7387,10 +7297,10 @@ done44:
 	MOVD 88(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-
-while49:
 	CMP $4, R10
 	BLT done50
+
+while49:
 	FMOVQ 192(R11), F8
 	FMOVQ 208(R11), F9
 	FMOVQ 224(R11), F10
@@ -7406,14 +7316,11 @@ while49:
 	CBZ R0, zero51
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero51:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7424,14 +7331,11 @@ zero51:
 	CBZ R0, zero52
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero52:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7442,14 +7346,11 @@ zero52:
 	CBZ R0, zero53
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero53:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7461,14 +7362,11 @@ zero53:
 	CBZ R0, zero54
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero54:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7482,13 +7380,14 @@ zero54:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	B while49
+	CMP $4, R10
+	BGE while49
 
 done50:
-
-while55:
 	CMP $1, R10
 	BLT done56
+
+while55:
 	FMOVQ 192(R11), F8
 	FMOVQ 208(R11), F9
 	FMOVQ 224(R11), F10
@@ -7504,14 +7403,11 @@ while55:
 	CBZ R0, zero57
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero57:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7522,14 +7418,11 @@ zero57:
 	CBZ R0, zero58
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero58:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7540,14 +7433,11 @@ zero58:
 	CBZ R0, zero59
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero59:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7559,14 +7449,11 @@ zero59:
 	CBZ R0, zero60
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero60:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7580,7 +7467,8 @@ zero60:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	B while55
+	CMP $1, R10
+	BGE while55
 
 done56:
 	MOVD bias+32(FP), R1
@@ -7596,10 +7484,10 @@ done56:
 	MOVD 120(R3), R3
 	MOVD n+56(FP), R10
 	MOVD scratch+64(FP), R11
-
-while61:
 	CMP $4, R10
 	BLT done62
+
+while61:
 	FMOVQ 288(R11), F8
 	FMOVQ 304(R11), F9
 	FMOVQ 320(R11), F10
@@ -7615,14 +7503,11 @@ while61:
 	CBZ R0, zero63
 	FMOVQ 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero63:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7633,14 +7518,11 @@ zero63:
 	CBZ R0, zero64
 	FMOVQ 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero64:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7651,14 +7533,11 @@ zero64:
 	CBZ R0, zero65
 	FMOVQ 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero65:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVQ F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7670,14 +7549,11 @@ zero65:
 	CBZ R0, zero66
 	FMOVQ 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero66:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVQ F8, 0(R2)
 	ADD $384, R11, R11
@@ -7691,13 +7567,14 @@ zero66:
 	ADD $16, R9, R9
 	ADD $16, R3, R3
 	SUB $4, R10, R10
-	B while61
+	CMP $4, R10
+	BGE while61
 
 done62:
-
-while67:
 	CMP $1, R10
 	BLT done68
+
+while67:
 	FMOVQ 288(R11), F8
 	FMOVQ 304(R11), F9
 	FMOVQ 320(R11), F10
@@ -7713,14 +7590,11 @@ while67:
 	CBZ R0, zero69
 	FMOVS 0(R5), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero69:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R4)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7731,14 +7605,11 @@ zero69:
 	CBZ R0, zero70
 	FMOVS 0(R7), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero70:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R6)
 	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
@@ -7749,14 +7620,11 @@ zero70:
 	CBZ R0, zero71
 	FMOVS 0(R9), F14
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	VMOV V8.B16, V8.B16
 
 zero71:
 	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
 	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
 	FMOVS F8, 0(R8)
 	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
@@ -7768,14 +7636,11 @@ zero71:
 	CBZ R0, zero72
 	FMOVS 0(R3), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	VMOV V8.B16, V8.B16
 
 zero72:
 	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
 	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	VMOV V8.B16, V8.B16
 	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
 	FMOVS F8, 0(R2)
 	ADD $384, R11, R11
@@ -7789,7 +7654,8 @@ zero72:
 	ADD $4, R9, R9
 	ADD $4, R3, R3
 	SUB $1, R10, R10
-	B while67
+	CMP $1, R10
+	BGE while67
 
 done68:
 	RET

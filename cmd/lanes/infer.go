@@ -54,7 +54,7 @@ func (cmd *inferCmd) Run(c *console) error {
 		return err
 	}
 	start := time.Now()
-	s, err := infer.New(m, &infer.Options{Exact: cmd.Exact})
+	s, err := infer.New(m, &infer.Options{Exact: cmd.Exact, TakeWeights: true})
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (cmd *serveCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
-	session, err := infer.New(m, &infer.Options{Exact: cmd.Exact})
+	session, err := infer.New(m, &infer.Options{Exact: cmd.Exact, TakeWeights: true})
 	if err != nil {
 		return fmt.Errorf("%s: %w", cmd.Model, err)
 	}

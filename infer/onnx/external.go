@@ -38,13 +38,10 @@ func externalPlace(entries []Entry) (*External, error) {
 }
 
 // ReadFile reads a model and the data that it keeps in other files. These must
-// lie in the model's folder or below it, links included.
+// lie in the model's folder or below it, links included. Large tensors of the
+// model's file have memory of their own each.
 func ReadFile(path string) (*Model, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	m, err := Parse(b)
+	m, err := readModel(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -52,6 +49,26 @@ func ReadFile(path string) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
+}
+
+func readModel(path string) (*Model, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().IsRegular() {
+		return parseStream(f, info.Size())
+	}
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(b)
 }
 
 // loadExternal reads every external tensor from the files of a folder. Files

@@ -2,10 +2,12 @@ package onnx_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +76,7 @@ func TestFilesRoundTrip(t *testing.T) {
 			case ".onnx":
 				count++
 				roundTripModel(t, path, b)
+				sameFromFile(t, path, b)
 			case ".pb":
 				if len(b) > 0 {
 					roundTripTensor(t, path, b)
@@ -254,6 +257,8 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		} else if !strings.HasPrefix(err.Error(), "onnx: ") {
 			t.Errorf("%s: error %q does not begin with the package", name, err)
+		} else if _, fromFile := onnx.ReadFile(writeTemp(t, b)); fromFile == nil || !strings.HasSuffix(fromFile.Error(), err.Error()) {
+			t.Errorf("%s: error %v from a file, want %v", name, fromFile, err)
 		}
 		runtime.ReadMemStats(&after)
 		// 4 M values of 72 bytes, in slices that double.
@@ -262,6 +267,62 @@ func TestHostile(t *testing.T) {
 		}
 		if d := time.Since(start); d > 20*time.Second {
 			t.Errorf("%s: took %v", name, d)
+		}
+	}
+}
+
+func writeTemp(t *testing.T, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sameFromFile compares what ReadFile and Parse make of a file.
+func sameFromFile(t *testing.T, path string, b []byte) {
+	t.Helper()
+	want, err := onnx.Parse(b)
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+		return
+	}
+	got, err := onnx.ReadFile(path)
+	if err != nil {
+		t.Errorf("%s: %v", path, err)
+		return
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: ReadFile and Parse differ", path)
+	}
+}
+
+// TestReadFile reads tensors around the size from which they are entered, in both
+// encodings, and the beginnings of the file.
+func TestReadFile(t *testing.T) {
+	m := &onnx.Model{IRVersion: 8, ProducerName: "p", Opsets: []onnx.Opset{{Version: 17}}}
+	for i, n := range []int{0, 1, 1000, 1010, 1024, 5000} {
+		x := onnx.NewFloat32(fmt.Sprint("w", i), make([]float32, n), n)
+		for j := range x.Raw {
+			x.Raw[j] = byte(j * (i + 1))
+		}
+		m.Graph.Initializers = append(m.Graph.Initializers, x)
+	}
+	m.Graph.Nodes = []onnx.Node{{Op: "Relu", Inputs: []string{"w1"}, Outputs: []string{"y"}}}
+	m.Graph.Outputs = []onnx.ValueInfo{{Name: "y", Type: onnx.Float32}}
+	b, err := onnx.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed := message(5, slices.Concat(varint(1, 2000), varint(2, uint64(onnx.Float32)), message(8, []byte("typed")), message(4, make([]byte, 4000)), message(4, make([]byte, 4000))))
+	b = append(b, message(7, typed)...) // the graph goes on
+	sameFromFile(t, writeTemp(t, b), b)
+	for n := 0; n < len(b); n += 97 {
+		_, want := onnx.Parse(b[:n])
+		_, err := onnx.ReadFile(writeTemp(t, b[:n]))
+		if (err == nil) != (want == nil) || err != nil && !strings.HasSuffix(err.Error(), want.Error()) {
+			t.Errorf("%d bytes: error %v, want %v", n, err, want)
 		}
 	}
 }

@@ -29,10 +29,15 @@ func Parse(b []byte) (*Model, error) {
 	if err := message(b, func(f field) error { return p.model(m, f) }); err != nil {
 		return nil, within(err, "onnx")
 	}
+	return m, m.complete()
+}
+
+// complete reports what every model has and m lacks.
+func (m *Model) complete() error {
 	if len(m.Graph.Outputs) == 0 {
-		return nil, errors.New("onnx: no graph with an output: not an ONNX model")
+		return errors.New("onnx: no graph with an output: not an ONNX model")
 	}
-	return m, nil
+	return nil
 }
 
 // ParseTensor reads a single tensor, as the files of ONNX test data sets hold it.
@@ -329,11 +334,16 @@ type tensorParts struct {
 }
 
 func (p *parser) tensor(b []byte) (*Tensor, error) {
+	return p.tensorOf(func(visit func(f field) error) error { return message(b, visit) })
+}
+
+// tensorOf makes a tensor of the fields that walk visits.
+func (p *parser) tensorOf(walk func(visit func(f field) error) error) (*Tensor, error) {
 	if err := p.object(); err != nil {
 		return nil, err
 	}
 	t, parts := &Tensor{}, &tensorParts{}
-	if err := message(b, func(f field) error { return p.tensorField(t, parts, f) }); err != nil {
+	if err := walk(func(f field) error { return p.tensorField(t, parts, f) }); err != nil {
 		return nil, within(err, "tensor %q", t.Name)
 	}
 	for _, d := range parts.dims {

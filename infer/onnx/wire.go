@@ -113,10 +113,13 @@ func (f field) ints(dst []int64) ([]int64, error) {
 }
 
 // fixed appends the bytes of one fixed-width number of size bytes, or of a
-// packed list of them.
+// packed list of them. The first list shares memory with the field.
 func (f field) fixed(dst []byte, size int) ([]byte, error) {
 	switch {
 	case f.typ == protowire.BytesType && len(f.bytes)%size == 0:
+		if len(dst) == 0 {
+			return f.bytes[:len(f.bytes):len(f.bytes)], nil
+		}
 		return append(dst, f.bytes...), nil
 	case f.typ == protowire.Fixed32Type && size == 4:
 		return protowire.AppendFixed32(dst, uint32(f.bits)), nil

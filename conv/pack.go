@@ -1,0 +1,179 @@
+package conv
+
+import "github.com/golanes/lanes/kernels"
+
+// pack writes panel q (counted over all passes) of the weights in the order the
+// product reads them. transposed swaps the roles of C and K: the columns are
+// in-channels.
+func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
+	i := 0
+	for q >= d.panels(d.passes[i].cols) {
+		q -= d.panels(d.passes[i].cols)
+		i++
+	}
+	ps := &d.passes[i]
+	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
+	colStep, depthStep := cg*rs, rs
+	if transposed {
+		colStep, depthStep = rs, cg*rs
+	}
+	w = w[ps.group*kg*cg*rs:][:kg*cg*rs]
+	ps.packPanel(dst[ps.bOff+q*d.nr*ps.taps*ps.depth:], w[q*d.nr*colStep:], d.panelWidth(ps.cols, q), q*d.nr, rs, colStep, depthStep)
+}
+
+// packPanel writes the columns from first on to a panel of the given width. w
+// starts at the first; colStep and depthStep are its steps.
+func (ps *pass) packPanel(panel, w []float32, width, first, rs, colStep, depthStep int) {
+	cols := min(width, ps.cols-first)
+	panel = panel[:width*ps.taps*ps.depth]
+	if cols < width {
+		clear(panel)
+	}
+	depth := ps.taps * ps.depth / max(1, len(ps.tapAt)) // of a filter position
+	if rs > maxPackTaps {
+		for t, at := range ps.tapAt {
+			for k := range depth {
+				row := panel[(t*depth+k)*width:][:cols]
+				from := w[k*depthStep+at:]
+				for j := range row {
+					row[j] = from[j*colStep]
+				}
+			}
+		}
+		return
+	}
+	// In scratch, a row for each tap of a few steps along the depth (of one, if
+	// the weights of the next are elsewhere).
+	var scratch [maxPackTaps * packLanes]float32
+	steps := 1
+	if colStep > depthStep {
+		steps = maxPackTaps / rs
+	}
+	for j := 0; j < cols; j += packLanes {
+		n := min(packLanes, cols-j)
+		for k0 := 0; k0 < depth; k0 += steps {
+			steps := min(steps, depth-k0)
+			kernels.Transpose(scratch[:], packLanes, w[j*colStep+k0*depthStep:], colStep, n, steps*rs)
+			for t, at := range ps.tapAt {
+				for k := range steps {
+					copyLanes(panel[(t*depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+				}
+			}
+		}
+	}
+}
+
+const (
+	// packLanes is how many columns are transposed together.
+	packLanes = 16
+	// maxPackTaps bounds the rows of such a transposition.
+	maxPackTaps = 64
+)
+
+func copyLanes(dst, src []float32, n int) {
+	if n == packLanes {
+		*(*[packLanes]float32)(dst) = *(*[packLanes]float32)(src)
+		return
+	}
+	copy(dst[:n], src)
+}
+
+// packTasks returns the number of panels to pack.
+func (d *product) packTasks() int {
+	n := 0
+	for i := range d.passes {
+		n += d.panels(d.passes[i].cols)
+	}
+	return n
+}
+
+// Weights in the form of the Indirect algorithm are the weights in another order,
+// panel by panel of out-channels, and where no panel is filled up a panel has the
+// place of its channels. A model can then be in memory once.
+
+// PacksInPlace reports whether [Plan.PackInPlace] can be used: the algorithm is
+// Indirect, without groups, and the panels hold no more than the weights.
+func (p *Plan) PacksInPlace() bool {
+	return p.forward.product != nil && p.shape.normalized().Groups == 1 && p.PackedLen() == p.shape.WeightLen()
+}
+
+// WorkspacePack is the floats of work for [Plan.Pack], WorkspacePackInPlace those
+// for [Plan.PackInPlace].
+func (p *Plan) WorkspacePack() int {
+	if w := p.forward.winograd; w != nil {
+		return p.workers * w.scratchLen()
+	}
+	return 0
+}
+
+// WorkspacePackInPlace is documented with [Plan.WorkspacePack].
+func (p *Plan) WorkspacePackInPlace() int {
+	if !p.PacksInPlace() {
+		return 0
+	}
+	return p.workers * p.forward.product.panelLen()
+}
+
+// panelLen is the floats of the widest panel of a product with one pass.
+func (d *product) panelLen() int { return d.nr * d.passes[0].taps * d.passes[0].depth }
+
+// PackInPlace is [Plan.Pack] with the result in the memory of the weights. work has
+// [Plan.WorkspacePackInPlace] floats of any content. It panics unless
+// [Plan.PacksInPlace].
+func (p *Plan) PackInPlace(w, work []float32) {
+	const name = "PackInPlace"
+	if !p.PacksInPlace() {
+		panic("conv.Plan.PackInPlace: the packed form is larger than the weights")
+	}
+	w = need(name, "w", w, p.shape.WeightLen())
+	p.job = job{d: &p.forward, operands: operands{c: w}, scratch: need(name, "work", work, p.WorkspacePackInPlace())}
+	p.parallel(jobPackInPlace, p.forward.product.packTasks())
+	p.job = job{}
+}
+
+// packInPlace packs panel q, which it copies to scratch.
+func (d *product) packInPlace(w []float32, s *Shape, q int, scratch []float32) {
+	ps := &d.passes[0]
+	rs := s.R * s.S
+	width := d.panelWidth(ps.cols, q)
+	panel := w[q*d.panelLen():][:width*ps.taps*ps.depth]
+	scratch = scratch[:len(panel)]
+	copy(scratch, panel)
+	ps.packPanel(panel, scratch, width, q*d.nr, rs, s.C*rs, rs)
+}
+
+// Unpack writes the weights that [Plan.Pack] or [Plan.PackInPlace] packed to w,
+// exactly. It panics if the algorithm is not Indirect. Other than the rest of p's
+// methods, it may run while others do.
+func (p *Plan) Unpack(w, packed []float32) {
+	const name = "Unpack"
+	d := p.forward.product
+	if d == nil {
+		panic("conv.Plan.Unpack: the packed form is not the weights in another order")
+	}
+	w = need(name, "w", w, p.shape.WeightLen())
+	packed = need(name, "packed", packed, p.PackedLen())
+	for i := range d.passes {
+		for q := range d.panels(d.passes[i].cols) {
+			d.unpackPanel(&d.passes[i], w, packed, &p.shape, q)
+		}
+	}
+}
+
+// unpackPanel writes panel q of a pass back. It is the inverse of packPanel.
+func (d *product) unpackPanel(ps *pass, w, packed []float32, s *Shape, q int) {
+	cg, rs := s.groupC(), s.R*s.S
+	depth := ps.taps * ps.depth / len(ps.tapAt)
+	width := d.panelWidth(ps.cols, q)
+	panel := packed[ps.bOff+q*d.nr*ps.taps*ps.depth:]
+	w = w[(ps.group*s.groupK()+q*d.nr)*cg*rs:]
+	for j := range min(width, ps.cols-q*d.nr) {
+		row := w[j*cg*rs:][:cg*rs]
+		for t, at := range ps.tapAt {
+			from := panel[t*depth*width+j:]
+			for k := range depth {
+				row[k*rs+at] = from[k*width]
+			}
+		}
+	}
+}
