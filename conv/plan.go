@@ -66,6 +66,10 @@ type Options struct {
 	// Algorithm forces one algorithm for all directions; NewPlan fails if it
 	// does not take the shape.
 	Algorithm Algorithm
+	// Packed says that Forward's weights are packed once for many calls of
+	// ForwardPacked, so that the choice is for those and leaves out what packing
+	// costs.
+	Packed bool
 	// Activation is applied by Forward after bias and residual.
 	Activation kernels.Activation
 }

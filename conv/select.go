@@ -13,6 +13,7 @@ const (
 	passForward pass3 = iota
 	passData
 	passWeights
+	passPacked // forward with packed weights, in costTable
 )
 
 func (d pass3) String() string {
@@ -29,21 +30,25 @@ func (d pass3) String() string {
 // padding, for Winograd t*t for each tile. factor is what the transforms of src
 // and dst add. perPair is what preparing the weights, or bringing their gradient
 // back, costs more than Indirect's packing; it is memory traffic, so that it
-// weighs less where the weights fit the cache. The numbers are fitted to both
-// algorithms' times on layers from 8 to 512 channels, maps from 2x2 to 56x56 and
-// batches of 1 to 32, one thread of a Zen 4 core; `lanes bench --suite conv`
+// weighs less where the weights fit the cache. With packed weights it is what
+// reading them from memory costs. The numbers are fitted to the algorithms' times
+// on 163 layers from 16 to 512 channels, maps from 2x2 to 56x56 and batches of 1
+// to 128, one thread of a Zen 4 core with AVX-512. There the choice takes about
+// 1 % longer than the best of the three in geometric mean, and more than 10 %
+// longer on 3 % of them, with small maps and batches; `lanes bench --suite conv`
 // with bench.Options.Algorithms measures them again.
 type costs struct{ factor, perPair float64 }
 
-var costTable = [3]map[Algorithm]costs{
-	passForward: {Indirect: {1, 0}, Winograd2: {1.4, 150}, Winograd4: {1.4, 300}},
-	passData:    {Indirect: {1, 0}, Winograd2: {1.4, 150}, Winograd4: {1.4, 300}},
-	passWeights: {Indirect: {1, 300}, Winograd2: {1, 400}, Winograd4: {1, 1200}},
+var costTable = [...]map[Algorithm]costs{
+	passForward: {Indirect: {1, 0}, Winograd2: {1.4, 50}, Winograd4: {0.8, 200}},
+	passData:    {Indirect: {1, 300}, Winograd2: {1.1, 0}, Winograd4: {0.8, 300}},
+	passWeights: {Indirect: {1, 300}, Winograd2: {1.1, 0}, Winograd4: {0.7, 400}},
+	passPacked:  {Indirect: {1, 0}, Winograd2: {1, 100}, Winograd4: {0.8, 400}},
 }
 
 const (
-	// bigWeights is the number of pairs whose transformed weights leave L2.
-	bigWeights = 256 * 256
+	// bigWeights is the number of pairs from which their memory counts in full.
+	bigWeights = 128 * 128
 	// winogradLeast is the fewest channels on either side for Winograd: with
 	// fewer the lanes of its transforms stay empty.
 	winogradLeast = 8
@@ -74,6 +79,9 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 	if min(s.C, s.K) < winogradLeast {
 		d.why = "too few channels for Winograd"
 		return nil
+	}
+	if dir == passForward && opt.Packed {
+		dir = passPacked
 	}
 	least := cost(s, dir, Indirect)
 	d.why = fmt.Sprintf("cost %.0f", least)

@@ -12,7 +12,7 @@ import (
 
 // convOptions are those of the plan for o.
 func (e *emitter) convOptions(o *fused) conv.Options {
-	opt := conv.Options{Activation: o.act}
+	opt := conv.Options{Activation: o.act, Packed: true}
 	if e.s.opt.Exact {
 		opt.Accuracy = conv.Exact
 	}
