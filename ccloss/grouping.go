@@ -1,6 +1,10 @@
 package ccloss
 
-import "github.com/golanes/lanes/kernels"
+import (
+	"slices"
+
+	"github.com/golanes/lanes/kernels"
+)
 
 // blockFloats is the number of float32 in one block of a class: mean and
 // centred squares of a block are taken while it is in the L2 cache, so that the
@@ -72,22 +76,27 @@ func (g *grouping) run(dst *Stats, a []float32, labels []int32) {
 
 // sort numbers the classes and sorts the samples by class (counting sort).
 func (g *grouping) sort(dst *Stats, labels []int32) {
-	g.class = g.class[:0]
-	for _, l := range labels {
-		k := dst.slot(l)
+	g.class = slices.Grow(g.class[:0], len(labels))[:len(labels)]
+	g.order = slices.Grow(g.order[:0], len(labels))[:len(labels)]
+	dst.index.classes(g.class, labels)
+	dst.addClasses()
+	for _, k := range g.class {
 		dst.count[k]++
-		g.class = append(g.class, int32(k))
 	}
 	g.start = append(g.start[:0], 0)
 	for k, n := range dst.count {
 		g.start = append(g.start, g.start[k]+int32(n))
 	}
-	g.order = append(g.order[:0], g.class...)
-	for i := len(labels) - 1; i >= 0; i-- {
-		k := g.class[i]
-		dst.count[k]--
-		g.order[int64(g.start[k])+dst.count[k]] = int32(i)
+	// While the samples are placed, start[k] is the next place of class k; in the
+	// end it is where class k+1 starts.
+	start := g.start
+	for i, k := range g.class {
+		at := start[k]
+		g.order[at] = int32(i)
+		start[k] = at + 1
 	}
+	copy(start[1:], start)
+	start[0] = 0
 }
 
 // cut makes the blocks.
@@ -117,7 +126,6 @@ func (g *grouping) runBlocks(lo, hi int) {
 			mean = g.mean[int(b.at)*g.c : int(b.at+1)*g.c]
 		}
 		rows := g.order[b.lo:b.hi]
-		kernels.GatherMean(mean, g.a, rows)
-		b.m2 = kernels.GatherSquares(g.a, mean, rows)
+		b.m2 = kernels.GatherMoments(mean, g.a, rows)
 	}
 }

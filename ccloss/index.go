@@ -64,6 +64,21 @@ func (x *labelIndex) class(l int32) int32 {
 	}
 }
 
+// classes sets dst[i] to the number of labels[i]. Most searches end where they
+// start, so that is tried first.
+func (x *labelIndex) classes(dst, labels []int32) {
+	dst = dst[:len(labels)]
+	slots, shift, stamp := x.slots, x.shift&31, x.stamp
+	for i, l := range labels {
+		if s := &slots[uint32(l)*0x9E3779B1>>shift]; s.stamp == stamp && s.label == l {
+			dst[i] = s.class
+			continue
+		}
+		dst[i] = x.class(l)
+		slots, shift, stamp = x.slots, x.shift&31, x.stamp // it may have grown
+	}
+}
+
 // find returns the number of label l, or -1.
 func (x *labelIndex) find(l int32) int32 {
 	if len(x.slots) == 0 {

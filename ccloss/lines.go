@@ -3,7 +3,7 @@ package ccloss
 import "github.com/golanes/lanes/kernels"
 
 // lines holds the gradient of the squared metric, which is a straight line in
-// each sample: dL/da_i = slope[k]*a_i - shift[k] with k the class of i. The
+// each sample: dL/da_i = slope[k]*a_i + shift[k] with k the class of i. The
 // difference of large terms is taken in float64, where a nearly collapsed class
 // of float32 vectors still has nine digits left.
 type lines struct {
@@ -48,10 +48,7 @@ func (l *lines) fit(s *Stats, r *Result, slope slopes, center []float64, scale f
 	for k, n := range s.count {
 		own := float64(n) * (perSame - perDiff)
 		l.slope[k] = own + all
-		shift := l.shift[k*l.c : (k+1)*l.c]
-		for i, m := range s.meanOf(k) {
-			shift[i] = own*m + all*center[i]
-		}
+		kernels.CombineF64(l.shift[k*l.c:(k+1)*l.c], -own, s.meanOf(k), -all, center)
 	}
 }
 
@@ -64,8 +61,5 @@ func (l *lines) apply(da, a []float32, class []int32) {
 
 func (l *lines) run(lo, hi int) {
 	c := l.c
-	for i := lo; i < hi; i++ {
-		k := int(l.class[i])
-		kernels.ScaleShiftF64(l.da[i*c:(i+1)*c], l.a[i*c:(i+1)*c], l.slope[k], l.shift[k*c:(k+1)*c])
-	}
+	kernels.ScaleShiftRows(l.da[lo*c:hi*c], l.a[lo*c:hi*c], l.class[lo:hi], l.slope, l.shift)
 }

@@ -3,6 +3,8 @@ package ccloss
 import (
 	"fmt"
 	"math"
+
+	"github.com/golanes/lanes/kernels"
 )
 
 // Stats are the class statistics of a set of samples: for every class the
@@ -73,13 +75,18 @@ func (s *Stats) meanOf(k int) []float64 { return s.mean[k*s.c : (k+1)*s.c : (k+1
 // slot returns the class number of label, making an empty class if it is new.
 func (s *Stats) slot(label int32) int {
 	k := int(s.index.class(label))
-	if k == len(s.count) {
+	s.addClasses()
+	return k
+}
+
+// addClasses makes an empty class for each label that is new in the index.
+func (s *Stats) addClasses() {
+	for k := len(s.count); k < len(s.index.labels); k++ {
 		s.count = append(s.count, 0)
 		s.m2 = append(s.m2, 0)
 		s.mean = growF64(s.mean, (k+1)*s.c)
 		clear(s.meanOf(k))
 	}
-	return k
 }
 
 // growF64 returns x with length n, its contents kept; it allocates only when
@@ -169,18 +176,11 @@ func (s *Stats) moments(r *Result, center []float64) {
 	n := float64(s.Samples())
 	clear(center)
 	for k, nk := range s.count {
-		f := float64(nk) / n
-		for i, m := range s.meanOf(k) {
-			center[i] += f * m
-		}
+		kernels.CombineF64(center, float64(nk)/n, s.meanOf(k), 1, center)
 	}
 	var within, between float64
 	for k, nk := range s.count {
-		var d2 float64
-		for i, m := range s.meanOf(k) {
-			d := m - center[i]
-			d2 += d * d
-		}
+		d2 := kernels.SquaresF64(s.meanOf(k), center)
 		within += float64(nk) * s.m2[k]
 		between += (n-float64(nk))*s.m2[k] + n*float64(nk)*d2
 	}

@@ -82,11 +82,29 @@ func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	}
 }
 
-func scaleShiftF64(dst, x []float32, slope float64, shift []float64) {
+func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.ScaleShiftF64(&dst[0], &x[0], &shift[0], len(x), slope)
+		neon.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), len(x)/len(class))
 	default:
-		scaleShiftF64Generic(dst, x, slope, shift)
+		scaleShiftRowsGeneric(dst, x, class, slope, shift)
+	}
+}
+
+func combineF64(dst []float64, p float64, x []float64, q float64, y []float64) {
+	switch {
+	case isa.Active == isa.NEON:
+		neon.CombineF64(&dst[0], &x[0], &y[0], len(dst), p, q)
+	default:
+		combineF64Generic(dst, p, x, q, y)
+	}
+}
+
+func squaresF64(x, y []float64) float64 {
+	switch {
+	case isa.Active == isa.NEON:
+		return neon.SquaresF64(&x[0], &y[0], len(x))
+	default:
+		return squaresF64Generic(x, y)
 	}
 }

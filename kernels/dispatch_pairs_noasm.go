@@ -29,6 +29,12 @@ func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	return gatherSquaresGeneric(a, mean, rows)
 }
 
-func scaleShiftF64(dst, x []float32, slope float64, shift []float64) {
-	scaleShiftF64Generic(dst, x, slope, shift)
+func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
+	scaleShiftRowsGeneric(dst, x, class, slope, shift)
 }
+
+func combineF64(dst []float64, p float64, x []float64, q float64, y []float64) {
+	combineF64Generic(dst, p, x, q, y)
+}
+
+func squaresF64(x, y []float64) float64 { return squaresF64Generic(x, y) }

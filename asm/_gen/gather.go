@@ -204,11 +204,59 @@ func gatherSquares(m *amd64) {
 			}
 		})
 	})
+	w.returnSum(acc)
+}
+
+var combineDoc = []string{
+	"CombineF64 computes dst[k] = p*x[k] + q*y[k] for k < n, the second product rounded and",
+	"the first fused. Operands may be equal.",
+}
+
+const combineSignature = "func(dst, x, y *float64, n int, p, q float64)"
+
+func combine(m *amd64) {
+	m.Func("CombineF64", combineSignature, combineDoc...)
+	w := wide{amd64: m}
+	dst, x, y := m.paramGP("dst"), m.paramGP("x"), m.paramGP("y")
+	n, p, q := m.paramGP("n"), w.broadcast("p"), w.broadcast("q")
+	w.channels(n, map[reg.GPVirtual]int{dst: 8, x: 8, y: 8}, func(w wide, u int) {
+		for i := range u {
+			at := 8 * i * w.width()
+			a, b := w.loadF64(operand.Mem{Base: x, Disp: at}), w.loadF64(operand.Mem{Base: y, Disp: at})
+			w.VMULPD(q, b, b)
+			w.VFMADD231PD(p, a, b)
+			w.storeF64(b, operand.Mem{Base: dst, Disp: at})
+		}
+	})
+	m.Ret()
+}
+
+func squaresF64(m *amd64) {
+	m.Func("SquaresF64", "func(x, y *float64, n int) float64",
+		"SquaresF64 returns the sum over k < n of (x[k]-y[k])². Vector j goes to accumulator j",
+		"mod 4, the rest behind the last group of 4 to accumulator 0; accumulators and lanes",
+		"are added in halves.")
+	w := wide{amd64: m}
+	x, y, n := m.paramGP("x"), m.paramGP("y"), m.paramGP("n")
+	acc := [4]reg.VecVirtual{w.zero(), w.zero(), w.zero(), w.zero()}
+	w.channels(n, map[reg.GPVirtual]int{x: 8, y: 8}, func(w wide, u int) {
+		for i := range u {
+			at := 8 * i * w.width()
+			d, b := w.loadF64(operand.Mem{Base: x, Disp: at}), w.loadF64(operand.Mem{Base: y, Disp: at})
+			w.VSUBPD(b, d, d)
+			w.VFMADD231PD(d, d, acc[i])
+		}
+	})
+	w.returnSum(acc)
+}
+
+// returnSum ends a function that returns the sum of its accumulators.
+func (w wide) returnSum(acc [4]reg.VecVirtual) {
 	w.VADDPD(acc[2], acc[0], acc[0])
 	w.VADDPD(acc[3], acc[1], acc[1])
 	w.VADDPD(acc[1], acc[0], acc[0])
-	m.VMOVSD(w.sum(acc[0]), m.addr(m.ReturnIndex(0)))
-	m.Ret()
+	w.VMOVSD(w.sum(acc[0]), w.addr(w.ReturnIndex(0)))
+	w.Ret()
 }
 
 // sum adds all lanes.
@@ -227,19 +275,38 @@ func (w wide) sum(v reg.VecVirtual) reg.VecVirtual {
 	return one
 }
 
+var scaleShiftDoc = []string{
+	"ScaleShiftRows computes, for i < n, k < c and class[i] = l,",
+	"",
+	"\tdst[i*c+k] = float32(slope[l]*x[i*c+k] + shift[l*c+k])",
+	"",
+	"the inside in float64 with one rounding. dst and x may be equal.",
+}
+
+const scaleShiftSignature = "func(dst, x *float32, class *int32, slope, shift *float64, n, c int)"
+
 func scaleShift(m *amd64) {
-	m.Func("ScaleShiftF64", "func(dst, x *float32, shift *float64, n int, slope float64)",
-		"ScaleShiftF64 computes dst[k] = float32(slope*x[k] - shift[k]) for k < n, the inside in",
-		"float64 with one rounding. dst and x may be equal.")
+	m.Func("ScaleShiftRows", scaleShiftSignature, scaleShiftDoc...)
 	w := wide{amd64: m}
-	dst, x, shift := m.paramGP("dst"), m.paramGP("x"), m.paramGP("shift")
-	n, slope := m.paramGP("n"), w.broadcast("slope")
-	w.channels(n, map[reg.GPVirtual]int{dst: 4, x: 4, shift: 8}, func(w wide, u int) {
-		for i := range u {
-			v := w.loadF32(operand.Mem{Base: x, Disp: 4 * i * w.width()})
-			w.VFMSUB213PD(w.loadF64(operand.Mem{Base: shift, Disp: 8 * i * w.width()}), slope, v)
-			w.storeF32(v, operand.Mem{Base: dst, Disp: 4 * i * w.width()})
-		}
+	dst, x, class := m.paramGP("dst"), m.paramGP("x"), m.paramGP("class")
+	slopes, shifts, c := m.paramGP("slope"), m.paramGP("shift"), m.paramGP("c")
+	m.Repeat(Int{m.paramGP("n")}, func() {
+		k, slope, shift := m.GP64(), m.vec(), m.GP64()
+		m.MOVLQSX(operand.Mem{Base: class}, k)
+		m.ADDQ(operand.I32(4), class)
+		m.VBROADCASTSD(operand.Mem{Base: slopes, Index: k, Scale: 8}, slope)
+		m.IMULQ(c, k)
+		m.LEAQ(operand.Mem{Base: shifts, Index: k, Scale: 8}, shift)
+		to, from := m.copyGP(dst), m.copyGP(x)
+		w.channels(m.copyGP(c), map[reg.GPVirtual]int{to: 4, from: 4, shift: 8}, func(w wide, u int) {
+			for i := range u {
+				v := w.loadF32(operand.Mem{Base: from, Disp: 4 * i * w.width()})
+				w.VFMADD213PD(w.loadF64(operand.Mem{Base: shift, Disp: 8 * i * w.width()}), slope, v)
+				w.storeF32(v, operand.Mem{Base: to, Disp: 4 * i * w.width()})
+			}
+		})
+		m.LEAQ(operand.Mem{Base: dst, Index: c, Scale: 4}, dst)
+		m.LEAQ(operand.Mem{Base: x, Index: c, Scale: 4}, x)
 	})
 	m.Ret()
 }

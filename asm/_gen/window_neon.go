@@ -79,28 +79,34 @@ func (w *windowNEON) pixels(indexGap string, body func(channels int)) {
 	}
 	c := w.ParamInt("c")
 	w.repeat(w.ParamInt("pixels"), func() {
-		left := w.CopyInt(c)
-		w.While(left, 32, func() {
-			strip(32)
-			w.SubInt(left, 32)
-		})
-		eights, fours := w.label("eights"), w.label("fours")
-		w.op([]vreg{vr(left.op)}, []vreg{vr(c.op)}, asmf("AND $24, R%[2]d, R%[1]d"))
-		w.op(nil, []vreg{vr(left.op)}, asmf("CMP $24, R%d"))
-		w.branch("BNE ", eights)
-		strip(24)
-		w.branch("B ", fours)
-		w.place(eights)
-		w.ifBit(c, 16, func() { strip(16) })
-		w.ifBit(c, 8, func() { strip(8) })
-		w.place(fours)
-		w.ifBit(c, 4, func() { strip(4) })
-		w.op([]vreg{vr(left.op)}, []vreg{vr(c.op)}, asmf("AND $3, R%[2]d, R%[1]d"))
-		w.IfNotZero(left, func() { w.repeat(left, func() { strip(1) }) })
+		w.strips(c, strip)
 		w.AddPtr(w.dst, dstGap)
 		w.AddPtr(w.src, srcGap)
 		w.AddPtr(w.index, gap)
 	})
+}
+
+// strips runs body over n channels in strips of 32, 24, 16, 8, 4 and 1, all but the
+// first and the last at most once.
+func (m *arm64) strips(n Int, body func(channels int)) {
+	left := m.CopyInt(n)
+	m.While(left, 32, func() {
+		body(32)
+		m.SubInt(left, 32)
+	})
+	eights, fours := m.label("eights"), m.label("fours")
+	m.op([]vreg{vr(left.op)}, []vreg{vr(n.op)}, asmf("AND $24, R%[2]d, R%[1]d"))
+	m.op(nil, []vreg{vr(left.op)}, asmf("CMP $24, R%d"))
+	m.branch("BNE ", eights)
+	body(24)
+	m.branch("B ", fours)
+	m.place(eights)
+	m.ifBit(n, 16, func() { body(16) })
+	m.ifBit(n, 8, func() { body(8) })
+	m.place(fours)
+	m.ifBit(n, 4, func() { body(4) })
+	m.op([]vreg{vr(left.op)}, []vreg{vr(n.op)}, asmf("AND $3, R%[2]d, R%[1]d"))
+	m.IfNotZero(left, func() { m.repeat(left, func() { body(1) }) })
 }
 
 // ifBit runs body if n has the bit of value bit.
@@ -134,32 +140,38 @@ func (w *windowNEON) taps(ptrs []Ptr, body func(at []Ptr, tap Vec)) {
 	})
 }
 
-// load and store move channels of float32: vectors, or lane 0 of one.
-func (w *windowNEON) load(p Ptr, channels int) []Vec {
-	if channels == 1 {
-		return []Vec{{w.loadLane(p, 0)}}
-	}
+// loadStrip loads channels of float32: vectors, or lane 0 of one.
+func (m *arm64) loadStrip(p Ptr, channels int) []Vec {
 	var v []Vec
-	for u := 0; u < channels/4; u += 2 {
-		if channels == 4 {
-			return []Vec{w.Load(p, 0)}
-		}
-		low, high := w.loadPair(p, 4*u)
-		v = append(v, low, high)
+	for at := 0; at < channels; at += 8 {
+		v = append(v, m.loadPart(p, at, min(channels, 8))...)
 	}
 	return v
 }
 
-// store moves p on, too.
-func (w *windowNEON) store(p Ptr, v []Vec, channels int) {
+// loadPart loads 1, 4 or 8 channels at p + off.
+func (m *arm64) loadPart(p Ptr, off, channels int) []Vec {
 	switch channels {
 	case 1:
-		w.update(vr(p.op), []vreg{vr(v[0].op)}, asmf("FMOVS.P F%[2]d, 4(R%[1]d)"))
+		return []Vec{{m.loadLane(p, off)}}
 	case 4:
-		w.update(vr(p.op), []vreg{vr(v[0].op)}, asmf("FMOVQ.P F%[2]d, 16(R%[1]d)"))
+		return []Vec{m.Load(p, off)}
+	default:
+		low, high := m.loadPair(p, off)
+		return []Vec{low, high}
+	}
+}
+
+// storeStrip is the reverse of loadStrip and moves p on.
+func (m *arm64) storeStrip(p Ptr, v []Vec, channels int) {
+	switch channels {
+	case 1:
+		m.update(vr(p.op), []vreg{vr(v[0].op)}, asmf("FMOVS.P F%[2]d, 4(R%[1]d)"))
+	case 4:
+		m.update(vr(p.op), []vreg{vr(v[0].op)}, asmf("FMOVQ.P F%[2]d, 16(R%[1]d)"))
 	default:
 		for u := 0; u < len(v); u += 2 {
-			w.update(vr(p.op), []vreg{vr(v[u].op), vr(v[u+1].op)}, asmf("FSTPQ.P (F%[2]d, F%[3]d), 32(R%[1]d)"))
+			m.update(vr(p.op), []vreg{vr(v[u].op), vr(v[u+1].op)}, asmf("FSTPQ.P (F%[2]d, F%[3]d), 32(R%[1]d)"))
 		}
 	}
 }
@@ -211,19 +223,19 @@ func (w *windowNEON) storeIndex(p Ptr, off int, v []Vec) {
 func windowMaxIndexNEON(m *arm64) {
 	w := newWindowNEON(m, "WindowMaxIndex", windowMaxIndexDoc...)
 	w.pixels("dstGap", func(channels int) {
-		best := w.load(w.src, channels)
+		best := w.loadStrip(w.src, channels)
 		from := make([]Vec, len(best))
 		for u := range best {
 			from[u] = w.Copy(w.tap)
 		}
 		w.taps([]Ptr{w.src}, func(at []Ptr, tap Vec) {
-			for u, v := range w.load(at[0], channels) {
+			for u, v := range w.loadStrip(at[0], channels) {
 				better := w.three(encORN, Vec(w.Less(best[u], v)), w.three(encFCMEQ, v, v))
 				w.accumulate(encBIT, best[u], v, better)
 				w.accumulate(encBIT, from[u], tap, better)
 			}
 		})
-		w.store(w.dst, best, channels)
+		w.storeStrip(w.dst, best, channels)
 		if channels == 1 {
 			r := w.newR()
 			w.op([]vreg{r}, []vreg{vr(from[0].op)}, asmf("FMOVS F%[2]d, R%[1]d"))
@@ -248,14 +260,14 @@ func windowMaxBackwardNEON(m *arm64) {
 		}
 		w.taps([]Ptr{w.src, w.index}, func(at []Ptr, tap Vec) {
 			var hit Vec
-			for u, v := range w.load(at[0], channels) {
+			for u, v := range w.loadStrip(at[0], channels) {
 				if u%4 == 0 {
 					hit = w.three(encCMEQByte, w.loadIndex(at[1], 4*u, min(channels-4*u, 16)), tap)
 				}
 				w.Set(sum[u], w.Add(sum[u], w.And(v, w.three(encTBL, hit, spread[u%4]))))
 			}
 		})
-		w.store(w.dst, sum, channels)
+		w.storeStrip(w.dst, sum, channels)
 	})
 	m.Ret()
 }

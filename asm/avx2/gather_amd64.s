@@ -253,40 +253,133 @@ zero9:
 	VZEROUPPER
 	RET
 
-// func ScaleShiftF64(dst *float32, x *float32, shift *float64, n int, slope float64)
+// func ScaleShiftRows(dst *float32, x *float32, class *int32, slope *float64, shift *float64, n int, c int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·ScaleShiftF64(SB), NOSPLIT, $0-40
+TEXT ·ScaleShiftRows(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  class+16(FP), DX
+	MOVQ  slope+24(FP), BX
+	MOVQ  shift+32(FP), SI
+	MOVQ  c+48(FP), DI
+	MOVQ  n+40(FP), R8
+	TESTQ R8, R8
+	JLE   done2
+
+repeat1:
+	MOVLQSX      (DX), R9
+	ADDQ         $+4, DX
+	VBROADCASTSD (BX)(R9*8), Y0
+	IMULQ        DI, R9
+	LEAQ         (SI)(R9*8), R9
+	MOVQ         AX, R10
+	MOVQ         CX, R11
+	MOVQ         DI, R12
+
+while3:
+	CMPQ        R12, $+16
+	JLT         done4
+	VCVTPS2PD   (R11), Y1
+	VMOVUPD     (R9), Y2
+	VFMADD213PD Y2, Y0, Y1
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, (R10)
+	VCVTPS2PD   16(R11), Y1
+	VMOVUPD     32(R9), Y2
+	VFMADD213PD Y2, Y0, Y1
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, 16(R10)
+	VCVTPS2PD   32(R11), Y1
+	VMOVUPD     64(R9), Y2
+	VFMADD213PD Y2, Y0, Y1
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, 32(R10)
+	VCVTPS2PD   48(R11), Y1
+	VMOVUPD     96(R9), Y2
+	VFMADD213PD Y2, Y0, Y1
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, 48(R10)
+	ADDQ        $+128, R9
+	ADDQ        $+64, R10
+	ADDQ        $+64, R11
+	SUBQ        $+16, R12
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        R12, $+4
+	JLT         done6
+	VCVTPS2PD   (R11), Y1
+	VMOVUPD     (R9), Y2
+	VFMADD213PD Y2, Y0, Y1
+	VCVTPD2PSY  Y1, X1
+	VMOVUPS     X1, (R10)
+	ADDQ        $+32, R9
+	ADDQ        $+16, R10
+	ADDQ        $+16, R11
+	SUBQ        $+4, R12
+	JMP         while5
+
+done6:
+	TESTQ       R12, R12
+	JZ          zero7
+	MOVQ        R12, R13
+	LEAQ        tail<>+32(SB), R12
+	NEGQ        R13
+	VMOVUPS     (R12)(R13*4), Y1
+	VMASKMOVPS  (R11), X1, X2
+	VCVTPS2PD   X2, Y2
+	VPMOVSXDQ   X1, Y3
+	VMASKMOVPD  (R9), Y3, Y3
+	VFMADD213PD Y3, Y0, Y2
+	VCVTPD2PSY  Y2, X0
+	VMASKMOVPS  X0, X1, (R10)
+
+zero7:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	DECQ R8
+	JNZ  repeat1
+
+done2:
+	VZEROUPPER
+	RET
+
+// func CombineF64(dst *float64, x *float64, y *float64, n int, p float64, q float64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·CombineF64(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
-	MOVQ         shift+16(FP), DX
+	MOVQ         y+16(FP), DX
 	MOVQ         n+24(FP), BX
-	VBROADCASTSD slope+32(FP), Y0
+	VBROADCASTSD p+32(FP), Y0
+	VBROADCASTSD q+40(FP), Y1
 
 while1:
 	CMPQ        BX, $+16
 	JLT         done2
-	VCVTPS2PD   (CX), Y1
-	VMOVUPD     (DX), Y2
-	VFMSUB213PD Y2, Y0, Y1
-	VCVTPD2PSY  Y1, X1
-	VMOVUPS     X1, (AX)
-	VCVTPS2PD   16(CX), Y1
-	VMOVUPD     32(DX), Y2
-	VFMSUB213PD Y2, Y0, Y1
-	VCVTPD2PSY  Y1, X1
-	VMOVUPS     X1, 16(AX)
-	VCVTPS2PD   32(CX), Y1
-	VMOVUPD     64(DX), Y2
-	VFMSUB213PD Y2, Y0, Y1
-	VCVTPD2PSY  Y1, X1
-	VMOVUPS     X1, 32(AX)
-	VCVTPS2PD   48(CX), Y1
-	VMOVUPD     96(DX), Y2
-	VFMSUB213PD Y2, Y0, Y1
-	VCVTPD2PSY  Y1, X1
-	VMOVUPS     X1, 48(AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
+	VMOVUPD     (CX), Y2
+	VMOVUPD     (DX), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, (AX)
+	VMOVUPD     32(CX), Y2
+	VMOVUPD     32(DX), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, 32(AX)
+	VMOVUPD     64(CX), Y2
+	VMOVUPD     64(DX), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, 64(AX)
+	VMOVUPD     96(CX), Y2
+	VMOVUPD     96(DX), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	SUBQ        $+16, BX
 	JMP         while1
@@ -295,13 +388,13 @@ done2:
 while3:
 	CMPQ        BX, $+4
 	JLT         done4
-	VCVTPS2PD   (CX), Y1
-	VMOVUPD     (DX), Y2
-	VFMSUB213PD Y2, Y0, Y1
-	VCVTPD2PSY  Y1, X1
-	VMOVUPS     X1, (AX)
-	ADDQ        $+16, AX
-	ADDQ        $+16, CX
+	VMOVUPD     (CX), Y2
+	VMOVUPD     (DX), Y3
+	VMULPD      Y1, Y3, Y3
+	VFMADD231PD Y0, Y2, Y3
+	VMOVUPD     Y3, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	SUBQ        $+4, BX
 	JMP         while3
@@ -312,15 +405,90 @@ done4:
 	MOVQ        BX, SI
 	LEAQ        tail<>+32(SB), BX
 	NEGQ        SI
-	VMOVUPS     (BX)(SI*4), Y1
-	VMASKMOVPS  (CX), X1, X2
-	VCVTPS2PD   X2, Y2
-	VPMOVSXDQ   X1, Y3
-	VMASKMOVPD  (DX), Y3, Y3
-	VFMSUB213PD Y3, Y0, Y2
-	VCVTPD2PSY  Y2, X0
-	VMASKMOVPS  X0, X1, (AX)
+	VMOVUPS     (BX)(SI*4), Y2
+	VPMOVSXDQ   X2, Y3
+	VMASKMOVPD  (CX), Y3, Y3
+	VPMOVSXDQ   X2, Y4
+	VMASKMOVPD  (DX), Y4, Y4
+	VMULPD      Y1, Y4, Y4
+	VFMADD231PD Y0, Y3, Y4
+	VPMOVSXDQ   X2, Y0
+	VMASKMOVPD  Y4, Y0, (AX)
 
 zero5:
+	VZEROUPPER
+	RET
+
+// func SquaresF64(x *float64, y *float64, n int) float64
+// Requires: AVX, AVX2, FMA3
+TEXT ·SquaresF64(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Y0, Y0, Y0
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+
+while1:
+	CMPQ        DX, $+16
+	JLT         done2
+	VMOVUPD     (AX), Y4
+	VMOVUPD     (CX), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     32(AX), Y4
+	VMOVUPD     32(CX), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y1
+	VMOVUPD     64(AX), Y4
+	VMOVUPD     64(CX), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y2
+	VMOVUPD     96(AX), Y4
+	VMOVUPD     96(CX), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+16, DX
+	JMP         while1
+
+done2:
+while3:
+	CMPQ        DX, $+4
+	JLT         done4
+	VMOVUPD     (AX), Y4
+	VMOVUPD     (CX), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	SUBQ        $+4, DX
+	JMP         while3
+
+done4:
+	TESTQ       DX, DX
+	JZ          zero5
+	MOVQ        DX, BX
+	LEAQ        tail<>+32(SB), DX
+	NEGQ        BX
+	VMOVUPS     (DX)(BX*4), Y4
+	VPMOVSXDQ   X4, Y5
+	VMASKMOVPD  (AX), Y5, Y5
+	VPMOVSXDQ   X4, Y4
+	VMASKMOVPD  (CX), Y4, Y4
+	VSUBPD      Y4, Y5, Y5
+	VFMADD231PD Y5, Y5, Y0
+
+zero5:
+	VADDPD       Y2, Y0, Y0
+	VADDPD       Y3, Y1, Y1
+	VADDPD       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X1
+	VPERMILPD    $0x01, X1, X0
+	VADDSD       X0, X1, X0
+	VMOVSD       X0, ret+24(FP)
 	VZEROUPPER
 	RET

@@ -233,40 +233,131 @@ zero9:
 	VZEROUPPER
 	RET
 
-// func ScaleShiftF64(dst *float32, x *float32, shift *float64, n int, slope float64)
+// func ScaleShiftRows(dst *float32, x *float32, class *int32, slope *float64, shift *float64, n int, c int)
 // Requires: AVX, AVX512F, AVX512VL, BMI2
-TEXT ·ScaleShiftF64(SB), NOSPLIT, $0-40
+TEXT ·ScaleShiftRows(SB), NOSPLIT, $0-56
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  class+16(FP), DX
+	MOVQ  slope+24(FP), BX
+	MOVQ  shift+32(FP), SI
+	MOVQ  c+48(FP), DI
+	MOVQ  n+40(FP), R8
+	TESTQ R8, R8
+	JLE   done2
+
+repeat1:
+	MOVLQSX      (DX), R9
+	ADDQ         $+4, DX
+	VBROADCASTSD (BX)(R9*8), Z0
+	IMULQ        DI, R9
+	LEAQ         (SI)(R9*8), R9
+	MOVQ         AX, R10
+	MOVQ         CX, R11
+	MOVQ         DI, R12
+
+while3:
+	CMPQ        R12, $+32
+	JLT         done4
+	VCVTPS2PD   (R11), Z1
+	VMOVUPD     (R9), Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, (R10)
+	VCVTPS2PD   32(R11), Z1
+	VMOVUPD     64(R9), Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, 32(R10)
+	VCVTPS2PD   64(R11), Z1
+	VMOVUPD     128(R9), Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, 64(R10)
+	VCVTPS2PD   96(R11), Z1
+	VMOVUPD     192(R9), Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, 96(R10)
+	ADDQ        $+256, R9
+	ADDQ        $+128, R10
+	ADDQ        $+128, R11
+	SUBQ        $+32, R12
+	JMP         while3
+
+done4:
+while5:
+	CMPQ        R12, $+8
+	JLT         done6
+	VCVTPS2PD   (R11), Z1
+	VMOVUPD     (R9), Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y1
+	VMOVUPS     Y1, (R10)
+	ADDQ        $+64, R9
+	ADDQ        $+32, R10
+	ADDQ        $+32, R11
+	SUBQ        $+8, R12
+	JMP         while5
+
+done6:
+	TESTQ       R12, R12
+	JZ          zero7
+	MOVQ        $-1, R13
+	BZHIQ       R12, R13, R13
+	KMOVW       R13, K1
+	VMOVUPS.Z   (R11), K1, Y1
+	VCVTPS2PD   Y1, Z1
+	VMOVUPD.Z   (R9), K1, Z2
+	VFMADD213PD Z2, Z0, Z1
+	VCVTPD2PS   Z1, Y0
+	VMOVUPS     Y0, K1, (R10)
+
+zero7:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	DECQ R8
+	JNZ  repeat1
+
+done2:
+	VZEROUPPER
+	RET
+
+// func CombineF64(dst *float64, x *float64, y *float64, n int, p float64, q float64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·CombineF64(SB), NOSPLIT, $0-48
 	MOVQ         dst+0(FP), AX
 	MOVQ         x+8(FP), CX
-	MOVQ         shift+16(FP), DX
+	MOVQ         y+16(FP), DX
 	MOVQ         n+24(FP), BX
-	VBROADCASTSD slope+32(FP), Z0
+	VBROADCASTSD p+32(FP), Z0
+	VBROADCASTSD q+40(FP), Z1
 
 while1:
 	CMPQ        BX, $+32
 	JLT         done2
-	VCVTPS2PD   (CX), Z1
-	VMOVUPD     (DX), Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y1
-	VMOVUPS     Y1, (AX)
-	VCVTPS2PD   32(CX), Z1
-	VMOVUPD     64(DX), Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y1
-	VMOVUPS     Y1, 32(AX)
-	VCVTPS2PD   64(CX), Z1
-	VMOVUPD     128(DX), Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y1
-	VMOVUPS     Y1, 64(AX)
-	VCVTPS2PD   96(CX), Z1
-	VMOVUPD     192(DX), Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y1
-	VMOVUPS     Y1, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
+	VMOVUPD     (CX), Z2
+	VMOVUPD     (DX), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, (AX)
+	VMOVUPD     64(CX), Z2
+	VMOVUPD     64(DX), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, 64(AX)
+	VMOVUPD     128(CX), Z2
+	VMOVUPD     128(DX), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, 128(AX)
+	VMOVUPD     192(CX), Z2
+	VMOVUPD     192(DX), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
 	ADDQ        $+256, DX
 	SUBQ        $+32, BX
 	JMP         while1
@@ -275,13 +366,13 @@ done2:
 while3:
 	CMPQ        BX, $+8
 	JLT         done4
-	VCVTPS2PD   (CX), Z1
-	VMOVUPD     (DX), Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y1
-	VMOVUPS     Y1, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
+	VMOVUPD     (CX), Z2
+	VMOVUPD     (DX), Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $+8, BX
 	JMP         while3
@@ -292,13 +383,85 @@ done4:
 	MOVQ        $-1, SI
 	BZHIQ       BX, SI, SI
 	KMOVW       SI, K1
-	VMOVUPS.Z   (CX), K1, Y1
-	VCVTPS2PD   Y1, Z1
-	VMOVUPD.Z   (DX), K1, Z2
-	VFMSUB213PD Z2, Z0, Z1
-	VCVTPD2PS   Z1, Y0
-	VMOVUPS     Y0, K1, (AX)
+	VMOVUPD.Z   (CX), K1, Z2
+	VMOVUPD.Z   (DX), K1, Z3
+	VMULPD      Z1, Z3, Z3
+	VFMADD231PD Z0, Z2, Z3
+	VMOVUPD     Z3, K1, (AX)
 
 zero5:
+	VZEROUPPER
+	RET
+
+// func SquaresF64(x *float64, y *float64, n int) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·SquaresF64(SB), NOSPLIT, $0-32
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   n+16(FP), DX
+	VXORPD Z0, Z0, Z0
+	VXORPD Z1, Z1, Z1
+	VXORPD Z2, Z2, Z2
+	VXORPD Z3, Z3, Z3
+
+while1:
+	CMPQ        DX, $+32
+	JLT         done2
+	VMOVUPD     (AX), Z4
+	VMOVUPD     (CX), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     64(AX), Z4
+	VMOVUPD     64(CX), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z1
+	VMOVUPD     128(AX), Z4
+	VMOVUPD     128(CX), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z2
+	VMOVUPD     192(AX), Z4
+	VMOVUPD     192(CX), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z3
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+32, DX
+	JMP         while1
+
+done2:
+while3:
+	CMPQ        DX, $+8
+	JLT         done4
+	VMOVUPD     (AX), Z4
+	VMOVUPD     (CX), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	SUBQ        $+8, DX
+	JMP         while3
+
+done4:
+	TESTQ       DX, DX
+	JZ          zero5
+	MOVQ        $-1, BX
+	BZHIQ       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPD.Z   (AX), K1, Z4
+	VMOVUPD.Z   (CX), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+
+zero5:
+	VADDPD        Z2, Z0, Z0
+	VADDPD        Z3, Z1, Z1
+	VADDPD        Z1, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y1
+	VEXTRACTF128  $0x01, Y1, X0
+	VADDPD        X0, X1, X0
+	VPERMILPD     $0x01, X0, X1
+	VADDSD        X1, X0, X1
+	VMOVSD        X1, ret+24(FP)
 	VZEROUPPER
 	RET

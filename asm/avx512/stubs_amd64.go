@@ -1310,8 +1310,24 @@ func GatherMean(mean *float64, a *float32, rows *int32, n int, c int, inv float6
 //go:noescape
 func GatherSquares(a *float32, mean *float64, rows *int32, n int, c int) float64
 
-// ScaleShiftF64 computes dst[k] = float32(slope*x[k] - shift[k]) for k < n, the inside in
-// float64 with one rounding. dst and x may be equal.
+// ScaleShiftRows computes, for i < n, k < c and class[i] = l,
+//
+//	dst[i*c+k] = float32(slope[l]*x[i*c+k] + shift[l*c+k])
+//
+// the inside in float64 with one rounding. dst and x may be equal.
 //
 //go:noescape
-func ScaleShiftF64(dst *float32, x *float32, shift *float64, n int, slope float64)
+func ScaleShiftRows(dst *float32, x *float32, class *int32, slope *float64, shift *float64, n int, c int)
+
+// CombineF64 computes dst[k] = p*x[k] + q*y[k] for k < n, the second product rounded and
+// the first fused. Operands may be equal.
+//
+//go:noescape
+func CombineF64(dst *float64, x *float64, y *float64, n int, p float64, q float64)
+
+// SquaresF64 returns the sum over k < n of (x[k]-y[k])². Vector j goes to accumulator j
+// mod 4, the rest behind the last group of 4 to accumulator 0; accumulators and lanes
+// are added in halves.
+//
+//go:noescape
+func SquaresF64(x *float64, y *float64, n int) float64

@@ -13,8 +13,9 @@ TEXT ·GatherMean(SB), NOSPLIT, $0-48
 	MOVD c+32(FP), R4
 	FMOVD inv+40(FP), F0
 	WORD $0x4E080400 // dup v0.2d, v0.d[0]
-	MOVD R4, R5
-	CMP $16, R5
+	LSL $2, R4, R5
+	MOVD R4, R6
+	CMP $32, R6
 	BLT done2
 
 while1:
@@ -26,130 +27,288 @@ while1:
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-	MOVD R2, R6
-	MOVD R3, R7
-	CMP $0, R7
-	BLE done4
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+	WORD $0x6E301E10 // eor v16.16b, v16.16b, v16.16b
+	MOVD R2, R7
+	MOVD R3, R8
 
 repeat3:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R1, R8
-	FMOVQ 0(R8), F9
-	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
-	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
-	WORD $0x4E6AD421 // fadd v1.2d, v1.2d, v10.2d
-	WORD $0x4E69D442 // fadd v2.2d, v2.2d, v9.2d
-	FMOVQ 16(R8), F9
-	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
-	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
-	WORD $0x4E6AD463 // fadd v3.2d, v3.2d, v10.2d
-	WORD $0x4E69D484 // fadd v4.2d, v4.2d, v9.2d
-	FMOVQ 32(R8), F9
-	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
-	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
-	WORD $0x4E6AD4A5 // fadd v5.2d, v5.2d, v10.2d
-	WORD $0x4E69D4C6 // fadd v6.2d, v6.2d, v9.2d
-	FMOVQ 48(R8), F9
-	WORD $0x0E61792A // fcvtl v10.2d, v9.2s
-	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
-	WORD $0x4E6AD4E7 // fadd v7.2d, v7.2d, v10.2d
-	WORD $0x4E69D508 // fadd v8.2d, v8.2d, v9.2d
-	ADD $4, R6, R6
-	SUBS $1, R7, R7
+	MOVW.P 4(R7), R9
+	MADD R5, R1, R9, R9
+	FLDPQ 0(R9), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73D421 // fadd v1.2d, v1.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71D442 // fadd v2.2d, v2.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71D463 // fadd v3.2d, v3.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71D484 // fadd v4.2d, v4.2d, v17.2d
+	FLDPQ 32(R9), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73D4A5 // fadd v5.2d, v5.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71D4C6 // fadd v6.2d, v6.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71D4E7 // fadd v7.2d, v7.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71D508 // fadd v8.2d, v8.2d, v17.2d
+	FLDPQ 64(R9), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73D529 // fadd v9.2d, v9.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71D54A // fadd v10.2d, v10.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71D56B // fadd v11.2d, v11.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71D58C // fadd v12.2d, v12.2d, v17.2d
+	FLDPQ 96(R9), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73D5AD // fadd v13.2d, v13.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71D5CE // fadd v14.2d, v14.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71D5EF // fadd v15.2d, v15.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71D610 // fadd v16.2d, v16.2d, v17.2d
+	SUBS $1, R8, R8
 	BNE repeat3
-
-done4:
 	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
 	WORD $0x6E60DC42 // fmul v2.2d, v2.2d, v0.2d
-	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
-	WORD $0x6E60DC61 // fmul v1.2d, v3.2d, v0.2d
-	WORD $0x6E60DC82 // fmul v2.2d, v4.2d, v0.2d
-	FMOVQ F1, 32(R0)
-	FMOVQ F2, 48(R0)
-	WORD $0x6E60DCA1 // fmul v1.2d, v5.2d, v0.2d
-	WORD $0x6E60DCC2 // fmul v2.2d, v6.2d, v0.2d
-	FMOVQ F1, 64(R0)
-	FMOVQ F2, 80(R0)
-	WORD $0x6E60DCE1 // fmul v1.2d, v7.2d, v0.2d
-	WORD $0x6E60DD02 // fmul v2.2d, v8.2d, v0.2d
-	FMOVQ F1, 96(R0)
-	FMOVQ F2, 112(R0)
-	ADD $64, R1, R1
-	ADD $128, R0, R0
-	SUB $16, R5, R5
-	CMP $16, R5
+	WORD $0x6E60DC63 // fmul v3.2d, v3.2d, v0.2d
+	WORD $0x6E60DC84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x6E60DCA5 // fmul v5.2d, v5.2d, v0.2d
+	WORD $0x6E60DCC6 // fmul v6.2d, v6.2d, v0.2d
+	WORD $0x6E60DCE7 // fmul v7.2d, v7.2d, v0.2d
+	WORD $0x6E60DD08 // fmul v8.2d, v8.2d, v0.2d
+	WORD $0x6E60DD29 // fmul v9.2d, v9.2d, v0.2d
+	WORD $0x6E60DD4A // fmul v10.2d, v10.2d, v0.2d
+	WORD $0x6E60DD6B // fmul v11.2d, v11.2d, v0.2d
+	WORD $0x6E60DD8C // fmul v12.2d, v12.2d, v0.2d
+	WORD $0x6E60DDAD // fmul v13.2d, v13.2d, v0.2d
+	WORD $0x6E60DDCE // fmul v14.2d, v14.2d, v0.2d
+	WORD $0x6E60DDEF // fmul v15.2d, v15.2d, v0.2d
+	WORD $0x6E60DE10 // fmul v16.2d, v16.2d, v0.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	FSTPQ.P (F5, F6), 32(R0)
+	FSTPQ.P (F7, F8), 32(R0)
+	FSTPQ.P (F9, F10), 32(R0)
+	FSTPQ.P (F11, F12), 32(R0)
+	FSTPQ.P (F13, F14), 32(R0)
+	FSTPQ.P (F15, F16), 32(R0)
+	ADD $128, R1, R1
+	SUB $32, R6, R6
+	CMP $32, R6
 	BGE while1
 
 done2:
-	CMP $4, R5
-	BLT done6
+	AND $24, R4, R6
+	CMP $24, R6
+	BNE eights4
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	MOVD R2, R6
+	MOVD R3, R7
 
-while5:
+repeat6:
+	MOVW.P 4(R6), R8
+	MADD R5, R1, R8, R8
+	FLDPQ 0(R8), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FD421 // fadd v1.2d, v1.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DD442 // fadd v2.2d, v2.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DD463 // fadd v3.2d, v3.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DD484 // fadd v4.2d, v4.2d, v13.2d
+	FLDPQ 32(R8), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FD4A5 // fadd v5.2d, v5.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DD4C6 // fadd v6.2d, v6.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DD4E7 // fadd v7.2d, v7.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DD508 // fadd v8.2d, v8.2d, v13.2d
+	FLDPQ 64(R8), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FD529 // fadd v9.2d, v9.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DD54A // fadd v10.2d, v10.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DD56B // fadd v11.2d, v11.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DD58C // fadd v12.2d, v12.2d, v13.2d
+	SUBS $1, R7, R7
+	BNE repeat6
+	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
+	WORD $0x6E60DC42 // fmul v2.2d, v2.2d, v0.2d
+	WORD $0x6E60DC63 // fmul v3.2d, v3.2d, v0.2d
+	WORD $0x6E60DC84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x6E60DCA5 // fmul v5.2d, v5.2d, v0.2d
+	WORD $0x6E60DCC6 // fmul v6.2d, v6.2d, v0.2d
+	WORD $0x6E60DCE7 // fmul v7.2d, v7.2d, v0.2d
+	WORD $0x6E60DD08 // fmul v8.2d, v8.2d, v0.2d
+	WORD $0x6E60DD29 // fmul v9.2d, v9.2d, v0.2d
+	WORD $0x6E60DD4A // fmul v10.2d, v10.2d, v0.2d
+	WORD $0x6E60DD6B // fmul v11.2d, v11.2d, v0.2d
+	WORD $0x6E60DD8C // fmul v12.2d, v12.2d, v0.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	FSTPQ.P (F5, F6), 32(R0)
+	FSTPQ.P (F7, F8), 32(R0)
+	FSTPQ.P (F9, F10), 32(R0)
+	FSTPQ.P (F11, F12), 32(R0)
+	ADD $96, R1, R1
+	B fours5
+
+eights4:
+	TBZ $4, R4, skip7
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	MOVD R2, R6
+	MOVD R3, R7
+
+repeat8:
+	MOVW.P 4(R6), R8
+	MADD R5, R1, R8, R8
+	FLDPQ 0(R8), (F9, F10)
+	WORD $0x0E61792B // fcvtl v11.2d, v9.2s
+	WORD $0x4E6BD421 // fadd v1.2d, v1.2d, v11.2d
+	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
+	WORD $0x4E69D442 // fadd v2.2d, v2.2d, v9.2d
+	WORD $0x0E617949 // fcvtl v9.2d, v10.2s
+	WORD $0x4E69D463 // fadd v3.2d, v3.2d, v9.2d
+	WORD $0x4E617949 // fcvtl2 v9.2d, v10.4s
+	WORD $0x4E69D484 // fadd v4.2d, v4.2d, v9.2d
+	FLDPQ 32(R8), (F9, F10)
+	WORD $0x0E61792B // fcvtl v11.2d, v9.2s
+	WORD $0x4E6BD4A5 // fadd v5.2d, v5.2d, v11.2d
+	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
+	WORD $0x4E69D4C6 // fadd v6.2d, v6.2d, v9.2d
+	WORD $0x0E617949 // fcvtl v9.2d, v10.2s
+	WORD $0x4E69D4E7 // fadd v7.2d, v7.2d, v9.2d
+	WORD $0x4E617949 // fcvtl2 v9.2d, v10.4s
+	WORD $0x4E69D508 // fadd v8.2d, v8.2d, v9.2d
+	SUBS $1, R7, R7
+	BNE repeat8
+	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
+	WORD $0x6E60DC42 // fmul v2.2d, v2.2d, v0.2d
+	WORD $0x6E60DC63 // fmul v3.2d, v3.2d, v0.2d
+	WORD $0x6E60DC84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x6E60DCA5 // fmul v5.2d, v5.2d, v0.2d
+	WORD $0x6E60DCC6 // fmul v6.2d, v6.2d, v0.2d
+	WORD $0x6E60DCE7 // fmul v7.2d, v7.2d, v0.2d
+	WORD $0x6E60DD08 // fmul v8.2d, v8.2d, v0.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	FSTPQ.P (F5, F6), 32(R0)
+	FSTPQ.P (F7, F8), 32(R0)
+	ADD $64, R1, R1
+
+skip7:
+	TBZ $3, R4, skip9
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	MOVD R2, R6
+	MOVD R3, R7
+
+repeat10:
+	MOVW.P 4(R6), R8
+	MADD R5, R1, R8, R8
+	FLDPQ 0(R8), (F5, F6)
+	WORD $0x0E6178A7 // fcvtl v7.2d, v5.2s
+	WORD $0x4E67D421 // fadd v1.2d, v1.2d, v7.2d
+	WORD $0x4E6178A5 // fcvtl2 v5.2d, v5.4s
+	WORD $0x4E65D442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x0E6178C5 // fcvtl v5.2d, v6.2s
+	WORD $0x4E65D463 // fadd v3.2d, v3.2d, v5.2d
+	WORD $0x4E6178C5 // fcvtl2 v5.2d, v6.4s
+	WORD $0x4E65D484 // fadd v4.2d, v4.2d, v5.2d
+	SUBS $1, R7, R7
+	BNE repeat10
+	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
+	WORD $0x6E60DC42 // fmul v2.2d, v2.2d, v0.2d
+	WORD $0x6E60DC63 // fmul v3.2d, v3.2d, v0.2d
+	WORD $0x6E60DC84 // fmul v4.2d, v4.2d, v0.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	ADD $32, R1, R1
+
+skip9:
+
+fours5:
+	TBZ $2, R4, skip11
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD R2, R6
 	MOVD R3, R7
-	CMP $0, R7
-	BLE done8
 
-repeat7:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R1, R8
+repeat12:
+	MOVW.P 4(R6), R8
+	MADD R5, R1, R8, R8
 	FMOVQ 0(R8), F3
 	WORD $0x0E617864 // fcvtl v4.2d, v3.2s
-	WORD $0x4E617863 // fcvtl2 v3.2d, v3.4s
 	WORD $0x4E64D421 // fadd v1.2d, v1.2d, v4.2d
+	WORD $0x4E617863 // fcvtl2 v3.2d, v3.4s
 	WORD $0x4E63D442 // fadd v2.2d, v2.2d, v3.2d
-	ADD $4, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat7
-
-done8:
+	BNE repeat12
 	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
 	WORD $0x6E60DC42 // fmul v2.2d, v2.2d, v0.2d
-	FMOVQ F1, 0(R0)
-	FMOVQ F2, 16(R0)
+	FSTPQ.P (F1, F2), 32(R0)
 	ADD $16, R1, R1
-	ADD $32, R0, R0
-	SUB $4, R5, R5
-	CMP $4, R5
-	BGE while5
 
-done6:
-	CMP $1, R5
-	BLT done10
+skip11:
+	AND $3, R4, R6
+	CBZ R6, zero13
 
-while9:
+repeat14:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R2, R6
+	MOVD R2, R4
 	MOVD R3, R7
-	CMP $0, R7
-	BLE done12
 
-repeat11:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R1, R8
+repeat15:
+	MOVW.P 4(R4), R8
+	MADD R5, R1, R8, R8
 	FMOVS 0(R8), F2
 	WORD $0x0E617842 // fcvtl v2.2d, v2.2s
 	WORD $0x4E62D421 // fadd v1.2d, v1.2d, v2.2d
-	ADD $4, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat11
-
-done12:
+	BNE repeat15
 	WORD $0x6E60DC21 // fmul v1.2d, v1.2d, v0.2d
-	FMOVD F1, (R0)
+	FMOVD.P F1, 8(R0)
 	ADD $4, R1, R1
-	ADD $8, R0, R0
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while9
+	SUBS $1, R6, R6
+	BNE repeat14
 
-done10:
+zero13:
 	RET
 
 // func GatherSquares(a *float32, mean *float64, rows *int32, n, c int) float64
@@ -159,6 +318,7 @@ TEXT ·GatherSquares(SB), NOSPLIT, $0-48
 	MOVD rows+16(FP), R2
 	MOVD n+24(FP), R3
 	MOVD c+32(FP), R4
+	LSL $2, R4, R5
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -167,132 +327,264 @@ TEXT ·GatherSquares(SB), NOSPLIT, $0-48
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	MOVD R4, R5
-	CMP $16, R5
+	MOVD R4, R6
+	CMP $32, R6
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F8
-	FMOVQ 16(R1), F9
-	FMOVQ 32(R1), F10
-	FMOVQ 48(R1), F11
-	FMOVQ 64(R1), F12
-	FMOVQ 80(R1), F13
-	FMOVQ 96(R1), F14
-	FMOVQ 112(R1), F15
-	MOVD R2, R6
-	MOVD R3, R7
-	CMP $0, R7
-	BLE done4
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 128(R1), (F16, F17)
+	FLDPQ 160(R1), (F18, F19)
+	FLDPQ 192(R1), (F20, F21)
+	FLDPQ 224(R1), (F22, F23)
+	MOVD R2, R7
+	MOVD R3, R8
 
 repeat3:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R0, R8
-	FMOVQ 0(R8), F16
-	WORD $0x0E617A11 // fcvtl v17.2d, v16.2s
-	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
-	WORD $0x4EE8D631 // fsub v17.2d, v17.2d, v8.2d
-	WORD $0x4E71CE20 // fmla v0.2d, v17.2d, v17.2d
-	WORD $0x4EE9D610 // fsub v16.2d, v16.2d, v9.2d
-	WORD $0x4E70CE01 // fmla v1.2d, v16.2d, v16.2d
-	FMOVQ 16(R8), F16
-	WORD $0x0E617A11 // fcvtl v17.2d, v16.2s
-	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
-	WORD $0x4EEAD631 // fsub v17.2d, v17.2d, v10.2d
-	WORD $0x4E71CE22 // fmla v2.2d, v17.2d, v17.2d
-	WORD $0x4EEBD610 // fsub v16.2d, v16.2d, v11.2d
-	WORD $0x4E70CE03 // fmla v3.2d, v16.2d, v16.2d
-	FMOVQ 32(R8), F16
-	WORD $0x0E617A11 // fcvtl v17.2d, v16.2s
-	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
-	WORD $0x4EECD631 // fsub v17.2d, v17.2d, v12.2d
-	WORD $0x4E71CE24 // fmla v4.2d, v17.2d, v17.2d
-	WORD $0x4EEDD610 // fsub v16.2d, v16.2d, v13.2d
-	WORD $0x4E70CE05 // fmla v5.2d, v16.2d, v16.2d
-	FMOVQ 48(R8), F16
-	WORD $0x0E617A11 // fcvtl v17.2d, v16.2s
-	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
-	WORD $0x4EEED631 // fsub v17.2d, v17.2d, v14.2d
-	WORD $0x4E71CE26 // fmla v6.2d, v17.2d, v17.2d
-	WORD $0x4EEFD610 // fsub v16.2d, v16.2d, v15.2d
-	WORD $0x4E70CE07 // fmla v7.2d, v16.2d, v16.2d
-	ADD $4, R6, R6
-	SUBS $1, R7, R7
+	MOVW.P 4(R7), R9
+	MADD R5, R0, R9, R9
+	FLDPQ 0(R9), (F24, F25)
+	WORD $0x0E617B1A // fcvtl v26.2d, v24.2s
+	WORD $0x4EE8D75A // fsub v26.2d, v26.2d, v8.2d
+	WORD $0x4E7ACF40 // fmla v0.2d, v26.2d, v26.2d
+	WORD $0x4E617B18 // fcvtl2 v24.2d, v24.4s
+	WORD $0x4EE9D718 // fsub v24.2d, v24.2d, v9.2d
+	WORD $0x4E78CF01 // fmla v1.2d, v24.2d, v24.2d
+	WORD $0x0E617B38 // fcvtl v24.2d, v25.2s
+	WORD $0x4EEAD718 // fsub v24.2d, v24.2d, v10.2d
+	WORD $0x4E78CF02 // fmla v2.2d, v24.2d, v24.2d
+	WORD $0x4E617B38 // fcvtl2 v24.2d, v25.4s
+	WORD $0x4EEBD718 // fsub v24.2d, v24.2d, v11.2d
+	WORD $0x4E78CF03 // fmla v3.2d, v24.2d, v24.2d
+	FLDPQ 32(R9), (F24, F25)
+	WORD $0x0E617B1A // fcvtl v26.2d, v24.2s
+	WORD $0x4EECD75A // fsub v26.2d, v26.2d, v12.2d
+	WORD $0x4E7ACF44 // fmla v4.2d, v26.2d, v26.2d
+	WORD $0x4E617B18 // fcvtl2 v24.2d, v24.4s
+	WORD $0x4EEDD718 // fsub v24.2d, v24.2d, v13.2d
+	WORD $0x4E78CF05 // fmla v5.2d, v24.2d, v24.2d
+	WORD $0x0E617B38 // fcvtl v24.2d, v25.2s
+	WORD $0x4EEED718 // fsub v24.2d, v24.2d, v14.2d
+	WORD $0x4E78CF06 // fmla v6.2d, v24.2d, v24.2d
+	WORD $0x4E617B38 // fcvtl2 v24.2d, v25.4s
+	WORD $0x4EEFD718 // fsub v24.2d, v24.2d, v15.2d
+	WORD $0x4E78CF07 // fmla v7.2d, v24.2d, v24.2d
+	FLDPQ 64(R9), (F24, F25)
+	WORD $0x0E617B1A // fcvtl v26.2d, v24.2s
+	WORD $0x4EF0D75A // fsub v26.2d, v26.2d, v16.2d
+	WORD $0x4E7ACF40 // fmla v0.2d, v26.2d, v26.2d
+	WORD $0x4E617B18 // fcvtl2 v24.2d, v24.4s
+	WORD $0x4EF1D718 // fsub v24.2d, v24.2d, v17.2d
+	WORD $0x4E78CF01 // fmla v1.2d, v24.2d, v24.2d
+	WORD $0x0E617B38 // fcvtl v24.2d, v25.2s
+	WORD $0x4EF2D718 // fsub v24.2d, v24.2d, v18.2d
+	WORD $0x4E78CF02 // fmla v2.2d, v24.2d, v24.2d
+	WORD $0x4E617B38 // fcvtl2 v24.2d, v25.4s
+	WORD $0x4EF3D718 // fsub v24.2d, v24.2d, v19.2d
+	WORD $0x4E78CF03 // fmla v3.2d, v24.2d, v24.2d
+	FLDPQ 96(R9), (F24, F25)
+	WORD $0x0E617B1A // fcvtl v26.2d, v24.2s
+	WORD $0x4EF4D75A // fsub v26.2d, v26.2d, v20.2d
+	WORD $0x4E7ACF44 // fmla v4.2d, v26.2d, v26.2d
+	WORD $0x4E617B18 // fcvtl2 v24.2d, v24.4s
+	WORD $0x4EF5D718 // fsub v24.2d, v24.2d, v21.2d
+	WORD $0x4E78CF05 // fmla v5.2d, v24.2d, v24.2d
+	WORD $0x0E617B38 // fcvtl v24.2d, v25.2s
+	WORD $0x4EF6D718 // fsub v24.2d, v24.2d, v22.2d
+	WORD $0x4E78CF06 // fmla v6.2d, v24.2d, v24.2d
+	WORD $0x4E617B38 // fcvtl2 v24.2d, v25.4s
+	WORD $0x4EF7D718 // fsub v24.2d, v24.2d, v23.2d
+	WORD $0x4E78CF07 // fmla v7.2d, v24.2d, v24.2d
+	SUBS $1, R8, R8
 	BNE repeat3
-
-done4:
-	ADD $64, R0, R0
-	ADD $128, R1, R1
-	SUB $16, R5, R5
-	CMP $16, R5
+	ADD $128, R0, R0
+	ADD $256, R1, R1
+	SUB $32, R6, R6
+	CMP $32, R6
 	BGE while1
 
 done2:
-	CMP $4, R5
-	BLT done6
-
-while5:
-	FMOVQ 0(R1), F8
-	FMOVQ 16(R1), F9
+	AND $24, R4, R6
+	CMP $24, R6
+	BNE eights4
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 128(R1), (F16, F17)
+	FLDPQ 160(R1), (F18, F19)
 	MOVD R2, R6
 	MOVD R3, R7
-	CMP $0, R7
-	BLE done8
 
-repeat7:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R0, R8
+repeat6:
+	MOVW.P 4(R6), R8
+	MADD R5, R0, R8, R8
+	FLDPQ 0(R8), (F20, F21)
+	WORD $0x0E617A96 // fcvtl v22.2d, v20.2s
+	WORD $0x4EE8D6D6 // fsub v22.2d, v22.2d, v8.2d
+	WORD $0x4E76CEC0 // fmla v0.2d, v22.2d, v22.2d
+	WORD $0x4E617A94 // fcvtl2 v20.2d, v20.4s
+	WORD $0x4EE9D694 // fsub v20.2d, v20.2d, v9.2d
+	WORD $0x4E74CE81 // fmla v1.2d, v20.2d, v20.2d
+	WORD $0x0E617AB4 // fcvtl v20.2d, v21.2s
+	WORD $0x4EEAD694 // fsub v20.2d, v20.2d, v10.2d
+	WORD $0x4E74CE82 // fmla v2.2d, v20.2d, v20.2d
+	WORD $0x4E617AB4 // fcvtl2 v20.2d, v21.4s
+	WORD $0x4EEBD694 // fsub v20.2d, v20.2d, v11.2d
+	WORD $0x4E74CE83 // fmla v3.2d, v20.2d, v20.2d
+	FLDPQ 32(R8), (F20, F21)
+	WORD $0x0E617A96 // fcvtl v22.2d, v20.2s
+	WORD $0x4EECD6D6 // fsub v22.2d, v22.2d, v12.2d
+	WORD $0x4E76CEC4 // fmla v4.2d, v22.2d, v22.2d
+	WORD $0x4E617A94 // fcvtl2 v20.2d, v20.4s
+	WORD $0x4EEDD694 // fsub v20.2d, v20.2d, v13.2d
+	WORD $0x4E74CE85 // fmla v5.2d, v20.2d, v20.2d
+	WORD $0x0E617AB4 // fcvtl v20.2d, v21.2s
+	WORD $0x4EEED694 // fsub v20.2d, v20.2d, v14.2d
+	WORD $0x4E74CE86 // fmla v6.2d, v20.2d, v20.2d
+	WORD $0x4E617AB4 // fcvtl2 v20.2d, v21.4s
+	WORD $0x4EEFD694 // fsub v20.2d, v20.2d, v15.2d
+	WORD $0x4E74CE87 // fmla v7.2d, v20.2d, v20.2d
+	FLDPQ 64(R8), (F20, F21)
+	WORD $0x0E617A96 // fcvtl v22.2d, v20.2s
+	WORD $0x4EF0D6D6 // fsub v22.2d, v22.2d, v16.2d
+	WORD $0x4E76CEC0 // fmla v0.2d, v22.2d, v22.2d
+	WORD $0x4E617A94 // fcvtl2 v20.2d, v20.4s
+	WORD $0x4EF1D694 // fsub v20.2d, v20.2d, v17.2d
+	WORD $0x4E74CE81 // fmla v1.2d, v20.2d, v20.2d
+	WORD $0x0E617AB4 // fcvtl v20.2d, v21.2s
+	WORD $0x4EF2D694 // fsub v20.2d, v20.2d, v18.2d
+	WORD $0x4E74CE82 // fmla v2.2d, v20.2d, v20.2d
+	WORD $0x4E617AB4 // fcvtl2 v20.2d, v21.4s
+	WORD $0x4EF3D694 // fsub v20.2d, v20.2d, v19.2d
+	WORD $0x4E74CE83 // fmla v3.2d, v20.2d, v20.2d
+	SUBS $1, R7, R7
+	BNE repeat6
+	ADD $96, R0, R0
+	ADD $192, R1, R1
+	B fours5
+
+eights4:
+	TBZ $4, R4, skip7
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	MOVD R2, R6
+	MOVD R3, R7
+
+repeat8:
+	MOVW.P 4(R6), R8
+	MADD R5, R0, R8, R8
+	FLDPQ 0(R8), (F16, F17)
+	WORD $0x0E617A12 // fcvtl v18.2d, v16.2s
+	WORD $0x4EE8D652 // fsub v18.2d, v18.2d, v8.2d
+	WORD $0x4E72CE40 // fmla v0.2d, v18.2d, v18.2d
+	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
+	WORD $0x4EE9D610 // fsub v16.2d, v16.2d, v9.2d
+	WORD $0x4E70CE01 // fmla v1.2d, v16.2d, v16.2d
+	WORD $0x0E617A30 // fcvtl v16.2d, v17.2s
+	WORD $0x4EEAD610 // fsub v16.2d, v16.2d, v10.2d
+	WORD $0x4E70CE02 // fmla v2.2d, v16.2d, v16.2d
+	WORD $0x4E617A30 // fcvtl2 v16.2d, v17.4s
+	WORD $0x4EEBD610 // fsub v16.2d, v16.2d, v11.2d
+	WORD $0x4E70CE03 // fmla v3.2d, v16.2d, v16.2d
+	FLDPQ 32(R8), (F16, F17)
+	WORD $0x0E617A12 // fcvtl v18.2d, v16.2s
+	WORD $0x4EECD652 // fsub v18.2d, v18.2d, v12.2d
+	WORD $0x4E72CE44 // fmla v4.2d, v18.2d, v18.2d
+	WORD $0x4E617A10 // fcvtl2 v16.2d, v16.4s
+	WORD $0x4EEDD610 // fsub v16.2d, v16.2d, v13.2d
+	WORD $0x4E70CE05 // fmla v5.2d, v16.2d, v16.2d
+	WORD $0x0E617A30 // fcvtl v16.2d, v17.2s
+	WORD $0x4EEED610 // fsub v16.2d, v16.2d, v14.2d
+	WORD $0x4E70CE06 // fmla v6.2d, v16.2d, v16.2d
+	WORD $0x4E617A30 // fcvtl2 v16.2d, v17.4s
+	WORD $0x4EEFD610 // fsub v16.2d, v16.2d, v15.2d
+	WORD $0x4E70CE07 // fmla v7.2d, v16.2d, v16.2d
+	SUBS $1, R7, R7
+	BNE repeat8
+	ADD $64, R0, R0
+	ADD $128, R1, R1
+
+skip7:
+	TBZ $3, R4, skip9
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	MOVD R2, R6
+	MOVD R3, R7
+
+repeat10:
+	MOVW.P 4(R6), R8
+	MADD R5, R0, R8, R8
+	FLDPQ 0(R8), (F12, F13)
+	WORD $0x0E61798E // fcvtl v14.2d, v12.2s
+	WORD $0x4EE8D5CE // fsub v14.2d, v14.2d, v8.2d
+	WORD $0x4E6ECDC0 // fmla v0.2d, v14.2d, v14.2d
+	WORD $0x4E61798C // fcvtl2 v12.2d, v12.4s
+	WORD $0x4EE9D58C // fsub v12.2d, v12.2d, v9.2d
+	WORD $0x4E6CCD81 // fmla v1.2d, v12.2d, v12.2d
+	WORD $0x0E6179AC // fcvtl v12.2d, v13.2s
+	WORD $0x4EEAD58C // fsub v12.2d, v12.2d, v10.2d
+	WORD $0x4E6CCD82 // fmla v2.2d, v12.2d, v12.2d
+	WORD $0x4E6179AC // fcvtl2 v12.2d, v13.4s
+	WORD $0x4EEBD58C // fsub v12.2d, v12.2d, v11.2d
+	WORD $0x4E6CCD83 // fmla v3.2d, v12.2d, v12.2d
+	SUBS $1, R7, R7
+	BNE repeat10
+	ADD $32, R0, R0
+	ADD $64, R1, R1
+
+skip9:
+
+fours5:
+	TBZ $2, R4, skip11
+	FLDPQ 0(R1), (F8, F9)
+	MOVD R2, R6
+	MOVD R3, R7
+
+repeat12:
+	MOVW.P 4(R6), R8
+	MADD R5, R0, R8, R8
 	FMOVQ 0(R8), F10
 	WORD $0x0E61794B // fcvtl v11.2d, v10.2s
-	WORD $0x4E61794A // fcvtl2 v10.2d, v10.4s
 	WORD $0x4EE8D56B // fsub v11.2d, v11.2d, v8.2d
 	WORD $0x4E6BCD60 // fmla v0.2d, v11.2d, v11.2d
+	WORD $0x4E61794A // fcvtl2 v10.2d, v10.4s
 	WORD $0x4EE9D54A // fsub v10.2d, v10.2d, v9.2d
 	WORD $0x4E6ACD41 // fmla v1.2d, v10.2d, v10.2d
-	ADD $4, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat7
-
-done8:
+	BNE repeat12
 	ADD $16, R0, R0
 	ADD $32, R1, R1
-	SUB $4, R5, R5
-	CMP $4, R5
-	BGE while5
 
-done6:
-	CMP $1, R5
-	BLT done10
+skip11:
+	AND $3, R4, R6
+	CBZ R6, zero13
 
-while9:
+repeat14:
 	FMOVD (R1), F8
-	MOVD R2, R6
+	MOVD R2, R4
 	MOVD R3, R7
-	CMP $0, R7
-	BLE done12
 
-repeat11:
-	MOVW (R6), R8
-	MUL R4, R8, R8
-	ADD R8<<2, R0, R8
+repeat15:
+	MOVW.P 4(R4), R8
+	MADD R5, R0, R8, R8
 	FMOVS 0(R8), F9
 	WORD $0x0E617929 // fcvtl v9.2d, v9.2s
 	WORD $0x4EE8D529 // fsub v9.2d, v9.2d, v8.2d
 	WORD $0x4E69CD20 // fmla v0.2d, v9.2d, v9.2d
-	ADD $4, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat11
-
-done12:
+	BNE repeat15
 	ADD $4, R0, R0
 	ADD $8, R1, R1
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while9
+	SUBS $1, R6, R6
+	BNE repeat14
 
-done10:
+zero13:
 	WORD $0x4E64D400 // fadd v0.2d, v0.2d, v4.2d
 	WORD $0x4E65D421 // fadd v1.2d, v1.2d, v5.2d
 	WORD $0x4E66D442 // fadd v2.2d, v2.2d, v6.2d
@@ -305,115 +597,666 @@ done10:
 	FMOVD F0, ret+40(FP)
 	RET
 
-// func ScaleShiftF64(dst, x *float32, shift *float64, n int, slope float64)
-TEXT ·ScaleShiftF64(SB), NOSPLIT, $0-40
+// func ScaleShiftRows(dst, x *float32, class *int32, slope, shift *float64, n, c int)
+TEXT ·ScaleShiftRows(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD shift+16(FP), R2
-	MOVD n+24(FP), R3
-	FMOVD slope+32(FP), F0
+	MOVD class+16(FP), R2
+	MOVD slope+24(FP), R3
+	MOVD shift+32(FP), R4
+	MOVD c+48(FP), R5
+	LSL $3, R5, R6
+	MOVD n+40(FP), R7
+
+repeat1:
+	MOVW.P 4(R2), R8
+	ADD R8<<3, R3, R9
+	FMOVD (R9), F0
 	WORD $0x4E080400 // dup v0.2d, v0.d[0]
-	CMP $16, R3
+	MADD R6, R4, R8, R8
+	MOVD R5, R9
+	CMP $32, R9
+	BLT done3
+
+while2:
+	FLDPQ 0(R8), (F1, F2)
+	FLDPQ 32(R8), (F3, F4)
+	FLDPQ 64(R8), (F5, F6)
+	FLDPQ 96(R8), (F7, F8)
+	FLDPQ 128(R8), (F9, F10)
+	FLDPQ 160(R8), (F11, F12)
+	FLDPQ 192(R8), (F13, F14)
+	FLDPQ 224(R8), (F15, F16)
+	FLDPQ 0(R1), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73CC01 // fmla v1.2d, v0.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71CC02 // fmla v2.2d, v0.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71CC03 // fmla v3.2d, v0.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71CC04 // fmla v4.2d, v0.2d, v17.2d
+	FLDPQ 32(R1), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73CC05 // fmla v5.2d, v0.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71CC06 // fmla v6.2d, v0.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71CC07 // fmla v7.2d, v0.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71CC08 // fmla v8.2d, v0.2d, v17.2d
+	FLDPQ 64(R1), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73CC09 // fmla v9.2d, v0.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71CC0A // fmla v10.2d, v0.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71CC0B // fmla v11.2d, v0.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71CC0C // fmla v12.2d, v0.2d, v17.2d
+	FLDPQ 96(R1), (F17, F18)
+	WORD $0x0E617A33 // fcvtl v19.2d, v17.2s
+	WORD $0x4E73CC0D // fmla v13.2d, v0.2d, v19.2d
+	WORD $0x4E617A31 // fcvtl2 v17.2d, v17.4s
+	WORD $0x4E71CC0E // fmla v14.2d, v0.2d, v17.2d
+	WORD $0x0E617A51 // fcvtl v17.2d, v18.2s
+	WORD $0x4E71CC0F // fmla v15.2d, v0.2d, v17.2d
+	WORD $0x4E617A51 // fcvtl2 v17.2d, v18.4s
+	WORD $0x4E71CC10 // fmla v16.2d, v0.2d, v17.2d
+	ADD $128, R1, R1
+	ADD $256, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
+	WORD $0x0E616862 // fcvtn v2.2s, v3.2d
+	WORD $0x4E616882 // fcvtn2 v2.4s, v4.2d
+	WORD $0x0E6168A3 // fcvtn v3.2s, v5.2d
+	WORD $0x4E6168C3 // fcvtn2 v3.4s, v6.2d
+	WORD $0x0E6168E4 // fcvtn v4.2s, v7.2d
+	WORD $0x4E616904 // fcvtn2 v4.4s, v8.2d
+	WORD $0x0E616925 // fcvtn v5.2s, v9.2d
+	WORD $0x4E616945 // fcvtn2 v5.4s, v10.2d
+	WORD $0x0E616966 // fcvtn v6.2s, v11.2d
+	WORD $0x4E616986 // fcvtn2 v6.4s, v12.2d
+	WORD $0x0E6169A7 // fcvtn v7.2s, v13.2d
+	WORD $0x4E6169C7 // fcvtn2 v7.4s, v14.2d
+	WORD $0x0E6169E8 // fcvtn v8.2s, v15.2d
+	WORD $0x4E616A08 // fcvtn2 v8.4s, v16.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	FSTPQ.P (F5, F6), 32(R0)
+	FSTPQ.P (F7, F8), 32(R0)
+	SUB $32, R9, R9
+	CMP $32, R9
+	BGE while2
+
+done3:
+	AND $24, R5, R9
+	CMP $24, R9
+	BNE eights4
+	FLDPQ 0(R8), (F1, F2)
+	FLDPQ 32(R8), (F3, F4)
+	FLDPQ 64(R8), (F5, F6)
+	FLDPQ 96(R8), (F7, F8)
+	FLDPQ 128(R8), (F9, F10)
+	FLDPQ 160(R8), (F11, F12)
+	FLDPQ 0(R1), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FCC01 // fmla v1.2d, v0.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DCC02 // fmla v2.2d, v0.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DCC03 // fmla v3.2d, v0.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DCC04 // fmla v4.2d, v0.2d, v13.2d
+	FLDPQ 32(R1), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FCC05 // fmla v5.2d, v0.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DCC06 // fmla v6.2d, v0.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DCC07 // fmla v7.2d, v0.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DCC08 // fmla v8.2d, v0.2d, v13.2d
+	FLDPQ 64(R1), (F13, F14)
+	WORD $0x0E6179AF // fcvtl v15.2d, v13.2s
+	WORD $0x4E6FCC09 // fmla v9.2d, v0.2d, v15.2d
+	WORD $0x4E6179AD // fcvtl2 v13.2d, v13.4s
+	WORD $0x4E6DCC0A // fmla v10.2d, v0.2d, v13.2d
+	WORD $0x0E6179CD // fcvtl v13.2d, v14.2s
+	WORD $0x4E6DCC0B // fmla v11.2d, v0.2d, v13.2d
+	WORD $0x4E6179CD // fcvtl2 v13.2d, v14.4s
+	WORD $0x4E6DCC0C // fmla v12.2d, v0.2d, v13.2d
+	ADD $96, R1, R1
+	ADD $192, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
+	WORD $0x0E616862 // fcvtn v2.2s, v3.2d
+	WORD $0x4E616882 // fcvtn2 v2.4s, v4.2d
+	WORD $0x0E6168A3 // fcvtn v3.2s, v5.2d
+	WORD $0x4E6168C3 // fcvtn2 v3.4s, v6.2d
+	WORD $0x0E6168E4 // fcvtn v4.2s, v7.2d
+	WORD $0x4E616904 // fcvtn2 v4.4s, v8.2d
+	WORD $0x0E616925 // fcvtn v5.2s, v9.2d
+	WORD $0x4E616945 // fcvtn2 v5.4s, v10.2d
+	WORD $0x0E616966 // fcvtn v6.2s, v11.2d
+	WORD $0x4E616986 // fcvtn2 v6.4s, v12.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+	FSTPQ.P (F5, F6), 32(R0)
+	B fours5
+
+eights4:
+	TBZ $4, R5, skip6
+	FLDPQ 0(R8), (F1, F2)
+	FLDPQ 32(R8), (F3, F4)
+	FLDPQ 64(R8), (F5, F6)
+	FLDPQ 96(R8), (F7, F8)
+	FLDPQ 0(R1), (F9, F10)
+	WORD $0x0E61792B // fcvtl v11.2d, v9.2s
+	WORD $0x4E6BCC01 // fmla v1.2d, v0.2d, v11.2d
+	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
+	WORD $0x4E69CC02 // fmla v2.2d, v0.2d, v9.2d
+	WORD $0x0E617949 // fcvtl v9.2d, v10.2s
+	WORD $0x4E69CC03 // fmla v3.2d, v0.2d, v9.2d
+	WORD $0x4E617949 // fcvtl2 v9.2d, v10.4s
+	WORD $0x4E69CC04 // fmla v4.2d, v0.2d, v9.2d
+	FLDPQ 32(R1), (F9, F10)
+	WORD $0x0E61792B // fcvtl v11.2d, v9.2s
+	WORD $0x4E6BCC05 // fmla v5.2d, v0.2d, v11.2d
+	WORD $0x4E617929 // fcvtl2 v9.2d, v9.4s
+	WORD $0x4E69CC06 // fmla v6.2d, v0.2d, v9.2d
+	WORD $0x0E617949 // fcvtl v9.2d, v10.2s
+	WORD $0x4E69CC07 // fmla v7.2d, v0.2d, v9.2d
+	WORD $0x4E617949 // fcvtl2 v9.2d, v10.4s
+	WORD $0x4E69CC08 // fmla v8.2d, v0.2d, v9.2d
+	ADD $64, R1, R1
+	ADD $128, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
+	WORD $0x0E616862 // fcvtn v2.2s, v3.2d
+	WORD $0x4E616882 // fcvtn2 v2.4s, v4.2d
+	WORD $0x0E6168A3 // fcvtn v3.2s, v5.2d
+	WORD $0x4E6168C3 // fcvtn2 v3.4s, v6.2d
+	WORD $0x0E6168E4 // fcvtn v4.2s, v7.2d
+	WORD $0x4E616904 // fcvtn2 v4.4s, v8.2d
+	FSTPQ.P (F1, F2), 32(R0)
+	FSTPQ.P (F3, F4), 32(R0)
+
+skip6:
+	TBZ $3, R5, skip7
+	FLDPQ 0(R8), (F1, F2)
+	FLDPQ 32(R8), (F3, F4)
+	FLDPQ 0(R1), (F5, F6)
+	WORD $0x0E6178A7 // fcvtl v7.2d, v5.2s
+	WORD $0x4E67CC01 // fmla v1.2d, v0.2d, v7.2d
+	WORD $0x4E6178A5 // fcvtl2 v5.2d, v5.4s
+	WORD $0x4E65CC02 // fmla v2.2d, v0.2d, v5.2d
+	WORD $0x0E6178C5 // fcvtl v5.2d, v6.2s
+	WORD $0x4E65CC03 // fmla v3.2d, v0.2d, v5.2d
+	WORD $0x4E6178C5 // fcvtl2 v5.2d, v6.4s
+	WORD $0x4E65CC04 // fmla v4.2d, v0.2d, v5.2d
+	ADD $32, R1, R1
+	ADD $64, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
+	WORD $0x0E616862 // fcvtn v2.2s, v3.2d
+	WORD $0x4E616882 // fcvtn2 v2.4s, v4.2d
+	FSTPQ.P (F1, F2), 32(R0)
+
+skip7:
+
+fours5:
+	TBZ $2, R5, skip8
+	FLDPQ 0(R8), (F1, F2)
+	FMOVQ 0(R1), F3
+	WORD $0x0E617864 // fcvtl v4.2d, v3.2s
+	WORD $0x4E64CC01 // fmla v1.2d, v0.2d, v4.2d
+	WORD $0x4E617863 // fcvtl2 v3.2d, v3.4s
+	WORD $0x4E63CC02 // fmla v2.2d, v0.2d, v3.2d
+	ADD $16, R1, R1
+	ADD $32, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
+	FMOVQ.P F1, 16(R0)
+
+skip8:
+	AND $3, R5, R9
+	CBZ R9, zero9
+
+repeat10:
+	FMOVD (R8), F1
+	FMOVS 0(R1), F2
+	WORD $0x0E617842 // fcvtl v2.2d, v2.2s
+	WORD $0x4E62CC01 // fmla v1.2d, v0.2d, v2.2d
+	ADD $4, R1, R1
+	ADD $8, R8, R8
+	WORD $0x0E616821 // fcvtn v1.2s, v1.2d
+	FMOVS.P F1, 4(R0)
+	SUBS $1, R9, R9
+	BNE repeat10
+
+zero9:
+	SUBS $1, R7, R7
+	BNE repeat1
+	RET
+
+// func CombineF64(dst, x, y *float64, n int, p, q float64)
+TEXT ·CombineF64(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD y+16(FP), R2
+	FMOVD p+32(FP), F0
+	WORD $0x4E080400 // dup v0.2d, v0.d[0]
+	FMOVD q+40(FP), F1
+	WORD $0x4E080421 // dup v1.2d, v1.d[0]
+	MOVD n+24(FP), R3
+	MOVD R3, R4
+	CMP $32, R4
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F1
-	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
-	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
-	FMOVQ 0(R2), F3
-	FMOVQ 16(R2), F4
-	WORD $0x6EE0F863 // fneg v3.2d, v3.2d
-	WORD $0x4E62CC03 // fmla v3.2d, v0.2d, v2.2d
-	WORD $0x6EE0F882 // fneg v2.2d, v4.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616861 // fcvtn v1.2s, v3.2d
-	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
-	FMOVQ F1, 0(R0)
-	FMOVQ 16(R1), F1
-	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
-	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
-	FMOVQ 32(R2), F3
-	FMOVQ 48(R2), F4
-	WORD $0x6EE0F863 // fneg v3.2d, v3.2d
-	WORD $0x4E62CC03 // fmla v3.2d, v0.2d, v2.2d
-	WORD $0x6EE0F882 // fneg v2.2d, v4.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616861 // fcvtn v1.2s, v3.2d
-	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R1), F1
-	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
-	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
-	FMOVQ 64(R2), F3
-	FMOVQ 80(R2), F4
-	WORD $0x6EE0F863 // fneg v3.2d, v3.2d
-	WORD $0x4E62CC03 // fmla v3.2d, v0.2d, v2.2d
-	WORD $0x6EE0F882 // fneg v2.2d, v4.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616861 // fcvtn v1.2s, v3.2d
-	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
-	FMOVQ F1, 32(R0)
-	FMOVQ 48(R1), F1
-	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
-	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
-	FMOVQ 96(R2), F3
-	FMOVQ 112(R2), F4
-	WORD $0x6EE0F863 // fneg v3.2d, v3.2d
-	WORD $0x4E62CC03 // fmla v3.2d, v0.2d, v2.2d
-	WORD $0x6EE0F882 // fneg v2.2d, v4.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616861 // fcvtn v1.2s, v3.2d
-	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
-	FMOVQ F1, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 64(R2), (F6, F7)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 0(R1), (F10, F11)
+	FLDPQ 32(R1), (F12, F13)
+	FLDPQ 64(R1), (F14, F15)
+	FLDPQ 96(R1), (F16, F17)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E6ACC02 // fmla v2.2d, v0.2d, v10.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E6BCC03 // fmla v3.2d, v0.2d, v11.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E6CCC04 // fmla v4.2d, v0.2d, v12.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E6DCC05 // fmla v5.2d, v0.2d, v13.2d
+	WORD $0x6E61DCC6 // fmul v6.2d, v6.2d, v1.2d
+	WORD $0x4E6ECC06 // fmla v6.2d, v0.2d, v14.2d
+	WORD $0x6E61DCE7 // fmul v7.2d, v7.2d, v1.2d
+	WORD $0x4E6FCC07 // fmla v7.2d, v0.2d, v15.2d
+	WORD $0x6E61DD08 // fmul v8.2d, v8.2d, v1.2d
+	WORD $0x4E70CC08 // fmla v8.2d, v0.2d, v16.2d
+	WORD $0x6E61DD29 // fmul v9.2d, v9.2d, v1.2d
+	WORD $0x4E71CC09 // fmla v9.2d, v0.2d, v17.2d
+	ADD $128, R1, R1
 	ADD $128, R2, R2
-	SUB $16, R3, R3
-	CMP $16, R3
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+	FSTPQ.P (F6, F7), 32(R0)
+	FSTPQ.P (F8, F9), 32(R0)
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 64(R2), (F6, F7)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 0(R1), (F10, F11)
+	FLDPQ 32(R1), (F12, F13)
+	FLDPQ 64(R1), (F14, F15)
+	FLDPQ 96(R1), (F16, F17)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E6ACC02 // fmla v2.2d, v0.2d, v10.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E6BCC03 // fmla v3.2d, v0.2d, v11.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E6CCC04 // fmla v4.2d, v0.2d, v12.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E6DCC05 // fmla v5.2d, v0.2d, v13.2d
+	WORD $0x6E61DCC6 // fmul v6.2d, v6.2d, v1.2d
+	WORD $0x4E6ECC06 // fmla v6.2d, v0.2d, v14.2d
+	WORD $0x6E61DCE7 // fmul v7.2d, v7.2d, v1.2d
+	WORD $0x4E6FCC07 // fmla v7.2d, v0.2d, v15.2d
+	WORD $0x6E61DD08 // fmul v8.2d, v8.2d, v1.2d
+	WORD $0x4E70CC08 // fmla v8.2d, v0.2d, v16.2d
+	WORD $0x6E61DD29 // fmul v9.2d, v9.2d, v1.2d
+	WORD $0x4E71CC09 // fmla v9.2d, v0.2d, v17.2d
+	ADD $128, R1, R1
+	ADD $128, R2, R2
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+	FSTPQ.P (F6, F7), 32(R0)
+	FSTPQ.P (F8, F9), 32(R0)
+	SUB $32, R4, R4
+	CMP $32, R4
 	BGE while1
 
 done2:
-	CMP $4, R3
-	BLT done4
+	AND $24, R3, R4
+	CMP $24, R4
+	BNE eights3
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 64(R2), (F6, F7)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 0(R1), (F10, F11)
+	FLDPQ 32(R1), (F12, F13)
+	FLDPQ 64(R1), (F14, F15)
+	FLDPQ 96(R1), (F16, F17)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E6ACC02 // fmla v2.2d, v0.2d, v10.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E6BCC03 // fmla v3.2d, v0.2d, v11.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E6CCC04 // fmla v4.2d, v0.2d, v12.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E6DCC05 // fmla v5.2d, v0.2d, v13.2d
+	WORD $0x6E61DCC6 // fmul v6.2d, v6.2d, v1.2d
+	WORD $0x4E6ECC06 // fmla v6.2d, v0.2d, v14.2d
+	WORD $0x6E61DCE7 // fmul v7.2d, v7.2d, v1.2d
+	WORD $0x4E6FCC07 // fmla v7.2d, v0.2d, v15.2d
+	WORD $0x6E61DD08 // fmul v8.2d, v8.2d, v1.2d
+	WORD $0x4E70CC08 // fmla v8.2d, v0.2d, v16.2d
+	WORD $0x6E61DD29 // fmul v9.2d, v9.2d, v1.2d
+	WORD $0x4E71CC09 // fmla v9.2d, v0.2d, v17.2d
+	ADD $128, R1, R1
+	ADD $128, R2, R2
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+	FSTPQ.P (F6, F7), 32(R0)
+	FSTPQ.P (F8, F9), 32(R0)
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 0(R1), (F6, F7)
+	FLDPQ 32(R1), (F8, F9)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E66CC02 // fmla v2.2d, v0.2d, v6.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E67CC03 // fmla v3.2d, v0.2d, v7.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E68CC04 // fmla v4.2d, v0.2d, v8.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E69CC05 // fmla v5.2d, v0.2d, v9.2d
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+	B fours4
 
-while3:
-	FMOVQ 0(R1), F1
-	WORD $0x0E617822 // fcvtl v2.2d, v1.2s
-	WORD $0x4E617821 // fcvtl2 v1.2d, v1.4s
-	FMOVQ 0(R2), F3
-	FMOVQ 16(R2), F4
-	WORD $0x6EE0F863 // fneg v3.2d, v3.2d
-	WORD $0x4E62CC03 // fmla v3.2d, v0.2d, v2.2d
-	WORD $0x6EE0F882 // fneg v2.2d, v4.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616861 // fcvtn v1.2s, v3.2d
-	WORD $0x4E616841 // fcvtn2 v1.4s, v2.2d
-	FMOVQ F1, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
+eights3:
+	TBZ $4, R3, skip5
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 64(R2), (F6, F7)
+	FLDPQ 96(R2), (F8, F9)
+	FLDPQ 0(R1), (F10, F11)
+	FLDPQ 32(R1), (F12, F13)
+	FLDPQ 64(R1), (F14, F15)
+	FLDPQ 96(R1), (F16, F17)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E6ACC02 // fmla v2.2d, v0.2d, v10.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E6BCC03 // fmla v3.2d, v0.2d, v11.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E6CCC04 // fmla v4.2d, v0.2d, v12.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E6DCC05 // fmla v5.2d, v0.2d, v13.2d
+	WORD $0x6E61DCC6 // fmul v6.2d, v6.2d, v1.2d
+	WORD $0x4E6ECC06 // fmla v6.2d, v0.2d, v14.2d
+	WORD $0x6E61DCE7 // fmul v7.2d, v7.2d, v1.2d
+	WORD $0x4E6FCC07 // fmla v7.2d, v0.2d, v15.2d
+	WORD $0x6E61DD08 // fmul v8.2d, v8.2d, v1.2d
+	WORD $0x4E70CC08 // fmla v8.2d, v0.2d, v16.2d
+	WORD $0x6E61DD29 // fmul v9.2d, v9.2d, v1.2d
+	WORD $0x4E71CC09 // fmla v9.2d, v0.2d, v17.2d
+	ADD $128, R1, R1
+	ADD $128, R2, R2
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+	FSTPQ.P (F6, F7), 32(R0)
+	FSTPQ.P (F8, F9), 32(R0)
+
+skip5:
+	TBZ $3, R3, skip6
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 32(R2), (F4, F5)
+	FLDPQ 0(R1), (F6, F7)
+	FLDPQ 32(R1), (F8, F9)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E66CC02 // fmla v2.2d, v0.2d, v6.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E67CC03 // fmla v3.2d, v0.2d, v7.2d
+	WORD $0x6E61DC84 // fmul v4.2d, v4.2d, v1.2d
+	WORD $0x4E68CC04 // fmla v4.2d, v0.2d, v8.2d
+	WORD $0x6E61DCA5 // fmul v5.2d, v5.2d, v1.2d
+	WORD $0x4E69CC05 // fmla v5.2d, v0.2d, v9.2d
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	FSTPQ.P (F2, F3), 32(R0)
+	FSTPQ.P (F4, F5), 32(R0)
+
+skip6:
+
+fours4:
+	TBZ $2, R3, skip7
+	FLDPQ 0(R2), (F2, F3)
+	FLDPQ 0(R1), (F4, F5)
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E64CC02 // fmla v2.2d, v0.2d, v4.2d
+	WORD $0x6E61DC63 // fmul v3.2d, v3.2d, v1.2d
+	WORD $0x4E65CC03 // fmla v3.2d, v0.2d, v5.2d
+	ADD $32, R1, R1
 	ADD $32, R2, R2
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while3
+	FSTPQ.P (F2, F3), 32(R0)
 
-done4:
-	CMP $1, R3
-	BLT done6
+skip7:
+	AND $3, R3, R4
+	CBZ R4, zero8
 
-while5:
-	FMOVS 0(R1), F1
-	WORD $0x0E617821 // fcvtl v1.2d, v1.2s
+repeat9:
 	FMOVD (R2), F2
-	WORD $0x6EE0F842 // fneg v2.2d, v2.2d
-	WORD $0x4E61CC02 // fmla v2.2d, v0.2d, v1.2d
-	WORD $0x0E616841 // fcvtn v1.2s, v2.2d
-	FMOVS F1, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
+	FMOVD (R1), F3
+	WORD $0x6E61DC42 // fmul v2.2d, v2.2d, v1.2d
+	WORD $0x4E63CC02 // fmla v2.2d, v0.2d, v3.2d
+	ADD $8, R1, R1
 	ADD $8, R2, R2
-	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while5
+	FMOVD.P F2, 8(R0)
+	SUBS $1, R4, R4
+	BNE repeat9
 
-done6:
+zero8:
+	RET
+
+// func SquaresF64(x, y *float64, n int) float64
+TEXT ·SquaresF64(SB), NOSPLIT, $0-32
+	MOVD x+0(FP), R0
+	MOVD y+8(FP), R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	MOVD n+16(FP), R2
+	MOVD R2, R3
+	CMP $32, R3
+	BLT done2
+
+while1:
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 0(R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
+	FLDPQ 64(R0), (F20, F21)
+	FLDPQ 96(R0), (F22, F23)
+	WORD $0x4EE8D608 // fsub v8.2d, v16.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D628 // fsub v8.2d, v17.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD648 // fsub v8.2d, v18.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD668 // fsub v8.2d, v19.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	WORD $0x4EECD688 // fsub v8.2d, v20.2d, v12.2d
+	WORD $0x4E68CD04 // fmla v4.2d, v8.2d, v8.2d
+	WORD $0x4EEDD6A8 // fsub v8.2d, v21.2d, v13.2d
+	WORD $0x4E68CD05 // fmla v5.2d, v8.2d, v8.2d
+	WORD $0x4EEED6C8 // fsub v8.2d, v22.2d, v14.2d
+	WORD $0x4E68CD06 // fmla v6.2d, v8.2d, v8.2d
+	WORD $0x4EEFD6E8 // fsub v8.2d, v23.2d, v15.2d
+	WORD $0x4E68CD07 // fmla v7.2d, v8.2d, v8.2d
+	ADD $128, R0, R0
+	ADD $128, R1, R1
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 0(R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
+	FLDPQ 64(R0), (F20, F21)
+	FLDPQ 96(R0), (F22, F23)
+	WORD $0x4EE8D608 // fsub v8.2d, v16.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D628 // fsub v8.2d, v17.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD648 // fsub v8.2d, v18.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD668 // fsub v8.2d, v19.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	WORD $0x4EECD688 // fsub v8.2d, v20.2d, v12.2d
+	WORD $0x4E68CD04 // fmla v4.2d, v8.2d, v8.2d
+	WORD $0x4EEDD6A8 // fsub v8.2d, v21.2d, v13.2d
+	WORD $0x4E68CD05 // fmla v5.2d, v8.2d, v8.2d
+	WORD $0x4EEED6C8 // fsub v8.2d, v22.2d, v14.2d
+	WORD $0x4E68CD06 // fmla v6.2d, v8.2d, v8.2d
+	WORD $0x4EEFD6E8 // fsub v8.2d, v23.2d, v15.2d
+	WORD $0x4E68CD07 // fmla v7.2d, v8.2d, v8.2d
+	ADD $128, R0, R0
+	ADD $128, R1, R1
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while1
+
+done2:
+	AND $24, R2, R3
+	CMP $24, R3
+	BNE eights3
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 0(R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
+	FLDPQ 64(R0), (F20, F21)
+	FLDPQ 96(R0), (F22, F23)
+	WORD $0x4EE8D608 // fsub v8.2d, v16.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D628 // fsub v8.2d, v17.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD648 // fsub v8.2d, v18.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD668 // fsub v8.2d, v19.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	WORD $0x4EECD688 // fsub v8.2d, v20.2d, v12.2d
+	WORD $0x4E68CD04 // fmla v4.2d, v8.2d, v8.2d
+	WORD $0x4EEDD6A8 // fsub v8.2d, v21.2d, v13.2d
+	WORD $0x4E68CD05 // fmla v5.2d, v8.2d, v8.2d
+	WORD $0x4EEED6C8 // fsub v8.2d, v22.2d, v14.2d
+	WORD $0x4E68CD06 // fmla v6.2d, v8.2d, v8.2d
+	WORD $0x4EEFD6E8 // fsub v8.2d, v23.2d, v15.2d
+	WORD $0x4E68CD07 // fmla v7.2d, v8.2d, v8.2d
+	ADD $128, R0, R0
+	ADD $128, R1, R1
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 0(R0), (F12, F13)
+	FLDPQ 32(R0), (F14, F15)
+	WORD $0x4EE8D588 // fsub v8.2d, v12.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D5A8 // fsub v8.2d, v13.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD5C8 // fsub v8.2d, v14.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD5E8 // fsub v8.2d, v15.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	B fours4
+
+eights3:
+	TBZ $4, R2, skip5
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 64(R1), (F12, F13)
+	FLDPQ 96(R1), (F14, F15)
+	FLDPQ 0(R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
+	FLDPQ 64(R0), (F20, F21)
+	FLDPQ 96(R0), (F22, F23)
+	WORD $0x4EE8D608 // fsub v8.2d, v16.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D628 // fsub v8.2d, v17.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD648 // fsub v8.2d, v18.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD668 // fsub v8.2d, v19.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	WORD $0x4EECD688 // fsub v8.2d, v20.2d, v12.2d
+	WORD $0x4E68CD04 // fmla v4.2d, v8.2d, v8.2d
+	WORD $0x4EEDD6A8 // fsub v8.2d, v21.2d, v13.2d
+	WORD $0x4E68CD05 // fmla v5.2d, v8.2d, v8.2d
+	WORD $0x4EEED6C8 // fsub v8.2d, v22.2d, v14.2d
+	WORD $0x4E68CD06 // fmla v6.2d, v8.2d, v8.2d
+	WORD $0x4EEFD6E8 // fsub v8.2d, v23.2d, v15.2d
+	WORD $0x4E68CD07 // fmla v7.2d, v8.2d, v8.2d
+	ADD $128, R0, R0
+	ADD $128, R1, R1
+
+skip5:
+	TBZ $3, R2, skip6
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 32(R1), (F10, F11)
+	FLDPQ 0(R0), (F12, F13)
+	FLDPQ 32(R0), (F14, F15)
+	WORD $0x4EE8D588 // fsub v8.2d, v12.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D5A8 // fsub v8.2d, v13.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	WORD $0x4EEAD5C8 // fsub v8.2d, v14.2d, v10.2d
+	WORD $0x4E68CD02 // fmla v2.2d, v8.2d, v8.2d
+	WORD $0x4EEBD5E8 // fsub v8.2d, v15.2d, v11.2d
+	WORD $0x4E68CD03 // fmla v3.2d, v8.2d, v8.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+
+skip6:
+
+fours4:
+	TBZ $2, R2, skip7
+	FLDPQ 0(R1), (F8, F9)
+	FLDPQ 0(R0), (F10, F11)
+	WORD $0x4EE8D548 // fsub v8.2d, v10.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	WORD $0x4EE9D568 // fsub v8.2d, v11.2d, v9.2d
+	WORD $0x4E68CD01 // fmla v1.2d, v8.2d, v8.2d
+	ADD $32, R0, R0
+	ADD $32, R1, R1
+
+skip7:
+	AND $3, R2, R3
+	CBZ R3, zero8
+
+repeat9:
+	FMOVD (R1), F8
+	FMOVD (R0), F9
+	WORD $0x4EE8D528 // fsub v8.2d, v9.2d, v8.2d
+	WORD $0x4E68CD00 // fmla v0.2d, v8.2d, v8.2d
+	ADD $8, R0, R0
+	ADD $8, R1, R1
+	SUBS $1, R3, R3
+	BNE repeat9
+
+zero8:
+	WORD $0x4E64D400 // fadd v0.2d, v0.2d, v4.2d
+	WORD $0x4E65D421 // fadd v1.2d, v1.2d, v5.2d
+	WORD $0x4E66D442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4E67D463 // fadd v3.2d, v3.2d, v7.2d
+	WORD $0x4E62D400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4E63D421 // fadd v1.2d, v1.2d, v3.2d
+	WORD $0x4E61D400 // fadd v0.2d, v0.2d, v1.2d
+	WORD $0x6E004001 // ext v1.16b, v0.16b, v0.16b, #8
+	WORD $0x4E61D400 // fadd v0.2d, v0.2d, v1.2d
+	FMOVD F0, ret+24(FP)
 	RET

@@ -942,15 +942,31 @@ func PairApply1x16(grad, t, pi, pj *float32, cols, groups int)
 func GatherMean(mean *float64, a *float32, rows *int32, n, c int, inv float64)
 
 // GatherSquares returns the sum over i < n and k < c of (a[rows[i]*c+k]-mean[k])² in
-// float64. Pair j of the channels goes to accumulator j mod 8, pairs behind the last
-// group of 8 to accumulators 0 and 1, single channels to 0; accumulators are added in
-// halves, then the two lanes.
+// float64. Strips of 32 channels, at most one each of 24, 16, 8 and 4, and single ones
+// follow each other. Pair j of a strip goes to accumulator j mod 8, a single channel
+// to 0; accumulators are added in halves, then the two lanes. n > 0.
 //
 //go:noescape
 func GatherSquares(a *float32, mean *float64, rows *int32, n, c int) float64
 
-// ScaleShiftF64 computes dst[k] = float32(slope*x[k] - shift[k]) for k < n, the inside in
-// float64 with one rounding. dst and x may be equal.
+// ScaleShiftRows computes, for i < n, k < c and class[i] = l,
+//
+//	dst[i*c+k] = float32(slope[l]*x[i*c+k] + shift[l*c+k])
+//
+// the inside in float64 with one rounding. dst and x may be equal.
+// n > 0.
 //
 //go:noescape
-func ScaleShiftF64(dst, x *float32, shift *float64, n int, slope float64)
+func ScaleShiftRows(dst, x *float32, class *int32, slope, shift *float64, n, c int)
+
+// CombineF64 computes dst[k] = p*x[k] + q*y[k] for k < n, the second product rounded and
+// the first fused. Operands may be equal.
+//
+//go:noescape
+func CombineF64(dst, x, y *float64, n int, p, q float64)
+
+// SquaresF64 returns the sum over k < n of (x[k]-y[k])², with the strips and
+// accumulators of GatherSquares.
+//
+//go:noescape
+func SquaresF64(x, y *float64, n int) float64
