@@ -97,11 +97,7 @@ func (f *features) squeeze(z, src []float32, lo, hi int) {
 			kernels.ChannelSums(f.vectors(z, i, i+1), f.maps(src, i, i+1), f.hw, f.c)
 		}
 	}
-	scale := 1 / float32(f.hw)
-	v := f.vectors(z, lo, hi)
-	for i := range v {
-		v[i] *= scale
-	}
+	kernels.Scale(1/float32(f.hw), f.vectors(z, lo, hi))
 }
 
 // maximum sets m to the maxima of src and index to their pixels.

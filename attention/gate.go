@@ -29,8 +29,8 @@ type gate struct {
 	job     job
 	own     *State // used when the caller gives none
 
-	dlogits, dmean, shift []float32 // n*c each, made by the first Backward
-	forward, backward     func(lo, hi int)
+	dlogits, dmean    []float32 // n*c each, made by the first Backward
+	forward, backward func(lo, hi int)
 }
 
 // A job holds the arguments of the running call.
@@ -100,10 +100,8 @@ func (g *gate) makeGradients() {
 	if g.dlogits != nil {
 		return
 	}
-	buffer := make([]float32, 3*g.n*g.c)
-	g.dlogits, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
-	g.dmean, buffer = buffer[:g.n*g.c], buffer[g.n*g.c:]
-	g.shift = buffer
+	buffer := make([]float32, 2*g.n*g.c)
+	g.dlogits, g.dmean = buffer[:g.n*g.c], buffer[g.n*g.c:]
 }
 
 func (g *gate) backwardRange(first, end int) {
@@ -112,15 +110,13 @@ func (g *gate) backwardRange(first, end int) {
 		lo, hi := g.samples(i)
 		g.logitGradient(lo, hi)
 		g.exciter.exciteBackward(g.dmean, g.dlogits, lo, hi)
-		scale := 1 / float32(g.hw)
-		for k := lo * g.c; k < hi*g.c; k++ {
-			g.shift[k] = g.dmean[k] * scale
-		}
+		// From here on dmean is what each element's gradient takes of it.
+		kernels.Scale(1/float32(g.hw), g.vectors(g.dmean, lo, hi))
 		switch {
 		case !g.opt.HeadOnly:
-			g.scaleShift(j.dx, j.dy, j.a, g.shift, lo, hi)
+			g.scaleShift(j.dx, j.dy, j.a, g.dmean, lo, hi)
 		case j.dy == nil:
-			g.fill(j.dx, g.shift, lo, hi)
+			g.fill(j.dx, g.dmean, lo, hi)
 		default:
 			g.addShift(lo, hi)
 		}
@@ -136,16 +132,16 @@ func (g *gate) logitGradient(lo, hi int) {
 	} else {
 		g.dots(g.dlogits, j.dy, j.src, lo, hi)
 	}
-	for k := lo * g.c; k < hi*g.c; k++ {
-		d, a := g.dlogits[k], j.a[k]
-		if j.da != nil {
-			d += j.da[k]
-		}
-		g.dlogits[k] = d * a * (1 - a)
+	d := g.vectors(g.dlogits, lo, hi)
+	if j.da != nil {
+		kernels.Add(d, d, g.vectors(j.da, lo, hi))
+	}
+	for k, a := range g.vectors(j.a, lo, hi)[:len(d)] {
+		d[k] *= a * (1 - a)
 	}
 }
 
-// addShift sets dx = dy + shift.
+// addShift sets dx = dy + dmean.
 func (g *gate) addShift(lo, hi int) {
 	j := &g.job
 	c := 1
@@ -155,7 +151,7 @@ func (g *gate) addShift(lo, hi int) {
 	for k := lo * g.c; k < hi*g.c; k += c {
 		dx, dy := j.dx[k*g.hw:(k+c)*g.hw], j.dy[k*g.hw:(k+c)*g.hw]
 		for i := range dx {
-			dx[i] = dy[i] + g.shift[k+i%c]
+			dx[i] = dy[i] + g.dmean[k+i%c]
 		}
 	}
 }

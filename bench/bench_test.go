@@ -120,7 +120,7 @@ func TestMapSuites(t *testing.T) {
 			t.Errorf("%s: incomplete case", c.name)
 		}
 	}
-	for _, c := range append(poolCases(), attentionCases()...) {
+	for _, c := range append(poolCases(Options{Threads: 1}), attentionCases(Options{Threads: 1})...) {
 		if c.bytes <= 0 || c.torch == nil || len(c.torch.Setups) == 0 || c.torch.Run == "" {
 			t.Errorf("%s: incomplete case", c.name)
 		}

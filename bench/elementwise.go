@@ -57,7 +57,8 @@ type elementOp struct {
 	name          string
 	slices, moves int
 	// run works on parts of the slices.
-	run func(how kernels.Store, s [][]float32)
+	run     func(how kernels.Store, s [][]float32)
+	traffic traffic
 	// oneDNN tells whether its helper knows the name.
 	oneDNN bool
 	gonum  func(s [][]float32)
@@ -79,11 +80,11 @@ func elementOps() []elementOp {
 	adam := kernels.AdamParams{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, Step: 100}
 	var g gonum.Implementation
 	return []elementOp{
-		{name: "add", slices: 3, moves: 3, oneDNN: true,
+		{name: "add", slices: 3, moves: 3, traffic: triad, oneDNN: true,
 			run: func(how kernels.Store, s [][]float32) { how.Add(s[0], s[1], s[2]) }},
-		{name: "mul", slices: 3, moves: 3, oneDNN: true,
+		{name: "mul", slices: 3, moves: 3, traffic: triad, oneDNN: true,
 			run: func(how kernels.Store, s [][]float32) { how.Mul(s[0], s[1], s[2]) }},
-		{name: "axpy", slices: 2, moves: 3,
+		{name: "axpy", slices: 2, moves: 3, traffic: triad,
 			run:   func(_ kernels.Store, s [][]float32) { kernels.Axpy(1e-3, s[0], s[1]) },
 			gonum: func(s [][]float32) { g.Saxpy(len(s[0]), 1e-3, s[0], 1, s[1], 1) }},
 		{name: "scale", slices: 1, moves: 2,
@@ -91,17 +92,17 @@ func elementOps() []elementOp {
 			gonum: func(s [][]float32) { g.Sscal(len(s[0]), -1, s[0], 1) }},
 		activationOp(kernels.ReLU),
 		unary("clamp", func(how kernels.Store, dst, x []float32) { how.Clamp(dst, x, -0.5, 0.5) }),
-		{name: "sum", slices: 1, moves: 1,
+		{name: "sum", slices: 1, moves: 1, traffic: reading,
 			run: func(_ kernels.Store, s [][]float32) { kernels.Sum(s[0]) }},
-		{name: "dot", slices: 2, moves: 2,
+		{name: "dot", slices: 2, moves: 2, traffic: reading,
 			run:   func(_ kernels.Store, s [][]float32) { kernels.Dot(s[0], s[1]) },
 			gonum: func(s [][]float32) { g.Sdot(len(s[0]), s[0], 1, s[1], 1) }},
-		{name: "relu-bwd", slices: 3, moves: 3,
+		{name: "relu-bwd", slices: 3, moves: 3, traffic: triad,
 			run: func(how kernels.Store, s [][]float32) { how.ActivateGrad(kernels.ReLU, s[0], s[1], s[2]) }},
-		{name: "sgd", slices: 3, moves: 5,
+		{name: "sgd", slices: 3, moves: 5, traffic: triad,
 			run:   func(_ kernels.Store, s [][]float32) { kernels.SGDMomentum(s[0], s[1], s[2], 1e-9, 0.9, 0, 1e-4, false) },
 			torch: optimizerCase("torch.optim.SGD([w], lr=1e-9, momentum=0.9, weight_decay=1e-4, foreach=%s)")},
-		{name: "adam", slices: 4, moves: 7,
+		{name: "adam", slices: 4, moves: 7, traffic: triad,
 			run:   func(_ kernels.Store, s [][]float32) { kernels.Adam(s[0], s[1], s[2], s[3], adam) },
 			torch: optimizerCase("torch.optim.Adam([w], foreach=%s)")},
 		unary("exp", func(how kernels.Store, dst, x []float32) { how.Exp(dst, x) }),
@@ -128,6 +129,7 @@ func (op elementOp) bench(n, threads int) benchCase {
 		name:       fmt.Sprintf("%s/n=%d", op.name, n),
 		bytes:      4 * float64(op.moves) * float64(n),
 		workingSet: 4 * op.slices * n,
+		traffic:    op.traffic,
 	}
 	slices := func() [][]float32 {
 		s := make([][]float32, op.slices)

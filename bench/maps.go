@@ -24,6 +24,16 @@ func (s mapShape) vectors() int { return s.n * s.c }
 // early one of an ImageNet network.
 var mapShapes = []mapShape{{128, 64, 32, 32}, {128, 512, 4, 4}, {32, 256, 56, 56}}
 
+// residentShape has a map of 256 KiB for each thread, in its second-level cache also
+// with a second map.
+func residentShape(opt Options) mapShape { return mapShape{elementThreads(opt), 64, 32, 32} }
+
+// with returns the case with other traffic.
+func (c benchCase) with(t traffic) benchCase {
+	c.traffic = t
+	return c
+}
+
 // layouts names the layouts; true is NCHW.
 var layouts = map[bool]string{false: "nhwc", true: "nchw"}
 
@@ -42,7 +52,7 @@ func mapCase(name string, floats int, torch *torchCase, setup func() func()) ben
 }
 
 // poolCases are the windows of common networks, and global pooling.
-func poolCases() []benchCase {
+func poolCases(opt Options) []benchCase {
 	var cases []benchCase
 	for _, v := range []struct {
 		maps              mapShape
@@ -61,7 +71,7 @@ func poolCases() []benchCase {
 			cases = append(cases, windowCases(v.maps, s, nchw)...)
 		}
 	}
-	for _, s := range mapShapes {
+	for _, s := range append([]mapShape{residentShape(opt)}, mapShapes...) {
 		for _, nchw := range []bool{false, true} {
 			cases = append(cases, globalCases(s, nchw)...)
 		}
@@ -135,32 +145,28 @@ func globalCases(s mapShape, nchw bool) []benchCase {
 	value := func(function string) *torchCase {
 		return &torchCase{torchMaps(s, ""), "with torch.no_grad():\n    " + function}
 	}
-	read := func(c benchCase) benchCase {
-		c.readOnly = true
-		return c
-	}
 	return []benchCase{
-		read(mapCase("gavg/fwd"+suffix, s.maps(), value("x.mean((2, 3))"), func() func() {
+		mapCase("gavg/fwd"+suffix, s.maps(), value("x.mean((2, 3))"), func() func() {
 			src, dst := filled(s.maps()), make([]float32, s.vectors())
 			if nchw {
 				return func() { pool.GlobalAvgNCHW(dst, src, s.n, s.c, hw) }
 			}
 			return func() { pool.GlobalAvg(dst, src, s.n, hw, s.c) }
-		})),
+		}).with(reading),
 		mapCase("gavg/bwd"+suffix, s.maps(), grad("x.mean((2, 3))"), func() func() {
 			dx, dy := make([]float32, s.maps()), filled(s.vectors())
 			if nchw {
 				return func() { pool.GlobalAvgBackwardNCHW(dx, dy, s.n, s.c, hw) }
 			}
 			return func() { pool.GlobalAvgBackward(dx, dy, s.n, hw, s.c) }
-		}),
-		read(mapCase("gmax/fwd"+suffix, s.maps(), value("F.adaptive_max_pool2d(x, 1)"), func() func() {
+		}).with(writing),
+		mapCase("gmax/fwd"+suffix, s.maps(), value("F.adaptive_max_pool2d(x, 1)"), func() func() {
 			src, dst, arg := filled(s.maps()), make([]float32, s.vectors()), make([]int32, s.vectors())
 			if nchw {
 				return func() { pool.GlobalMaxNCHW(dst, arg, src, s.n, s.c, hw) }
 			}
 			return func() { pool.GlobalMax(dst, arg, src, s.n, hw, s.c) }
-		})),
+		}).with(reading),
 		mapCase("gmax/bwd"+suffix, s.maps(), grad("F.adaptive_max_pool2d(x, 1)"), func() func() {
 			dx, dy, arg := make([]float32, s.maps()), filled(s.vectors()), make([]int32, s.vectors())
 			for i := range arg {
@@ -170,14 +176,15 @@ func globalCases(s mapShape, nchw bool) []benchCase {
 				return func() { pool.GlobalMaxBackwardNCHW(dx, dy, arg, s.n, s.c, hw) }
 			}
 			return func() { pool.GlobalMaxBackward(dx, dy, arg, s.n, hw, s.c) }
-		}),
+		}).with(writing),
 	}
 }
 
 // attentionCases are squeeze-and-excitation with a reduction of 16, its scaling
 // alone, and the two other modules.
-func attentionCases() []benchCase {
-	var cases []benchCase
+func attentionCases(opt Options) []benchCase {
+	resident := residentShape(opt)
+	cases := []benchCase{scaleCase(resident, false), scaleCase(resident, true)}
 	for _, s := range mapShapes {
 		for _, nchw := range []bool{false, true} {
 			cases = append(cases, scaleCase(s, nchw))

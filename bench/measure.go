@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"runtime"
 	"slices"
 	"time"
 
@@ -70,7 +69,7 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 		row.FractionOfPeak = row.GFlops / m.peak()
 	} else {
 		row.GBps = c.bytes / row.NS
-		row.FractionOfPeak = row.GBps / m.bandwidth(c.workingSet, c.readOnly)
+		row.FractionOfPeak = row.GBps / m.bandwidth(c.workingSet, c.traffic)
 	}
 	rows := []Row{row}
 	for i, r := range active {
@@ -118,73 +117,4 @@ func median(x []float64) float64 {
 		return x[mid]
 	}
 	return (x[mid-1] + x[mid]) / 2
-}
-
-// machine measures the ceilings.
-type machine struct {
-	threads    int
-	peaks      []float64
-	bandwidths map[transfer]float64
-}
-
-// A transfer is so many bytes read, or read and written.
-type transfer struct {
-	bytes    int
-	readOnly bool
-}
-
-// peak returns the multiply-add rate in 1e9 operations a second, the median of
-// a few measurements spread over the run.
-func (m *machine) peak() float64 {
-	const rounds = 20000
-	if len(m.peaks) < 15 {
-		var flops float64
-		ns := sample(func() {
-			kernels.Parallel(m.threads, 1, func(lo, hi int) {
-				for range hi - lo {
-					kernels.FMALoop(rounds)
-				}
-			})
-		})
-		flops = kernels.FMALoop(rounds) * float64(m.threads)
-		m.peaks = append(m.peaks, flops/ns)
-	}
-	return median(m.peaks)
-}
-
-// bandwidth returns the rate of a copy that reads and writes size bytes in all,
-// or of a sum that reads them, in 1e9 bytes a second.
-func (m *machine) bandwidth(size int, readOnly bool) float64 {
-	key := transfer{size, readOnly}
-	if gbps, ok := m.bandwidths[key]; ok {
-		return gbps
-	}
-	n := max(size/8, 16)
-	dst := make([]float32, n)
-	src := filled(n)
-	one := func(lo, hi int) { copy(dst[lo:hi], src[lo:hi]) }
-	if readOnly {
-		n *= 2
-		src = filled(n)
-		one = func(lo, hi int) { kernels.Sum(src[lo:hi]) }
-	}
-	grain := max(1, (n+m.threads-1)/m.threads)
-	run := func() { kernels.Parallel(n, grain, one) }
-	if m.threads == 1 {
-		run = func() { one(0, n) }
-	}
-	var samples []float64
-	for range 7 {
-		samples = append(samples, sample(run))
-	}
-	if m.bandwidths == nil {
-		m.bandwidths = map[transfer]float64{}
-	}
-	bytes := 8 * float64(n)
-	if readOnly {
-		bytes = 4 * float64(n)
-	}
-	m.bandwidths[key] = bytes / median(samples)
-	runtime.KeepAlive(dst)
-	return m.bandwidths[key]
 }

@@ -45,7 +45,7 @@ type Row struct {
 	NS             float64 `json:"ns"`
 	GFlops         float64 `json:"gflops,omitempty"` // 1e9 operations a second
 	GBps           float64 `json:"gbps,omitempty"`   // 1e9 bytes a second, reads and writes
-	FractionOfPeak float64 `json:"fraction_of_peak"` // of FMA peak, or of copy bandwidth
+	FractionOfPeak float64 `json:"fraction_of_peak"` // of FMA peak, or of the bandwidth of the same traffic
 	Rival          string  `json:"rival,omitempty"`
 	RivalNS        float64 `json:"rival_ns,omitempty"`
 	Ratio          float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
@@ -80,8 +80,8 @@ type benchCase struct {
 	oneDNN string
 	// torch is the same work in PyTorch, or nil.
 	torch *torchCase
-	// readOnly compares bytes with the rate of reading.
-	readOnly bool
+	// traffic names the rate that bytes is compared with.
+	traffic traffic
 	// gonum returns the same work done by gonum, or nil.
 	gonum func() func()
 	// model is the model that the case runs, or nil.
@@ -97,9 +97,9 @@ func suites() map[string]func(Options) ([]benchCase, error) {
 		"int8":        int8Cases,
 		"elementwise": func(opt Options) ([]benchCase, error) { return elementwiseCases(opt), nil },
 		"gemm":        func(Options) ([]benchCase, error) { return gemmCases(), nil },
-		"attention":   func(Options) ([]benchCase, error) { return attentionCases(), nil },
+		"attention":   func(opt Options) ([]benchCase, error) { return attentionCases(opt), nil },
 		"train":       trainCases,
-		"pool":        func(Options) ([]benchCase, error) { return poolCases(), nil },
+		"pool":        func(opt Options) ([]benchCase, error) { return poolCases(opt), nil },
 	}
 }
 
@@ -178,7 +178,15 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 			}
 		}
 	}
-	return out.summary()
+	if err := out.summary(); err != nil || opt.JSON {
+		return err
+	}
+	for _, line := range m.ceilings() {
+		if _, err := fmt.Fprintf(w, "ceiling with %d threads, %s\n", opt.Threads, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printer writes rows as JSON lines or as a table.

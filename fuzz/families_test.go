@@ -183,6 +183,14 @@ func FuzzRows(f *testing.F) {
 			kernels.ChannelScaleShift(dst, o.whole(n*c), o.whole(c), o.whole(c), n, c, kernels.Cached)
 			return dst
 		}},
+		{"ChannelPick", 0, func(o *operands, n, c int) []float32 {
+			dst, index := make([]float32, n*c), make([]int32, c)
+			for j := range index {
+				index[j] = int32(j * 7 % (n + 1))
+			}
+			kernels.ChannelPick(dst, o.any(c), index, n, c, kernels.Cached)
+			return dst
+		}},
 		{"PlaneSums", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, c)
 			kernels.PlaneSums(dst, o.whole(n*c), c, n)

@@ -200,6 +200,36 @@ func channelFillGeneric(dst, v []float32, rows, stride int) {
 	}
 }
 
+// ChannelPick sets dst[i*c+j], i < rows, to v[j] where i is index[j] and to 0
+// elsewhere: with the index of [ChannelMax], the gradient of the maximum. An index
+// outside the rows picks nothing. dst must not overlap v.
+func ChannelPick(dst, v []float32, index []int32, rows, c int, how Store) {
+	checkChannels("ChannelPick", rows, c, dst)
+	checkVector("ChannelPick", c, v)
+	if len(index) < c || rows > math.MaxInt32 {
+		panic("kernels.ChannelPick: index is shorter than c, or too many rows for it")
+	}
+	for i := 0; i < rows; i += channelBlockRows {
+		n := min(channelBlockRows, rows-i)
+		for j := 0; j < c; j += channelBlockCols {
+			k := min(j+channelBlockCols, c)
+			channelPick(dst[i*c+j:(i+n-1)*c+k], v[j:k], index[j:k], n, c, i, how)
+		}
+	}
+}
+
+func channelPickGeneric(dst, v []float32, index []int32, rows, stride, first int) {
+	for i := range rows {
+		d := dst[i*stride : i*stride+len(v)]
+		clear(d)
+		for j, at := range index[:len(v)] {
+			if int(at) == first+i {
+				d[j] = v[j]
+			}
+		}
+	}
+}
+
 // ChannelMax sets dst[j] to the maximum of x[i*c+j] over i < rows and, unless
 // index is nil, index[j] to the i it was found at: the first of equal values
 // (-0 equals 0), the last NaN if there is one, in which case dst[j] is NaN.

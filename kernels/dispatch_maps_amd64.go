@@ -100,6 +100,21 @@ func channelFill(dst, v []float32, rows, stride int, how Store) {
 	}
 }
 
+func channelPick(dst, v []float32, index []int32, rows, stride, first int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(v)):
+		avx512.ChannelPickStream(&dst[0], &v[0], &index[0], rows, len(v), stride, int32(first))
+	case isa.Active == isa.AVX512:
+		avx512.ChannelPick(&dst[0], &v[0], &index[0], rows, len(v), stride, int32(first))
+	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(v)):
+		avx2.ChannelPickStream(&dst[0], &v[0], &index[0], rows, len(v), stride, int32(first))
+	case isa.Active == isa.AVX2:
+		avx2.ChannelPick(&dst[0], &v[0], &index[0], rows, len(v), stride, int32(first))
+	default:
+		channelPickGeneric(dst, v, index, rows, stride, first)
+	}
+}
+
 func planeSums(dst, x []float32, n int) {
 	switch {
 	case isa.Active == isa.AVX512:

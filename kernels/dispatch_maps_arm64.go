@@ -73,6 +73,15 @@ func channelFill(dst, v []float32, rows, stride int, _ Store) {
 	}
 }
 
+func channelPick(dst, v []float32, index []int32, rows, stride, first int, _ Store) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ChannelPick(&dst[0], &v[0], &index[0], rows, len(v), stride, int32(first))
+	default:
+		channelPickGeneric(dst, v, index, rows, stride, first)
+	}
+}
+
 func planeSums(dst, x []float32, n int) {
 	switch {
 	case isa.Active == isa.NEON:

@@ -26,6 +26,10 @@ func channelFill(dst, v []float32, rows, stride int, _ Store) {
 	channelFillGeneric(dst, v, rows, stride)
 }
 
+func channelPick(dst, v []float32, index []int32, rows, stride, first int, _ Store) {
+	channelPickGeneric(dst, v, index, rows, stride, first)
+}
+
 func planeSums(dst, x []float32, n int) { planeSumsGeneric(dst, x, n) }
 
 func planeDots(dst, x, y []float32, n int) { planeDotsGeneric(dst, x, y, n) }

@@ -103,6 +103,34 @@ func TestChannelScale(t *testing.T) {
 	})
 }
 
+func TestChannelPick(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		const seed = 16
+		rng := kerneltest.Rand(seed)
+		for _, rows := range mapRowCounts {
+			for _, c := range mapColumns {
+				v, index := kerneltest.GuardedCopy(t, rng.Slice(c)), make([]int32, c)
+				for j := range index {
+					index[j] = int32(rng.IntN(rows + 1)) // rows: nowhere
+				}
+				want := make([]float32, rows*c)
+				for j, i := range index {
+					if int(i) < rows {
+						want[int(i)*c+j] = v[j]
+					}
+				}
+				for _, how := range []kernels.Store{kernels.Cached, kernels.Streamed} {
+					got := kerneltest.Guarded(t, rows*c)
+					kernels.ChannelPick(got, v, index, rows, c, how)
+					if !slices.Equal(got, want) {
+						t.Fatalf("rows=%d/c=%d store=%d seed=%d differs", rows, c, how, seed)
+					}
+				}
+			}
+		}
+	})
+}
+
 // checkStreamed demands the same bits as from ordinary stores.
 func checkStreamed(t *testing.T, name string, got, want []float32) {
 	t.Helper()

@@ -181,9 +181,7 @@ func (j *globalJob) avgRange(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		mean, m := j.sample(j.dst, j.src, i)
 		kernels.ChannelSums(mean, m, j.hw, j.c)
-		for c := range mean {
-			mean[c] *= scale
-		}
+		kernels.Scale(scale, mean)
 	}
 }
 
@@ -207,21 +205,17 @@ func (j *globalJob) maxRange(lo, hi int) {
 }
 
 func (j *globalJob) maxBackwardRange(lo, hi int) {
+	how := kernels.StoreFor(j.n * j.hw * j.c)
 	for i := lo; i < hi; i++ {
 		dy, dx := j.sample(j.src, j.dst, i)
-		clear(dx)
-		for c, v := range dy {
-			dx[int(j.arg[i*j.c+c])*j.c+c] = v
-		}
+		kernels.ChannelPick(dx, dy, j.arg[i*j.c:(i+1)*j.c], j.hw, j.c, how)
 	}
 }
 
 func (j *globalJob) avgPlanesRange(lo, hi int) {
 	scale := 1 / float32(j.hw)
 	kernels.PlaneSums(j.dst[lo:hi], j.src[lo*j.hw:hi*j.hw], hi-lo, j.hw)
-	for i := lo; i < hi; i++ {
-		j.dst[i] *= scale
-	}
+	kernels.Scale(scale, j.dst[lo:hi])
 }
 
 func (j *globalJob) avgBackwardPlanesRange(lo, hi int) {
@@ -237,9 +231,16 @@ func (j *globalJob) maxPlanesRange(lo, hi int) {
 	kernels.PlaneMax(j.dst[lo:hi], arg, j.src[lo*j.hw:hi*j.hw], hi-lo, j.hw)
 }
 
+// zeros is what a group of planes is filled with.
+var zeros [64]float32
+
 func (j *globalJob) maxBackwardPlanesRange(lo, hi int) {
-	clear(j.dst[lo*j.hw : hi*j.hw])
-	for i := lo; i < hi; i++ {
-		j.dst[i*j.hw+int(j.arg[i])] = j.src[i]
+	how := kernels.StoreFor(j.n * j.hw * j.c)
+	for i := lo; i < hi; i += len(zeros) {
+		end := min(i+len(zeros), hi)
+		kernels.PlaneFill(j.dst[i*j.hw:end*j.hw], zeros[:end-i], end-i, j.hw, how)
+		for p := i; p < end; p++ {
+			j.dst[p*j.hw+int(j.arg[p])] = j.src[p]
+		}
 	}
 }

@@ -47,6 +47,15 @@ func (m *amd64) SetIf(dst Vec, k Mask, src Vec) {
 	m.VBLENDVPS(mask, vec(src), vec(dst), vec(dst))
 }
 
+// addIf is acc += v where k is set.
+func (m *amd64) addIf(acc Vec, k Mask, v Vec) {
+	if m.avx512() {
+		m.VADDPS(vec(v), vec(acc), k.op.(reg.Register), vec(acc))
+		return
+	}
+	m.Set(acc, m.Add(acc, m.And(Vec{k.op}, v)))
+}
+
 func (m *amd64) byteMem(p Ptr, u int) operand.Mem {
 	return operand.Mem{Base: gp(p.op), Disp: u * m.lanes}
 }

@@ -158,7 +158,9 @@ func storing(k storeKind, programs ...func(m Machine, k storeKind)) func(Machine
 // and of the vectors a of c elements. Where arithmetic takes an operand from the
 // first-level cache for nothing, it goes row by row, one stream of addresses for
 // each map; else strip by strip, with the vectors in registers.
-func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Ptr, f func(maps, vectors []Vec) Vec) {
+//
+// A rowCounter, if not nil, counts the rows.
+func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Ptr, counter *rowCounter, f func(maps, vectors []Vec) Vec) {
 	store := func(s Strip, at []Ptr, vec func(i, u int) Vec) {
 		for u := range s.U {
 			var in, v []Vec
@@ -176,6 +178,7 @@ func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Pt
 	if foldsLoads(m) {
 		gap := m.ParamInt("stride")
 		m.SubIntVar(gap, c)
+		counter.start(m)
 		m.Repeat(rows, func() {
 			m.Strips(m.CopyInt(c), all, 4, func(s Strip) {
 				store(s, moving, func(i, u int) Vec { return s.Load(vectors[i], u) })
@@ -186,6 +189,7 @@ func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Pt
 			for _, p := range vectors {
 				m.SubPtr(p, c)
 			}
+			counter.count(m)
 		})
 		return
 	}
@@ -200,14 +204,32 @@ func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Pt
 		for _, p := range moving {
 			at = append(at, m.CopyPtr(p))
 		}
+		counter.start(m)
 		m.Repeat(rows, func() {
 			store(s, at, func(i, u int) Vec { return held[i][u] })
 			step := m.ParamInt("stride")
 			for _, p := range at {
 				m.AddPtr(p, step)
 			}
+			counter.count(m)
 		})
 	})
+}
+
+// A rowCounter holds the number of the row, the parameter first being that of the
+// first row, in every lane.
+type rowCounter struct{ row, one Vec }
+
+func (r *rowCounter) start(m Machine) {
+	if r != nil {
+		r.row, r.one = m.Copy(m.ParamI32("first")), m.ConstBits(1)
+	}
+}
+
+func (r *rowCounter) count(m Machine) {
+	if r != nil {
+		m.Set(r.row, m.AddI32(r.row, r.one))
+	}
 }
 
 // foldsLoads reports whether arithmetic can take an operand from memory.
@@ -219,7 +241,7 @@ func channelScale(m Machine, k storeKind) {
 			"dst may be x but must not overlap x otherwise, nor a.")...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a}, func(x, v []Vec) Vec { return m.Mul(x[0], v[0]) })
+	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a}, nil, func(x, v []Vec) Vec { return m.Mul(x[0], v[0]) })
 	k.ret(m)
 }
 
@@ -231,7 +253,7 @@ func channelScaleShift(m Machine, k storeKind) {
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a, b}, func(x, v []Vec) Vec {
+	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a, b}, nil, func(x, v []Vec) Vec {
 		m.Horner(x[0], v[0], v[1])
 		return x[0]
 	})
@@ -243,7 +265,20 @@ func channelFill(m Machine, k storeKind) {
 		k.doc("ChannelFill"+k.suffix()+" computes dst[i*stride+j] = v[j] for i < rows, j < c.")...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("v")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	mapColumns(m, k, rows, c, dst, nil, []Ptr{x}, func(_, v []Vec) Vec { return v[0] })
+	mapColumns(m, k, rows, c, dst, nil, []Ptr{x}, nil, func(_, v []Vec) Vec { return v[0] })
+	k.ret(m)
+}
+
+func channelPick(m Machine, k storeKind) {
+	m.Func("ChannelPick"+k.suffix(), "func(dst, v *float32, index *int32, rows, c, stride int, first int32)",
+		k.doc("ChannelPick"+k.suffix()+" computes dst[i*stride+j] = v[j] if index[j] is first+i, else 0, for",
+			"i < rows, j < c.")...)
+	dst, v, index := m.ParamPtr("dst"), m.ParamPtr("v"), m.ParamPtr("index")
+	rows, c := m.ParamInt("rows"), m.ParamInt("c")
+	zero, counter := m.Zero(), &rowCounter{}
+	mapColumns(m, k, rows, c, dst, nil, []Ptr{v, index}, counter, func(_, v []Vec) Vec {
+		return m.Select(m.EqualI32(v[1], counter.row), v[0], zero)
+	})
 	k.ret(m)
 }
 

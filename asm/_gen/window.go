@@ -44,6 +44,48 @@ func windowTaps(m Machine, ptrs []Ptr, startRow func(), body func(at []Ptr), end
 	})
 }
 
+// unrolledColumns is the number of columns up to which windows have code of their
+// own, without a loop over the columns: what backward passes meet, where as many
+// windows cover a pixel as the size is of the stride.
+const unrolledColumns = 3
+
+// windowColumns emits narrow for windows of 1, 2 and so on columns, and wide for
+// those of more. Each must end with a return.
+func windowColumns(m Machine, narrow func(cols int), wide func()) {
+	left := m.ParamInt("cols")
+	for cols := 1; cols <= unrolledColumns; cols++ {
+		m.SubInt(left, 1)
+		m.IfZero(left, func() { narrow(cols) })
+	}
+	wide()
+}
+
+// windowRows runs body for every row of taps with at[i][j], where ptrs[i] is at tap
+// j of so many.
+func windowRows(m Machine, ptrs []Ptr, cols int, body func(at [][]Ptr)) {
+	var row []Ptr
+	for _, p := range ptrs {
+		row = append(row, m.CopyPtr(p))
+	}
+	m.Repeat(m.ParamInt("rows"), func() {
+		at := make([][]Ptr, len(row))
+		step := m.ParamInt("colStride")
+		for i, p := range row {
+			at[i] = []Ptr{p}
+			for j := 1; j < cols; j++ {
+				next := m.CopyPtr(at[i][j-1])
+				m.AddPtr(next, step)
+				at[i] = append(at[i], next)
+			}
+		}
+		body(at)
+		step = m.ParamInt("rowStride")
+		for _, p := range row {
+			m.AddPtr(p, step)
+		}
+	})
+}
+
 func nothing() {}
 
 const windowParams = "pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int"
@@ -124,54 +166,106 @@ func windowMaxBackward(m Machine, k storeKind) {
 	m.Func("WindowMaxBackward"+k.suffix(), "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
 		slices.Concat(windowMaxBackwardDoc(k.suffix()), k.doc(windowDoc...))...)
 	dst, src, index := m.ParamPtr("dst"), m.ParamPtr("src"), m.ParamBytes("index")
-	windowPixels(m, []Ptr{dst, src, index}, []string{"dstGap", "srcGap", "srcGap"}, func(s Strip) {
-		tapOfRow := m.ParamI32("tap")
-		tap := m.Copy(tapOfRow)
-		zero := m.Zero()
-		var sum []Vec
-		for range s.U {
-			sum = append(sum, m.Zero())
-		}
-		windowTaps(m, []Ptr{src, index}, func() { m.Set(tap, tapOfRow) }, func(at []Ptr) {
-			for u := range s.U {
-				hit := m.EqualI32(s.LoadBytes(at[1], u), tap)
-				m.Set(sum[u], m.Add(sum[u], m.Select(hit, s.Load(at[0], u), zero)))
+	pixels := func(body func(s Strip) []Vec) {
+		windowPixels(m, []Ptr{dst, src, index}, []string{"dstGap", "srcGap", "srcGap"}, func(s Strip) {
+			for u, v := range body(s) {
+				k.store(s)(dst, u, v)
 			}
-			m.Set(tap, m.AddI32(tap, m.ParamI32("tapCol")))
-		}, func() { m.Set(tapOfRow, m.AddI32(tapOfRow, m.ParamI32("tapRow"))) })
-		for u := range s.U {
-			k.store(s)(dst, u, sum[u])
+		})
+		k.ret(m)
+	}
+	zeros := func(n int) (v []Vec) {
+		for range n {
+			v = append(v, m.Zero())
 		}
+		return v
+	}
+	add := func(s Strip, sum []Vec, src, index Ptr, tap Vec) {
+		for u, v := range sum {
+			m.(*amd64).addIf(v, m.EqualI32(s.LoadBytes(index, u), tap), s.Load(src, u))
+		}
+	}
+	windowColumns(m, func(cols int) {
+		first := []Vec{m.ParamI32("tap")}
+		for j := 1; j < cols; j++ {
+			first = append(first, m.AddI32(first[j-1], m.ParamI32("tapCol")))
+		}
+		down := m.ParamI32("tapRow")
+		pixels(func(s Strip) []Vec {
+			sum := zeros(s.U)
+			var tap []Vec
+			for _, v := range first {
+				tap = append(tap, m.Copy(v))
+			}
+			windowRows(m, []Ptr{src, index}, cols, func(at [][]Ptr) {
+				for j, v := range tap {
+					add(s, sum, at[0][j], at[1][j], v)
+					m.Set(v, m.AddI32(v, down))
+				}
+			})
+			return sum
+		})
+	}, func() {
+		pixels(func(s Strip) []Vec {
+			sum, tapOfRow := zeros(s.U), m.ParamI32("tap")
+			tap := m.Copy(tapOfRow)
+			windowTaps(m, []Ptr{src, index}, func() { m.Set(tap, tapOfRow) }, func(at []Ptr) {
+				add(s, sum, at[0], at[1], tap)
+				m.Set(tap, m.AddI32(tap, m.ParamI32("tapCol")))
+			}, func() { m.Set(tapOfRow, m.AddI32(tapOfRow, m.ParamI32("tapRow"))) })
+			return sum
+		})
 	})
-	k.ret(m)
 }
 
 func windowAvg(m Machine, k storeKind) {
 	m.Func("WindowAvg"+k.suffix(), "func(dst, src *float32, scale float32, "+windowParams+")",
 		append([]string{"WindowAvg" + k.suffix() + " computes dst = scale * sum over the taps, row by row, in order."}, k.doc(windowDoc...)...)...)
-	dst, src := m.ParamPtr("dst"), m.ParamPtr("src")
-	windowPixels(m, []Ptr{dst, src}, []string{"dstGap", "srcGap"}, func(s Strip) {
-		var sum, row []Vec
-		for range s.U {
-			sum, row = append(sum, m.Zero()), append(row, m.Zero())
-		}
-		windowTaps(m, []Ptr{src}, func() {
-			for _, r := range row {
-				m.Set(r, m.Zero())
+	dst, src, scale := m.ParamPtr("dst"), m.ParamPtr("src"), m.ParamF32("scale")
+	pixels := func(body func(s Strip, sum []Vec)) {
+		windowPixels(m, []Ptr{dst, src}, []string{"dstGap", "srcGap"}, func(s Strip) {
+			var sum []Vec
+			for range s.U {
+				sum = append(sum, m.Zero())
 			}
-		}, func(at []Ptr) {
-			for u, r := range row {
-				m.Set(r, m.Add(r, s.Load(at[0], u)))
-			}
-		}, func() {
-			for u := range s.U {
-				m.Set(sum[u], m.Add(sum[u], row[u]))
+			body(s, sum)
+			for u, v := range sum {
+				k.store(s)(dst, u, m.Mul(v, scale))
 			}
 		})
-		scale := m.ParamF32("scale")
-		for u := range s.U {
-			k.store(s)(dst, u, m.Mul(sum[u], scale))
-		}
+		k.ret(m)
+	}
+	windowColumns(m, func(cols int) {
+		pixels(func(s Strip, sum []Vec) {
+			windowRows(m, []Ptr{src}, cols, func(at [][]Ptr) {
+				for u := range s.U {
+					row := s.Load(at[0][0], u)
+					for j := 1; j < cols; j++ {
+						row = m.Add(row, s.Load(at[0][j], u))
+					}
+					m.Set(sum[u], m.Add(sum[u], row))
+				}
+			})
+		})
+	}, func() {
+		pixels(func(s Strip, sum []Vec) {
+			var row []Vec
+			for range s.U {
+				row = append(row, m.Zero())
+			}
+			windowTaps(m, []Ptr{src}, func() {
+				for _, r := range row {
+					m.Set(r, m.Zero())
+				}
+			}, func(at []Ptr) {
+				for u, r := range row {
+					m.Set(r, m.Add(r, s.Load(at[0], u)))
+				}
+			}, func() {
+				for u := range s.U {
+					m.Set(sum[u], m.Add(sum[u], row[u]))
+				}
+			})
+		})
 	})
-	k.ret(m)
 }

@@ -272,3 +272,105 @@ done2:
 	SFENCE
 	VZEROUPPER
 	RET
+
+// func ChannelPickStream(dst *float32, v *float32, index *int32, rows int, c int, stride int, first int32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·ChannelPickStream(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         v+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         rows+24(FP), BX
+	MOVQ         c+32(FP), SI
+	VXORPS       Y0, Y0, Y0
+	MOVQ         stride+40(FP), DI
+	SUBQ         SI, DI
+	VBROADCASTSS first+48(FP), Y1
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS c00000001<>+0(SB), Y2
+	TESTQ        BX, BX
+	JLE          done2
+
+repeat1:
+	MOVQ SI, R8
+
+while3:
+	CMPQ      R8, $+32
+	JLT       done4
+	VMOVUPS   (CX), Y3
+	VMOVUPS   (DX), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y3
+	VMOVNTPS  Y3, (AX)
+	VMOVUPS   32(CX), Y3
+	VMOVUPS   32(DX), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y3
+	VMOVNTPS  Y3, 32(AX)
+	VMOVUPS   64(CX), Y3
+	VMOVUPS   64(DX), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y3
+	VMOVNTPS  Y3, 64(AX)
+	VMOVUPS   96(CX), Y3
+	VMOVUPS   96(DX), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y3
+	VMOVNTPS  Y3, 96(AX)
+	ADDQ      $+128, AX
+	ADDQ      $+128, CX
+	ADDQ      $+128, DX
+	SUBQ      $+32, R8
+	JMP       while3
+
+done4:
+while5:
+	CMPQ      R8, $+8
+	JLT       done6
+	VMOVUPS   (CX), Y3
+	VMOVUPS   (DX), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y3
+	VMOVNTPS  Y3, (AX)
+	ADDQ      $+32, AX
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	SUBQ      $+8, R8
+	JMP       while5
+
+done6:
+	TESTQ      R8, R8
+	JZ         zero7
+	MOVQ       R8, R10
+	LEAQ       tail<>+32(SB), R9
+	NEGQ       R10
+	VMOVUPS    (R9)(R10*4), Y3
+	VMASKMOVPS (CX), Y3, Y4
+	VMASKMOVPS (DX), Y3, Y5
+	VPCMPEQD   Y1, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y4
+	VMASKMOVPS Y4, Y3, (AX)
+	LEAQ       (AX)(R8*4), AX
+	LEAQ       (CX)(R8*4), CX
+	LEAQ       (DX)(R8*4), DX
+	XORQ       R8, R8
+
+zero7:
+	LEAQ    (AX)(DI*4), AX
+	MOVQ    SI, R8
+	NEGQ    R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    SI, R8
+	NEGQ    R8
+	LEAQ    (DX)(R8*4), DX
+	VPADDD  Y2, Y1, Y1
+	VMOVAPS Y1, Y1
+	DECQ    BX
+	JNZ     repeat1
+
+done2:
+	SFENCE
+	VZEROUPPER
+	RET
+
+DATA c00000001<>+0(SB)/4, $0x00000001
+GLOBL c00000001<>(SB), RODATA|NOPTR, $4

@@ -977,6 +977,12 @@ func ChannelScaleShift(dst *float32, x *float32, a *float32, b *float32, rows in
 //go:noescape
 func ChannelFill(dst *float32, v *float32, rows int, c int, stride int)
 
+// ChannelPick computes dst[i*stride+j] = v[j] if index[j] is first+i, else 0, for
+// i < rows, j < c.
+//
+//go:noescape
+func ChannelPick(dst *float32, v *float32, index *int32, rows int, c int, stride int, first int32)
+
 // ChannelScaleStream computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
 // dst may be x but must not overlap x otherwise, nor a.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
@@ -1000,6 +1006,14 @@ func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, r
 //
 //go:noescape
 func ChannelFillStream(dst *float32, v *float32, rows int, c int, stride int)
+
+// ChannelPickStream computes dst[i*stride+j] = v[j] if index[j] is first+i, else 0, for
+// i < rows, j < c.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ChannelPickStream(dst *float32, v *float32, index *int32, rows int, c int, stride int, first int32)
 
 // PlaneSums computes dst[p] = sum of x[p*n+i] over i < n, for p < planes.
 // Groups of 8 vectors go to 8 accumulators, the vectors behind the last group

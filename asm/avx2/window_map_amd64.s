@@ -6,86 +6,275 @@
 
 // func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX2
-TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-100
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  index+16(FP), DX
-	MOVQ  pixels+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+TEXT ·WindowMaxBackward(SB), NOSPLIT, $8-100
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         cols+64(FP), BX
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero1
+	VBROADCASTSS tap+88(FP), Y0
+	VBROADCASTSS tapRow+92(FP), Y1
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done3
 
-repeat1:
+repeat2:
 	MOVQ c+32(FP), SI
 
-while3:
-	CMPQ         SI, $+32
-	JLT          done4
+while4:
+	CMPQ    SI, $+32
+	JLT     done5
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VMOVAPS Y0, Y6
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done7
+
+repeat6:
+	MOVQ      colStride+80(FP), R10
+	VPMOVZXBD (R8), Y7
+	VPCMPEQD  Y6, Y7, Y7
+	VMOVUPS   (DI), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 8(R8), Y7
+	VPCMPEQD  Y6, Y7, Y7
+	VMOVUPS   32(DI), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPMOVZXBD 16(R8), Y7
+	VPCMPEQD  Y6, Y7, Y7
+	VMOVUPS   64(DI), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 24(R8), Y7
+	VPCMPEQD  Y6, Y7, Y7
+	VMOVUPS   96(DI), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPADDD    Y1, Y6, Y6
+	VMOVAPS   Y6, Y6
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat6
+
+done7:
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y4, 64(AX)
+	VMOVUPS Y5, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+32, DX
+	SUBQ    $+32, SI
+	JMP     while4
+
+done5:
+while8:
+	CMPQ    SI, $+8
+	JLT     done9
+	VXORPS  Y2, Y2, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done11
+
+repeat10:
+	MOVQ      colStride+80(FP), R10
+	VPMOVZXBD (R8), Y4
+	VPCMPEQD  Y3, Y4, Y4
+	VMOVUPS   (DI), Y5
+	VANDPS    Y5, Y4, Y4
+	VADDPS    Y4, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPADDD    Y1, Y3, Y3
+	VMOVAPS   Y3, Y3
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat10
+
+done11:
+	VMOVUPS Y2, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+8, DX
+	SUBQ    $+8, SI
+	JMP     while8
+
+done9:
+	TESTQ   SI, SI
+	JZ      zero12
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y2
+	VXORPS  Y3, Y3, Y3
+	VMOVAPS Y0, Y4
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done14
+
+repeat13:
+	MOVQ colStride+80(FP), R10
+	XORQ R10, R10
+	MOVQ SI, R11
+
+bytes15:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R8)(R11*1), R12
+	ORQ        R12, R10
+	DECQ       R11
+	JNZ        bytes15
+	VMOVQ      R10, X5
+	VPMOVZXBD  X5, Y5
+	VPCMPEQD   Y4, Y5, Y5
+	VMASKMOVPS (DI), Y2, Y6
+	VANDPS     Y6, Y5, Y5
+	VADDPS     Y5, Y3, Y3
+	VMOVAPS    Y3, Y3
+	VPADDD     Y1, Y4, Y4
+	VMOVAPS    Y4, Y4
+	MOVQ       rowStride+72(FP), R10
+	LEAQ       (DI)(R10*4), DI
+	LEAQ       (R8)(R10*1), R8
+	DECQ       R9
+	JNZ        repeat13
+
+done14:
+	VMASKMOVPS Y3, Y2, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (CX)(SI*4), CX
+	LEAQ       (DX)(SI*1), DX
+	XORQ       SI, SI
+
+zero12:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat2
+
+done3:
+	VZEROUPPER
+	RET
+
+nonzero1:
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero16
 	VBROADCASTSS tap+88(FP), Y0
-	VMOVAPS      Y0, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done6
+	VBROADCASTSS tapCol+96(FP), Y1
+	VPADDD       Y1, Y0, Y1
+	VBROADCASTSS tapRow+92(FP), Y2
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done18
 
-repeat5:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Y0, Y1
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done8
+repeat17:
+	MOVQ c+32(FP), SI
 
-repeat7:
-	VPMOVZXBD    (R11), Y7
-	VPCMPEQD     Y1, Y7, Y7
-	VMOVUPS      (R10), Y8
-	VBLENDVPS    Y7, Y8, Y2, Y7
-	VADDPS       Y7, Y3, Y3
-	VMOVAPS      Y3, Y3
-	VPMOVZXBD    8(R11), Y7
-	VPCMPEQD     Y1, Y7, Y7
-	VMOVUPS      32(R10), Y8
-	VBLENDVPS    Y7, Y8, Y2, Y7
-	VADDPS       Y7, Y4, Y4
-	VMOVAPS      Y4, Y4
-	VPMOVZXBD    16(R11), Y7
-	VPCMPEQD     Y1, Y7, Y7
-	VMOVUPS      64(R10), Y8
-	VBLENDVPS    Y7, Y8, Y2, Y7
-	VADDPS       Y7, Y5, Y5
-	VMOVAPS      Y5, Y5
-	VPMOVZXBD    24(R11), Y7
-	VPCMPEQD     Y1, Y7, Y7
-	VMOVUPS      96(R10), Y8
-	VBLENDVPS    Y7, Y8, Y2, Y7
-	VADDPS       Y7, Y6, Y6
-	VMOVAPS      Y6, Y6
-	VBROADCASTSS tapCol+96(FP), Y7
-	VPADDD       Y7, Y1, Y1
-	VMOVAPS      Y1, Y1
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat7
+while19:
+	CMPQ    SI, $+32
+	JLT     done20
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y1, Y8
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done22
 
-done8:
-	VBROADCASTSS tapRow+92(FP), Y1
-	VPADDD       Y1, Y0, Y0
-	VMOVAPS      Y0, Y0
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat5
+repeat21:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R8, R12
+	LEAQ      (R12)(R10*1), R12
+	VPMOVZXBD (R8), Y9
+	VPCMPEQD  Y7, Y9, Y9
+	VMOVUPS   (DI), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPMOVZXBD 8(R8), Y9
+	VPCMPEQD  Y7, Y9, Y9
+	VMOVUPS   32(DI), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 16(R8), Y9
+	VPCMPEQD  Y7, Y9, Y9
+	VMOVUPS   64(DI), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD 24(R8), Y9
+	VPCMPEQD  Y7, Y9, Y9
+	VMOVUPS   96(DI), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPADDD    Y2, Y7, Y7
+	VMOVAPS   Y7, Y7
+	VPMOVZXBD (R12), Y9
+	VPCMPEQD  Y8, Y9, Y9
+	VMOVUPS   (R11), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPMOVZXBD 8(R12), Y9
+	VPCMPEQD  Y8, Y9, Y9
+	VMOVUPS   32(R11), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 16(R12), Y9
+	VPCMPEQD  Y8, Y9, Y9
+	VMOVUPS   64(R11), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD 24(R12), Y9
+	VPCMPEQD  Y8, Y9, Y9
+	VMOVUPS   96(R11), Y10
+	VANDPS    Y10, Y9, Y9
+	VADDPS    Y9, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPADDD    Y2, Y8, Y8
+	VMOVAPS   Y8, Y8
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat21
 
-done6:
+done22:
 	VMOVUPS Y3, (AX)
 	VMOVUPS Y4, 32(AX)
 	VMOVUPS Y5, 64(AX)
@@ -94,133 +283,129 @@ done6:
 	ADDQ    $+128, CX
 	ADDQ    $+32, DX
 	SUBQ    $+32, SI
-	JMP     while3
+	JMP     while19
 
-done4:
-while9:
-	CMPQ         SI, $+8
-	JLT          done10
-	VBROADCASTSS tap+88(FP), Y0
-	VMOVAPS      Y0, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done12
+done20:
+while23:
+	CMPQ    SI, $+8
+	JLT     done24
+	VXORPS  Y3, Y3, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done26
 
-repeat11:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Y0, Y1
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done14
+repeat25:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R8, R12
+	LEAQ      (R12)(R10*1), R12
+	VPMOVZXBD (R8), Y6
+	VPCMPEQD  Y4, Y6, Y6
+	VMOVUPS   (DI), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y2, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD (R12), Y6
+	VPCMPEQD  Y5, Y6, Y6
+	VMOVUPS   (R11), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y2, Y5, Y5
+	VMOVAPS   Y5, Y5
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat25
 
-repeat13:
-	VPMOVZXBD    (R11), Y4
-	VPCMPEQD     Y1, Y4, Y4
-	VMOVUPS      (R10), Y5
-	VBLENDVPS    Y4, Y5, Y2, Y4
-	VADDPS       Y4, Y3, Y3
-	VMOVAPS      Y3, Y3
-	VBROADCASTSS tapCol+96(FP), Y4
-	VPADDD       Y4, Y1, Y1
-	VMOVAPS      Y1, Y1
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat13
-
-done14:
-	VBROADCASTSS tapRow+92(FP), Y1
-	VPADDD       Y1, Y0, Y0
-	VMOVAPS      Y0, Y0
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat11
-
-done12:
+done26:
 	VMOVUPS Y3, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $+8, DX
 	SUBQ    $+8, SI
-	JMP     while9
+	JMP     while23
 
-done10:
-	TESTQ        SI, SI
-	JZ           zero15
-	MOVQ         SI, R8
-	LEAQ         tail<>+32(SB), DI
-	NEGQ         R8
-	VMOVUPS      (DI)(R8*4), Y0
-	VBROADCASTSS tap+88(FP), Y1
-	VMOVAPS      Y1, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done17
+done24:
+	TESTQ   SI, SI
+	JZ      zero27
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y1, Y6
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done29
 
-repeat16:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Y1, Y2
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done19
+repeat28:
+	MOVQ colStride+80(FP), R10
+	MOVQ DI, R11
+	LEAQ (R11)(R10*4), R11
+	MOVQ R8, R12
+	LEAQ (R12)(R10*1), R12
+	XORQ R10, R10
+	MOVQ SI, R13
 
-repeat18:
-	XORQ R13, R13
-	MOVQ SI, R14
+bytes30:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R8)(R13*1), R14
+	ORQ        R14, R10
+	DECQ       R13
+	JNZ        bytes30
+	VMOVQ      R10, X7
+	VPMOVZXBD  X7, Y7
+	VPCMPEQD   Y5, Y7, Y7
+	VMASKMOVPS (DI), Y3, Y8
+	VANDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y4, Y4
+	VMOVAPS    Y4, Y4
+	VPADDD     Y2, Y5, Y5
+	VMOVAPS    Y5, Y5
+	XORQ       R10, R10
+	MOVQ       SI, R13
 
-bytes20:
-	SHLQ         $0x08, R13
-	MOVBQZX      -1(R11)(R14*1), R15
-	ORQ          R15, R13
-	DECQ         R14
-	JNZ          bytes20
-	VMOVQ        R13, X5
-	VPMOVZXBD    X5, Y5
-	VPCMPEQD     Y2, Y5, Y5
-	VMASKMOVPS   (R10), Y0, Y6
-	VBLENDVPS    Y5, Y6, Y3, Y5
-	VADDPS       Y5, Y4, Y4
-	VMOVAPS      Y4, Y4
-	VBROADCASTSS tapCol+96(FP), Y5
-	VPADDD       Y5, Y2, Y2
-	VMOVAPS      Y2, Y2
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat18
+bytes31:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R12)(R13*1), R14
+	ORQ        R14, R10
+	DECQ       R13
+	JNZ        bytes31
+	VMOVQ      R10, X7
+	VPMOVZXBD  X7, Y7
+	VPCMPEQD   Y6, Y7, Y7
+	VMASKMOVPS (R11), Y3, Y8
+	VANDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y4, Y4
+	VMOVAPS    Y4, Y4
+	VPADDD     Y2, Y6, Y6
+	VMOVAPS    Y6, Y6
+	MOVQ       rowStride+72(FP), R10
+	LEAQ       (DI)(R10*4), DI
+	LEAQ       (R8)(R10*1), R8
+	DECQ       R9
+	JNZ        repeat28
 
-done19:
-	VBROADCASTSS tapRow+92(FP), Y2
-	VPADDD       Y2, Y1, Y1
-	VMOVAPS      Y1, Y1
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat16
-
-done17:
-	VMASKMOVPS Y4, Y0, (AX)
+done29:
+	VMASKMOVPS Y4, Y3, (AX)
 	LEAQ       (AX)(SI*4), AX
 	LEAQ       (CX)(SI*4), CX
 	LEAQ       (DX)(SI*1), DX
 	XORQ       SI, SI
 
-zero15:
+zero27:
 	MOVQ dstGap+40(FP), SI
 	LEAQ (AX)(SI*4), AX
 	MOVQ srcGap+48(FP), SI
@@ -228,9 +413,539 @@ zero15:
 	MOVQ srcGap+48(FP), SI
 	LEAQ (DX)(SI*1), DX
 	DECQ BX
-	JNZ  repeat1
+	JNZ  repeat17
 
-done2:
+done18:
+	VZEROUPPER
+	RET
+
+nonzero16:
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero32
+	VBROADCASTSS tap+88(FP), Y0
+	VBROADCASTSS tapCol+96(FP), Y1
+	VPADDD       Y1, Y0, Y1
+	VBROADCASTSS tapCol+96(FP), Y2
+	VPADDD       Y2, Y1, Y2
+	VBROADCASTSS tapRow+92(FP), Y3
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done34
+
+repeat33:
+	MOVQ c+32(FP), SI
+
+while35:
+	CMPQ    SI, $+32
+	JLT     done36
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y2, Y10
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done38
+
+repeat37:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R11, R12
+	LEAQ      (R12)(R10*4), R12
+	MOVQ      R8, R13
+	LEAQ      (R13)(R10*1), R13
+	MOVQ      R13, R14
+	LEAQ      (R14)(R10*1), R14
+	VPMOVZXBD (R8), Y11
+	VPCMPEQD  Y8, Y11, Y11
+	VMOVUPS   (DI), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 8(R8), Y11
+	VPCMPEQD  Y8, Y11, Y11
+	VMOVUPS   32(DI), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD 16(R8), Y11
+	VPCMPEQD  Y8, Y11, Y11
+	VMOVUPS   64(DI), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPMOVZXBD 24(R8), Y11
+	VPCMPEQD  Y8, Y11, Y11
+	VMOVUPS   96(DI), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y7, Y7
+	VMOVAPS   Y7, Y7
+	VPADDD    Y3, Y8, Y8
+	VMOVAPS   Y8, Y8
+	VPMOVZXBD (R13), Y11
+	VPCMPEQD  Y9, Y11, Y11
+	VMOVUPS   (R11), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 8(R13), Y11
+	VPCMPEQD  Y9, Y11, Y11
+	VMOVUPS   32(R11), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD 16(R13), Y11
+	VPCMPEQD  Y9, Y11, Y11
+	VMOVUPS   64(R11), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPMOVZXBD 24(R13), Y11
+	VPCMPEQD  Y9, Y11, Y11
+	VMOVUPS   96(R11), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y7, Y7
+	VMOVAPS   Y7, Y7
+	VPADDD    Y3, Y9, Y9
+	VMOVAPS   Y9, Y9
+	VPMOVZXBD (R14), Y11
+	VPCMPEQD  Y10, Y11, Y11
+	VMOVUPS   (R12), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPMOVZXBD 8(R14), Y11
+	VPCMPEQD  Y10, Y11, Y11
+	VMOVUPS   32(R12), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD 16(R14), Y11
+	VPCMPEQD  Y10, Y11, Y11
+	VMOVUPS   64(R12), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPMOVZXBD 24(R14), Y11
+	VPCMPEQD  Y10, Y11, Y11
+	VMOVUPS   96(R12), Y12
+	VANDPS    Y12, Y11, Y11
+	VADDPS    Y11, Y7, Y7
+	VMOVAPS   Y7, Y7
+	VPADDD    Y3, Y10, Y10
+	VMOVAPS   Y10, Y10
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat37
+
+done38:
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, 64(AX)
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+32, DX
+	SUBQ    $+32, SI
+	JMP     while35
+
+done36:
+while39:
+	CMPQ    SI, $+8
+	JLT     done40
+	VXORPS  Y4, Y4, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y1, Y6
+	VMOVAPS Y2, Y7
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done42
+
+repeat41:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R11, R12
+	LEAQ      (R12)(R10*4), R12
+	MOVQ      R8, R13
+	LEAQ      (R13)(R10*1), R13
+	MOVQ      R13, R14
+	LEAQ      (R14)(R10*1), R14
+	VPMOVZXBD (R8), Y8
+	VPCMPEQD  Y5, Y8, Y8
+	VMOVUPS   (DI), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPADDD    Y3, Y5, Y5
+	VMOVAPS   Y5, Y5
+	VPMOVZXBD (R13), Y8
+	VPCMPEQD  Y6, Y8, Y8
+	VMOVUPS   (R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPADDD    Y3, Y6, Y6
+	VMOVAPS   Y6, Y6
+	VPMOVZXBD (R14), Y8
+	VPCMPEQD  Y7, Y8, Y8
+	VMOVUPS   (R12), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y4, Y4
+	VMOVAPS   Y4, Y4
+	VPADDD    Y3, Y7, Y7
+	VMOVAPS   Y7, Y7
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat41
+
+done42:
+	VMOVUPS Y4, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+8, DX
+	SUBQ    $+8, SI
+	JMP     while39
+
+done40:
+	TESTQ   SI, SI
+	JZ      zero43
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y4
+	VXORPS  Y5, Y5, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y2, Y8
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done45
+
+repeat44:
+	MOVQ colStride+80(FP), R10
+	MOVQ DI, R11
+	LEAQ (R11)(R10*4), R11
+	MOVQ R11, R12
+	LEAQ (R12)(R10*4), R12
+	MOVQ R8, R13
+	LEAQ (R13)(R10*1), R13
+	MOVQ R13, R14
+	LEAQ (R14)(R10*1), R14
+	XORQ R10, R10
+	MOVQ SI, R15
+
+bytes46:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R8)(R15*1), BP
+	ORQ        BP, R10
+	DECQ       R15
+	JNZ        bytes46
+	VMOVQ      R10, X9
+	VPMOVZXBD  X9, Y9
+	VPCMPEQD   Y6, Y9, Y9
+	VMASKMOVPS (DI), Y4, Y10
+	VANDPS     Y10, Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	VMOVAPS    Y5, Y5
+	VPADDD     Y3, Y6, Y6
+	VMOVAPS    Y6, Y6
+	XORQ       R10, R10
+	MOVQ       SI, R15
+
+bytes47:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R13)(R15*1), BP
+	ORQ        BP, R10
+	DECQ       R15
+	JNZ        bytes47
+	VMOVQ      R10, X9
+	VPMOVZXBD  X9, Y9
+	VPCMPEQD   Y7, Y9, Y9
+	VMASKMOVPS (R11), Y4, Y10
+	VANDPS     Y10, Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	VMOVAPS    Y5, Y5
+	VPADDD     Y3, Y7, Y7
+	VMOVAPS    Y7, Y7
+	XORQ       R10, R10
+	MOVQ       SI, R11
+
+bytes48:
+	SHLQ       $0x08, R10
+	MOVBQZX    -1(R14)(R11*1), R13
+	ORQ        R13, R10
+	DECQ       R11
+	JNZ        bytes48
+	VMOVQ      R10, X9
+	VPMOVZXBD  X9, Y9
+	VPCMPEQD   Y8, Y9, Y9
+	VMASKMOVPS (R12), Y4, Y10
+	VANDPS     Y10, Y9, Y9
+	VADDPS     Y9, Y5, Y5
+	VMOVAPS    Y5, Y5
+	VPADDD     Y3, Y8, Y8
+	VMOVAPS    Y8, Y8
+	MOVQ       rowStride+72(FP), R10
+	LEAQ       (DI)(R10*4), DI
+	LEAQ       (R8)(R10*1), R8
+	DECQ       R9
+	JNZ        repeat44
+
+done45:
+	VMASKMOVPS Y5, Y4, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (CX)(SI*4), CX
+	LEAQ       (DX)(SI*1), DX
+	XORQ       SI, SI
+
+zero43:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat33
+
+done34:
+	VZEROUPPER
+	RET
+
+nonzero32:
+	MOVQ  pixels+24(FP), BX
+	TESTQ BX, BX
+	JLE   done50
+
+repeat49:
+	MOVQ c+32(FP), SI
+
+while51:
+	CMPQ         SI, $+32
+	JLT          done52
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VBROADCASTSS tap+88(FP), Y4
+	VMOVAPS      Y4, Y5
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done54
+
+repeat53:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Y4, Y5
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done56
+
+repeat55:
+	VPMOVZXBD    (R11), Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VMOVUPS      (R10), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VPMOVZXBD    8(R11), Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VMOVUPS      32(R10), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VPMOVZXBD    16(R11), Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VMOVUPS      64(R10), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVAPS      Y2, Y2
+	VPMOVZXBD    24(R11), Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VMOVUPS      96(R10), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y3, Y3
+	VMOVAPS      Y3, Y3
+	VBROADCASTSS tapCol+96(FP), Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVAPS      Y5, Y5
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat55
+
+done56:
+	VBROADCASTSS tapRow+92(FP), Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVAPS      Y4, Y4
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat53
+
+done54:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	ADDQ    $+32, DX
+	SUBQ    $+32, SI
+	JMP     while51
+
+done52:
+while57:
+	CMPQ         SI, $+8
+	JLT          done58
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS tap+88(FP), Y1
+	VMOVAPS      Y1, Y2
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done60
+
+repeat59:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Y1, Y2
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done62
+
+repeat61:
+	VPMOVZXBD    (R11), Y3
+	VPCMPEQD     Y2, Y3, Y3
+	VMOVUPS      (R10), Y4
+	VANDPS       Y4, Y3, Y3
+	VADDPS       Y3, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapCol+96(FP), Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVAPS      Y2, Y2
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat61
+
+done62:
+	VBROADCASTSS tapRow+92(FP), Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVAPS      Y1, Y1
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat59
+
+done60:
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	ADDQ    $+8, DX
+	SUBQ    $+8, SI
+	JMP     while57
+
+done58:
+	TESTQ        SI, SI
+	JZ           zero63
+	MOVQ         SI, R8
+	LEAQ         tail<>+32(SB), DI
+	NEGQ         R8
+	VMOVUPS      (DI)(R8*4), Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS tap+88(FP), Y2
+	VMOVAPS      Y2, Y3
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done65
+
+repeat64:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Y2, Y3
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done67
+
+repeat66:
+	XORQ R13, R13
+	MOVQ SI, R14
+
+bytes68:
+	SHLQ         $0x08, R13
+	MOVBQZX      -1(R11)(R14*1), R15
+	ORQ          R15, R13
+	DECQ         R14
+	JNZ          bytes68
+	VMOVQ        R13, X4
+	VPMOVZXBD    X4, Y4
+	VPCMPEQD     Y3, Y4, Y4
+	VMASKMOVPS   (R10), Y0, Y5
+	VANDPS       Y5, Y4, Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS tapCol+96(FP), Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVAPS      Y3, Y3
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat66
+
+done67:
+	VBROADCASTSS tapRow+92(FP), Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVAPS      Y2, Y2
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat64
+
+done65:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (CX)(SI*4), CX
+	LEAQ       (DX)(SI*1), DX
+	XORQ       SI, SI
+
+zero63:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat49
+
+done50:
 	VZEROUPPER
 	RET
 
@@ -255,19 +970,452 @@ GLOBL tail<>(SB), RODATA|NOPTR, $64
 // func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
 // Requires: AVX
 TEXT ·WindowAvg(SB), NOSPLIT, $0-88
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done2
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	VBROADCASTSS scale+16(FP), Y0
+	MOVQ         cols+64(FP), DX
+	SUBQ         $+1, DX
+	TESTQ        DX, DX
+	JNZ          nonzero1
+	MOVQ         pixels+24(FP), DX
+	TESTQ        DX, DX
+	JLE          done3
 
-repeat1:
+repeat2:
 	MOVQ c+32(FP), BX
 
-while3:
+while4:
 	CMPQ   BX, $+32
-	JLT    done4
-	VXORPS Y0, Y0, Y0
+	JLT    done5
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done7
+
+repeat6:
+	MOVQ    colStride+80(FP), R8
+	VMOVUPS (SI), Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 32(SI), Y5
+	VADDPS  Y5, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 64(SI), Y5
+	VADDPS  Y5, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 96(SI), Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVAPS Y4, Y4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat6
+
+done7:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  Y0, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  Y0, Y4, Y1
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, BX
+	JMP     while4
+
+done5:
+while8:
+	CMPQ   BX, $+8
+	JLT    done9
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done11
+
+repeat10:
+	MOVQ    colStride+80(FP), R8
+	VMOVUPS (SI), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVAPS Y1, Y1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat10
+
+done11:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JMP     while8
+
+done9:
+	TESTQ   BX, BX
+	JZ      zero12
+	MOVQ    BX, DI
+	LEAQ    tail<>+32(SB), SI
+	NEGQ    DI
+	VMOVUPS (SI)(DI*4), Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    CX, SI
+	MOVQ    rows+56(FP), DI
+	TESTQ   DI, DI
+	JLE     done14
+
+repeat13:
+	MOVQ       colStride+80(FP), R8
+	VMASKMOVPS (SI), Y1, Y3
+	VADDPS     Y3, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       rowStride+72(FP), R8
+	LEAQ       (SI)(R8*4), SI
+	DECQ       DI
+	JNZ        repeat13
+
+done14:
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+	LEAQ       (AX)(BX*4), AX
+	LEAQ       (CX)(BX*4), CX
+	XORQ       BX, BX
+
+zero12:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat2
+
+done3:
+	VZEROUPPER
+	RET
+
+nonzero1:
+	SUBQ  $+1, DX
+	TESTQ DX, DX
+	JNZ   nonzero15
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done17
+
+repeat16:
+	MOVQ c+32(FP), BX
+
+while18:
+	CMPQ   BX, $+32
+	JLT    done19
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done21
+
+repeat20:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	VMOVUPS (SI), Y5
+	VMOVUPS (R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 32(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 64(SI), Y5
+	VMOVUPS 64(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 96(SI), Y5
+	VMOVUPS 96(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVAPS Y4, Y4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat20
+
+done21:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  Y0, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  Y0, Y4, Y1
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, BX
+	JMP     while18
+
+done19:
+while22:
+	CMPQ   BX, $+8
+	JLT    done23
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done25
+
+repeat24:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	VMOVUPS (SI), Y2
+	VMOVUPS (R9), Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVAPS Y1, Y1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat24
+
+done25:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JMP     while22
+
+done23:
+	TESTQ   BX, BX
+	JZ      zero26
+	MOVQ    BX, DI
+	LEAQ    tail<>+32(SB), SI
+	NEGQ    DI
+	VMOVUPS (SI)(DI*4), Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    CX, SI
+	MOVQ    rows+56(FP), DI
+	TESTQ   DI, DI
+	JLE     done28
+
+repeat27:
+	MOVQ       colStride+80(FP), R8
+	MOVQ       SI, R9
+	LEAQ       (R9)(R8*4), R9
+	VMASKMOVPS (SI), Y1, Y3
+	VMASKMOVPS (R9), Y1, Y4
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       rowStride+72(FP), R8
+	LEAQ       (SI)(R8*4), SI
+	DECQ       DI
+	JNZ        repeat27
+
+done28:
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+	LEAQ       (AX)(BX*4), AX
+	LEAQ       (CX)(BX*4), CX
+	XORQ       BX, BX
+
+zero26:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat16
+
+done17:
+	VZEROUPPER
+	RET
+
+nonzero15:
+	SUBQ  $+1, DX
+	TESTQ DX, DX
+	JNZ   nonzero29
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done31
+
+repeat30:
+	MOVQ c+32(FP), BX
+
+while32:
+	CMPQ   BX, $+32
+	JLT    done33
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done35
+
+repeat34:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	MOVQ    R9, R10
+	LEAQ    (R10)(R8*4), R10
+	VMOVUPS (SI), Y5
+	VMOVUPS (R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS (R10), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 32(SI), Y5
+	VMOVUPS 32(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 32(R10), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y2, Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 64(SI), Y5
+	VMOVUPS 64(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 64(R10), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y3, Y3
+	VMOVAPS Y3, Y3
+	VMOVUPS 96(SI), Y5
+	VMOVUPS 96(R9), Y6
+	VADDPS  Y6, Y5, Y5
+	VMOVUPS 96(R10), Y6
+	VADDPS  Y6, Y5, Y5
+	VADDPS  Y5, Y4, Y4
+	VMOVAPS Y4, Y4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat34
+
+done35:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  Y0, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  Y0, Y4, Y1
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, BX
+	JMP     while32
+
+done33:
+while36:
+	CMPQ   BX, $+8
+	JLT    done37
+	VXORPS Y1, Y1, Y1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done39
+
+repeat38:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	MOVQ    R9, R10
+	LEAQ    (R10)(R8*4), R10
+	VMOVUPS (SI), Y2
+	VMOVUPS (R9), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS (R10), Y3
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVAPS Y1, Y1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat38
+
+done39:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JMP     while36
+
+done37:
+	TESTQ   BX, BX
+	JZ      zero40
+	MOVQ    BX, DI
+	LEAQ    tail<>+32(SB), SI
+	NEGQ    DI
+	VMOVUPS (SI)(DI*4), Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    CX, SI
+	MOVQ    rows+56(FP), DI
+	TESTQ   DI, DI
+	JLE     done42
+
+repeat41:
+	MOVQ       colStride+80(FP), R8
+	MOVQ       SI, R9
+	LEAQ       (R9)(R8*4), R9
+	MOVQ       R9, R10
+	LEAQ       (R10)(R8*4), R10
+	VMASKMOVPS (SI), Y1, Y3
+	VMASKMOVPS (R9), Y1, Y4
+	VADDPS     Y4, Y3, Y3
+	VMASKMOVPS (R10), Y1, Y4
+	VADDPS     Y4, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       rowStride+72(FP), R8
+	LEAQ       (SI)(R8*4), SI
+	DECQ       DI
+	JNZ        repeat41
+
+done42:
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+	LEAQ       (AX)(BX*4), AX
+	LEAQ       (CX)(BX*4), CX
+	XORQ       BX, BX
+
+zero40:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat30
+
+done31:
+	VZEROUPPER
+	RET
+
+nonzero29:
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done44
+
+repeat43:
+	MOVQ c+32(FP), BX
+
+while45:
+	CMPQ   BX, $+32
+	JLT    done46
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
@@ -275,172 +1423,170 @@ while3:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
 	MOVQ   CX, SI
 	MOVQ   rows+56(FP), DI
 	TESTQ  DI, DI
-	JLE    done6
+	JLE    done48
 
-repeat5:
+repeat47:
 	MOVQ    SI, R8
-	VXORPS  Y1, Y1, Y1
-	VMOVAPS Y1, Y1
-	VXORPS  Y3, Y3, Y3
-	VMOVAPS Y3, Y3
 	VXORPS  Y5, Y5, Y5
 	VMOVAPS Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VMOVAPS Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	VMOVAPS Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VMOVAPS Y8, Y8
 	MOVQ    cols+64(FP), R9
 	TESTQ   R9, R9
-	JLE     done8
+	JLE     done50
 
-repeat7:
-	VMOVUPS (R8), Y8
-	VADDPS  Y8, Y1, Y1
-	VMOVAPS Y1, Y1
-	VMOVUPS 32(R8), Y8
-	VADDPS  Y8, Y3, Y3
-	VMOVAPS Y3, Y3
-	VMOVUPS 64(R8), Y8
-	VADDPS  Y8, Y5, Y5
+repeat49:
+	VMOVUPS (R8), Y9
+	VADDPS  Y9, Y5, Y5
 	VMOVAPS Y5, Y5
-	VMOVUPS 96(R8), Y8
-	VADDPS  Y8, Y7, Y7
+	VMOVUPS 32(R8), Y9
+	VADDPS  Y9, Y6, Y6
+	VMOVAPS Y6, Y6
+	VMOVUPS 64(R8), Y9
+	VADDPS  Y9, Y7, Y7
 	VMOVAPS Y7, Y7
+	VMOVUPS 96(R8), Y9
+	VADDPS  Y9, Y8, Y8
+	VMOVAPS Y8, Y8
 	MOVQ    colStride+80(FP), R10
 	LEAQ    (R8)(R10*4), R8
 	DECQ    R9
-	JNZ     repeat7
+	JNZ     repeat49
 
-done8:
-	VADDPS  Y1, Y0, Y0
-	VMOVAPS Y0, Y0
-	VADDPS  Y3, Y2, Y1
-	VMOVAPS Y1, Y2
-	VADDPS  Y5, Y4, Y1
-	VMOVAPS Y1, Y4
-	VADDPS  Y7, Y6, Y1
-	VMOVAPS Y1, Y6
+done50:
+	VADDPS  Y5, Y1, Y1
+	VMOVAPS Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VMOVAPS Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	VMOVAPS Y3, Y3
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
 	MOVQ    rowStride+72(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat5
+	JNZ     repeat47
 
-done6:
-	VBROADCASTSS scale+16(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	VMULPS       Y1, Y2, Y0
-	VMOVUPS      Y0, 32(AX)
-	VMULPS       Y1, Y4, Y0
-	VMOVUPS      Y0, 64(AX)
-	VMULPS       Y1, Y6, Y0
-	VMOVUPS      Y0, 96(AX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	SUBQ         $+32, BX
-	JMP          while3
+done48:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  Y0, Y2, Y1
+	VMOVUPS Y1, 32(AX)
+	VMULPS  Y0, Y3, Y1
+	VMOVUPS Y1, 64(AX)
+	VMULPS  Y0, Y4, Y1
+	VMOVUPS Y1, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, BX
+	JMP     while45
 
-done4:
-while9:
+done46:
+while51:
 	CMPQ   BX, $+8
-	JLT    done10
-	VXORPS Y0, Y0, Y0
+	JLT    done52
 	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
 	MOVQ   CX, SI
 	MOVQ   rows+56(FP), DI
 	TESTQ  DI, DI
-	JLE    done12
+	JLE    done54
 
-repeat11:
-	MOVQ    SI, R8
-	VXORPS  Y1, Y1, Y1
-	VMOVAPS Y1, Y1
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done14
-
-repeat13:
-	VMOVUPS (R8), Y2
-	VADDPS  Y2, Y1, Y1
-	VMOVAPS Y1, Y1
-	MOVQ    colStride+80(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat13
-
-done14:
-	VADDPS  Y1, Y0, Y0
-	VMOVAPS Y0, Y0
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat11
-
-done12:
-	VBROADCASTSS scale+16(FP), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	SUBQ         $+8, BX
-	JMP          while9
-
-done10:
-	TESTQ   BX, BX
-	JZ      zero15
-	MOVQ    BX, DI
-	LEAQ    tail<>+32(SB), SI
-	NEGQ    DI
-	VMOVUPS (SI)(DI*4), Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	MOVQ    CX, SI
-	MOVQ    rows+56(FP), DI
-	TESTQ   DI, DI
-	JLE     done17
-
-repeat16:
+repeat53:
 	MOVQ    SI, R8
 	VXORPS  Y2, Y2, Y2
 	VMOVAPS Y2, Y2
 	MOVQ    cols+64(FP), R9
 	TESTQ   R9, R9
-	JLE     done19
+	JLE     done56
 
-repeat18:
-	VMASKMOVPS (R8), Y0, Y3
-	VADDPS     Y3, Y2, Y2
-	VMOVAPS    Y2, Y2
-	MOVQ       colStride+80(FP), R10
-	LEAQ       (R8)(R10*4), R8
-	DECQ       R9
-	JNZ        repeat18
+repeat55:
+	VMOVUPS (R8), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVAPS Y2, Y2
+	MOVQ    colStride+80(FP), R10
+	LEAQ    (R8)(R10*4), R8
+	DECQ    R9
+	JNZ     repeat55
 
-done19:
+done56:
 	VADDPS  Y2, Y1, Y1
 	VMOVAPS Y1, Y1
 	MOVQ    rowStride+72(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat16
+	JNZ     repeat53
 
-done17:
-	VBROADCASTSS scale+16(FP), Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
-	LEAQ         (AX)(BX*4), AX
-	LEAQ         (CX)(BX*4), CX
-	XORQ         BX, BX
+done54:
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, BX
+	JMP     while51
 
-zero15:
+done52:
+	TESTQ   BX, BX
+	JZ      zero57
+	MOVQ    BX, DI
+	LEAQ    tail<>+32(SB), SI
+	NEGQ    DI
+	VMOVUPS (SI)(DI*4), Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    CX, SI
+	MOVQ    rows+56(FP), DI
+	TESTQ   DI, DI
+	JLE     done59
+
+repeat58:
+	MOVQ    SI, R8
+	VXORPS  Y3, Y3, Y3
+	VMOVAPS Y3, Y3
+	MOVQ    cols+64(FP), R9
+	TESTQ   R9, R9
+	JLE     done61
+
+repeat60:
+	VMASKMOVPS (R8), Y1, Y4
+	VADDPS     Y4, Y3, Y3
+	VMOVAPS    Y3, Y3
+	MOVQ       colStride+80(FP), R10
+	LEAQ       (R8)(R10*4), R8
+	DECQ       R9
+	JNZ        repeat60
+
+done61:
+	VADDPS  Y3, Y2, Y2
+	VMOVAPS Y2, Y2
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat58
+
+done59:
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+	LEAQ       (AX)(BX*4), AX
+	LEAQ       (CX)(BX*4), CX
+	XORQ       BX, BX
+
+zero57:
 	MOVQ dstGap+40(FP), BX
 	LEAQ (AX)(BX*4), AX
 	MOVQ srcGap+48(FP), BX
 	LEAQ (CX)(BX*4), CX
 	DECQ DX
-	JNZ  repeat1
+	JNZ  repeat43
 
-done2:
+done44:
 	VZEROUPPER
 	RET

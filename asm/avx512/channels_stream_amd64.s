@@ -251,3 +251,104 @@ done2:
 	SFENCE
 	VZEROUPPER
 	RET
+
+// func ChannelPickStream(dst *float32, v *float32, index *int32, rows int, c int, stride int, first int32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·ChannelPickStream(SB), NOSPLIT, $0-52
+	MOVQ         dst+0(FP), AX
+	MOVQ         v+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         rows+24(FP), BX
+	MOVQ         c+32(FP), SI
+	VXORPS       Z0, Z0, Z0
+	MOVQ         stride+40(FP), DI
+	SUBQ         SI, DI
+	VBROADCASTSS first+48(FP), Z1
+	VMOVAPS      Z1, Z1
+	VBROADCASTSS c00000001<>+0(SB), Z2
+	TESTQ        BX, BX
+	JLE          done2
+
+repeat1:
+	MOVQ SI, R8
+
+while3:
+	CMPQ      R8, $+64
+	JLT       done4
+	VMOVUPS   (CX), Z3
+	VMOVUPS   (DX), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VBLENDMPS Z3, Z0, K1, Z3
+	VMOVNTPS  Z3, (AX)
+	VMOVUPS   64(CX), Z3
+	VMOVUPS   64(DX), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VBLENDMPS Z3, Z0, K1, Z3
+	VMOVNTPS  Z3, 64(AX)
+	VMOVUPS   128(CX), Z3
+	VMOVUPS   128(DX), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VBLENDMPS Z3, Z0, K1, Z3
+	VMOVNTPS  Z3, 128(AX)
+	VMOVUPS   192(CX), Z3
+	VMOVUPS   192(DX), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VBLENDMPS Z3, Z0, K1, Z3
+	VMOVNTPS  Z3, 192(AX)
+	ADDQ      $+256, AX
+	ADDQ      $+256, CX
+	ADDQ      $+256, DX
+	SUBQ      $+64, R8
+	JMP       while3
+
+done4:
+while5:
+	CMPQ      R8, $+16
+	JLT       done6
+	VMOVUPS   (CX), Z3
+	VMOVUPS   (DX), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VBLENDMPS Z3, Z0, K1, Z3
+	VMOVNTPS  Z3, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	SUBQ      $+16, R8
+	JMP       while5
+
+done6:
+	TESTQ     R8, R8
+	JZ        zero7
+	MOVQ      $-1, R9
+	BZHIQ     R8, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX), K1, Z3
+	VMOVUPS.Z (DX), K1, Z4
+	VPCMPEQD  Z1, Z4, K2
+	VBLENDMPS Z3, Z0, K2, Z3
+	VMOVUPS   Z3, K1, (AX)
+	LEAQ      (AX)(R8*4), AX
+	LEAQ      (CX)(R8*4), CX
+	LEAQ      (DX)(R8*4), DX
+	XORQ      R8, R8
+
+zero7:
+	LEAQ    (AX)(DI*4), AX
+	MOVQ    SI, R8
+	NEGQ    R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    SI, R8
+	NEGQ    R8
+	LEAQ    (DX)(R8*4), DX
+	VPADDD  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	DECQ    BX
+	JNZ     repeat1
+
+done2:
+	SFENCE
+	VZEROUPPER
+	RET
+
+DATA c00000001<>+0(SB)/4, $0x00000001
+GLOBL c00000001<>(SB), RODATA|NOPTR, $4

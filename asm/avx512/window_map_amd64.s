@@ -7,85 +7,235 @@
 // func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-100
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  index+16(FP), DX
-	MOVQ  pixels+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         index+16(FP), DX
+	MOVQ         cols+64(FP), BX
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero1
+	VBROADCASTSS tap+88(FP), Z0
+	VBROADCASTSS tapRow+92(FP), Z1
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done3
 
-repeat1:
+repeat2:
 	MOVQ c+32(FP), SI
 
-while3:
-	CMPQ         SI, $+64
-	JLT          done4
+while4:
+	CMPQ    SI, $+64
+	JLT     done5
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done7
+
+repeat6:
+	MOVQ      colStride+80(FP), R10
+	VPMOVZXBD (R8), Z7
+	VPCMPEQD  Z6, Z7, K1
+	VMOVUPS   (DI), Z7
+	VADDPS    Z7, Z2, K1, Z2
+	VPMOVZXBD 16(R8), Z7
+	VPCMPEQD  Z6, Z7, K1
+	VMOVUPS   64(DI), Z7
+	VADDPS    Z7, Z3, K1, Z3
+	VPMOVZXBD 32(R8), Z7
+	VPCMPEQD  Z6, Z7, K1
+	VMOVUPS   128(DI), Z7
+	VADDPS    Z7, Z4, K1, Z4
+	VPMOVZXBD 48(R8), Z7
+	VPCMPEQD  Z6, Z7, K1
+	VMOVUPS   192(DI), Z7
+	VADDPS    Z7, Z5, K1, Z5
+	VPADDD    Z1, Z6, Z6
+	VMOVAPS   Z6, Z6
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat6
+
+done7:
+	VMOVUPS Z2, (AX)
+	VMOVUPS Z3, 64(AX)
+	VMOVUPS Z4, 128(AX)
+	VMOVUPS Z5, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	ADDQ    $+64, DX
+	SUBQ    $+64, SI
+	JMP     while4
+
+done5:
+while8:
+	CMPQ    SI, $+16
+	JLT     done9
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done11
+
+repeat10:
+	MOVQ      colStride+80(FP), R10
+	VPMOVZXBD (R8), Z4
+	VPCMPEQD  Z3, Z4, K1
+	VMOVUPS   (DI), Z4
+	VADDPS    Z4, Z2, K1, Z2
+	VPADDD    Z1, Z3, Z3
+	VMOVAPS   Z3, Z3
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat10
+
+done11:
+	VMOVUPS Z2, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+16, DX
+	SUBQ    $+16, SI
+	JMP     while8
+
+done9:
+	TESTQ   SI, SI
+	JZ      zero12
+	MOVQ    $-1, DI
+	BZHIQ   SI, DI, DI
+	KMOVW   DI, K1
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done14
+
+repeat13:
+	MOVQ        colStride+80(FP), R10
+	VPMOVZXBD.Z (R8), K1, Z4
+	VPCMPEQD    Z3, Z4, K2
+	VMOVUPS.Z   (DI), K1, Z4
+	VADDPS      Z4, Z2, K2, Z2
+	VPADDD      Z1, Z3, Z3
+	VMOVAPS     Z3, Z3
+	MOVQ        rowStride+72(FP), R10
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*1), R8
+	DECQ        R9
+	JNZ         repeat13
+
+done14:
+	VMOVUPS Z2, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (CX)(SI*4), CX
+	LEAQ    (DX)(SI*1), DX
+	XORQ    SI, SI
+
+zero12:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat2
+
+done3:
+	VZEROUPPER
+	RET
+
+nonzero1:
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero15
 	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VXORPS       Z2, Z2, Z2
-	VXORPS       Z3, Z3, Z3
-	VXORPS       Z4, Z4, Z4
-	VXORPS       Z5, Z5, Z5
-	VXORPS       Z6, Z6, Z6
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done6
+	VBROADCASTSS tapCol+96(FP), Z1
+	VPADDD       Z1, Z0, Z1
+	VBROADCASTSS tapRow+92(FP), Z2
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done17
 
-repeat5:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done8
+repeat16:
+	MOVQ c+32(FP), SI
 
-repeat7:
-	VPMOVZXBD    (R11), Z7
-	VPCMPEQD     Z1, Z7, K1
-	VMOVUPS      (R10), Z7
-	VBLENDMPS    Z7, Z2, K1, Z7
-	VADDPS       Z7, Z3, Z3
-	VMOVAPS      Z3, Z3
-	VPMOVZXBD    16(R11), Z7
-	VPCMPEQD     Z1, Z7, K1
-	VMOVUPS      64(R10), Z7
-	VBLENDMPS    Z7, Z2, K1, Z7
-	VADDPS       Z7, Z4, Z4
-	VMOVAPS      Z4, Z4
-	VPMOVZXBD    32(R11), Z7
-	VPCMPEQD     Z1, Z7, K1
-	VMOVUPS      128(R10), Z7
-	VBLENDMPS    Z7, Z2, K1, Z7
-	VADDPS       Z7, Z5, Z5
-	VMOVAPS      Z5, Z5
-	VPMOVZXBD    48(R11), Z7
-	VPCMPEQD     Z1, Z7, K1
-	VMOVUPS      192(R10), Z7
-	VBLENDMPS    Z7, Z2, K1, Z7
-	VADDPS       Z7, Z6, Z6
-	VMOVAPS      Z6, Z6
-	VBROADCASTSS tapCol+96(FP), Z7
-	VPADDD       Z7, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat7
+while18:
+	CMPQ    SI, $+64
+	JLT     done19
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z1, Z8
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done21
 
-done8:
-	VBROADCASTSS tapRow+92(FP), Z1
-	VPADDD       Z1, Z0, Z0
-	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat5
+repeat20:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R8, R12
+	LEAQ      (R12)(R10*1), R12
+	VPMOVZXBD (R8), Z9
+	VPCMPEQD  Z7, Z9, K1
+	VMOVUPS   (DI), Z9
+	VADDPS    Z9, Z3, K1, Z3
+	VPMOVZXBD 16(R8), Z9
+	VPCMPEQD  Z7, Z9, K1
+	VMOVUPS   64(DI), Z9
+	VADDPS    Z9, Z4, K1, Z4
+	VPMOVZXBD 32(R8), Z9
+	VPCMPEQD  Z7, Z9, K1
+	VMOVUPS   128(DI), Z9
+	VADDPS    Z9, Z5, K1, Z5
+	VPMOVZXBD 48(R8), Z9
+	VPCMPEQD  Z7, Z9, K1
+	VMOVUPS   192(DI), Z9
+	VADDPS    Z9, Z6, K1, Z6
+	VPADDD    Z2, Z7, Z7
+	VMOVAPS   Z7, Z7
+	VPMOVZXBD (R12), Z9
+	VPCMPEQD  Z8, Z9, K1
+	VMOVUPS   (R11), Z9
+	VADDPS    Z9, Z3, K1, Z3
+	VPMOVZXBD 16(R12), Z9
+	VPCMPEQD  Z8, Z9, K1
+	VMOVUPS   64(R11), Z9
+	VADDPS    Z9, Z4, K1, Z4
+	VPMOVZXBD 32(R12), Z9
+	VPCMPEQD  Z8, Z9, K1
+	VMOVUPS   128(R11), Z9
+	VADDPS    Z9, Z5, K1, Z5
+	VPMOVZXBD 48(R12), Z9
+	VPCMPEQD  Z8, Z9, K1
+	VMOVUPS   192(R11), Z9
+	VADDPS    Z9, Z6, K1, Z6
+	VPADDD    Z2, Z8, Z8
+	VMOVAPS   Z8, Z8
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat20
 
-done6:
+done21:
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z4, 64(AX)
 	VMOVUPS Z5, 128(AX)
@@ -94,122 +244,100 @@ done6:
 	ADDQ    $+256, CX
 	ADDQ    $+64, DX
 	SUBQ    $+64, SI
-	JMP     while3
+	JMP     while18
 
-done4:
-while9:
-	CMPQ         SI, $+16
-	JLT          done10
-	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VXORPS       Z2, Z2, Z2
-	VXORPS       Z3, Z3, Z3
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done12
+done19:
+while22:
+	CMPQ    SI, $+16
+	JLT     done23
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done25
 
-repeat11:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done14
+repeat24:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R8, R12
+	LEAQ      (R12)(R10*1), R12
+	VPMOVZXBD (R8), Z6
+	VPCMPEQD  Z4, Z6, K1
+	VMOVUPS   (DI), Z6
+	VADDPS    Z6, Z3, K1, Z3
+	VPADDD    Z2, Z4, Z4
+	VMOVAPS   Z4, Z4
+	VPMOVZXBD (R12), Z6
+	VPCMPEQD  Z5, Z6, K1
+	VMOVUPS   (R11), Z6
+	VADDPS    Z6, Z3, K1, Z3
+	VPADDD    Z2, Z5, Z5
+	VMOVAPS   Z5, Z5
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat24
 
-repeat13:
-	VPMOVZXBD    (R11), Z4
-	VPCMPEQD     Z1, Z4, K1
-	VMOVUPS      (R10), Z4
-	VBLENDMPS    Z4, Z2, K1, Z4
-	VADDPS       Z4, Z3, Z3
-	VMOVAPS      Z3, Z3
-	VBROADCASTSS tapCol+96(FP), Z4
-	VPADDD       Z4, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat13
-
-done14:
-	VBROADCASTSS tapRow+92(FP), Z1
-	VPADDD       Z1, Z0, Z0
-	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat11
-
-done12:
+done25:
 	VMOVUPS Z3, (AX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	ADDQ    $+16, DX
 	SUBQ    $+16, SI
-	JMP     while9
+	JMP     while22
 
-done10:
-	TESTQ        SI, SI
-	JZ           zero15
-	MOVQ         $-1, DI
-	BZHIQ        SI, DI, DI
-	KMOVW        DI, K1
-	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VXORPS       Z2, Z2, Z2
-	VXORPS       Z3, Z3, Z3
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done17
+done23:
+	TESTQ   SI, SI
+	JZ      zero26
+	MOVQ    $-1, DI
+	BZHIQ   SI, DI, DI
+	KMOVW   DI, K1
+	VXORPS  Z3, Z3, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done28
 
-repeat16:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done19
+repeat27:
+	MOVQ        colStride+80(FP), R10
+	MOVQ        DI, R11
+	LEAQ        (R11)(R10*4), R11
+	MOVQ        R8, R12
+	LEAQ        (R12)(R10*1), R12
+	VPMOVZXBD.Z (R8), K1, Z6
+	VPCMPEQD    Z4, Z6, K2
+	VMOVUPS.Z   (DI), K1, Z6
+	VADDPS      Z6, Z3, K2, Z3
+	VPADDD      Z2, Z4, Z4
+	VMOVAPS     Z4, Z4
+	VPMOVZXBD.Z (R12), K1, Z6
+	VPCMPEQD    Z5, Z6, K2
+	VMOVUPS.Z   (R11), K1, Z6
+	VADDPS      Z6, Z3, K2, Z3
+	VPADDD      Z2, Z5, Z5
+	VMOVAPS     Z5, Z5
+	MOVQ        rowStride+72(FP), R10
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*1), R8
+	DECQ        R9
+	JNZ         repeat27
 
-repeat18:
-	VPMOVZXBD.Z  (R11), K1, Z4
-	VPCMPEQD     Z1, Z4, K2
-	VMOVUPS.Z    (R10), K1, Z4
-	VBLENDMPS    Z4, Z2, K2, Z4
-	VADDPS       Z4, Z3, Z3
-	VMOVAPS      Z3, Z3
-	VBROADCASTSS tapCol+96(FP), Z4
-	VPADDD       Z4, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat18
-
-done19:
-	VBROADCASTSS tapRow+92(FP), Z1
-	VPADDD       Z1, Z0, Z0
-	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat16
-
-done17:
+done28:
 	VMOVUPS Z3, K1, (AX)
 	LEAQ    (AX)(SI*4), AX
 	LEAQ    (CX)(SI*4), CX
 	LEAQ    (DX)(SI*1), DX
 	XORQ    SI, SI
 
-zero15:
+zero26:
 	MOVQ dstGap+40(FP), SI
 	LEAQ (AX)(SI*4), AX
 	MOVQ srcGap+48(FP), SI
@@ -217,28 +345,898 @@ zero15:
 	MOVQ srcGap+48(FP), SI
 	LEAQ (DX)(SI*1), DX
 	DECQ BX
-	JNZ  repeat1
+	JNZ  repeat16
 
-done2:
+done17:
+	VZEROUPPER
+	RET
+
+nonzero15:
+	SUBQ         $+1, BX
+	TESTQ        BX, BX
+	JNZ          nonzero29
+	VBROADCASTSS tap+88(FP), Z0
+	VBROADCASTSS tapCol+96(FP), Z1
+	VPADDD       Z1, Z0, Z1
+	VBROADCASTSS tapCol+96(FP), Z2
+	VPADDD       Z2, Z1, Z2
+	VBROADCASTSS tapRow+92(FP), Z3
+	MOVQ         pixels+24(FP), BX
+	TESTQ        BX, BX
+	JLE          done31
+
+repeat30:
+	MOVQ c+32(FP), SI
+
+while32:
+	CMPQ    SI, $+64
+	JLT     done33
+	VXORPS  Z4, Z4, Z4
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z2, Z10
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done35
+
+repeat34:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R11, R12
+	LEAQ      (R12)(R10*4), R12
+	MOVQ      R8, R13
+	LEAQ      (R13)(R10*1), R13
+	MOVQ      R13, R14
+	LEAQ      (R14)(R10*1), R14
+	VPMOVZXBD (R8), Z11
+	VPCMPEQD  Z8, Z11, K1
+	VMOVUPS   (DI), Z11
+	VADDPS    Z11, Z4, K1, Z4
+	VPMOVZXBD 16(R8), Z11
+	VPCMPEQD  Z8, Z11, K1
+	VMOVUPS   64(DI), Z11
+	VADDPS    Z11, Z5, K1, Z5
+	VPMOVZXBD 32(R8), Z11
+	VPCMPEQD  Z8, Z11, K1
+	VMOVUPS   128(DI), Z11
+	VADDPS    Z11, Z6, K1, Z6
+	VPMOVZXBD 48(R8), Z11
+	VPCMPEQD  Z8, Z11, K1
+	VMOVUPS   192(DI), Z11
+	VADDPS    Z11, Z7, K1, Z7
+	VPADDD    Z3, Z8, Z8
+	VMOVAPS   Z8, Z8
+	VPMOVZXBD (R13), Z11
+	VPCMPEQD  Z9, Z11, K1
+	VMOVUPS   (R11), Z11
+	VADDPS    Z11, Z4, K1, Z4
+	VPMOVZXBD 16(R13), Z11
+	VPCMPEQD  Z9, Z11, K1
+	VMOVUPS   64(R11), Z11
+	VADDPS    Z11, Z5, K1, Z5
+	VPMOVZXBD 32(R13), Z11
+	VPCMPEQD  Z9, Z11, K1
+	VMOVUPS   128(R11), Z11
+	VADDPS    Z11, Z6, K1, Z6
+	VPMOVZXBD 48(R13), Z11
+	VPCMPEQD  Z9, Z11, K1
+	VMOVUPS   192(R11), Z11
+	VADDPS    Z11, Z7, K1, Z7
+	VPADDD    Z3, Z9, Z9
+	VMOVAPS   Z9, Z9
+	VPMOVZXBD (R14), Z11
+	VPCMPEQD  Z10, Z11, K1
+	VMOVUPS   (R12), Z11
+	VADDPS    Z11, Z4, K1, Z4
+	VPMOVZXBD 16(R14), Z11
+	VPCMPEQD  Z10, Z11, K1
+	VMOVUPS   64(R12), Z11
+	VADDPS    Z11, Z5, K1, Z5
+	VPMOVZXBD 32(R14), Z11
+	VPCMPEQD  Z10, Z11, K1
+	VMOVUPS   128(R12), Z11
+	VADDPS    Z11, Z6, K1, Z6
+	VPMOVZXBD 48(R14), Z11
+	VPCMPEQD  Z10, Z11, K1
+	VMOVUPS   192(R12), Z11
+	VADDPS    Z11, Z7, K1, Z7
+	VPADDD    Z3, Z10, Z10
+	VMOVAPS   Z10, Z10
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat34
+
+done35:
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z5, 64(AX)
+	VMOVUPS Z6, 128(AX)
+	VMOVUPS Z7, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	ADDQ    $+64, DX
+	SUBQ    $+64, SI
+	JMP     while32
+
+done33:
+while36:
+	CMPQ    SI, $+16
+	JLT     done37
+	VXORPS  Z4, Z4, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z1, Z6
+	VMOVAPS Z2, Z7
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done39
+
+repeat38:
+	MOVQ      colStride+80(FP), R10
+	MOVQ      DI, R11
+	LEAQ      (R11)(R10*4), R11
+	MOVQ      R11, R12
+	LEAQ      (R12)(R10*4), R12
+	MOVQ      R8, R13
+	LEAQ      (R13)(R10*1), R13
+	MOVQ      R13, R14
+	LEAQ      (R14)(R10*1), R14
+	VPMOVZXBD (R8), Z8
+	VPCMPEQD  Z5, Z8, K1
+	VMOVUPS   (DI), Z8
+	VADDPS    Z8, Z4, K1, Z4
+	VPADDD    Z3, Z5, Z5
+	VMOVAPS   Z5, Z5
+	VPMOVZXBD (R13), Z8
+	VPCMPEQD  Z6, Z8, K1
+	VMOVUPS   (R11), Z8
+	VADDPS    Z8, Z4, K1, Z4
+	VPADDD    Z3, Z6, Z6
+	VMOVAPS   Z6, Z6
+	VPMOVZXBD (R14), Z8
+	VPCMPEQD  Z7, Z8, K1
+	VMOVUPS   (R12), Z8
+	VADDPS    Z8, Z4, K1, Z4
+	VPADDD    Z3, Z7, Z7
+	VMOVAPS   Z7, Z7
+	MOVQ      rowStride+72(FP), R10
+	LEAQ      (DI)(R10*4), DI
+	LEAQ      (R8)(R10*1), R8
+	DECQ      R9
+	JNZ       repeat38
+
+done39:
+	VMOVUPS Z4, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+16, DX
+	SUBQ    $+16, SI
+	JMP     while36
+
+done37:
+	TESTQ   SI, SI
+	JZ      zero40
+	MOVQ    $-1, DI
+	BZHIQ   SI, DI, DI
+	KMOVW   DI, K1
+	VXORPS  Z4, Z4, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z1, Z6
+	VMOVAPS Z2, Z7
+	MOVQ    CX, DI
+	MOVQ    DX, R8
+	MOVQ    rows+56(FP), R9
+	TESTQ   R9, R9
+	JLE     done42
+
+repeat41:
+	MOVQ        colStride+80(FP), R10
+	MOVQ        DI, R11
+	LEAQ        (R11)(R10*4), R11
+	MOVQ        R11, R12
+	LEAQ        (R12)(R10*4), R12
+	MOVQ        R8, R13
+	LEAQ        (R13)(R10*1), R13
+	MOVQ        R13, R14
+	LEAQ        (R14)(R10*1), R14
+	VPMOVZXBD.Z (R8), K1, Z8
+	VPCMPEQD    Z5, Z8, K2
+	VMOVUPS.Z   (DI), K1, Z8
+	VADDPS      Z8, Z4, K2, Z4
+	VPADDD      Z3, Z5, Z5
+	VMOVAPS     Z5, Z5
+	VPMOVZXBD.Z (R13), K1, Z8
+	VPCMPEQD    Z6, Z8, K2
+	VMOVUPS.Z   (R11), K1, Z8
+	VADDPS      Z8, Z4, K2, Z4
+	VPADDD      Z3, Z6, Z6
+	VMOVAPS     Z6, Z6
+	VPMOVZXBD.Z (R14), K1, Z8
+	VPCMPEQD    Z7, Z8, K2
+	VMOVUPS.Z   (R12), K1, Z8
+	VADDPS      Z8, Z4, K2, Z4
+	VPADDD      Z3, Z7, Z7
+	VMOVAPS     Z7, Z7
+	MOVQ        rowStride+72(FP), R10
+	LEAQ        (DI)(R10*4), DI
+	LEAQ        (R8)(R10*1), R8
+	DECQ        R9
+	JNZ         repeat41
+
+done42:
+	VMOVUPS Z4, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (CX)(SI*4), CX
+	LEAQ    (DX)(SI*1), DX
+	XORQ    SI, SI
+
+zero40:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat30
+
+done31:
+	VZEROUPPER
+	RET
+
+nonzero29:
+	MOVQ  pixels+24(FP), BX
+	TESTQ BX, BX
+	JLE   done44
+
+repeat43:
+	MOVQ c+32(FP), SI
+
+while45:
+	CMPQ         SI, $+64
+	JLT          done46
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VBROADCASTSS tap+88(FP), Z4
+	VMOVAPS      Z4, Z5
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done48
+
+repeat47:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Z4, Z5
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done50
+
+repeat49:
+	VPMOVZXBD    (R11), Z6
+	VPCMPEQD     Z5, Z6, K1
+	VMOVUPS      (R10), Z6
+	VADDPS       Z6, Z0, K1, Z0
+	VPMOVZXBD    16(R11), Z6
+	VPCMPEQD     Z5, Z6, K1
+	VMOVUPS      64(R10), Z6
+	VADDPS       Z6, Z1, K1, Z1
+	VPMOVZXBD    32(R11), Z6
+	VPCMPEQD     Z5, Z6, K1
+	VMOVUPS      128(R10), Z6
+	VADDPS       Z6, Z2, K1, Z2
+	VPMOVZXBD    48(R11), Z6
+	VPCMPEQD     Z5, Z6, K1
+	VMOVUPS      192(R10), Z6
+	VADDPS       Z6, Z3, K1, Z3
+	VBROADCASTSS tapCol+96(FP), Z6
+	VPADDD       Z6, Z5, Z5
+	VMOVAPS      Z5, Z5
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat49
+
+done50:
+	VBROADCASTSS tapRow+92(FP), Z5
+	VPADDD       Z5, Z4, Z4
+	VMOVAPS      Z4, Z4
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat47
+
+done48:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	ADDQ    $+64, DX
+	SUBQ    $+64, SI
+	JMP     while45
+
+done46:
+while51:
+	CMPQ         SI, $+16
+	JLT          done52
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+88(FP), Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done54
+
+repeat53:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Z1, Z2
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done56
+
+repeat55:
+	VPMOVZXBD    (R11), Z3
+	VPCMPEQD     Z2, Z3, K1
+	VMOVUPS      (R10), Z3
+	VADDPS       Z3, Z0, K1, Z0
+	VBROADCASTSS tapCol+96(FP), Z3
+	VPADDD       Z3, Z2, Z2
+	VMOVAPS      Z2, Z2
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat55
+
+done56:
+	VBROADCASTSS tapRow+92(FP), Z2
+	VPADDD       Z2, Z1, Z1
+	VMOVAPS      Z1, Z1
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat53
+
+done54:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+16, DX
+	SUBQ    $+16, SI
+	JMP     while51
+
+done52:
+	TESTQ        SI, SI
+	JZ           zero57
+	MOVQ         $-1, DI
+	BZHIQ        SI, DI, DI
+	KMOVW        DI, K1
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+88(FP), Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         CX, DI
+	MOVQ         DX, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done59
+
+repeat58:
+	MOVQ    DI, R10
+	MOVQ    R8, R11
+	VMOVAPS Z1, Z2
+	MOVQ    cols+64(FP), R12
+	TESTQ   R12, R12
+	JLE     done61
+
+repeat60:
+	VPMOVZXBD.Z  (R11), K1, Z3
+	VPCMPEQD     Z2, Z3, K2
+	VMOVUPS.Z    (R10), K1, Z3
+	VADDPS       Z3, Z0, K2, Z0
+	VBROADCASTSS tapCol+96(FP), Z3
+	VPADDD       Z3, Z2, Z2
+	VMOVAPS      Z2, Z2
+	MOVQ         colStride+80(FP), R13
+	LEAQ         (R10)(R13*4), R10
+	LEAQ         (R11)(R13*1), R11
+	DECQ         R12
+	JNZ          repeat60
+
+done61:
+	VBROADCASTSS tapRow+92(FP), Z2
+	VPADDD       Z2, Z1, Z1
+	VMOVAPS      Z1, Z1
+	MOVQ         rowStride+72(FP), R10
+	LEAQ         (DI)(R10*4), DI
+	LEAQ         (R8)(R10*1), R8
+	DECQ         R9
+	JNZ          repeat58
+
+done59:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (CX)(SI*4), CX
+	LEAQ    (DX)(SI*1), DX
+	XORQ    SI, SI
+
+zero57:
+	MOVQ dstGap+40(FP), SI
+	LEAQ (AX)(SI*4), AX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (CX)(SI*4), CX
+	MOVQ srcGap+48(FP), SI
+	LEAQ (DX)(SI*1), DX
+	DECQ BX
+	JNZ  repeat43
+
+done44:
 	VZEROUPPER
 	RET
 
 // func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·WindowAvg(SB), NOSPLIT, $0-88
-	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done2
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	VBROADCASTSS scale+16(FP), Z0
+	MOVQ         cols+64(FP), DX
+	SUBQ         $+1, DX
+	TESTQ        DX, DX
+	JNZ          nonzero1
+	MOVQ         pixels+24(FP), DX
+	TESTQ        DX, DX
+	JLE          done3
 
-repeat1:
+repeat2:
 	MOVQ c+32(FP), BX
 
-while3:
+while4:
 	CMPQ   BX, $+64
-	JLT    done4
-	VXORPS Z0, Z0, Z0
+	JLT    done5
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done7
+
+repeat6:
+	MOVQ    colStride+80(FP), R8
+	VMOVUPS (SI), Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 64(SI), Z5
+	VADDPS  Z5, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 128(SI), Z5
+	VADDPS  Z5, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 192(SI), Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVAPS Z4, Z4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat6
+
+done7:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while4
+
+done5:
+while8:
+	CMPQ   BX, $+16
+	JLT    done9
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done11
+
+repeat10:
+	MOVQ    colStride+80(FP), R8
+	VMOVUPS (SI), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat10
+
+done11:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, BX
+	JMP     while8
+
+done9:
+	TESTQ  BX, BX
+	JZ     zero12
+	MOVQ   $-1, SI
+	BZHIQ  BX, SI, SI
+	KMOVW  SI, K1
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done14
+
+repeat13:
+	MOVQ      colStride+80(FP), R8
+	VMOVUPS.Z (SI), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+72(FP), R8
+	LEAQ      (SI)(R8*4), SI
+	DECQ      DI
+	JNZ       repeat13
+
+done14:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(BX*4), AX
+	LEAQ    (CX)(BX*4), CX
+	XORQ    BX, BX
+
+zero12:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat2
+
+done3:
+	VZEROUPPER
+	RET
+
+nonzero1:
+	SUBQ  $+1, DX
+	TESTQ DX, DX
+	JNZ   nonzero15
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done17
+
+repeat16:
+	MOVQ c+32(FP), BX
+
+while18:
+	CMPQ   BX, $+64
+	JLT    done19
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done21
+
+repeat20:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	VMOVUPS (SI), Z5
+	VMOVUPS (R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 64(SI), Z5
+	VMOVUPS 64(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 128(SI), Z5
+	VMOVUPS 128(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 192(SI), Z5
+	VMOVUPS 192(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVAPS Z4, Z4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat20
+
+done21:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while18
+
+done19:
+while22:
+	CMPQ   BX, $+16
+	JLT    done23
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done25
+
+repeat24:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	VMOVUPS (SI), Z2
+	VMOVUPS (R9), Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat24
+
+done25:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, BX
+	JMP     while22
+
+done23:
+	TESTQ  BX, BX
+	JZ     zero26
+	MOVQ   $-1, SI
+	BZHIQ  BX, SI, SI
+	KMOVW  SI, K1
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done28
+
+repeat27:
+	MOVQ      colStride+80(FP), R8
+	MOVQ      SI, R9
+	LEAQ      (R9)(R8*4), R9
+	VMOVUPS.Z (SI), K1, Z2
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+72(FP), R8
+	LEAQ      (SI)(R8*4), SI
+	DECQ      DI
+	JNZ       repeat27
+
+done28:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(BX*4), AX
+	LEAQ    (CX)(BX*4), CX
+	XORQ    BX, BX
+
+zero26:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat16
+
+done17:
+	VZEROUPPER
+	RET
+
+nonzero15:
+	SUBQ  $+1, DX
+	TESTQ DX, DX
+	JNZ   nonzero29
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done31
+
+repeat30:
+	MOVQ c+32(FP), BX
+
+while32:
+	CMPQ   BX, $+64
+	JLT    done33
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done35
+
+repeat34:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	MOVQ    R9, R10
+	LEAQ    (R10)(R8*4), R10
+	VMOVUPS (SI), Z5
+	VMOVUPS (R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS (R10), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 64(SI), Z5
+	VMOVUPS 64(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS 64(R10), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z2, Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 128(SI), Z5
+	VMOVUPS 128(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS 128(R10), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z3, Z3
+	VMOVAPS Z3, Z3
+	VMOVUPS 192(SI), Z5
+	VMOVUPS 192(R9), Z6
+	VADDPS  Z6, Z5, Z5
+	VMOVUPS 192(R10), Z6
+	VADDPS  Z6, Z5, Z5
+	VADDPS  Z5, Z4, Z4
+	VMOVAPS Z4, Z4
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat34
+
+done35:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while32
+
+done33:
+while36:
+	CMPQ   BX, $+16
+	JLT    done37
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done39
+
+repeat38:
+	MOVQ    colStride+80(FP), R8
+	MOVQ    SI, R9
+	LEAQ    (R9)(R8*4), R9
+	MOVQ    R9, R10
+	LEAQ    (R10)(R8*4), R10
+	VMOVUPS (SI), Z2
+	VMOVUPS (R9), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS (R10), Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+72(FP), R8
+	LEAQ    (SI)(R8*4), SI
+	DECQ    DI
+	JNZ     repeat38
+
+done39:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, BX
+	JMP     while36
+
+done37:
+	TESTQ  BX, BX
+	JZ     zero40
+	MOVQ   $-1, SI
+	BZHIQ  BX, SI, SI
+	KMOVW  SI, K1
+	VXORPS Z1, Z1, Z1
+	MOVQ   CX, SI
+	MOVQ   rows+56(FP), DI
+	TESTQ  DI, DI
+	JLE    done42
+
+repeat41:
+	MOVQ      colStride+80(FP), R8
+	MOVQ      SI, R9
+	LEAQ      (R9)(R8*4), R9
+	MOVQ      R9, R10
+	LEAQ      (R10)(R8*4), R10
+	VMOVUPS.Z (SI), K1, Z2
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+72(FP), R8
+	LEAQ      (SI)(R8*4), SI
+	DECQ      DI
+	JNZ       repeat41
+
+done42:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(BX*4), AX
+	LEAQ    (CX)(BX*4), CX
+	XORQ    BX, BX
+
+zero40:
+	MOVQ dstGap+40(FP), BX
+	LEAQ (AX)(BX*4), AX
+	MOVQ srcGap+48(FP), BX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNZ  repeat30
+
+done31:
+	VZEROUPPER
+	RET
+
+nonzero29:
+	MOVQ  pixels+24(FP), DX
+	TESTQ DX, DX
+	JLE   done44
+
+repeat43:
+	MOVQ c+32(FP), BX
+
+while45:
+	CMPQ   BX, $+64
+	JLT    done46
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
@@ -246,171 +1244,169 @@ while3:
 	VXORPS Z5, Z5, Z5
 	VXORPS Z6, Z6, Z6
 	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
 	MOVQ   CX, SI
 	MOVQ   rows+56(FP), DI
 	TESTQ  DI, DI
-	JLE    done6
+	JLE    done48
 
-repeat5:
+repeat47:
 	MOVQ    SI, R8
-	VXORPS  Z1, Z1, Z1
-	VMOVAPS Z1, Z1
-	VXORPS  Z3, Z3, Z3
-	VMOVAPS Z3, Z3
 	VXORPS  Z5, Z5, Z5
 	VMOVAPS Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VMOVAPS Z6, Z6
 	VXORPS  Z7, Z7, Z7
 	VMOVAPS Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VMOVAPS Z8, Z8
 	MOVQ    cols+64(FP), R9
 	TESTQ   R9, R9
-	JLE     done8
+	JLE     done50
 
-repeat7:
-	VMOVUPS (R8), Z8
-	VADDPS  Z8, Z1, Z1
-	VMOVAPS Z1, Z1
-	VMOVUPS 64(R8), Z8
-	VADDPS  Z8, Z3, Z3
-	VMOVAPS Z3, Z3
-	VMOVUPS 128(R8), Z8
-	VADDPS  Z8, Z5, Z5
+repeat49:
+	VMOVUPS (R8), Z9
+	VADDPS  Z9, Z5, Z5
 	VMOVAPS Z5, Z5
-	VMOVUPS 192(R8), Z8
-	VADDPS  Z8, Z7, Z7
+	VMOVUPS 64(R8), Z9
+	VADDPS  Z9, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 128(R8), Z9
+	VADDPS  Z9, Z7, Z7
 	VMOVAPS Z7, Z7
+	VMOVUPS 192(R8), Z9
+	VADDPS  Z9, Z8, Z8
+	VMOVAPS Z8, Z8
 	MOVQ    colStride+80(FP), R10
 	LEAQ    (R8)(R10*4), R8
 	DECQ    R9
-	JNZ     repeat7
+	JNZ     repeat49
 
-done8:
-	VADDPS  Z1, Z0, Z0
-	VMOVAPS Z0, Z0
-	VADDPS  Z3, Z2, Z1
-	VMOVAPS Z1, Z2
-	VADDPS  Z5, Z4, Z1
-	VMOVAPS Z1, Z4
-	VADDPS  Z7, Z6, Z1
-	VMOVAPS Z1, Z6
+done50:
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VMOVAPS Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VMOVAPS Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
 	MOVQ    rowStride+72(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat5
+	JNZ     repeat47
 
-done6:
-	VBROADCASTSS scale+16(FP), Z1
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	VMULPS       Z1, Z2, Z0
-	VMOVUPS      Z0, 64(AX)
-	VMULPS       Z1, Z4, Z0
-	VMOVUPS      Z0, 128(AX)
-	VMULPS       Z1, Z6, Z0
-	VMOVUPS      Z0, 192(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+256, CX
-	SUBQ         $+64, BX
-	JMP          while3
+done48:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, BX
+	JMP     while45
 
-done4:
-while9:
+done46:
+while51:
 	CMPQ   BX, $+16
-	JLT    done10
-	VXORPS Z0, Z0, Z0
+	JLT    done52
 	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
 	MOVQ   CX, SI
 	MOVQ   rows+56(FP), DI
 	TESTQ  DI, DI
-	JLE    done12
+	JLE    done54
 
-repeat11:
+repeat53:
 	MOVQ    SI, R8
-	VXORPS  Z1, Z1, Z1
-	VMOVAPS Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z2, Z2
 	MOVQ    cols+64(FP), R9
 	TESTQ   R9, R9
-	JLE     done14
+	JLE     done56
 
-repeat13:
-	VMOVUPS (R8), Z2
-	VADDPS  Z2, Z1, Z1
-	VMOVAPS Z1, Z1
+repeat55:
+	VMOVUPS (R8), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVAPS Z2, Z2
 	MOVQ    colStride+80(FP), R10
 	LEAQ    (R8)(R10*4), R8
 	DECQ    R9
-	JNZ     repeat13
+	JNZ     repeat55
 
-done14:
-	VADDPS  Z1, Z0, Z0
-	VMOVAPS Z0, Z0
+done56:
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
 	MOVQ    rowStride+72(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat11
+	JNZ     repeat53
 
-done12:
-	VBROADCASTSS scale+16(FP), Z1
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	SUBQ         $+16, BX
-	JMP          while9
+done54:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, BX
+	JMP     while51
 
-done10:
+done52:
 	TESTQ  BX, BX
-	JZ     zero15
+	JZ     zero57
 	MOVQ   $-1, SI
 	BZHIQ  BX, SI, SI
 	KMOVW  SI, K1
-	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
 	MOVQ   CX, SI
 	MOVQ   rows+56(FP), DI
 	TESTQ  DI, DI
-	JLE    done17
+	JLE    done59
 
-repeat16:
+repeat58:
 	MOVQ    SI, R8
-	VXORPS  Z1, Z1, Z1
-	VMOVAPS Z1, Z1
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z2, Z2
 	MOVQ    cols+64(FP), R9
 	TESTQ   R9, R9
-	JLE     done19
+	JLE     done61
 
-repeat18:
-	VMOVUPS.Z (R8), K1, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVAPS   Z1, Z1
+repeat60:
+	VMOVUPS.Z (R8), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVAPS   Z2, Z2
 	MOVQ      colStride+80(FP), R10
 	LEAQ      (R8)(R10*4), R8
 	DECQ      R9
-	JNZ       repeat18
+	JNZ       repeat60
 
-done19:
-	VADDPS  Z1, Z0, Z0
-	VMOVAPS Z0, Z0
+done61:
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
 	MOVQ    rowStride+72(FP), R8
 	LEAQ    (SI)(R8*4), SI
 	DECQ    DI
-	JNZ     repeat16
+	JNZ     repeat58
 
-done17:
-	VBROADCASTSS scale+16(FP), Z1
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)
-	LEAQ         (AX)(BX*4), AX
-	LEAQ         (CX)(BX*4), CX
-	XORQ         BX, BX
+done59:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(BX*4), AX
+	LEAQ    (CX)(BX*4), CX
+	XORQ    BX, BX
 
-zero15:
+zero57:
 	MOVQ dstGap+40(FP), BX
 	LEAQ (AX)(BX*4), AX
 	MOVQ srcGap+48(FP), BX
 	LEAQ (CX)(BX*4), CX
 	DECQ DX
-	JNZ  repeat1
+	JNZ  repeat43
 
-done2:
+done44:
 	VZEROUPPER
 	RET

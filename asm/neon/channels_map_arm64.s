@@ -438,3 +438,177 @@ done16:
 
 done14:
 	RET
+
+// func ChannelPick(dst, v *float32, index *int32, rows, c, stride int, first int32)
+TEXT ·ChannelPick(SB), NOSPLIT, $0-52
+	MOVD dst+0(FP), R0
+	MOVD v+8(FP), R1
+	MOVD index+16(FP), R2
+	MOVD rows+24(FP), R3
+	MOVD c+32(FP), R4
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	CMP $16, R4
+	BLT done2
+
+while1:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F2
+	FMOVQ 32(R1), F3
+	FMOVQ 48(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 16(R2), F6
+	FMOVQ 32(R2), F7
+	FMOVQ 48(R2), F8
+	MOVD R0, R5
+	MOVW first+48(FP), R6
+	VDUP R6, V9.S4
+	MOVD $0x00000001, R6
+	VDUP R6, V10.S4
+	MOVD R3, R6
+	CMP $0, R6
+	BLE done4
+
+repeat3:
+	WORD $0x6EA98CAB // cmeq v11.4s, v5.4s, v9.4s
+	VMOV V0.B16, V12.B16
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVQ F12, 0(R5)
+	WORD $0x6EA98CCB // cmeq v11.4s, v6.4s, v9.4s
+	VMOV V0.B16, V12.B16
+	WORD $0x6EAB1C4C // bit v12.16b, v2.16b, v11.16b
+	FMOVQ F12, 16(R5)
+	WORD $0x6EA98CEB // cmeq v11.4s, v7.4s, v9.4s
+	VMOV V0.B16, V12.B16
+	WORD $0x6EAB1C6C // bit v12.16b, v3.16b, v11.16b
+	FMOVQ F12, 32(R5)
+	WORD $0x6EA98D0B // cmeq v11.4s, v8.4s, v9.4s
+	VMOV V0.B16, V12.B16
+	WORD $0x6EAB1C8C // bit v12.16b, v4.16b, v11.16b
+	FMOVQ F12, 48(R5)
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	WORD $0x4EAA8529 // add v9.4s, v9.4s, v10.4s
+	SUBS $1, R6, R6
+	BNE repeat3
+
+done4:
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while1
+
+done2:
+	CMP $8, R4
+	BLT done6
+
+while5:
+	FMOVQ 0(R1), F1
+	FMOVQ 16(R1), F2
+	FMOVQ 0(R2), F3
+	FMOVQ 16(R2), F4
+	MOVD R0, R5
+	MOVW first+48(FP), R6
+	VDUP R6, V5.S4
+	MOVD $0x00000001, R6
+	VDUP R6, V6.S4
+	MOVD R3, R6
+	CMP $0, R6
+	BLE done8
+
+repeat7:
+	WORD $0x6EA58C67 // cmeq v7.4s, v3.4s, v5.4s
+	VMOV V0.B16, V8.B16
+	WORD $0x6EA71C28 // bit v8.16b, v1.16b, v7.16b
+	FMOVQ F8, 0(R5)
+	WORD $0x6EA58C87 // cmeq v7.4s, v4.4s, v5.4s
+	VMOV V0.B16, V8.B16
+	WORD $0x6EA71C48 // bit v8.16b, v2.16b, v7.16b
+	FMOVQ F8, 16(R5)
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	WORD $0x4EA684A5 // add v5.4s, v5.4s, v6.4s
+	SUBS $1, R6, R6
+	BNE repeat7
+
+done8:
+	ADD $32, R0, R0
+	ADD $32, R1, R1
+	ADD $32, R2, R2
+	SUB $8, R4, R4
+	CMP $8, R4
+	BGE while5
+
+done6:
+	CMP $4, R4
+	BLT done10
+
+while9:
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	MOVD R0, R5
+	MOVW first+48(FP), R6
+	VDUP R6, V3.S4
+	MOVD $0x00000001, R6
+	VDUP R6, V4.S4
+	MOVD R3, R6
+	CMP $0, R6
+	BLE done12
+
+repeat11:
+	WORD $0x6EA38C45 // cmeq v5.4s, v2.4s, v3.4s
+	VMOV V0.B16, V6.B16
+	WORD $0x6EA51C26 // bit v6.16b, v1.16b, v5.16b
+	FMOVQ F6, 0(R5)
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	WORD $0x4EA48463 // add v3.4s, v3.4s, v4.4s
+	SUBS $1, R6, R6
+	BNE repeat11
+
+done12:
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while9
+
+done10:
+	CMP $1, R4
+	BLT done14
+
+while13:
+	FMOVS 0(R1), F1
+	FMOVS 0(R2), F2
+	MOVD R0, R5
+	MOVW first+48(FP), R6
+	VDUP R6, V3.S4
+	MOVD $0x00000001, R6
+	VDUP R6, V4.S4
+	MOVD R3, R6
+	CMP $0, R6
+	BLE done16
+
+repeat15:
+	WORD $0x6EA38C45 // cmeq v5.4s, v2.4s, v3.4s
+	VMOV V0.B16, V6.B16
+	WORD $0x6EA51C26 // bit v6.16b, v1.16b, v5.16b
+	FMOVS F6, 0(R5)
+	MOVD stride+40(FP), R7
+	ADD R7<<2, R5, R5
+	WORD $0x4EA48463 // add v3.4s, v3.4s, v4.4s
+	SUBS $1, R6, R6
+	BNE repeat15
+
+done16:
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	ADD $4, R2, R2
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while13
+
+done14:
+	RET

@@ -801,6 +801,12 @@ func ChannelScaleShift(dst, x, a, b *float32, rows, c, stride int)
 //go:noescape
 func ChannelFill(dst, v *float32, rows, c, stride int)
 
+// ChannelPick computes dst[i*stride+j] = v[j] if index[j] is first+i, else 0, for
+// i < rows, j < c.
+//
+//go:noescape
+func ChannelPick(dst, v *float32, index *int32, rows, c, stride int, first int32)
+
 // PlaneSums computes dst[p] = sum of x[p*n+i] over i < n, for p < planes.
 // Groups of 8 vectors go to 8 accumulators, the vectors behind the last group
 // to the first of them; accumulators and then lanes are added in halves.

@@ -8,17 +8,436 @@
 TEXT ·WindowAvg(SB), NOSPLIT, $0-88
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
+	FMOVS scale+16(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	MOVD cols+64(FP), R2
+	SUB $1, R2, R2
+	CBNZ R2, nonzero1
 	MOVD pixels+24(FP), R2
 	CMP $0, R2
-	BLE done2
+	BLE done3
 
-repeat1:
+repeat2:
 	MOVD c+32(FP), R3
 	CMP $16, R3
-	BLT done4
+	BLT done5
 
-while3:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+while4:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done7
+
+repeat6:
+	MOVD colStride+80(FP), R6
+	FMOVQ 0(R4), F5
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	FMOVQ 16(R4), F5
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
+	FMOVQ 32(R4), F5
+	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
+	FMOVQ 48(R4), F5
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat6
+
+done7:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R3, R3
+	CMP $16, R3
+	BGE while4
+
+done5:
+	CMP $4, R3
+	BLT done9
+
+while8:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done11
+
+repeat10:
+	MOVD colStride+80(FP), R6
+	FMOVQ 0(R4), F2
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat10
+
+done11:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while8
+
+done9:
+	CMP $1, R3
+	BLT done13
+
+while12:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done15
+
+repeat14:
+	MOVD colStride+80(FP), R6
+	FMOVS 0(R4), F2
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat14
+
+done15:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while12
+
+done13:
+	MOVD dstGap+40(FP), R3
+	ADD R3<<2, R0, R0
+	MOVD srcGap+48(FP), R3
+	ADD R3<<2, R1, R1
+	SUBS $1, R2, R2
+	BNE repeat2
+
+done3:
+	RET
+
+nonzero1:
+	SUB $1, R2, R2
+	CBNZ R2, nonzero16
+	MOVD pixels+24(FP), R2
+	CMP $0, R2
+	BLE done18
+
+repeat17:
+	MOVD c+32(FP), R3
+	CMP $16, R3
+	BLT done20
+
+while19:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done22
+
+repeat21:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	FMOVQ 16(R4), F5
+	FMOVQ 16(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
+	FMOVQ 32(R4), F5
+	FMOVQ 32(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
+	FMOVQ 48(R4), F5
+	FMOVQ 48(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat21
+
+done22:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R3, R3
+	CMP $16, R3
+	BGE while19
+
+done20:
+	CMP $4, R3
+	BLT done24
+
+while23:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done26
+
+repeat25:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	FMOVQ 0(R4), F2
+	FMOVQ 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat25
+
+done26:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while23
+
+done24:
+	CMP $1, R3
+	BLT done28
+
+while27:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done30
+
+repeat29:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	FMOVS 0(R4), F2
+	FMOVS 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat29
+
+done30:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while27
+
+done28:
+	MOVD dstGap+40(FP), R3
+	ADD R3<<2, R0, R0
+	MOVD srcGap+48(FP), R3
+	ADD R3<<2, R1, R1
+	SUBS $1, R2, R2
+	BNE repeat17
+
+done18:
+	RET
+
+nonzero16:
+	SUB $1, R2, R2
+	CBNZ R2, nonzero31
+	MOVD pixels+24(FP), R2
+	CMP $0, R2
+	BLE done33
+
+repeat32:
+	MOVD c+32(FP), R3
+	CMP $16, R3
+	BLT done35
+
+while34:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done37
+
+repeat36:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	MOVD R7, R8
+	ADD R6<<2, R8, R8
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 0(R8), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	FMOVQ 16(R4), F5
+	FMOVQ 16(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 16(R8), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
+	FMOVQ 32(R4), F5
+	FMOVQ 32(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 32(R8), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
+	FMOVQ 48(R4), F5
+	FMOVQ 48(R7), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	FMOVQ 48(R8), F6
+	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat36
+
+done37:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R3, R3
+	CMP $16, R3
+	BGE while34
+
+done35:
+	CMP $4, R3
+	BLT done39
+
+while38:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done41
+
+repeat40:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	MOVD R7, R8
+	ADD R6<<2, R8, R8
+	FMOVQ 0(R4), F2
+	FMOVQ 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVQ 0(R8), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat40
+
+done41:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while38
+
+done39:
+	CMP $1, R3
+	BLT done43
+
+while42:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R1, R4
+	MOVD rows+56(FP), R5
+	CMP $0, R5
+	BLE done45
+
+repeat44:
+	MOVD colStride+80(FP), R6
+	MOVD R4, R7
+	ADD R6<<2, R7, R7
+	MOVD R7, R8
+	ADD R6<<2, R8, R8
+	FMOVS 0(R4), F2
+	FMOVS 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	FMOVS 0(R8), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+72(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat44
+
+done45:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while42
+
+done43:
+	MOVD dstGap+40(FP), R3
+	ADD R3<<2, R0, R0
+	MOVD srcGap+48(FP), R3
+	ADD R3<<2, R1, R1
+	SUBS $1, R2, R2
+	BNE repeat32
+
+done33:
+	RET
+
+nonzero31:
+	MOVD pixels+24(FP), R2
+	CMP $0, R2
+	BLE done47
+
+repeat46:
+	MOVD c+32(FP), R3
+	CMP $16, R3
+	BLT done49
+
+while48:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
@@ -26,159 +445,154 @@ while3:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
 	CMP $0, R5
-	BLE done6
+	BLE done51
 
-repeat5:
+repeat50:
 	MOVD R4, R6
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	MOVD cols+64(FP), R7
 	CMP $0, R7
-	BLE done8
+	BLE done53
 
-repeat7:
-	FMOVQ 0(R6), F8
-	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
-	FMOVQ 16(R6), F8
-	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
-	FMOVQ 32(R6), F8
-	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
-	FMOVQ 48(R6), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+repeat52:
+	FMOVQ 0(R6), F9
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	FMOVQ 16(R6), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 32(R6), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ 48(R6), F9
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat7
+	BNE repeat52
 
-done8:
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+done53:
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
-	BNE repeat5
+	BNE repeat50
 
-done6:
-	FMOVS scale+16(FP), F1
-	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R0)
-	WORD $0x6E21DC40 // fmul v0.4s, v2.4s, v1.4s
-	FMOVQ F0, 16(R0)
-	WORD $0x6E21DC80 // fmul v0.4s, v4.4s, v1.4s
-	FMOVQ F0, 32(R0)
-	WORD $0x6E21DCC0 // fmul v0.4s, v6.4s, v1.4s
-	FMOVQ F0, 48(R0)
+done51:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R3, R3
 	CMP $16, R3
-	BGE while3
+	BGE while48
 
-done4:
+done49:
 	CMP $4, R3
-	BLT done10
+	BLT done55
 
-while9:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+while54:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
 	CMP $0, R5
-	BLE done12
+	BLE done57
 
-repeat11:
+repeat56:
 	MOVD R4, R6
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD cols+64(FP), R7
 	CMP $0, R7
-	BLE done14
+	BLE done59
 
-repeat13:
-	FMOVQ 0(R6), F2
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+repeat58:
+	FMOVQ 0(R6), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat13
+	BNE repeat58
 
-done14:
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+done59:
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
-	BNE repeat11
+	BNE repeat56
 
-done12:
-	FMOVS scale+16(FP), F1
-	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R0)
+done57:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE while9
+	BGE while54
 
-done10:
+done55:
 	CMP $1, R3
-	BLT done16
+	BLT done61
 
-while15:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+while60:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD R1, R4
 	MOVD rows+56(FP), R5
 	CMP $0, R5
-	BLE done18
+	BLE done63
 
-repeat17:
+repeat62:
 	MOVD R4, R6
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	MOVD cols+64(FP), R7
 	CMP $0, R7
-	BLE done20
+	BLE done65
 
-repeat19:
-	FMOVS 0(R6), F2
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+repeat64:
+	FMOVS 0(R6), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	MOVD colStride+80(FP), R8
 	ADD R8<<2, R6, R6
 	SUBS $1, R7, R7
-	BNE repeat19
+	BNE repeat64
 
-done20:
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+done65:
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
 	MOVD rowStride+72(FP), R6
 	ADD R6<<2, R4, R4
 	SUBS $1, R5, R5
-	BNE repeat17
+	BNE repeat62
 
-done18:
-	FMOVS scale+16(FP), F1
-	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	WORD $0x6E21DC00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVS F0, 0(R0)
+done63:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE while15
+	BGE while60
 
-done16:
+done61:
 	MOVD dstGap+40(FP), R3
 	ADD R3<<2, R0, R0
 	MOVD srcGap+48(FP), R3
 	ADD R3<<2, R1, R1
 	SUBS $1, R2, R2
-	BNE repeat1
+	BNE repeat46
 
-done2:
+done47:
 	RET
