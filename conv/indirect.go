@@ -39,7 +39,8 @@ type pass struct {
 	tapAt              []int // filter positions r*S+s in the order of packing
 	group              int
 	byPosition         bool // rows ordered pixel by pixel, images innermost
-	dense              bool // see pointwise.go
+	dense, sliding     bool // see tables.go
+	lines              int
 	denseA, denseC     []int32
 	blockRows, blocks  int // rows of a task, number of row ranges
 	panelStep, splits  int // panels of a task, number of panel ranges
@@ -135,7 +136,7 @@ func slidingProduct(s *Shape) *product {
 	rowOff := offsets(oh, taps, func(i, r int) int { return i*s.StrideH - s.PadTop + r*s.DilationH }, s.H, d.pitch)
 	colOff := offsets(ow, taps, func(j, _ int) int { return j * s.StrideW }, d.lineCols, s.C)
 	d.passes = []pass{{
-		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K,
+		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K, sliding: true,
 		rowOff: rowOff, colOff: colOff, tapAt: tapAt, aImage: s.H * d.pitch,
 		cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K,
 	}}
@@ -254,13 +255,19 @@ func (d *product) schedule(workers int) {
 		// or if the images they span would overflow an offset.
 		tiles := (ps.rows() + mr - 1) / mr
 		per := max(1, min(16, tiles/(4*workers)))
+		kc := panelBytes / 4 / d.nr
+		if ps.sliding && !ps.byPosition && ps.taps <= kc/ps.depth {
+			if lines, tiles := ps.linesOf(mr, 4*workers); lines > 0 {
+				ps.lines, per = lines, tiles
+			}
+		}
 		if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {
-			per = 1
+			ps.lines, per = 0, 1
 		}
 		ps.blockRows = per * mr
 		ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
-		if ps.dense {
-			ps.makeTables(d.pitch)
+		if ps.dense || ps.lines > 0 {
+			ps.makeTables(mr, d.pitch)
 		}
 		panels := d.panels(ps.cols)
 		ps.splits = 1
@@ -273,7 +280,6 @@ func (d *product) schedule(workers int) {
 		d.tasks += ps.blocks * ps.splits
 		ps.endTask = d.tasks
 
-		kc := panelBytes / 4 / d.nr
 		blockTaps := max(1, min(ps.taps, kc/ps.depth))
 		d.tableLen = max(d.tableLen, blockTaps*(ps.blockRows+mr))
 		d.rowsLen = max(d.rowsLen, ps.blockRows+mr)
@@ -316,8 +322,10 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	block, split := t/ps.splits, t%ps.splits
 	row0 := block * ps.blockRows
 	rows := min(ps.blockRows, ps.rows()-row0)
-	table, cRows, aFirst, cFirst := wk.table, wk.rows, row0*d.pitch, row0*ps.cCol
-	dense := ps.dense && rows == ps.blockRows
+	table, cRows, aFirst, cFirst, dense := wk.table, wk.rows, 0, 0, false
+	if ps.denseA != nil && rows == ps.blockRows {
+		aFirst, cFirst, dense = ps.placeDense(row0, d.pitch)
+	}
 	if dense {
 		table, cRows = ps.denseA, ps.denseC
 	} else {
@@ -458,7 +466,7 @@ func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table
 			g.MR = tileHeight(&d.tileRows, rows-r0)
 			g.Rows = cRows[r0:]
 			if kb.dense {
-				d.denseTile(g, table[r0:], panel, residual, kb)
+				d.denseTile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
 			} else {
 				d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
 			}
