@@ -7,8 +7,9 @@ package kernels
 // which may hold NaN.
 //
 // Each element is a sum over k in blocks of up to 640 terms, each block one
-// chain of multiply-adds in ascending order (fused on AVX2, AVX-512 and NEON)
-// times alpha; beta*C comes with the first block. Zeros in A and B are not
+// chain of multiply-adds in ascending order (fused on AVX2, AVX-512 and NEON; NEON
+// adds even and odd terms of the last columns apart) times alpha; beta*C comes
+// with the first block. Zeros in A and B are not
 // skipped. Products with m or n up to 48, and the last columns of products with n
 // up to 256, may sum in another order, and then alpha and beta*C come last. Which
 // order, and so every bit of the result, depends on the ISA and the arguments'

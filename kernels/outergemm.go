@@ -8,8 +8,8 @@ package kernels
 //	acc[i][j] = sum over r, p < Runs[3*r+2] of A[Runs[3*r]*APitch+p*AStep+i] * B[(Runs[3*r+1]+p)*BPitch+j]
 //	C[i*LDC+j] = acc[i][j] + (Accumulate ? C[i*LDC+j] : 0)
 //
-// Products are added in the order of r, then p, fused where the ISA has FMA.
-// Zeros are not skipped. C must not overlap A or B. The entries of
+// Products are added in the order of r, then p, fused where the ISA has FMA; in
+// NEON's small tiles the pixels of a run go to up to four sums in turn. Zeros are not skipped. C must not overlap A or B. The entries of
 // Runs are trusted, and their lengths must be positive.
 type OuterGemm struct {
 	MR, NR         int // tile, from [OuterTiles]

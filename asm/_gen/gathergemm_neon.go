@@ -64,6 +64,10 @@ func (m *arm64) indexed(p Ptr, i vreg) Ptr {
 func gatherNEON(vecs int) func(*arm64) {
 	return func(m *arm64) {
 		nr := 4 * vecs
+		chains := "and the sums over even and over odd k added at the end."
+		if vecs > 1 {
+			chains = "in one chain."
+		}
 		m.Func(fmt.Sprintf("GatherGemm8x%d", nr),
 			"func(mr int, c *float32, rows *int32, a *float32, table *int32, zero, b, bias, residual *float32, taps, tapLen, accumulate int, lo, hi float32)",
 			fmt.Sprintf("GatherGemm8x%d computes a tile of mr rows by %d columns, mr being 8, 4 or 2:", nr, nr),
@@ -72,8 +76,9 @@ func gatherNEON(vecs int) func(*arm64) {
 			fmt.Sprintf("\tacc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*%d+j]   for t < taps, k < tapLen in this order", nr),
 			"\tc[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))",
 			"",
-			"with one fused multiply-add per product. A negative table entry stands for",
-			"zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. Rows may repeat:",
+			"with one fused multiply-add per product, "+chains,
+			"A negative table entry stands for zero, which must hold tapLen zeros.",
+			"taps >= 0, tapLen > 0. Rows may repeat:",
 			"all of c is read before it is written. NaN passes through min and max.",
 		)
 		m.chooseRows(gatherRowsNEON)
@@ -81,6 +86,10 @@ func gatherNEON(vecs int) func(*arm64) {
 			m.place(rowsLabel(mr))
 			g := &gatherNEONBody{arm64: m, mr: mr, vecs: vecs}
 			g.acc = m.tile(mr, vecs)
+			g.sets = [][][]Vec{g.acc}
+			if vecs == 1 {
+				g.sets = append(g.sets, m.tile(mr, vecs))
+			}
 			g.start()
 			g.taps()
 			g.finish()
@@ -92,7 +101,8 @@ func gatherNEON(vecs int) func(*arm64) {
 type gatherNEONBody struct {
 	*arm64
 	mr, vecs int
-	acc      [][]Vec
+	acc      [][]Vec   // the first of sets
+	sets     [][][]Vec // the second, of narrow tiles, takes every other k
 }
 
 func (g *gatherNEONBody) label(stem string) string {
@@ -127,8 +137,8 @@ func (g *gatherNEONBody) start() {
 	g.place(done)
 }
 
-// taps runs over the taps and, within a tap, over its floats: four at a time,
-// for four rows at a time, so that a vector of A is used by element.
+// taps runs over the taps and, within a tap, over its floats: four at a time, so that
+// a vector of A is used by element, and behind them two and one.
 func (g *gatherNEONBody) taps() {
 	a, zero, b := g.ParamPtr("a"), g.paramR("zero"), g.ParamPtr("b")
 	table, taps := g.ParamPtr("table"), g.ParamInt("taps")
@@ -142,41 +152,37 @@ func (g *gatherNEONBody) taps() {
 		}
 		g.AddPtrConst(table, g.mr)
 		k := g.ParamInt("tapLen")
-		g.While(k, 4, func() { g.steps(rows, b, k) })
-		g.While(k, 1, func() {
-			bv := g.loadVecs(b, g.vecs)
-			g.AddPtrConst(b, 4*g.vecs)
-			for i, row := range rows {
-				av := g.loadLane(row, 0)
-				g.AddPtrConst(row, 1)
-				for u := range bv {
-					g.mulAddElem(g.acc[i][u], bv[u], av, 0)
-				}
-			}
-			g.SubInt(k, 1)
+		g.While(k, 4, func() {
+			g.steps(rows, b, 4)
+			g.SubInt(k, 4)
 		})
+		for _, steps := range []int{2, 1} {
+			g.ifBit(k, steps, func() { g.steps(rows, b, steps) })
+		}
 	})
+	g.addSets(g.sets)
 }
 
-func (g *gatherNEONBody) steps(rows []Ptr, b Ptr, k Int) {
-	for first := 0; first < len(rows); first += rowGroup {
-		group := rows[first:min(first+rowGroup, len(rows))]
+// steps multiplies the next steps of k, 4, 2 or 1.
+func (g *gatherNEONBody) steps(rows []Ptr, b Ptr, steps int) {
+	size := rowGroup(len(rows), len(rows)*g.vecs*len(g.sets), g.vecs)
+	for first := 0; first < len(rows); first += size {
+		group := rows[first:min(first+size, len(rows))]
 		var av []vreg
 		for _, row := range group {
-			av = append(av, vr(g.Load(row, 0).op))
-			g.AddPtrConst(row, 4)
+			av = append(av, g.loadLanes(row, 0, steps))
+			g.AddPtrConst(row, steps)
 		}
-		for lane := range 4 {
+		for lane := range steps {
 			for u := range g.vecs {
 				bv := g.Load(b, 4*(lane*g.vecs+u))
 				for i := range group {
-					g.mulAddElem(g.acc[first+i][u], bv, av[i], lane)
+					g.mulAddElem(g.sets[lane%len(g.sets)][first+i][u], bv, av[i], lane)
 				}
 			}
 		}
 	}
-	g.AddPtrConst(b, 16*g.vecs)
-	g.SubInt(k, 4)
+	g.AddPtrConst(b, 4*steps*g.vecs)
 }
 
 func (g *gatherNEONBody) finish() {
@@ -211,7 +217,8 @@ func outerNEON(vecs int) func(*arm64) {
 			"\tacc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order",
 			"\tc[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)",
 			"",
-			"with one fused multiply-add per product. n >= 0, run lengths > 0.",
+			"with one fused multiply-add per product. n >= 0, run lengths > 0. Of tiles with less",
+			"than 8 vectors the pixels of a run go to 2 or 4 sums in turn, added in halves.",
 		)
 		m.chooseRows(outerRowsNEON)
 		for _, mr := range outerRowsNEON {
@@ -221,8 +228,23 @@ func outerNEON(vecs int) func(*arm64) {
 	}
 }
 
+// outerChains returns the number of partial sums of each element, which take the
+// pixels of a run in turn: a core has up to eight multiply-adds under way, and a
+// small tile has fewer elements.
+func outerChains(mr, vecs int) int {
+	chains := 1
+	for mr*vecs*chains < 8 && chains < 4 {
+		chains *= 2
+	}
+	return chains
+}
+
 func (m *arm64) outerBody(mr, vecs int) {
 	acc := m.tile(mr, vecs)
+	sets := [][][]Vec{acc}
+	for range outerChains(mr, vecs) - 1 {
+		sets = append(sets, m.tile(mr, vecs))
+	}
 	runs := m.ParamPtr("runs")
 	m.Repeat(m.ParamInt("n"), func() {
 		start := func(base, pitch string, off int) Ptr {
@@ -233,26 +255,26 @@ func (m *arm64) outerBody(mr, vecs int) {
 		a, b := start("a", "aPitch", 0), start("b", "bPitch", 1)
 		aStep, bPitch, count := m.ParamInt("aStep"), m.ParamInt("bPitch"), Int{m.signed32(runs, 2)}
 		m.AddPtrConst(runs, 3)
-		m.Repeat(count, func() {
-			bv := m.loadVecs(b, vecs)
-			for first := 0; first < mr; {
-				group, av := 1, vreg{}
-				if mr-first >= 4 {
-					group, av = 4, vr(m.Load(a, first).op)
-				} else {
-					av = m.loadLane(a, first)
-				}
-				for i := range group {
-					for u := range bv {
-						m.mulAddElem(acc[first+i][u], bv[u], av, i)
-					}
-				}
-				first += group
+		pixels := func(n int) {
+			for _, acc := range sets[:n] {
+				m.mulAddColumn(acc, m.loadVecs(b, vecs), a)
+				m.AddPtr(a, aStep)
+				m.AddPtr(b, bPitch)
 			}
-			m.AddPtr(a, aStep)
-			m.AddPtr(b, bPitch)
+		}
+		if len(sets) == 1 {
+			m.Repeat(count, func() { pixels(1) })
+			return
+		}
+		m.While(count, len(sets), func() {
+			pixels(len(sets))
+			m.SubInt(count, len(sets))
 		})
+		for n := len(sets) / 2; n > 0; n /= 2 {
+			m.ifBit(count, n, func() { pixels(n) })
+		}
 	})
+	m.addSets(sets)
 	store := fmt.Sprintf("store%d", mr)
 	ldc := m.ParamInt("ldc")
 	m.branch("CBZ R%d, ", store, m.paramR("accumulate"))

@@ -25,6 +25,8 @@ type gemmTile struct {
 	// masked kernels take the number of columns n, 0 < n <= columns, and
 	// touch no memory of B, C, D or bias beyond them.
 	masked bool
+	// chains is 2 if even and odd steps of k are summed apart. Zero means 1.
+	chains int
 }
 
 // gemm returns the op program of a tile family, after the scheme of BLIS with
@@ -118,10 +120,20 @@ func gemmContract(name string, t gemmTile, columns int) (signature string, doc [
 	if t.masked {
 		doc = append(doc, fmt.Sprintf("0 < n <= %d; nothing of b, c, d or bias beyond column n is touched.", columns))
 	}
-	doc = append(doc,
-		"d may be c; otherwise c overlaps nothing. All strides are in elements.",
+	chains := []string{
 		"The sum is one chain of fused multiply-adds in ascending p, so an element",
-		"does not depend on the tile it falls in; += beta*d is fused, too. NaN",
+		"does not depend on the tile it falls in;",
+	}
+	if t.chains == 2 {
+		chains = []string{
+			"The sum is a chain of fused multiply-adds over even p plus one over odd p, so an",
+			"element does not depend on the height of the tile it falls in;",
+		}
+	}
+	chains[1] += " += beta*d is fused, too. NaN"
+	doc = append(doc, "d may be c; otherwise c overlaps nothing. All strides are in elements.")
+	doc = append(doc, chains...)
+	doc = append(doc,
 		"passes through clamp. The call cannot be preempted: the caller keeps",
 		"(tiles*rows)*k small enough.")
 	return "func(" + n + "rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, " +

@@ -126,7 +126,11 @@ func (g *gemmNEONProgram) columns(r int) {
 // apart.
 func (g *gemmNEONProgram) tile(r, tag int, column *vreg) {
 	suffix := fmt.Sprintf("%d_%d", r, tag)
-	acc := g.arm64.tile(r, g.vecs)
+	sets := [][][]Vec{g.arm64.tile(r, g.vecs)}
+	if g.chains > 1 {
+		sets = append(sets, g.arm64.tile(r, g.vecs))
+	}
+	acc := sets[0]
 	at := func(p vreg) vreg {
 		if column != nil {
 			g.add(p, *column)
@@ -137,11 +141,12 @@ func (g *gemmNEONProgram) tile(r, tag int, column *vreg) {
 	byColumn, multiplied := "bycolumn"+suffix, "multiplied"+suffix
 	g.compare(g.csa, 4)
 	g.branch("BNE ", byColumn)
-	g.accumulateRows(suffix, acc, pb, k)
+	g.accumulateRows(suffix, sets, pb, k)
 	g.branch("B ", multiplied)
 	g.place(byColumn)
-	g.accumulateColumns(suffix, acc, pb, k)
+	g.accumulateColumns(suffix, sets, pb, k)
 	g.place(multiplied)
+	g.addSets(sets)
 	g.epilogue(suffix, acc, at)
 }
 
@@ -169,13 +174,19 @@ func (g *gemmNEONProgram) loadRow(pb vreg) []Vec {
 	return b
 }
 
-// rowGroup is the number of rows whose vectors of A are held at once: with 24
-// accumulators and 3 vectors of B there is room for no more than five.
-const rowGroup = 4
+// rowGroup is the number of rows whose vectors of A are held at once: all of them,
+// so that B is loaded once, if there are registers enough, else four.
+func rowGroup(rows, accumulators, vecs int) int {
+	if rows+accumulators+vecs <= len(allocatable[classV]) {
+		return rows
+	}
+	return 4
+}
 
-// accumulateRows is the loop over k for csa = 1.
-func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg) {
-	rows := make([]vreg, len(acc))
+// accumulateRows is the loop over k for csa = 1: four steps a round. The one to three
+// behind them are no loop: two at once and one.
+func (g *gemmNEONProgram) accumulateRows(suffix string, sets [][][]Vec, pb, k vreg) {
+	rows := make([]vreg, len(sets[0]))
 	for i := range rows {
 		if i == 0 {
 			rows[i] = g.copyR(g.a)
@@ -184,75 +195,112 @@ func (g *gemmNEONProgram) accumulateRows(suffix string, acc [][]Vec, pb, k vreg)
 		rows[i] = g.newR()
 		g.op([]vreg{rows[i]}, []vreg{rows[i-1], g.rsa}, asmf("ADD R%[2]d, R%[3]d, R%[1]d"))
 	}
-	four, one, done := "four"+suffix, "one"+suffix, "multiplied"+suffix
-	g.place(four)
+	four, less := "four"+suffix, "less"+suffix
 	g.compare(k, 4)
-	g.branch("BLT ", one)
+	g.branch("BLT ", less)
+	g.place(four)
+	g.rowSteps(rows, sets, pb, 4)
+	g.SubInt(Int{k}, 4)
+	g.compare(k, 4)
+	g.branch("BGE ", four)
+	g.place(less)
+	for _, steps := range []int{2, 1} {
+		g.ifBit(Int{k}, steps, func() { g.rowSteps(rows, sets, pb, steps) })
+	}
+}
+
+// rowSteps multiplies the next steps of k, 4, 2 or 1, in one vector of each row.
+func (g *gemmNEONProgram) rowSteps(rows []vreg, sets [][][]Vec, pb vreg, steps int) {
 	var p vreg
-	for first := 0; first < len(acc); first += rowGroup {
-		last := min(first+rowGroup, len(acc))
-		av := make([]vreg, 0, rowGroup)
+	group := rowGroup(len(rows), len(rows)*g.vecs*len(sets), g.vecs)
+	for first := 0; first < len(rows); first += group {
+		last := min(first+group, len(rows))
+		av := make([]vreg, 0, group)
 		for _, row := range rows[first:last] {
-			av = append(av, vr(g.Load(Ptr{op: row}, 0).op))
-			g.addConst(row, 16)
+			av = append(av, g.loadLanes(Ptr{op: row}, 0, steps))
+			g.addConst(row, 4*steps)
 		}
 		p = g.copyR(pb)
-		for lane := range 4 {
+		for lane := range steps {
 			b := g.loadRow(p)
 			g.add(p, g.ldb)
 			for i, a := range av {
 				for u := range b {
-					g.mulAddElem(acc[first+i][u], b[u], a, lane)
+					g.mulAddElem(sets[lane%len(sets)][first+i][u], b[u], a, lane)
 				}
 			}
 		}
 	}
 	g.move(pb, p)
-	g.SubInt(Int{k}, 4)
-	g.branch("B ", four)
-
-	g.place(one)
-	g.branch("CBZ R%d, ", done, k)
-	b := g.loadRow(pb)
-	g.add(pb, g.ldb)
-	for i, row := range rows {
-		a := g.loadLane(Ptr{op: row}, 0)
-		g.addConst(row, 4)
-		for u := range b {
-			g.mulAddElem(acc[i][u], b[u], a, 0)
-		}
-	}
-	g.SubInt(Int{k}, 1)
-	g.branch("B ", one)
 }
 
-// accumulateColumns is the loop over k for rsa = 1.
-func (g *gemmNEONProgram) accumulateColumns(suffix string, acc [][]Vec, pb, k vreg) {
-	pa, loop := g.copyR(g.a), "k"+suffix
+// loadLanes loads 4, 2 or 1 elements into the low lanes of a vector.
+func (m *arm64) loadLanes(p Ptr, off, n int) vreg {
+	v := m.newV()
+	move := map[int]string{4: "FMOVQ", 2: "FMOVD", 1: "FMOVS"}[n]
+	m.op([]vreg{v}, []vreg{vr(p.op)}, asmf(fmt.Sprintf("%s %d(R%%[2]d), F%%[1]d", move, 4*off)))
+	return v
+}
+
+// accumulateColumns is the loop over k for rsa = 1, one step a round for each set.
+func (g *gemmNEONProgram) accumulateColumns(suffix string, sets [][][]Vec, pb, k vreg) {
+	pa, loop, less := g.copyR(g.a), "k"+suffix, "last"+suffix
+	step := func(acc [][]Vec) {
+		b := g.loadRow(pb)
+		g.add(pb, g.ldb)
+		g.mulAddColumn(acc, b, Ptr{op: pa})
+		g.add(pa, g.csa)
+	}
+	if len(sets) == 1 {
+		g.place(loop)
+		step(sets[0])
+		g.update(k, nil, asmf("SUBS $1, R%[1]d, R%[1]d"))
+		g.branch("BNE ", loop)
+		return
+	}
+	g.compare(k, len(sets))
+	g.branch("BLT ", less)
 	g.place(loop)
-	b := g.loadRow(pb)
-	g.add(pb, g.ldb)
+	for _, acc := range sets {
+		step(acc)
+	}
+	g.SubInt(Int{k}, len(sets))
+	g.compare(k, len(sets))
+	g.branch("BGE ", loop)
+	g.place(less)
+	g.ifBit(Int{k}, 1, func() { step(sets[0]) })
+}
+
+// mulAddColumn adds the product of a column of A, whose rows are contiguous at p, and
+// a row of B.
+func (m *arm64) mulAddColumn(acc [][]Vec, b []Vec, p Ptr) {
 	for first := 0; first < len(acc); {
-		group := 1
-		if len(acc)-first >= 4 {
-			group = 4
+		group := 4
+		for first+group > len(acc) {
+			group /= 2
 		}
-		var a vreg
-		if group == 4 {
-			a = vr(g.Load(Ptr{op: pa}, first).op)
-		} else {
-			a = g.loadLane(Ptr{op: pa}, first)
-		}
+		a := m.loadLanes(p, first, group)
 		for i := range group {
 			for u := range b {
-				g.mulAddElem(acc[first+i][u], b[u], a, i)
+				m.mulAddElem(acc[first+i][u], b[u], a, i)
 			}
 		}
 		first += group
 	}
-	g.add(pa, g.csa)
-	g.update(k, nil, asmf("SUBS $1, R%[1]d, R%[1]d"))
-	g.branch("BNE ", loop)
+}
+
+// addSets adds the sets of partial sums, a power of two of them, in halves to the
+// first.
+func (m *arm64) addSets(sets [][][]Vec) {
+	for half := len(sets) / 2; half > 0; half /= 2 {
+		for s := range half {
+			for i, row := range sets[s] {
+				for u := range row {
+					m.Set(row[u], m.Add(row[u], sets[s+half][i][u]))
+				}
+			}
+		}
+	}
 }
 
 // bits loads the bits of a float32 parameter.

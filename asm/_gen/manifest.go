@@ -40,7 +40,7 @@ var manifest = []entry{
 	{"gemm_8x12", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 3}))},
 	{"gemm_8x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 2}))},
 	{"gemm_4x8", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 4, vecs: 2}))},
-	{"gemm_8x4", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 1, masked: true}))},
+	{"gemm_8x4", on(neon), nativeARM(gemmNEON(gemmTile{maxRows: 8, vecs: 1, masked: true, chains: 2}))},
 	{"channels", on(avx2, avx512, neon), portable(channelSums, channelDots, channelMax, channelMaxIndex)},
 	{"channels_map", on(avx2, avx512, neon), storing(storeKind{}, channelScale, channelScaleShift, channelFill, channelPick)},
 	{"channels_stream", on(avx2, avx512), storing(storeKind{streamed: true}, channelScale, channelScaleShift, channelFill, channelPick)},

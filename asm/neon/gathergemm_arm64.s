@@ -302,59 +302,136 @@ while5:
 	BGE while5
 
 done6:
-	CMP $1, R5
-	BLT done8
+	TBZ $1, R5, skip7
+	FMOVD 0(R6), F24
+	ADD $8, R6, R6
+	FMOVD 0(R7), F25
+	ADD $8, R7, R7
+	FMOVD 0(R8), F26
+	ADD $8, R8, R8
+	FMOVD 0(R9), F27
+	ADD $8, R9, R9
+	FMOVQ 0(R2), F28
+	WORD $0x4F981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4F991383 // fmla v3.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1386 // fmla v6.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1389 // fmla v9.4s, v28.4s, v27.s[0]
+	FMOVQ 16(R2), F28
+	WORD $0x4F981381 // fmla v1.4s, v28.4s, v24.s[0]
+	WORD $0x4F991384 // fmla v4.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1387 // fmla v7.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B138A // fmla v10.4s, v28.4s, v27.s[0]
+	FMOVQ 32(R2), F28
+	WORD $0x4F981382 // fmla v2.4s, v28.4s, v24.s[0]
+	WORD $0x4F991385 // fmla v5.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1388 // fmla v8.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B138B // fmla v11.4s, v28.4s, v27.s[0]
+	FMOVQ 48(R2), F28
+	WORD $0x4FB81380 // fmla v0.4s, v28.4s, v24.s[1]
+	WORD $0x4FB91383 // fmla v3.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1386 // fmla v6.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB1389 // fmla v9.4s, v28.4s, v27.s[1]
+	FMOVQ 64(R2), F28
+	WORD $0x4FB81381 // fmla v1.4s, v28.4s, v24.s[1]
+	WORD $0x4FB91384 // fmla v4.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1387 // fmla v7.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB138A // fmla v10.4s, v28.4s, v27.s[1]
+	FMOVQ 80(R2), F28
+	WORD $0x4FB81382 // fmla v2.4s, v28.4s, v24.s[1]
+	WORD $0x4FB91385 // fmla v5.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1388 // fmla v8.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB138B // fmla v11.4s, v28.4s, v27.s[1]
+	FMOVD 0(R10), F24
+	ADD $8, R10, R10
+	FMOVD 0(R11), F25
+	ADD $8, R11, R11
+	FMOVD 0(R12), F26
+	ADD $8, R12, R12
+	FMOVD 0(R13), F27
+	ADD $8, R13, R13
+	FMOVQ 0(R2), F28
+	WORD $0x4F98138C // fmla v12.4s, v28.4s, v24.s[0]
+	WORD $0x4F99138F // fmla v15.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1392 // fmla v18.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1395 // fmla v21.4s, v28.4s, v27.s[0]
+	FMOVQ 16(R2), F28
+	WORD $0x4F98138D // fmla v13.4s, v28.4s, v24.s[0]
+	WORD $0x4F991390 // fmla v16.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1393 // fmla v19.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1396 // fmla v22.4s, v28.4s, v27.s[0]
+	FMOVQ 32(R2), F28
+	WORD $0x4F98138E // fmla v14.4s, v28.4s, v24.s[0]
+	WORD $0x4F991391 // fmla v17.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1394 // fmla v20.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1397 // fmla v23.4s, v28.4s, v27.s[0]
+	FMOVQ 48(R2), F28
+	WORD $0x4FB8138C // fmla v12.4s, v28.4s, v24.s[1]
+	WORD $0x4FB9138F // fmla v15.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1392 // fmla v18.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB1395 // fmla v21.4s, v28.4s, v27.s[1]
+	FMOVQ 64(R2), F28
+	WORD $0x4FB8138D // fmla v13.4s, v28.4s, v24.s[1]
+	WORD $0x4FB91390 // fmla v16.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1393 // fmla v19.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB1396 // fmla v22.4s, v28.4s, v27.s[1]
+	FMOVQ 80(R2), F28
+	WORD $0x4FB8138E // fmla v14.4s, v28.4s, v24.s[1]
+	WORD $0x4FB91391 // fmla v17.4s, v28.4s, v25.s[1]
+	WORD $0x4FBA1394 // fmla v20.4s, v28.4s, v26.s[1]
+	WORD $0x4FBB1397 // fmla v23.4s, v28.4s, v27.s[1]
+	ADD $96, R2, R2
 
-while7:
-	FMOVQ 0(R2), F24
-	FMOVQ 16(R2), F25
-	FMOVQ 32(R2), F26
-	ADD $48, R2, R2
-	FMOVS 0(R6), F27
+skip7:
+	TBZ $0, R5, skip8
+	FMOVS 0(R6), F24
 	ADD $4, R6, R6
-	WORD $0x4F9B1300 // fmla v0.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1321 // fmla v1.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1342 // fmla v2.4s, v26.4s, v27.s[0]
-	FMOVS 0(R7), F27
+	FMOVS 0(R7), F25
 	ADD $4, R7, R7
-	WORD $0x4F9B1303 // fmla v3.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1324 // fmla v4.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1345 // fmla v5.4s, v26.4s, v27.s[0]
-	FMOVS 0(R8), F27
+	FMOVS 0(R8), F26
 	ADD $4, R8, R8
-	WORD $0x4F9B1306 // fmla v6.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1327 // fmla v7.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1348 // fmla v8.4s, v26.4s, v27.s[0]
 	FMOVS 0(R9), F27
 	ADD $4, R9, R9
-	WORD $0x4F9B1309 // fmla v9.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B132A // fmla v10.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B134B // fmla v11.4s, v26.4s, v27.s[0]
-	FMOVS 0(R10), F27
+	FMOVQ 0(R2), F28
+	WORD $0x4F981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4F991383 // fmla v3.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1386 // fmla v6.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1389 // fmla v9.4s, v28.4s, v27.s[0]
+	FMOVQ 16(R2), F28
+	WORD $0x4F981381 // fmla v1.4s, v28.4s, v24.s[0]
+	WORD $0x4F991384 // fmla v4.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1387 // fmla v7.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B138A // fmla v10.4s, v28.4s, v27.s[0]
+	FMOVQ 32(R2), F28
+	WORD $0x4F981382 // fmla v2.4s, v28.4s, v24.s[0]
+	WORD $0x4F991385 // fmla v5.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1388 // fmla v8.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B138B // fmla v11.4s, v28.4s, v27.s[0]
+	FMOVS 0(R10), F24
 	ADD $4, R10, R10
-	WORD $0x4F9B130C // fmla v12.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B132D // fmla v13.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B134E // fmla v14.4s, v26.4s, v27.s[0]
-	FMOVS 0(R11), F27
+	FMOVS 0(R11), F25
 	ADD $4, R11, R11
-	WORD $0x4F9B130F // fmla v15.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1330 // fmla v16.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1351 // fmla v17.4s, v26.4s, v27.s[0]
-	FMOVS 0(R12), F27
+	FMOVS 0(R12), F26
 	ADD $4, R12, R12
-	WORD $0x4F9B1312 // fmla v18.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1333 // fmla v19.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1354 // fmla v20.4s, v26.4s, v27.s[0]
 	FMOVS 0(R13), F27
 	ADD $4, R13, R13
-	WORD $0x4F9B1315 // fmla v21.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1336 // fmla v22.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1357 // fmla v23.4s, v26.4s, v27.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while7
+	FMOVQ 0(R2), F28
+	WORD $0x4F98138C // fmla v12.4s, v28.4s, v24.s[0]
+	WORD $0x4F99138F // fmla v15.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1392 // fmla v18.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1395 // fmla v21.4s, v28.4s, v27.s[0]
+	FMOVQ 16(R2), F28
+	WORD $0x4F98138D // fmla v13.4s, v28.4s, v24.s[0]
+	WORD $0x4F991390 // fmla v16.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1393 // fmla v19.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1396 // fmla v22.4s, v28.4s, v27.s[0]
+	FMOVQ 32(R2), F28
+	WORD $0x4F98138E // fmla v14.4s, v28.4s, v24.s[0]
+	WORD $0x4F991391 // fmla v17.4s, v28.4s, v25.s[0]
+	WORD $0x4F9A1394 // fmla v20.4s, v28.4s, v26.s[0]
+	WORD $0x4F9B1397 // fmla v23.4s, v28.4s, v27.s[0]
+	ADD $48, R2, R2
 
-done8:
+skip8:
 	SUBS $1, R4, R4
 	BNE repeat3
 
@@ -733,39 +810,75 @@ while14:
 	BGE while14
 
 done15:
-	CMP $1, R5
-	BLT done17
+	TBZ $1, R5, skip16
+	FMOVD 0(R6), F12
+	ADD $8, R6, R6
+	FMOVD 0(R7), F13
+	ADD $8, R7, R7
+	FMOVD 0(R8), F14
+	ADD $8, R8, R8
+	FMOVD 0(R9), F15
+	ADD $8, R9, R9
+	FMOVQ 0(R2), F16
+	WORD $0x4F8C1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F1209 // fmla v9.4s, v16.4s, v15.s[0]
+	FMOVQ 16(R2), F16
+	WORD $0x4F8C1201 // fmla v1.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1204 // fmla v4.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1207 // fmla v7.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F120A // fmla v10.4s, v16.4s, v15.s[0]
+	FMOVQ 32(R2), F16
+	WORD $0x4F8C1202 // fmla v2.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1208 // fmla v8.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F120B // fmla v11.4s, v16.4s, v15.s[0]
+	FMOVQ 48(R2), F16
+	WORD $0x4FAC1200 // fmla v0.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD1203 // fmla v3.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE1206 // fmla v6.4s, v16.4s, v14.s[1]
+	WORD $0x4FAF1209 // fmla v9.4s, v16.4s, v15.s[1]
+	FMOVQ 64(R2), F16
+	WORD $0x4FAC1201 // fmla v1.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD1204 // fmla v4.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE1207 // fmla v7.4s, v16.4s, v14.s[1]
+	WORD $0x4FAF120A // fmla v10.4s, v16.4s, v15.s[1]
+	FMOVQ 80(R2), F16
+	WORD $0x4FAC1202 // fmla v2.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD1205 // fmla v5.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE1208 // fmla v8.4s, v16.4s, v14.s[1]
+	WORD $0x4FAF120B // fmla v11.4s, v16.4s, v15.s[1]
+	ADD $96, R2, R2
 
-while16:
-	FMOVQ 0(R2), F12
-	FMOVQ 16(R2), F13
-	FMOVQ 32(R2), F14
-	ADD $48, R2, R2
-	FMOVS 0(R6), F15
+skip16:
+	TBZ $0, R5, skip17
+	FMOVS 0(R6), F12
 	ADD $4, R6, R6
-	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
-	FMOVS 0(R7), F15
+	FMOVS 0(R7), F13
 	ADD $4, R7, R7
-	WORD $0x4F8F1183 // fmla v3.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A4 // fmla v4.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C5 // fmla v5.4s, v14.4s, v15.s[0]
-	FMOVS 0(R8), F15
+	FMOVS 0(R8), F14
 	ADD $4, R8, R8
-	WORD $0x4F8F1186 // fmla v6.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A7 // fmla v7.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C8 // fmla v8.4s, v14.4s, v15.s[0]
 	FMOVS 0(R9), F15
 	ADD $4, R9, R9
-	WORD $0x4F8F1189 // fmla v9.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11AA // fmla v10.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11CB // fmla v11.4s, v14.4s, v15.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while16
+	FMOVQ 0(R2), F16
+	WORD $0x4F8C1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F1209 // fmla v9.4s, v16.4s, v15.s[0]
+	FMOVQ 16(R2), F16
+	WORD $0x4F8C1201 // fmla v1.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1204 // fmla v4.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1207 // fmla v7.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F120A // fmla v10.4s, v16.4s, v15.s[0]
+	FMOVQ 32(R2), F16
+	WORD $0x4F8C1202 // fmla v2.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1208 // fmla v8.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F120B // fmla v11.4s, v16.4s, v15.s[0]
+	ADD $48, R2, R2
 
-done17:
+skip17:
 	SUBS $1, R4, R4
 	BNE repeat12
 
@@ -986,29 +1099,49 @@ while23:
 	BGE while23
 
 done24:
-	CMP $1, R5
-	BLT done26
-
-while25:
-	FMOVQ 0(R2), F6
-	FMOVQ 16(R2), F7
+	TBZ $1, R5, skip25
+	FMOVD 0(R6), F6
+	ADD $8, R6, R6
+	FMOVD 0(R7), F7
+	ADD $8, R7, R7
+	FMOVQ 0(R2), F8
+	WORD $0x4F861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	FMOVQ 16(R2), F8
+	WORD $0x4F861101 // fmla v1.4s, v8.4s, v6.s[0]
+	WORD $0x4F871104 // fmla v4.4s, v8.4s, v7.s[0]
 	FMOVQ 32(R2), F8
-	ADD $48, R2, R2
-	FMOVS 0(R6), F9
-	ADD $4, R6, R6
-	WORD $0x4F8910C0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 0(R7), F9
-	ADD $4, R7, R7
-	WORD $0x4F8910C3 // fmla v3.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while25
+	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4F871105 // fmla v5.4s, v8.4s, v7.s[0]
+	FMOVQ 48(R2), F8
+	WORD $0x4FA61100 // fmla v0.4s, v8.4s, v6.s[1]
+	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
+	FMOVQ 64(R2), F8
+	WORD $0x4FA61101 // fmla v1.4s, v8.4s, v6.s[1]
+	WORD $0x4FA71104 // fmla v4.4s, v8.4s, v7.s[1]
+	FMOVQ 80(R2), F8
+	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
+	WORD $0x4FA71105 // fmla v5.4s, v8.4s, v7.s[1]
+	ADD $96, R2, R2
 
-done26:
+skip25:
+	TBZ $0, R5, skip26
+	FMOVS 0(R6), F6
+	ADD $4, R6, R6
+	FMOVS 0(R7), F7
+	ADD $4, R7, R7
+	FMOVQ 0(R2), F8
+	WORD $0x4F861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	FMOVQ 16(R2), F8
+	WORD $0x4F861101 // fmla v1.4s, v8.4s, v6.s[0]
+	WORD $0x4F871104 // fmla v4.4s, v8.4s, v7.s[0]
+	FMOVQ 32(R2), F8
+	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4F871105 // fmla v5.4s, v8.4s, v7.s[0]
+	ADD $48, R2, R2
+
+skip26:
 	SUBS $1, R4, R4
 	BNE repeat21
 
@@ -1094,6 +1227,14 @@ rows8:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh1_8
 	MOVD c+8(FP), R0
@@ -1184,107 +1325,143 @@ repeat3:
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F8
+	FMOVQ 0(R6), F16
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F9
+	FMOVQ 0(R7), F17
 	ADD $16, R7, R7
-	FMOVQ 0(R8), F10
+	FMOVQ 0(R8), F18
 	ADD $16, R8, R8
-	FMOVQ 0(R9), F11
+	FMOVQ 0(R9), F19
 	ADD $16, R9, R9
-	FMOVQ 0(R2), F12
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
-	FMOVQ 16(R2), F12
-	WORD $0x4FA81180 // fmla v0.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91181 // fmla v1.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1182 // fmla v2.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1183 // fmla v3.4s, v12.4s, v11.s[1]
-	FMOVQ 32(R2), F12
-	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
-	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
-	FMOVQ 48(R2), F12
-	WORD $0x4FA81980 // fmla v0.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91981 // fmla v1.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1982 // fmla v2.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1983 // fmla v3.4s, v12.4s, v11.s[3]
-	FMOVQ 0(R10), F8
+	FMOVQ 0(R10), F20
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F9
+	FMOVQ 0(R11), F21
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F10
+	FMOVQ 0(R12), F22
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F11
+	FMOVQ 0(R13), F23
 	ADD $16, R13, R13
-	FMOVQ 0(R2), F12
-	WORD $0x4F881184 // fmla v4.4s, v12.4s, v8.s[0]
-	WORD $0x4F891185 // fmla v5.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1186 // fmla v6.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1187 // fmla v7.4s, v12.4s, v11.s[0]
-	FMOVQ 16(R2), F12
-	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
-	FMOVQ 32(R2), F12
-	WORD $0x4F881984 // fmla v4.4s, v12.4s, v8.s[2]
-	WORD $0x4F891985 // fmla v5.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1986 // fmla v6.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1987 // fmla v7.4s, v12.4s, v11.s[2]
-	FMOVQ 48(R2), F12
-	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
+	FMOVQ 0(R2), F24
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVQ 16(R2), F24
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	FMOVQ 32(R2), F24
+	WORD $0x4F901B00 // fmla v0.4s, v24.4s, v16.s[2]
+	WORD $0x4F911B01 // fmla v1.4s, v24.4s, v17.s[2]
+	WORD $0x4F921B02 // fmla v2.4s, v24.4s, v18.s[2]
+	WORD $0x4F931B03 // fmla v3.4s, v24.4s, v19.s[2]
+	WORD $0x4F941B04 // fmla v4.4s, v24.4s, v20.s[2]
+	WORD $0x4F951B05 // fmla v5.4s, v24.4s, v21.s[2]
+	WORD $0x4F961B06 // fmla v6.4s, v24.4s, v22.s[2]
+	WORD $0x4F971B07 // fmla v7.4s, v24.4s, v23.s[2]
+	FMOVQ 48(R2), F24
+	WORD $0x4FB01B08 // fmla v8.4s, v24.4s, v16.s[3]
+	WORD $0x4FB11B09 // fmla v9.4s, v24.4s, v17.s[3]
+	WORD $0x4FB21B0A // fmla v10.4s, v24.4s, v18.s[3]
+	WORD $0x4FB31B0B // fmla v11.4s, v24.4s, v19.s[3]
+	WORD $0x4FB41B0C // fmla v12.4s, v24.4s, v20.s[3]
+	WORD $0x4FB51B0D // fmla v13.4s, v24.4s, v21.s[3]
+	WORD $0x4FB61B0E // fmla v14.4s, v24.4s, v22.s[3]
+	WORD $0x4FB71B0F // fmla v15.4s, v24.4s, v23.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
 	BGE while5
 
 done6:
-	CMP $1, R5
-	BLT done8
+	TBZ $1, R5, skip7
+	FMOVD 0(R6), F16
+	ADD $8, R6, R6
+	FMOVD 0(R7), F17
+	ADD $8, R7, R7
+	FMOVD 0(R8), F18
+	ADD $8, R8, R8
+	FMOVD 0(R9), F19
+	ADD $8, R9, R9
+	FMOVD 0(R10), F20
+	ADD $8, R10, R10
+	FMOVD 0(R11), F21
+	ADD $8, R11, R11
+	FMOVD 0(R12), F22
+	ADD $8, R12, R12
+	FMOVD 0(R13), F23
+	ADD $8, R13, R13
+	FMOVQ 0(R2), F24
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVQ 16(R2), F24
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	ADD $32, R2, R2
 
-while7:
-	FMOVQ 0(R2), F8
-	ADD $16, R2, R2
-	FMOVS 0(R6), F9
+skip7:
+	TBZ $0, R5, skip8
+	FMOVS 0(R6), F16
 	ADD $4, R6, R6
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS 0(R7), F9
+	FMOVS 0(R7), F17
 	ADD $4, R7, R7
-	WORD $0x4F891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS 0(R8), F9
+	FMOVS 0(R8), F18
 	ADD $4, R8, R8
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 0(R9), F9
+	FMOVS 0(R9), F19
 	ADD $4, R9, R9
-	WORD $0x4F891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS 0(R10), F9
+	FMOVS 0(R10), F20
 	ADD $4, R10, R10
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS 0(R11), F9
+	FMOVS 0(R11), F21
 	ADD $4, R11, R11
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS 0(R12), F9
+	FMOVS 0(R12), F22
 	ADD $4, R12, R12
-	WORD $0x4F891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS 0(R13), F9
+	FMOVS 0(R13), F23
 	ADD $4, R13, R13
-	WORD $0x4F891107 // fmla v7.4s, v8.4s, v9.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while7
+	FMOVQ 0(R2), F24
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	ADD $16, R2, R2
 
-done8:
+skip8:
 	SUBS $1, R4, R4
 	BNE repeat3
 
 done4:
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E2DD4A5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp9_8
 	MOVD rows+16(FP), R1
@@ -1391,6 +1568,10 @@ rows4:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh10_4
 	MOVD c+8(FP), R0
@@ -1449,67 +1630,87 @@ repeat12:
 	BLT done15
 
 while14:
-	FMOVQ 0(R6), F4
+	FMOVQ 0(R6), F8
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F5
+	FMOVQ 0(R7), F9
 	ADD $16, R7, R7
-	FMOVQ 0(R8), F6
+	FMOVQ 0(R8), F10
 	ADD $16, R8, R8
-	FMOVQ 0(R9), F7
+	FMOVQ 0(R9), F11
 	ADD $16, R9, R9
-	FMOVQ 0(R2), F8
-	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
-	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
-	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
-	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
-	FMOVQ 16(R2), F8
-	WORD $0x4FA41100 // fmla v0.4s, v8.4s, v4.s[1]
-	WORD $0x4FA51101 // fmla v1.4s, v8.4s, v5.s[1]
-	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
-	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
-	FMOVQ 32(R2), F8
-	WORD $0x4F841900 // fmla v0.4s, v8.4s, v4.s[2]
-	WORD $0x4F851901 // fmla v1.4s, v8.4s, v5.s[2]
-	WORD $0x4F861902 // fmla v2.4s, v8.4s, v6.s[2]
-	WORD $0x4F871903 // fmla v3.4s, v8.4s, v7.s[2]
-	FMOVQ 48(R2), F8
-	WORD $0x4FA41900 // fmla v0.4s, v8.4s, v4.s[3]
-	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
-	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
-	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
+	FMOVQ 0(R2), F12
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVQ 16(R2), F12
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+	FMOVQ 32(R2), F12
+	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
+	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
+	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
+	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
+	FMOVQ 48(R2), F12
+	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
+	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
+	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
+	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
 	BGE while14
 
 done15:
-	CMP $1, R5
-	BLT done17
+	TBZ $1, R5, skip16
+	FMOVD 0(R6), F8
+	ADD $8, R6, R6
+	FMOVD 0(R7), F9
+	ADD $8, R7, R7
+	FMOVD 0(R8), F10
+	ADD $8, R8, R8
+	FMOVD 0(R9), F11
+	ADD $8, R9, R9
+	FMOVQ 0(R2), F12
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVQ 16(R2), F12
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+	ADD $32, R2, R2
 
-while16:
-	FMOVQ 0(R2), F4
-	ADD $16, R2, R2
-	FMOVS 0(R6), F5
+skip16:
+	TBZ $0, R5, skip17
+	FMOVS 0(R6), F8
 	ADD $4, R6, R6
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS 0(R7), F5
+	FMOVS 0(R7), F9
 	ADD $4, R7, R7
-	WORD $0x4F851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS 0(R8), F5
+	FMOVS 0(R8), F10
 	ADD $4, R8, R8
-	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS 0(R9), F5
+	FMOVS 0(R9), F11
 	ADD $4, R9, R9
-	WORD $0x4F851083 // fmla v3.4s, v4.4s, v5.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while16
+	FMOVQ 0(R2), F12
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	ADD $16, R2, R2
 
-done17:
+skip17:
 	SUBS $1, R4, R4
 	BNE repeat12
 
 done13:
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp18_4
 	MOVD rows+16(FP), R1
@@ -1570,6 +1771,8 @@ clamp18_4:
 rows2:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh19_2
 	MOVD c+8(FP), R0
@@ -1612,49 +1815,59 @@ repeat21:
 	BLT done24
 
 while23:
-	FMOVQ 0(R6), F2
+	FMOVQ 0(R6), F4
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F3
+	FMOVQ 0(R7), F5
 	ADD $16, R7, R7
-	FMOVQ 0(R2), F4
-	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
-	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
-	FMOVQ 16(R2), F4
-	WORD $0x4FA21080 // fmla v0.4s, v4.4s, v2.s[1]
-	WORD $0x4FA31081 // fmla v1.4s, v4.4s, v3.s[1]
-	FMOVQ 32(R2), F4
-	WORD $0x4F821880 // fmla v0.4s, v4.4s, v2.s[2]
-	WORD $0x4F831881 // fmla v1.4s, v4.4s, v3.s[2]
-	FMOVQ 48(R2), F4
-	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
-	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
+	FMOVQ 0(R2), F6
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 16(R2), F6
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+	FMOVQ 32(R2), F6
+	WORD $0x4F8418C0 // fmla v0.4s, v6.4s, v4.s[2]
+	WORD $0x4F8518C1 // fmla v1.4s, v6.4s, v5.s[2]
+	FMOVQ 48(R2), F6
+	WORD $0x4FA418C2 // fmla v2.4s, v6.4s, v4.s[3]
+	WORD $0x4FA518C3 // fmla v3.4s, v6.4s, v5.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
 	BGE while23
 
 done24:
-	CMP $1, R5
-	BLT done26
+	TBZ $1, R5, skip25
+	FMOVD 0(R6), F4
+	ADD $8, R6, R6
+	FMOVD 0(R7), F5
+	ADD $8, R7, R7
+	FMOVQ 0(R2), F6
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 16(R2), F6
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+	ADD $32, R2, R2
 
-while25:
-	FMOVQ 0(R2), F2
-	ADD $16, R2, R2
-	FMOVS 0(R6), F3
+skip25:
+	TBZ $0, R5, skip26
+	FMOVS 0(R6), F4
 	ADD $4, R6, R6
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 0(R7), F3
+	FMOVS 0(R7), F5
 	ADD $4, R7, R7
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while25
+	FMOVQ 0(R2), F6
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	ADD $16, R2, R2
 
-done26:
+skip26:
 	SUBS $1, R4, R4
 	BNE repeat21
 
 done22:
+	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp27_2
 	MOVD rows+16(FP), R1

@@ -45,10 +45,10 @@ tile4:
 	ADD R9, R5, R10
 	ADD R10, R5, R11
 	ADD R11, R5, R12
+	CMP $4, R8
+	BLT less4_0
 
 four4_0:
-	CMP $4, R8
-	BLT one4_0
 	FMOVQ 0(R9), F8
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F9
@@ -102,31 +102,65 @@ four4_0:
 	WORD $0x4FAB1986 // fmla v6.4s, v12.4s, v11.s[3]
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
 	SUB $4, R8, R8
-	B four4_0
+	CMP $4, R8
+	BGE four4_0
 
-one4_0:
-	CBZ R8, multiplied4_0
-	FMOVQ 0(R0), F8
-	FMOVQ 16(R0), F9
+less4_0:
+	TBZ $1, R8, skip1
+	FMOVD 0(R9), F8
+	ADD $8, R9, R9
+	FMOVD 0(R10), F9
+	ADD $8, R10, R10
+	FMOVD 0(R11), F10
+	ADD $8, R11, R11
+	FMOVD 0(R12), F11
+	ADD $8, R12, R12
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
 	ADD R7, R0, R0
-	FMOVS 0(R9), F10
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F8811A1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4F891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4F8A1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	ADD R7, R0, R0
+	WORD $0x4FA81180 // fmla v0.4s, v12.4s, v8.s[1]
+	WORD $0x4FA811A1 // fmla v1.4s, v13.4s, v8.s[1]
+	WORD $0x4FA91182 // fmla v2.4s, v12.4s, v9.s[1]
+	WORD $0x4FA911A3 // fmla v3.4s, v13.4s, v9.s[1]
+	WORD $0x4FAA1184 // fmla v4.4s, v12.4s, v10.s[1]
+	WORD $0x4FAA11A5 // fmla v5.4s, v13.4s, v10.s[1]
+	WORD $0x4FAB1186 // fmla v6.4s, v12.4s, v11.s[1]
+	WORD $0x4FAB11A7 // fmla v7.4s, v13.4s, v11.s[1]
+
+skip1:
+	TBZ $0, R8, skip2
+	FMOVS 0(R9), F8
 	ADD $4, R9, R9
-	WORD $0x4F8A1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS 0(R10), F10
+	FMOVS 0(R10), F9
 	ADD $4, R10, R10
-	WORD $0x4F8A1102 // fmla v2.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1123 // fmla v3.4s, v9.4s, v10.s[0]
 	FMOVS 0(R11), F10
 	ADD $4, R11, R11
-	WORD $0x4F8A1104 // fmla v4.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1125 // fmla v5.4s, v9.4s, v10.s[0]
-	FMOVS 0(R12), F10
+	FMOVS 0(R12), F11
 	ADD $4, R12, R12
-	WORD $0x4F8A1106 // fmla v6.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1127 // fmla v7.4s, v9.4s, v10.s[0]
-	SUB $1, R8, R8
-	B one4_0
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	ADD R7, R0, R0
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F8811A1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4F891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4F8A1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+
+skip2:
 	B multiplied4_0
 
 bycolumn4_0:
@@ -296,10 +330,10 @@ tile3:
 	MOVD R3, R9
 	ADD R9, R5, R10
 	ADD R10, R5, R11
+	CMP $4, R8
+	BLT less3_0
 
 four3_0:
-	CMP $4, R8
-	BLT one3_0
 	FMOVQ 0(R9), F6
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F7
@@ -343,27 +377,55 @@ four3_0:
 	WORD $0x4FA81924 // fmla v4.4s, v9.4s, v8.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
 	SUB $4, R8, R8
-	B four3_0
+	CMP $4, R8
+	BGE four3_0
 
-one3_0:
-	CBZ R8, multiplied3_0
-	FMOVQ 0(R0), F6
-	FMOVQ 16(R0), F7
+less3_0:
+	TBZ $1, R8, skip3
+	FMOVD 0(R9), F6
+	ADD $8, R9, R9
+	FMOVD 0(R10), F7
+	ADD $8, R10, R10
+	FMOVD 0(R11), F8
+	ADD $8, R11, R11
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
 	ADD R7, R0, R0
-	FMOVS 0(R9), F8
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4F871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4F881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4FA61120 // fmla v0.4s, v9.4s, v6.s[1]
+	WORD $0x4FA61141 // fmla v1.4s, v10.4s, v6.s[1]
+	WORD $0x4FA71122 // fmla v2.4s, v9.4s, v7.s[1]
+	WORD $0x4FA71143 // fmla v3.4s, v10.4s, v7.s[1]
+	WORD $0x4FA81124 // fmla v4.4s, v9.4s, v8.s[1]
+	WORD $0x4FA81145 // fmla v5.4s, v10.4s, v8.s[1]
+
+skip3:
+	TBZ $0, R8, skip4
+	FMOVS 0(R9), F6
 	ADD $4, R9, R9
-	WORD $0x4F8810C0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 0(R10), F8
+	FMOVS 0(R10), F7
 	ADD $4, R10, R10
-	WORD $0x4F8810C2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
 	FMOVS 0(R11), F8
 	ADD $4, R11, R11
-	WORD $0x4F8810C4 // fmla v4.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	SUB $1, R8, R8
-	B one3_0
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4F871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4F881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
+
+skip4:
 	B multiplied3_0
 
 bycolumn3_0:
@@ -373,12 +435,11 @@ k3_0:
 	FMOVQ 0(R0), F6
 	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
-	FMOVS 0(R9), F8
+	FMOVD 0(R9), F8
 	WORD $0x4F8810C0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 4(R9), F8
-	WORD $0x4F8810C2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
+	WORD $0x4FA810C2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD $0x4FA810E3 // fmla v3.4s, v7.4s, v8.s[1]
 	FMOVS 8(R9), F8
 	WORD $0x4F8810C4 // fmla v4.4s, v6.4s, v8.s[0]
 	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
@@ -510,10 +571,10 @@ tile2:
 	BNE bycolumn2_0
 	MOVD R3, R9
 	ADD R9, R5, R10
+	CMP $4, R8
+	BLT less2_0
 
 four2_0:
-	CMP $4, R8
-	BLT one2_0
 	FMOVQ 0(R9), F4
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F5
@@ -547,23 +608,45 @@ four2_0:
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
 	WORD $0x4FA518E3 // fmla v3.4s, v7.4s, v5.s[3]
 	SUB $4, R8, R8
-	B four2_0
+	CMP $4, R8
+	BGE four2_0
 
-one2_0:
-	CBZ R8, multiplied2_0
-	FMOVQ 0(R0), F4
-	FMOVQ 16(R0), F5
+less2_0:
+	TBZ $1, R8, skip5
+	FMOVD 0(R9), F4
+	ADD $8, R9, R9
+	FMOVD 0(R10), F5
+	ADD $8, R10, R10
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
-	FMOVS 0(R9), F6
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8410E1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4F8510E3 // fmla v3.4s, v7.4s, v5.s[0]
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
+	ADD R7, R0, R0
+	WORD $0x4FA410C0 // fmla v0.4s, v6.4s, v4.s[1]
+	WORD $0x4FA410E1 // fmla v1.4s, v7.4s, v4.s[1]
+	WORD $0x4FA510C2 // fmla v2.4s, v6.4s, v5.s[1]
+	WORD $0x4FA510E3 // fmla v3.4s, v7.4s, v5.s[1]
+
+skip5:
+	TBZ $0, R8, skip6
+	FMOVS 0(R9), F4
 	ADD $4, R9, R9
-	WORD $0x4F861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 0(R10), F6
+	FMOVS 0(R10), F5
 	ADD $4, R10, R10
-	WORD $0x4F861082 // fmla v2.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
-	SUB $1, R8, R8
-	B one2_0
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
+	ADD R7, R0, R0
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8410E1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4F8510E3 // fmla v3.4s, v7.4s, v5.s[0]
+
+skip6:
 	B multiplied2_0
 
 bycolumn2_0:
@@ -573,12 +656,11 @@ k2_0:
 	FMOVQ 0(R0), F4
 	FMOVQ 16(R0), F5
 	ADD R7, R0, R0
-	FMOVS 0(R9), F6
+	FMOVD 0(R9), F6
 	WORD $0x4F861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 4(R9), F6
-	WORD $0x4F861082 // fmla v2.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
+	WORD $0x4FA61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4FA610A3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R6, R9, R9
 	SUBS $1, R8, R8
 	BNE k2_0
@@ -684,10 +766,10 @@ tile1:
 	CMP $4, R6
 	BNE bycolumn1_0
 	MOVD R3, R8
+	CMP $4, R2
+	BLT less1_0
 
 four1_0:
-	CMP $4, R2
-	BLT one1_0
 	FMOVQ 0(R8), F2
 	ADD $16, R8, R8
 	FMOVQ 0(R0), F3
@@ -711,19 +793,35 @@ four1_0:
 	WORD $0x4FA21860 // fmla v0.4s, v3.4s, v2.s[3]
 	WORD $0x4FA21881 // fmla v1.4s, v4.4s, v2.s[3]
 	SUB $4, R2, R2
-	B four1_0
+	CMP $4, R2
+	BGE four1_0
 
-one1_0:
-	CBZ R2, multiplied1_0
-	FMOVQ 0(R0), F2
-	FMOVQ 16(R0), F3
+less1_0:
+	TBZ $1, R2, skip7
+	FMOVD 0(R8), F2
+	ADD $8, R8, R8
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
 	ADD R7, R0, R0
-	FMOVS 0(R8), F4
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4F821081 // fmla v1.4s, v4.4s, v2.s[0]
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	ADD R7, R0, R0
+	WORD $0x4FA21060 // fmla v0.4s, v3.4s, v2.s[1]
+	WORD $0x4FA21081 // fmla v1.4s, v4.4s, v2.s[1]
+
+skip7:
+	TBZ $0, R2, skip8
+	FMOVS 0(R8), F2
 	ADD $4, R8, R8
-	WORD $0x4F841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	SUB $1, R2, R2
-	B one1_0
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	ADD R7, R0, R0
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4F821081 // fmla v1.4s, v4.4s, v2.s[0]
+
+skip8:
 	B multiplied1_0
 
 bycolumn1_0:

@@ -73,10 +73,10 @@ tile8:
 	ADD R13, R5, R14
 	ADD R14, R5, R15
 	ADD R15, R5, R19
+	CMP $4, R8
+	BLT less8_0
 
 four8_0:
-	CMP $4, R8
-	BLT one8_0
 	FMOVQ 0(R9), F24
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F25
@@ -223,56 +223,146 @@ four8_0:
 	WORD $0x4FBB1BB6 // fmla v22.4s, v29.4s, v27.s[3]
 	WORD $0x4FBB1BD7 // fmla v23.4s, v30.4s, v27.s[3]
 	SUB $4, R8, R8
-	B four8_0
+	CMP $4, R8
+	BGE four8_0
 
-one8_0:
-	CBZ R8, multiplied8_0
-	FMOVQ 0(R0), F24
-	FMOVQ 16(R0), F25
-	FMOVQ 32(R0), F26
+less8_0:
+	TBZ $1, R8, skip1
+	FMOVD 0(R9), F24
+	ADD $8, R9, R9
+	FMOVD 0(R10), F25
+	ADD $8, R10, R10
+	FMOVD 0(R11), F26
+	ADD $8, R11, R11
+	FMOVD 0(R12), F27
+	ADD $8, R12, R12
+	MOVD R0, R20
+	FMOVQ 0(R20), F28
+	FMOVQ 16(R20), F29
+	FMOVQ 32(R20), F30
+	ADD R7, R20, R20
+	WORD $0x4F981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813A1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813C2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4F991383 // fmla v3.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913A4 // fmla v4.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913C5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A1386 // fmla v6.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13A7 // fmla v7.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13C8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1389 // fmla v9.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13AA // fmla v10.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13CB // fmla v11.4s, v30.4s, v27.s[0]
+	FMOVQ 0(R20), F28
+	FMOVQ 16(R20), F29
+	FMOVQ 32(R20), F30
+	ADD R7, R20, R20
+	WORD $0x4FB81380 // fmla v0.4s, v28.4s, v24.s[1]
+	WORD $0x4FB813A1 // fmla v1.4s, v29.4s, v24.s[1]
+	WORD $0x4FB813C2 // fmla v2.4s, v30.4s, v24.s[1]
+	WORD $0x4FB91383 // fmla v3.4s, v28.4s, v25.s[1]
+	WORD $0x4FB913A4 // fmla v4.4s, v29.4s, v25.s[1]
+	WORD $0x4FB913C5 // fmla v5.4s, v30.4s, v25.s[1]
+	WORD $0x4FBA1386 // fmla v6.4s, v28.4s, v26.s[1]
+	WORD $0x4FBA13A7 // fmla v7.4s, v29.4s, v26.s[1]
+	WORD $0x4FBA13C8 // fmla v8.4s, v30.4s, v26.s[1]
+	WORD $0x4FBB1389 // fmla v9.4s, v28.4s, v27.s[1]
+	WORD $0x4FBB13AA // fmla v10.4s, v29.4s, v27.s[1]
+	WORD $0x4FBB13CB // fmla v11.4s, v30.4s, v27.s[1]
+	FMOVD 0(R13), F24
+	ADD $8, R13, R13
+	FMOVD 0(R14), F25
+	ADD $8, R14, R14
+	FMOVD 0(R15), F26
+	ADD $8, R15, R15
+	FMOVD 0(R19), F27
+	ADD $8, R19, R19
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	FMOVS 0(R9), F27
+	WORD $0x4F98138C // fmla v12.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813AD // fmla v13.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813CE // fmla v14.4s, v30.4s, v24.s[0]
+	WORD $0x4F99138F // fmla v15.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913B0 // fmla v16.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913D1 // fmla v17.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A1392 // fmla v18.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13B3 // fmla v19.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13D4 // fmla v20.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1395 // fmla v21.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13B6 // fmla v22.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13D7 // fmla v23.4s, v30.4s, v27.s[0]
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
+	ADD R7, R0, R0
+	WORD $0x4FB8138C // fmla v12.4s, v28.4s, v24.s[1]
+	WORD $0x4FB813AD // fmla v13.4s, v29.4s, v24.s[1]
+	WORD $0x4FB813CE // fmla v14.4s, v30.4s, v24.s[1]
+	WORD $0x4FB9138F // fmla v15.4s, v28.4s, v25.s[1]
+	WORD $0x4FB913B0 // fmla v16.4s, v29.4s, v25.s[1]
+	WORD $0x4FB913D1 // fmla v17.4s, v30.4s, v25.s[1]
+	WORD $0x4FBA1392 // fmla v18.4s, v28.4s, v26.s[1]
+	WORD $0x4FBA13B3 // fmla v19.4s, v29.4s, v26.s[1]
+	WORD $0x4FBA13D4 // fmla v20.4s, v30.4s, v26.s[1]
+	WORD $0x4FBB1395 // fmla v21.4s, v28.4s, v27.s[1]
+	WORD $0x4FBB13B6 // fmla v22.4s, v29.4s, v27.s[1]
+	WORD $0x4FBB13D7 // fmla v23.4s, v30.4s, v27.s[1]
+
+skip1:
+	TBZ $0, R8, skip2
+	FMOVS 0(R9), F24
 	ADD $4, R9, R9
-	WORD $0x4F9B1300 // fmla v0.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1321 // fmla v1.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1342 // fmla v2.4s, v26.4s, v27.s[0]
-	FMOVS 0(R10), F27
+	FMOVS 0(R10), F25
 	ADD $4, R10, R10
-	WORD $0x4F9B1303 // fmla v3.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1324 // fmla v4.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1345 // fmla v5.4s, v26.4s, v27.s[0]
-	FMOVS 0(R11), F27
+	FMOVS 0(R11), F26
 	ADD $4, R11, R11
-	WORD $0x4F9B1306 // fmla v6.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1327 // fmla v7.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1348 // fmla v8.4s, v26.4s, v27.s[0]
 	FMOVS 0(R12), F27
 	ADD $4, R12, R12
-	WORD $0x4F9B1309 // fmla v9.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B132A // fmla v10.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B134B // fmla v11.4s, v26.4s, v27.s[0]
-	FMOVS 0(R13), F27
+	MOVD R0, R8
+	FMOVQ 0(R8), F28
+	FMOVQ 16(R8), F29
+	FMOVQ 32(R8), F30
+	ADD R7, R8, R8
+	WORD $0x4F981380 // fmla v0.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813A1 // fmla v1.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813C2 // fmla v2.4s, v30.4s, v24.s[0]
+	WORD $0x4F991383 // fmla v3.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913A4 // fmla v4.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913C5 // fmla v5.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A1386 // fmla v6.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13A7 // fmla v7.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13C8 // fmla v8.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1389 // fmla v9.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13AA // fmla v10.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13CB // fmla v11.4s, v30.4s, v27.s[0]
+	FMOVS 0(R13), F24
 	ADD $4, R13, R13
-	WORD $0x4F9B130C // fmla v12.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B132D // fmla v13.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B134E // fmla v14.4s, v26.4s, v27.s[0]
-	FMOVS 0(R14), F27
+	FMOVS 0(R14), F25
 	ADD $4, R14, R14
-	WORD $0x4F9B130F // fmla v15.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1330 // fmla v16.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1351 // fmla v17.4s, v26.4s, v27.s[0]
-	FMOVS 0(R15), F27
+	FMOVS 0(R15), F26
 	ADD $4, R15, R15
-	WORD $0x4F9B1312 // fmla v18.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1333 // fmla v19.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1354 // fmla v20.4s, v26.4s, v27.s[0]
 	FMOVS 0(R19), F27
 	ADD $4, R19, R19
-	WORD $0x4F9B1315 // fmla v21.4s, v24.4s, v27.s[0]
-	WORD $0x4F9B1336 // fmla v22.4s, v25.4s, v27.s[0]
-	WORD $0x4F9B1357 // fmla v23.4s, v26.4s, v27.s[0]
-	SUB $1, R8, R8
-	B one8_0
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
+	ADD R7, R0, R0
+	WORD $0x4F98138C // fmla v12.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813AD // fmla v13.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813CE // fmla v14.4s, v30.4s, v24.s[0]
+	WORD $0x4F99138F // fmla v15.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913B0 // fmla v16.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913D1 // fmla v17.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A1392 // fmla v18.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13B3 // fmla v19.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13D4 // fmla v20.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1395 // fmla v21.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13B6 // fmla v22.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13D7 // fmla v23.4s, v30.4s, v27.s[0]
+
+skip2:
 	B multiplied8_0
 
 bycolumn8_0:
@@ -632,10 +722,10 @@ tile7:
 	ADD R12, R5, R13
 	ADD R13, R5, R14
 	ADD R14, R5, R15
+	CMP $4, R8
+	BLT less7_0
 
 four7_0:
-	CMP $4, R8
-	BLT one7_0
 	FMOVQ 0(R9), F21
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F22
@@ -644,175 +734,226 @@ four7_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F24
 	ADD $16, R12, R12
-	MOVD R0, R19
-	FMOVQ 0(R19), F25
-	FMOVQ 16(R19), F26
-	FMOVQ 32(R19), F27
-	ADD R7, R19, R19
-	WORD $0x4F951320 // fmla v0.4s, v25.4s, v21.s[0]
-	WORD $0x4F951341 // fmla v1.4s, v26.4s, v21.s[0]
-	WORD $0x4F951362 // fmla v2.4s, v27.4s, v21.s[0]
-	WORD $0x4F961323 // fmla v3.4s, v25.4s, v22.s[0]
-	WORD $0x4F961344 // fmla v4.4s, v26.4s, v22.s[0]
-	WORD $0x4F961365 // fmla v5.4s, v27.4s, v22.s[0]
-	WORD $0x4F971326 // fmla v6.4s, v25.4s, v23.s[0]
-	WORD $0x4F971347 // fmla v7.4s, v26.4s, v23.s[0]
-	WORD $0x4F971368 // fmla v8.4s, v27.4s, v23.s[0]
-	WORD $0x4F981329 // fmla v9.4s, v25.4s, v24.s[0]
-	WORD $0x4F98134A // fmla v10.4s, v26.4s, v24.s[0]
-	WORD $0x4F98136B // fmla v11.4s, v27.4s, v24.s[0]
-	FMOVQ 0(R19), F25
-	FMOVQ 16(R19), F26
-	FMOVQ 32(R19), F27
-	ADD R7, R19, R19
-	WORD $0x4FB51320 // fmla v0.4s, v25.4s, v21.s[1]
-	WORD $0x4FB51341 // fmla v1.4s, v26.4s, v21.s[1]
-	WORD $0x4FB51362 // fmla v2.4s, v27.4s, v21.s[1]
-	WORD $0x4FB61323 // fmla v3.4s, v25.4s, v22.s[1]
-	WORD $0x4FB61344 // fmla v4.4s, v26.4s, v22.s[1]
-	WORD $0x4FB61365 // fmla v5.4s, v27.4s, v22.s[1]
-	WORD $0x4FB71326 // fmla v6.4s, v25.4s, v23.s[1]
-	WORD $0x4FB71347 // fmla v7.4s, v26.4s, v23.s[1]
-	WORD $0x4FB71368 // fmla v8.4s, v27.4s, v23.s[1]
-	WORD $0x4FB81329 // fmla v9.4s, v25.4s, v24.s[1]
-	WORD $0x4FB8134A // fmla v10.4s, v26.4s, v24.s[1]
-	WORD $0x4FB8136B // fmla v11.4s, v27.4s, v24.s[1]
-	FMOVQ 0(R19), F25
-	FMOVQ 16(R19), F26
-	FMOVQ 32(R19), F27
-	ADD R7, R19, R19
-	WORD $0x4F951B20 // fmla v0.4s, v25.4s, v21.s[2]
-	WORD $0x4F951B41 // fmla v1.4s, v26.4s, v21.s[2]
-	WORD $0x4F951B62 // fmla v2.4s, v27.4s, v21.s[2]
-	WORD $0x4F961B23 // fmla v3.4s, v25.4s, v22.s[2]
-	WORD $0x4F961B44 // fmla v4.4s, v26.4s, v22.s[2]
-	WORD $0x4F961B65 // fmla v5.4s, v27.4s, v22.s[2]
-	WORD $0x4F971B26 // fmla v6.4s, v25.4s, v23.s[2]
-	WORD $0x4F971B47 // fmla v7.4s, v26.4s, v23.s[2]
-	WORD $0x4F971B68 // fmla v8.4s, v27.4s, v23.s[2]
-	WORD $0x4F981B29 // fmla v9.4s, v25.4s, v24.s[2]
-	WORD $0x4F981B4A // fmla v10.4s, v26.4s, v24.s[2]
-	WORD $0x4F981B6B // fmla v11.4s, v27.4s, v24.s[2]
-	FMOVQ 0(R19), F25
-	FMOVQ 16(R19), F26
-	FMOVQ 32(R19), F27
-	ADD R7, R19, R19
-	WORD $0x4FB51B20 // fmla v0.4s, v25.4s, v21.s[3]
-	WORD $0x4FB51B41 // fmla v1.4s, v26.4s, v21.s[3]
-	WORD $0x4FB51B62 // fmla v2.4s, v27.4s, v21.s[3]
-	WORD $0x4FB61B23 // fmla v3.4s, v25.4s, v22.s[3]
-	WORD $0x4FB61B44 // fmla v4.4s, v26.4s, v22.s[3]
-	WORD $0x4FB61B65 // fmla v5.4s, v27.4s, v22.s[3]
-	WORD $0x4FB71B26 // fmla v6.4s, v25.4s, v23.s[3]
-	WORD $0x4FB71B47 // fmla v7.4s, v26.4s, v23.s[3]
-	WORD $0x4FB71B68 // fmla v8.4s, v27.4s, v23.s[3]
-	WORD $0x4FB81B29 // fmla v9.4s, v25.4s, v24.s[3]
-	WORD $0x4FB81B4A // fmla v10.4s, v26.4s, v24.s[3]
-	WORD $0x4FB81B6B // fmla v11.4s, v27.4s, v24.s[3]
-	FMOVQ 0(R13), F21
+	FMOVQ 0(R13), F25
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F22
+	FMOVQ 0(R14), F26
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F23
+	FMOVQ 0(R15), F27
 	ADD $16, R15, R15
-	FMOVQ 0(R0), F24
-	FMOVQ 16(R0), F25
-	FMOVQ 32(R0), F26
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	WORD $0x4F95130C // fmla v12.4s, v24.4s, v21.s[0]
-	WORD $0x4F95132D // fmla v13.4s, v25.4s, v21.s[0]
-	WORD $0x4F95134E // fmla v14.4s, v26.4s, v21.s[0]
-	WORD $0x4F96130F // fmla v15.4s, v24.4s, v22.s[0]
-	WORD $0x4F961330 // fmla v16.4s, v25.4s, v22.s[0]
-	WORD $0x4F961351 // fmla v17.4s, v26.4s, v22.s[0]
-	WORD $0x4F971312 // fmla v18.4s, v24.4s, v23.s[0]
-	WORD $0x4F971333 // fmla v19.4s, v25.4s, v23.s[0]
-	WORD $0x4F971354 // fmla v20.4s, v26.4s, v23.s[0]
-	FMOVQ 0(R0), F24
-	FMOVQ 16(R0), F25
-	FMOVQ 32(R0), F26
+	WORD $0x4F951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4F9513A1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4F9513C2 // fmla v2.4s, v30.4s, v21.s[0]
+	WORD $0x4F961383 // fmla v3.4s, v28.4s, v22.s[0]
+	WORD $0x4F9613A4 // fmla v4.4s, v29.4s, v22.s[0]
+	WORD $0x4F9613C5 // fmla v5.4s, v30.4s, v22.s[0]
+	WORD $0x4F971386 // fmla v6.4s, v28.4s, v23.s[0]
+	WORD $0x4F9713A7 // fmla v7.4s, v29.4s, v23.s[0]
+	WORD $0x4F9713C8 // fmla v8.4s, v30.4s, v23.s[0]
+	WORD $0x4F981389 // fmla v9.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813AA // fmla v10.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813CB // fmla v11.4s, v30.4s, v24.s[0]
+	WORD $0x4F99138C // fmla v12.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913AD // fmla v13.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913CE // fmla v14.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A138F // fmla v15.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13B0 // fmla v16.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13D1 // fmla v17.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1392 // fmla v18.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13B3 // fmla v19.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13D4 // fmla v20.4s, v30.4s, v27.s[0]
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	WORD $0x4FB5130C // fmla v12.4s, v24.4s, v21.s[1]
-	WORD $0x4FB5132D // fmla v13.4s, v25.4s, v21.s[1]
-	WORD $0x4FB5134E // fmla v14.4s, v26.4s, v21.s[1]
-	WORD $0x4FB6130F // fmla v15.4s, v24.4s, v22.s[1]
-	WORD $0x4FB61330 // fmla v16.4s, v25.4s, v22.s[1]
-	WORD $0x4FB61351 // fmla v17.4s, v26.4s, v22.s[1]
-	WORD $0x4FB71312 // fmla v18.4s, v24.4s, v23.s[1]
-	WORD $0x4FB71333 // fmla v19.4s, v25.4s, v23.s[1]
-	WORD $0x4FB71354 // fmla v20.4s, v26.4s, v23.s[1]
-	FMOVQ 0(R0), F24
-	FMOVQ 16(R0), F25
-	FMOVQ 32(R0), F26
+	WORD $0x4FB51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4FB513A1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4FB513C2 // fmla v2.4s, v30.4s, v21.s[1]
+	WORD $0x4FB61383 // fmla v3.4s, v28.4s, v22.s[1]
+	WORD $0x4FB613A4 // fmla v4.4s, v29.4s, v22.s[1]
+	WORD $0x4FB613C5 // fmla v5.4s, v30.4s, v22.s[1]
+	WORD $0x4FB71386 // fmla v6.4s, v28.4s, v23.s[1]
+	WORD $0x4FB713A7 // fmla v7.4s, v29.4s, v23.s[1]
+	WORD $0x4FB713C8 // fmla v8.4s, v30.4s, v23.s[1]
+	WORD $0x4FB81389 // fmla v9.4s, v28.4s, v24.s[1]
+	WORD $0x4FB813AA // fmla v10.4s, v29.4s, v24.s[1]
+	WORD $0x4FB813CB // fmla v11.4s, v30.4s, v24.s[1]
+	WORD $0x4FB9138C // fmla v12.4s, v28.4s, v25.s[1]
+	WORD $0x4FB913AD // fmla v13.4s, v29.4s, v25.s[1]
+	WORD $0x4FB913CE // fmla v14.4s, v30.4s, v25.s[1]
+	WORD $0x4FBA138F // fmla v15.4s, v28.4s, v26.s[1]
+	WORD $0x4FBA13B0 // fmla v16.4s, v29.4s, v26.s[1]
+	WORD $0x4FBA13D1 // fmla v17.4s, v30.4s, v26.s[1]
+	WORD $0x4FBB1392 // fmla v18.4s, v28.4s, v27.s[1]
+	WORD $0x4FBB13B3 // fmla v19.4s, v29.4s, v27.s[1]
+	WORD $0x4FBB13D4 // fmla v20.4s, v30.4s, v27.s[1]
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	WORD $0x4F951B0C // fmla v12.4s, v24.4s, v21.s[2]
-	WORD $0x4F951B2D // fmla v13.4s, v25.4s, v21.s[2]
-	WORD $0x4F951B4E // fmla v14.4s, v26.4s, v21.s[2]
-	WORD $0x4F961B0F // fmla v15.4s, v24.4s, v22.s[2]
-	WORD $0x4F961B30 // fmla v16.4s, v25.4s, v22.s[2]
-	WORD $0x4F961B51 // fmla v17.4s, v26.4s, v22.s[2]
-	WORD $0x4F971B12 // fmla v18.4s, v24.4s, v23.s[2]
-	WORD $0x4F971B33 // fmla v19.4s, v25.4s, v23.s[2]
-	WORD $0x4F971B54 // fmla v20.4s, v26.4s, v23.s[2]
-	FMOVQ 0(R0), F24
-	FMOVQ 16(R0), F25
-	FMOVQ 32(R0), F26
+	WORD $0x4F951B80 // fmla v0.4s, v28.4s, v21.s[2]
+	WORD $0x4F951BA1 // fmla v1.4s, v29.4s, v21.s[2]
+	WORD $0x4F951BC2 // fmla v2.4s, v30.4s, v21.s[2]
+	WORD $0x4F961B83 // fmla v3.4s, v28.4s, v22.s[2]
+	WORD $0x4F961BA4 // fmla v4.4s, v29.4s, v22.s[2]
+	WORD $0x4F961BC5 // fmla v5.4s, v30.4s, v22.s[2]
+	WORD $0x4F971B86 // fmla v6.4s, v28.4s, v23.s[2]
+	WORD $0x4F971BA7 // fmla v7.4s, v29.4s, v23.s[2]
+	WORD $0x4F971BC8 // fmla v8.4s, v30.4s, v23.s[2]
+	WORD $0x4F981B89 // fmla v9.4s, v28.4s, v24.s[2]
+	WORD $0x4F981BAA // fmla v10.4s, v29.4s, v24.s[2]
+	WORD $0x4F981BCB // fmla v11.4s, v30.4s, v24.s[2]
+	WORD $0x4F991B8C // fmla v12.4s, v28.4s, v25.s[2]
+	WORD $0x4F991BAD // fmla v13.4s, v29.4s, v25.s[2]
+	WORD $0x4F991BCE // fmla v14.4s, v30.4s, v25.s[2]
+	WORD $0x4F9A1B8F // fmla v15.4s, v28.4s, v26.s[2]
+	WORD $0x4F9A1BB0 // fmla v16.4s, v29.4s, v26.s[2]
+	WORD $0x4F9A1BD1 // fmla v17.4s, v30.4s, v26.s[2]
+	WORD $0x4F9B1B92 // fmla v18.4s, v28.4s, v27.s[2]
+	WORD $0x4F9B1BB3 // fmla v19.4s, v29.4s, v27.s[2]
+	WORD $0x4F9B1BD4 // fmla v20.4s, v30.4s, v27.s[2]
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	WORD $0x4FB51B0C // fmla v12.4s, v24.4s, v21.s[3]
-	WORD $0x4FB51B2D // fmla v13.4s, v25.4s, v21.s[3]
-	WORD $0x4FB51B4E // fmla v14.4s, v26.4s, v21.s[3]
-	WORD $0x4FB61B0F // fmla v15.4s, v24.4s, v22.s[3]
-	WORD $0x4FB61B30 // fmla v16.4s, v25.4s, v22.s[3]
-	WORD $0x4FB61B51 // fmla v17.4s, v26.4s, v22.s[3]
-	WORD $0x4FB71B12 // fmla v18.4s, v24.4s, v23.s[3]
-	WORD $0x4FB71B33 // fmla v19.4s, v25.4s, v23.s[3]
-	WORD $0x4FB71B54 // fmla v20.4s, v26.4s, v23.s[3]
+	WORD $0x4FB51B80 // fmla v0.4s, v28.4s, v21.s[3]
+	WORD $0x4FB51BA1 // fmla v1.4s, v29.4s, v21.s[3]
+	WORD $0x4FB51BC2 // fmla v2.4s, v30.4s, v21.s[3]
+	WORD $0x4FB61B83 // fmla v3.4s, v28.4s, v22.s[3]
+	WORD $0x4FB61BA4 // fmla v4.4s, v29.4s, v22.s[3]
+	WORD $0x4FB61BC5 // fmla v5.4s, v30.4s, v22.s[3]
+	WORD $0x4FB71B86 // fmla v6.4s, v28.4s, v23.s[3]
+	WORD $0x4FB71BA7 // fmla v7.4s, v29.4s, v23.s[3]
+	WORD $0x4FB71BC8 // fmla v8.4s, v30.4s, v23.s[3]
+	WORD $0x4FB81B89 // fmla v9.4s, v28.4s, v24.s[3]
+	WORD $0x4FB81BAA // fmla v10.4s, v29.4s, v24.s[3]
+	WORD $0x4FB81BCB // fmla v11.4s, v30.4s, v24.s[3]
+	WORD $0x4FB91B8C // fmla v12.4s, v28.4s, v25.s[3]
+	WORD $0x4FB91BAD // fmla v13.4s, v29.4s, v25.s[3]
+	WORD $0x4FB91BCE // fmla v14.4s, v30.4s, v25.s[3]
+	WORD $0x4FBA1B8F // fmla v15.4s, v28.4s, v26.s[3]
+	WORD $0x4FBA1BB0 // fmla v16.4s, v29.4s, v26.s[3]
+	WORD $0x4FBA1BD1 // fmla v17.4s, v30.4s, v26.s[3]
+	WORD $0x4FBB1B92 // fmla v18.4s, v28.4s, v27.s[3]
+	WORD $0x4FBB1BB3 // fmla v19.4s, v29.4s, v27.s[3]
+	WORD $0x4FBB1BD4 // fmla v20.4s, v30.4s, v27.s[3]
 	SUB $4, R8, R8
-	B four7_0
+	CMP $4, R8
+	BGE four7_0
 
-one7_0:
-	CBZ R8, multiplied7_0
-	FMOVQ 0(R0), F21
-	FMOVQ 16(R0), F22
-	FMOVQ 32(R0), F23
+less7_0:
+	TBZ $1, R8, skip3
+	FMOVD 0(R9), F21
+	ADD $8, R9, R9
+	FMOVD 0(R10), F22
+	ADD $8, R10, R10
+	FMOVD 0(R11), F23
+	ADD $8, R11, R11
+	FMOVD 0(R12), F24
+	ADD $8, R12, R12
+	FMOVD 0(R13), F25
+	ADD $8, R13, R13
+	FMOVD 0(R14), F26
+	ADD $8, R14, R14
+	FMOVD 0(R15), F27
+	ADD $8, R15, R15
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
 	ADD R7, R0, R0
-	FMOVS 0(R9), F24
+	WORD $0x4F951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4F9513A1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4F9513C2 // fmla v2.4s, v30.4s, v21.s[0]
+	WORD $0x4F961383 // fmla v3.4s, v28.4s, v22.s[0]
+	WORD $0x4F9613A4 // fmla v4.4s, v29.4s, v22.s[0]
+	WORD $0x4F9613C5 // fmla v5.4s, v30.4s, v22.s[0]
+	WORD $0x4F971386 // fmla v6.4s, v28.4s, v23.s[0]
+	WORD $0x4F9713A7 // fmla v7.4s, v29.4s, v23.s[0]
+	WORD $0x4F9713C8 // fmla v8.4s, v30.4s, v23.s[0]
+	WORD $0x4F981389 // fmla v9.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813AA // fmla v10.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813CB // fmla v11.4s, v30.4s, v24.s[0]
+	WORD $0x4F99138C // fmla v12.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913AD // fmla v13.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913CE // fmla v14.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A138F // fmla v15.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13B0 // fmla v16.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13D1 // fmla v17.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1392 // fmla v18.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13B3 // fmla v19.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13D4 // fmla v20.4s, v30.4s, v27.s[0]
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
+	ADD R7, R0, R0
+	WORD $0x4FB51380 // fmla v0.4s, v28.4s, v21.s[1]
+	WORD $0x4FB513A1 // fmla v1.4s, v29.4s, v21.s[1]
+	WORD $0x4FB513C2 // fmla v2.4s, v30.4s, v21.s[1]
+	WORD $0x4FB61383 // fmla v3.4s, v28.4s, v22.s[1]
+	WORD $0x4FB613A4 // fmla v4.4s, v29.4s, v22.s[1]
+	WORD $0x4FB613C5 // fmla v5.4s, v30.4s, v22.s[1]
+	WORD $0x4FB71386 // fmla v6.4s, v28.4s, v23.s[1]
+	WORD $0x4FB713A7 // fmla v7.4s, v29.4s, v23.s[1]
+	WORD $0x4FB713C8 // fmla v8.4s, v30.4s, v23.s[1]
+	WORD $0x4FB81389 // fmla v9.4s, v28.4s, v24.s[1]
+	WORD $0x4FB813AA // fmla v10.4s, v29.4s, v24.s[1]
+	WORD $0x4FB813CB // fmla v11.4s, v30.4s, v24.s[1]
+	WORD $0x4FB9138C // fmla v12.4s, v28.4s, v25.s[1]
+	WORD $0x4FB913AD // fmla v13.4s, v29.4s, v25.s[1]
+	WORD $0x4FB913CE // fmla v14.4s, v30.4s, v25.s[1]
+	WORD $0x4FBA138F // fmla v15.4s, v28.4s, v26.s[1]
+	WORD $0x4FBA13B0 // fmla v16.4s, v29.4s, v26.s[1]
+	WORD $0x4FBA13D1 // fmla v17.4s, v30.4s, v26.s[1]
+	WORD $0x4FBB1392 // fmla v18.4s, v28.4s, v27.s[1]
+	WORD $0x4FBB13B3 // fmla v19.4s, v29.4s, v27.s[1]
+	WORD $0x4FBB13D4 // fmla v20.4s, v30.4s, v27.s[1]
+
+skip3:
+	TBZ $0, R8, skip4
+	FMOVS 0(R9), F21
 	ADD $4, R9, R9
-	WORD $0x4F9812A0 // fmla v0.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812C1 // fmla v1.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812E2 // fmla v2.4s, v23.4s, v24.s[0]
-	FMOVS 0(R10), F24
+	FMOVS 0(R10), F22
 	ADD $4, R10, R10
-	WORD $0x4F9812A3 // fmla v3.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812C4 // fmla v4.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812E5 // fmla v5.4s, v23.4s, v24.s[0]
-	FMOVS 0(R11), F24
+	FMOVS 0(R11), F23
 	ADD $4, R11, R11
-	WORD $0x4F9812A6 // fmla v6.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812C7 // fmla v7.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812E8 // fmla v8.4s, v23.4s, v24.s[0]
 	FMOVS 0(R12), F24
 	ADD $4, R12, R12
-	WORD $0x4F9812A9 // fmla v9.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812CA // fmla v10.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812EB // fmla v11.4s, v23.4s, v24.s[0]
-	FMOVS 0(R13), F24
+	FMOVS 0(R13), F25
 	ADD $4, R13, R13
-	WORD $0x4F9812AC // fmla v12.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812CD // fmla v13.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812EE // fmla v14.4s, v23.4s, v24.s[0]
-	FMOVS 0(R14), F24
+	FMOVS 0(R14), F26
 	ADD $4, R14, R14
-	WORD $0x4F9812AF // fmla v15.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812D0 // fmla v16.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812F1 // fmla v17.4s, v23.4s, v24.s[0]
-	FMOVS 0(R15), F24
+	FMOVS 0(R15), F27
 	ADD $4, R15, R15
-	WORD $0x4F9812B2 // fmla v18.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812D3 // fmla v19.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812F4 // fmla v20.4s, v23.4s, v24.s[0]
-	SUB $1, R8, R8
-	B one7_0
+	FMOVQ 0(R0), F28
+	FMOVQ 16(R0), F29
+	FMOVQ 32(R0), F30
+	ADD R7, R0, R0
+	WORD $0x4F951380 // fmla v0.4s, v28.4s, v21.s[0]
+	WORD $0x4F9513A1 // fmla v1.4s, v29.4s, v21.s[0]
+	WORD $0x4F9513C2 // fmla v2.4s, v30.4s, v21.s[0]
+	WORD $0x4F961383 // fmla v3.4s, v28.4s, v22.s[0]
+	WORD $0x4F9613A4 // fmla v4.4s, v29.4s, v22.s[0]
+	WORD $0x4F9613C5 // fmla v5.4s, v30.4s, v22.s[0]
+	WORD $0x4F971386 // fmla v6.4s, v28.4s, v23.s[0]
+	WORD $0x4F9713A7 // fmla v7.4s, v29.4s, v23.s[0]
+	WORD $0x4F9713C8 // fmla v8.4s, v30.4s, v23.s[0]
+	WORD $0x4F981389 // fmla v9.4s, v28.4s, v24.s[0]
+	WORD $0x4F9813AA // fmla v10.4s, v29.4s, v24.s[0]
+	WORD $0x4F9813CB // fmla v11.4s, v30.4s, v24.s[0]
+	WORD $0x4F99138C // fmla v12.4s, v28.4s, v25.s[0]
+	WORD $0x4F9913AD // fmla v13.4s, v29.4s, v25.s[0]
+	WORD $0x4F9913CE // fmla v14.4s, v30.4s, v25.s[0]
+	WORD $0x4F9A138F // fmla v15.4s, v28.4s, v26.s[0]
+	WORD $0x4F9A13B0 // fmla v16.4s, v29.4s, v26.s[0]
+	WORD $0x4F9A13D1 // fmla v17.4s, v30.4s, v26.s[0]
+	WORD $0x4F9B1392 // fmla v18.4s, v28.4s, v27.s[0]
+	WORD $0x4F9B13B3 // fmla v19.4s, v29.4s, v27.s[0]
+	WORD $0x4F9B13D4 // fmla v20.4s, v30.4s, v27.s[0]
+
+skip4:
 	B multiplied7_0
 
 bycolumn7_0:
@@ -836,14 +977,13 @@ k7_0:
 	WORD $0x4FB81AA9 // fmla v9.4s, v21.4s, v24.s[3]
 	WORD $0x4FB81ACA // fmla v10.4s, v22.4s, v24.s[3]
 	WORD $0x4FB81AEB // fmla v11.4s, v23.4s, v24.s[3]
-	FMOVS 16(R9), F24
+	FMOVD 16(R9), F24
 	WORD $0x4F9812AC // fmla v12.4s, v21.4s, v24.s[0]
 	WORD $0x4F9812CD // fmla v13.4s, v22.4s, v24.s[0]
 	WORD $0x4F9812EE // fmla v14.4s, v23.4s, v24.s[0]
-	FMOVS 20(R9), F24
-	WORD $0x4F9812AF // fmla v15.4s, v21.4s, v24.s[0]
-	WORD $0x4F9812D0 // fmla v16.4s, v22.4s, v24.s[0]
-	WORD $0x4F9812F1 // fmla v17.4s, v23.4s, v24.s[0]
+	WORD $0x4FB812AF // fmla v15.4s, v21.4s, v24.s[1]
+	WORD $0x4FB812D0 // fmla v16.4s, v22.4s, v24.s[1]
+	WORD $0x4FB812F1 // fmla v17.4s, v23.4s, v24.s[1]
 	FMOVS 24(R9), F24
 	WORD $0x4F9812B2 // fmla v18.4s, v21.4s, v24.s[0]
 	WORD $0x4F9812D3 // fmla v19.4s, v22.4s, v24.s[0]
@@ -1138,10 +1278,10 @@ tile6:
 	ADD R11, R5, R12
 	ADD R12, R5, R13
 	ADD R13, R5, R14
+	CMP $4, R8
+	BLT less6_0
 
 four6_0:
-	CMP $4, R8
-	BLT one6_0
 	FMOVQ 0(R9), F18
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F19
@@ -1150,156 +1290,199 @@ four6_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F21
 	ADD $16, R12, R12
-	MOVD R0, R15
-	FMOVQ 0(R15), F22
-	FMOVQ 16(R15), F23
-	FMOVQ 32(R15), F24
-	ADD R7, R15, R15
-	WORD $0x4F9212C0 // fmla v0.4s, v22.4s, v18.s[0]
-	WORD $0x4F9212E1 // fmla v1.4s, v23.4s, v18.s[0]
-	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
-	WORD $0x4F9312C3 // fmla v3.4s, v22.4s, v19.s[0]
-	WORD $0x4F9312E4 // fmla v4.4s, v23.4s, v19.s[0]
-	WORD $0x4F931305 // fmla v5.4s, v24.4s, v19.s[0]
-	WORD $0x4F9412C6 // fmla v6.4s, v22.4s, v20.s[0]
-	WORD $0x4F9412E7 // fmla v7.4s, v23.4s, v20.s[0]
-	WORD $0x4F941308 // fmla v8.4s, v24.4s, v20.s[0]
-	WORD $0x4F9512C9 // fmla v9.4s, v22.4s, v21.s[0]
-	WORD $0x4F9512EA // fmla v10.4s, v23.4s, v21.s[0]
-	WORD $0x4F95130B // fmla v11.4s, v24.4s, v21.s[0]
-	FMOVQ 0(R15), F22
-	FMOVQ 16(R15), F23
-	FMOVQ 32(R15), F24
-	ADD R7, R15, R15
-	WORD $0x4FB212C0 // fmla v0.4s, v22.4s, v18.s[1]
-	WORD $0x4FB212E1 // fmla v1.4s, v23.4s, v18.s[1]
-	WORD $0x4FB21302 // fmla v2.4s, v24.4s, v18.s[1]
-	WORD $0x4FB312C3 // fmla v3.4s, v22.4s, v19.s[1]
-	WORD $0x4FB312E4 // fmla v4.4s, v23.4s, v19.s[1]
-	WORD $0x4FB31305 // fmla v5.4s, v24.4s, v19.s[1]
-	WORD $0x4FB412C6 // fmla v6.4s, v22.4s, v20.s[1]
-	WORD $0x4FB412E7 // fmla v7.4s, v23.4s, v20.s[1]
-	WORD $0x4FB41308 // fmla v8.4s, v24.4s, v20.s[1]
-	WORD $0x4FB512C9 // fmla v9.4s, v22.4s, v21.s[1]
-	WORD $0x4FB512EA // fmla v10.4s, v23.4s, v21.s[1]
-	WORD $0x4FB5130B // fmla v11.4s, v24.4s, v21.s[1]
-	FMOVQ 0(R15), F22
-	FMOVQ 16(R15), F23
-	FMOVQ 32(R15), F24
-	ADD R7, R15, R15
-	WORD $0x4F921AC0 // fmla v0.4s, v22.4s, v18.s[2]
-	WORD $0x4F921AE1 // fmla v1.4s, v23.4s, v18.s[2]
-	WORD $0x4F921B02 // fmla v2.4s, v24.4s, v18.s[2]
-	WORD $0x4F931AC3 // fmla v3.4s, v22.4s, v19.s[2]
-	WORD $0x4F931AE4 // fmla v4.4s, v23.4s, v19.s[2]
-	WORD $0x4F931B05 // fmla v5.4s, v24.4s, v19.s[2]
-	WORD $0x4F941AC6 // fmla v6.4s, v22.4s, v20.s[2]
-	WORD $0x4F941AE7 // fmla v7.4s, v23.4s, v20.s[2]
-	WORD $0x4F941B08 // fmla v8.4s, v24.4s, v20.s[2]
-	WORD $0x4F951AC9 // fmla v9.4s, v22.4s, v21.s[2]
-	WORD $0x4F951AEA // fmla v10.4s, v23.4s, v21.s[2]
-	WORD $0x4F951B0B // fmla v11.4s, v24.4s, v21.s[2]
-	FMOVQ 0(R15), F22
-	FMOVQ 16(R15), F23
-	FMOVQ 32(R15), F24
-	ADD R7, R15, R15
-	WORD $0x4FB21AC0 // fmla v0.4s, v22.4s, v18.s[3]
-	WORD $0x4FB21AE1 // fmla v1.4s, v23.4s, v18.s[3]
-	WORD $0x4FB21B02 // fmla v2.4s, v24.4s, v18.s[3]
-	WORD $0x4FB31AC3 // fmla v3.4s, v22.4s, v19.s[3]
-	WORD $0x4FB31AE4 // fmla v4.4s, v23.4s, v19.s[3]
-	WORD $0x4FB31B05 // fmla v5.4s, v24.4s, v19.s[3]
-	WORD $0x4FB41AC6 // fmla v6.4s, v22.4s, v20.s[3]
-	WORD $0x4FB41AE7 // fmla v7.4s, v23.4s, v20.s[3]
-	WORD $0x4FB41B08 // fmla v8.4s, v24.4s, v20.s[3]
-	WORD $0x4FB51AC9 // fmla v9.4s, v22.4s, v21.s[3]
-	WORD $0x4FB51AEA // fmla v10.4s, v23.4s, v21.s[3]
-	WORD $0x4FB51B0B // fmla v11.4s, v24.4s, v21.s[3]
-	FMOVQ 0(R13), F18
+	FMOVQ 0(R13), F22
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F19
+	FMOVQ 0(R14), F23
 	ADD $16, R14, R14
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
-	FMOVQ 32(R0), F22
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
 	ADD R7, R0, R0
-	WORD $0x4F92128C // fmla v12.4s, v20.4s, v18.s[0]
-	WORD $0x4F9212AD // fmla v13.4s, v21.4s, v18.s[0]
-	WORD $0x4F9212CE // fmla v14.4s, v22.4s, v18.s[0]
-	WORD $0x4F93128F // fmla v15.4s, v20.4s, v19.s[0]
-	WORD $0x4F9312B0 // fmla v16.4s, v21.4s, v19.s[0]
-	WORD $0x4F9312D1 // fmla v17.4s, v22.4s, v19.s[0]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
-	FMOVQ 32(R0), F22
+	WORD $0x4F921300 // fmla v0.4s, v24.4s, v18.s[0]
+	WORD $0x4F921321 // fmla v1.4s, v25.4s, v18.s[0]
+	WORD $0x4F921342 // fmla v2.4s, v26.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F931324 // fmla v4.4s, v25.4s, v19.s[0]
+	WORD $0x4F931345 // fmla v5.4s, v26.4s, v19.s[0]
+	WORD $0x4F941306 // fmla v6.4s, v24.4s, v20.s[0]
+	WORD $0x4F941327 // fmla v7.4s, v25.4s, v20.s[0]
+	WORD $0x4F941348 // fmla v8.4s, v26.4s, v20.s[0]
+	WORD $0x4F951309 // fmla v9.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132A // fmla v10.4s, v25.4s, v21.s[0]
+	WORD $0x4F95134B // fmla v11.4s, v26.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F96134E // fmla v14.4s, v26.4s, v22.s[0]
+	WORD $0x4F97130F // fmla v15.4s, v24.4s, v23.s[0]
+	WORD $0x4F971330 // fmla v16.4s, v25.4s, v23.s[0]
+	WORD $0x4F971351 // fmla v17.4s, v26.4s, v23.s[0]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
 	ADD R7, R0, R0
-	WORD $0x4FB2128C // fmla v12.4s, v20.4s, v18.s[1]
-	WORD $0x4FB212AD // fmla v13.4s, v21.4s, v18.s[1]
-	WORD $0x4FB212CE // fmla v14.4s, v22.4s, v18.s[1]
-	WORD $0x4FB3128F // fmla v15.4s, v20.4s, v19.s[1]
-	WORD $0x4FB312B0 // fmla v16.4s, v21.4s, v19.s[1]
-	WORD $0x4FB312D1 // fmla v17.4s, v22.4s, v19.s[1]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
-	FMOVQ 32(R0), F22
+	WORD $0x4FB21300 // fmla v0.4s, v24.4s, v18.s[1]
+	WORD $0x4FB21321 // fmla v1.4s, v25.4s, v18.s[1]
+	WORD $0x4FB21342 // fmla v2.4s, v26.4s, v18.s[1]
+	WORD $0x4FB31303 // fmla v3.4s, v24.4s, v19.s[1]
+	WORD $0x4FB31324 // fmla v4.4s, v25.4s, v19.s[1]
+	WORD $0x4FB31345 // fmla v5.4s, v26.4s, v19.s[1]
+	WORD $0x4FB41306 // fmla v6.4s, v24.4s, v20.s[1]
+	WORD $0x4FB41327 // fmla v7.4s, v25.4s, v20.s[1]
+	WORD $0x4FB41348 // fmla v8.4s, v26.4s, v20.s[1]
+	WORD $0x4FB51309 // fmla v9.4s, v24.4s, v21.s[1]
+	WORD $0x4FB5132A // fmla v10.4s, v25.4s, v21.s[1]
+	WORD $0x4FB5134B // fmla v11.4s, v26.4s, v21.s[1]
+	WORD $0x4FB6130C // fmla v12.4s, v24.4s, v22.s[1]
+	WORD $0x4FB6132D // fmla v13.4s, v25.4s, v22.s[1]
+	WORD $0x4FB6134E // fmla v14.4s, v26.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	WORD $0x4FB71330 // fmla v16.4s, v25.4s, v23.s[1]
+	WORD $0x4FB71351 // fmla v17.4s, v26.4s, v23.s[1]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
 	ADD R7, R0, R0
-	WORD $0x4F921A8C // fmla v12.4s, v20.4s, v18.s[2]
-	WORD $0x4F921AAD // fmla v13.4s, v21.4s, v18.s[2]
-	WORD $0x4F921ACE // fmla v14.4s, v22.4s, v18.s[2]
-	WORD $0x4F931A8F // fmla v15.4s, v20.4s, v19.s[2]
-	WORD $0x4F931AB0 // fmla v16.4s, v21.4s, v19.s[2]
-	WORD $0x4F931AD1 // fmla v17.4s, v22.4s, v19.s[2]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
-	FMOVQ 32(R0), F22
+	WORD $0x4F921B00 // fmla v0.4s, v24.4s, v18.s[2]
+	WORD $0x4F921B21 // fmla v1.4s, v25.4s, v18.s[2]
+	WORD $0x4F921B42 // fmla v2.4s, v26.4s, v18.s[2]
+	WORD $0x4F931B03 // fmla v3.4s, v24.4s, v19.s[2]
+	WORD $0x4F931B24 // fmla v4.4s, v25.4s, v19.s[2]
+	WORD $0x4F931B45 // fmla v5.4s, v26.4s, v19.s[2]
+	WORD $0x4F941B06 // fmla v6.4s, v24.4s, v20.s[2]
+	WORD $0x4F941B27 // fmla v7.4s, v25.4s, v20.s[2]
+	WORD $0x4F941B48 // fmla v8.4s, v26.4s, v20.s[2]
+	WORD $0x4F951B09 // fmla v9.4s, v24.4s, v21.s[2]
+	WORD $0x4F951B2A // fmla v10.4s, v25.4s, v21.s[2]
+	WORD $0x4F951B4B // fmla v11.4s, v26.4s, v21.s[2]
+	WORD $0x4F961B0C // fmla v12.4s, v24.4s, v22.s[2]
+	WORD $0x4F961B2D // fmla v13.4s, v25.4s, v22.s[2]
+	WORD $0x4F961B4E // fmla v14.4s, v26.4s, v22.s[2]
+	WORD $0x4F971B0F // fmla v15.4s, v24.4s, v23.s[2]
+	WORD $0x4F971B30 // fmla v16.4s, v25.4s, v23.s[2]
+	WORD $0x4F971B51 // fmla v17.4s, v26.4s, v23.s[2]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
 	ADD R7, R0, R0
-	WORD $0x4FB21A8C // fmla v12.4s, v20.4s, v18.s[3]
-	WORD $0x4FB21AAD // fmla v13.4s, v21.4s, v18.s[3]
-	WORD $0x4FB21ACE // fmla v14.4s, v22.4s, v18.s[3]
-	WORD $0x4FB31A8F // fmla v15.4s, v20.4s, v19.s[3]
-	WORD $0x4FB31AB0 // fmla v16.4s, v21.4s, v19.s[3]
-	WORD $0x4FB31AD1 // fmla v17.4s, v22.4s, v19.s[3]
+	WORD $0x4FB21B00 // fmla v0.4s, v24.4s, v18.s[3]
+	WORD $0x4FB21B21 // fmla v1.4s, v25.4s, v18.s[3]
+	WORD $0x4FB21B42 // fmla v2.4s, v26.4s, v18.s[3]
+	WORD $0x4FB31B03 // fmla v3.4s, v24.4s, v19.s[3]
+	WORD $0x4FB31B24 // fmla v4.4s, v25.4s, v19.s[3]
+	WORD $0x4FB31B45 // fmla v5.4s, v26.4s, v19.s[3]
+	WORD $0x4FB41B06 // fmla v6.4s, v24.4s, v20.s[3]
+	WORD $0x4FB41B27 // fmla v7.4s, v25.4s, v20.s[3]
+	WORD $0x4FB41B48 // fmla v8.4s, v26.4s, v20.s[3]
+	WORD $0x4FB51B09 // fmla v9.4s, v24.4s, v21.s[3]
+	WORD $0x4FB51B2A // fmla v10.4s, v25.4s, v21.s[3]
+	WORD $0x4FB51B4B // fmla v11.4s, v26.4s, v21.s[3]
+	WORD $0x4FB61B0C // fmla v12.4s, v24.4s, v22.s[3]
+	WORD $0x4FB61B2D // fmla v13.4s, v25.4s, v22.s[3]
+	WORD $0x4FB61B4E // fmla v14.4s, v26.4s, v22.s[3]
+	WORD $0x4FB71B0F // fmla v15.4s, v24.4s, v23.s[3]
+	WORD $0x4FB71B30 // fmla v16.4s, v25.4s, v23.s[3]
+	WORD $0x4FB71B51 // fmla v17.4s, v26.4s, v23.s[3]
 	SUB $4, R8, R8
-	B four6_0
+	CMP $4, R8
+	BGE four6_0
 
-one6_0:
-	CBZ R8, multiplied6_0
-	FMOVQ 0(R0), F18
-	FMOVQ 16(R0), F19
-	FMOVQ 32(R0), F20
+less6_0:
+	TBZ $1, R8, skip5
+	FMOVD 0(R9), F18
+	ADD $8, R9, R9
+	FMOVD 0(R10), F19
+	ADD $8, R10, R10
+	FMOVD 0(R11), F20
+	ADD $8, R11, R11
+	FMOVD 0(R12), F21
+	ADD $8, R12, R12
+	FMOVD 0(R13), F22
+	ADD $8, R13, R13
+	FMOVD 0(R14), F23
+	ADD $8, R14, R14
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
 	ADD R7, R0, R0
-	FMOVS 0(R9), F21
+	WORD $0x4F921300 // fmla v0.4s, v24.4s, v18.s[0]
+	WORD $0x4F921321 // fmla v1.4s, v25.4s, v18.s[0]
+	WORD $0x4F921342 // fmla v2.4s, v26.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F931324 // fmla v4.4s, v25.4s, v19.s[0]
+	WORD $0x4F931345 // fmla v5.4s, v26.4s, v19.s[0]
+	WORD $0x4F941306 // fmla v6.4s, v24.4s, v20.s[0]
+	WORD $0x4F941327 // fmla v7.4s, v25.4s, v20.s[0]
+	WORD $0x4F941348 // fmla v8.4s, v26.4s, v20.s[0]
+	WORD $0x4F951309 // fmla v9.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132A // fmla v10.4s, v25.4s, v21.s[0]
+	WORD $0x4F95134B // fmla v11.4s, v26.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F96134E // fmla v14.4s, v26.4s, v22.s[0]
+	WORD $0x4F97130F // fmla v15.4s, v24.4s, v23.s[0]
+	WORD $0x4F971330 // fmla v16.4s, v25.4s, v23.s[0]
+	WORD $0x4F971351 // fmla v17.4s, v26.4s, v23.s[0]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
+	ADD R7, R0, R0
+	WORD $0x4FB21300 // fmla v0.4s, v24.4s, v18.s[1]
+	WORD $0x4FB21321 // fmla v1.4s, v25.4s, v18.s[1]
+	WORD $0x4FB21342 // fmla v2.4s, v26.4s, v18.s[1]
+	WORD $0x4FB31303 // fmla v3.4s, v24.4s, v19.s[1]
+	WORD $0x4FB31324 // fmla v4.4s, v25.4s, v19.s[1]
+	WORD $0x4FB31345 // fmla v5.4s, v26.4s, v19.s[1]
+	WORD $0x4FB41306 // fmla v6.4s, v24.4s, v20.s[1]
+	WORD $0x4FB41327 // fmla v7.4s, v25.4s, v20.s[1]
+	WORD $0x4FB41348 // fmla v8.4s, v26.4s, v20.s[1]
+	WORD $0x4FB51309 // fmla v9.4s, v24.4s, v21.s[1]
+	WORD $0x4FB5132A // fmla v10.4s, v25.4s, v21.s[1]
+	WORD $0x4FB5134B // fmla v11.4s, v26.4s, v21.s[1]
+	WORD $0x4FB6130C // fmla v12.4s, v24.4s, v22.s[1]
+	WORD $0x4FB6132D // fmla v13.4s, v25.4s, v22.s[1]
+	WORD $0x4FB6134E // fmla v14.4s, v26.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	WORD $0x4FB71330 // fmla v16.4s, v25.4s, v23.s[1]
+	WORD $0x4FB71351 // fmla v17.4s, v26.4s, v23.s[1]
+
+skip5:
+	TBZ $0, R8, skip6
+	FMOVS 0(R9), F18
 	ADD $4, R9, R9
-	WORD $0x4F951240 // fmla v0.4s, v18.4s, v21.s[0]
-	WORD $0x4F951261 // fmla v1.4s, v19.4s, v21.s[0]
-	WORD $0x4F951282 // fmla v2.4s, v20.4s, v21.s[0]
-	FMOVS 0(R10), F21
+	FMOVS 0(R10), F19
 	ADD $4, R10, R10
-	WORD $0x4F951243 // fmla v3.4s, v18.4s, v21.s[0]
-	WORD $0x4F951264 // fmla v4.4s, v19.4s, v21.s[0]
-	WORD $0x4F951285 // fmla v5.4s, v20.4s, v21.s[0]
-	FMOVS 0(R11), F21
+	FMOVS 0(R11), F20
 	ADD $4, R11, R11
-	WORD $0x4F951246 // fmla v6.4s, v18.4s, v21.s[0]
-	WORD $0x4F951267 // fmla v7.4s, v19.4s, v21.s[0]
-	WORD $0x4F951288 // fmla v8.4s, v20.4s, v21.s[0]
 	FMOVS 0(R12), F21
 	ADD $4, R12, R12
-	WORD $0x4F951249 // fmla v9.4s, v18.4s, v21.s[0]
-	WORD $0x4F95126A // fmla v10.4s, v19.4s, v21.s[0]
-	WORD $0x4F95128B // fmla v11.4s, v20.4s, v21.s[0]
-	FMOVS 0(R13), F21
+	FMOVS 0(R13), F22
 	ADD $4, R13, R13
-	WORD $0x4F95124C // fmla v12.4s, v18.4s, v21.s[0]
-	WORD $0x4F95126D // fmla v13.4s, v19.4s, v21.s[0]
-	WORD $0x4F95128E // fmla v14.4s, v20.4s, v21.s[0]
-	FMOVS 0(R14), F21
+	FMOVS 0(R14), F23
 	ADD $4, R14, R14
-	WORD $0x4F95124F // fmla v15.4s, v18.4s, v21.s[0]
-	WORD $0x4F951270 // fmla v16.4s, v19.4s, v21.s[0]
-	WORD $0x4F951291 // fmla v17.4s, v20.4s, v21.s[0]
-	SUB $1, R8, R8
-	B one6_0
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	FMOVQ 32(R0), F26
+	ADD R7, R0, R0
+	WORD $0x4F921300 // fmla v0.4s, v24.4s, v18.s[0]
+	WORD $0x4F921321 // fmla v1.4s, v25.4s, v18.s[0]
+	WORD $0x4F921342 // fmla v2.4s, v26.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F931324 // fmla v4.4s, v25.4s, v19.s[0]
+	WORD $0x4F931345 // fmla v5.4s, v26.4s, v19.s[0]
+	WORD $0x4F941306 // fmla v6.4s, v24.4s, v20.s[0]
+	WORD $0x4F941327 // fmla v7.4s, v25.4s, v20.s[0]
+	WORD $0x4F941348 // fmla v8.4s, v26.4s, v20.s[0]
+	WORD $0x4F951309 // fmla v9.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132A // fmla v10.4s, v25.4s, v21.s[0]
+	WORD $0x4F95134B // fmla v11.4s, v26.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F96134E // fmla v14.4s, v26.4s, v22.s[0]
+	WORD $0x4F97130F // fmla v15.4s, v24.4s, v23.s[0]
+	WORD $0x4F971330 // fmla v16.4s, v25.4s, v23.s[0]
+	WORD $0x4F971351 // fmla v17.4s, v26.4s, v23.s[0]
+
+skip6:
 	B multiplied6_0
 
 bycolumn6_0:
@@ -1323,14 +1506,13 @@ k6_0:
 	WORD $0x4FB51A49 // fmla v9.4s, v18.4s, v21.s[3]
 	WORD $0x4FB51A6A // fmla v10.4s, v19.4s, v21.s[3]
 	WORD $0x4FB51A8B // fmla v11.4s, v20.4s, v21.s[3]
-	FMOVS 16(R9), F21
+	FMOVD 16(R9), F21
 	WORD $0x4F95124C // fmla v12.4s, v18.4s, v21.s[0]
 	WORD $0x4F95126D // fmla v13.4s, v19.4s, v21.s[0]
 	WORD $0x4F95128E // fmla v14.4s, v20.4s, v21.s[0]
-	FMOVS 20(R9), F21
-	WORD $0x4F95124F // fmla v15.4s, v18.4s, v21.s[0]
-	WORD $0x4F951270 // fmla v16.4s, v19.4s, v21.s[0]
-	WORD $0x4F951291 // fmla v17.4s, v20.4s, v21.s[0]
+	WORD $0x4FB5124F // fmla v15.4s, v18.4s, v21.s[1]
+	WORD $0x4FB51270 // fmla v16.4s, v19.4s, v21.s[1]
+	WORD $0x4FB51291 // fmla v17.4s, v20.4s, v21.s[1]
 	ADD R6, R9, R9
 	SUBS $1, R8, R8
 	BNE k6_0
@@ -1588,10 +1770,10 @@ tile5:
 	ADD R10, R5, R11
 	ADD R11, R5, R12
 	ADD R12, R5, R13
+	CMP $4, R8
+	BLT less5_0
 
 four5_0:
-	CMP $4, R8
-	BLT one5_0
 	FMOVQ 0(R9), F15
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F16
@@ -1600,137 +1782,172 @@ four5_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F18
 	ADD $16, R12, R12
-	MOVD R0, R14
-	FMOVQ 0(R14), F19
-	FMOVQ 16(R14), F20
-	FMOVQ 32(R14), F21
-	ADD R7, R14, R14
-	WORD $0x4F8F1260 // fmla v0.4s, v19.4s, v15.s[0]
-	WORD $0x4F8F1281 // fmla v1.4s, v20.4s, v15.s[0]
-	WORD $0x4F8F12A2 // fmla v2.4s, v21.4s, v15.s[0]
-	WORD $0x4F901263 // fmla v3.4s, v19.4s, v16.s[0]
-	WORD $0x4F901284 // fmla v4.4s, v20.4s, v16.s[0]
-	WORD $0x4F9012A5 // fmla v5.4s, v21.4s, v16.s[0]
-	WORD $0x4F911266 // fmla v6.4s, v19.4s, v17.s[0]
-	WORD $0x4F911287 // fmla v7.4s, v20.4s, v17.s[0]
-	WORD $0x4F9112A8 // fmla v8.4s, v21.4s, v17.s[0]
-	WORD $0x4F921269 // fmla v9.4s, v19.4s, v18.s[0]
-	WORD $0x4F92128A // fmla v10.4s, v20.4s, v18.s[0]
-	WORD $0x4F9212AB // fmla v11.4s, v21.4s, v18.s[0]
-	FMOVQ 0(R14), F19
-	FMOVQ 16(R14), F20
-	FMOVQ 32(R14), F21
-	ADD R7, R14, R14
-	WORD $0x4FAF1260 // fmla v0.4s, v19.4s, v15.s[1]
-	WORD $0x4FAF1281 // fmla v1.4s, v20.4s, v15.s[1]
-	WORD $0x4FAF12A2 // fmla v2.4s, v21.4s, v15.s[1]
-	WORD $0x4FB01263 // fmla v3.4s, v19.4s, v16.s[1]
-	WORD $0x4FB01284 // fmla v4.4s, v20.4s, v16.s[1]
-	WORD $0x4FB012A5 // fmla v5.4s, v21.4s, v16.s[1]
-	WORD $0x4FB11266 // fmla v6.4s, v19.4s, v17.s[1]
-	WORD $0x4FB11287 // fmla v7.4s, v20.4s, v17.s[1]
-	WORD $0x4FB112A8 // fmla v8.4s, v21.4s, v17.s[1]
-	WORD $0x4FB21269 // fmla v9.4s, v19.4s, v18.s[1]
-	WORD $0x4FB2128A // fmla v10.4s, v20.4s, v18.s[1]
-	WORD $0x4FB212AB // fmla v11.4s, v21.4s, v18.s[1]
-	FMOVQ 0(R14), F19
-	FMOVQ 16(R14), F20
-	FMOVQ 32(R14), F21
-	ADD R7, R14, R14
-	WORD $0x4F8F1A60 // fmla v0.4s, v19.4s, v15.s[2]
-	WORD $0x4F8F1A81 // fmla v1.4s, v20.4s, v15.s[2]
-	WORD $0x4F8F1AA2 // fmla v2.4s, v21.4s, v15.s[2]
-	WORD $0x4F901A63 // fmla v3.4s, v19.4s, v16.s[2]
-	WORD $0x4F901A84 // fmla v4.4s, v20.4s, v16.s[2]
-	WORD $0x4F901AA5 // fmla v5.4s, v21.4s, v16.s[2]
-	WORD $0x4F911A66 // fmla v6.4s, v19.4s, v17.s[2]
-	WORD $0x4F911A87 // fmla v7.4s, v20.4s, v17.s[2]
-	WORD $0x4F911AA8 // fmla v8.4s, v21.4s, v17.s[2]
-	WORD $0x4F921A69 // fmla v9.4s, v19.4s, v18.s[2]
-	WORD $0x4F921A8A // fmla v10.4s, v20.4s, v18.s[2]
-	WORD $0x4F921AAB // fmla v11.4s, v21.4s, v18.s[2]
-	FMOVQ 0(R14), F19
-	FMOVQ 16(R14), F20
-	FMOVQ 32(R14), F21
-	ADD R7, R14, R14
-	WORD $0x4FAF1A60 // fmla v0.4s, v19.4s, v15.s[3]
-	WORD $0x4FAF1A81 // fmla v1.4s, v20.4s, v15.s[3]
-	WORD $0x4FAF1AA2 // fmla v2.4s, v21.4s, v15.s[3]
-	WORD $0x4FB01A63 // fmla v3.4s, v19.4s, v16.s[3]
-	WORD $0x4FB01A84 // fmla v4.4s, v20.4s, v16.s[3]
-	WORD $0x4FB01AA5 // fmla v5.4s, v21.4s, v16.s[3]
-	WORD $0x4FB11A66 // fmla v6.4s, v19.4s, v17.s[3]
-	WORD $0x4FB11A87 // fmla v7.4s, v20.4s, v17.s[3]
-	WORD $0x4FB11AA8 // fmla v8.4s, v21.4s, v17.s[3]
-	WORD $0x4FB21A69 // fmla v9.4s, v19.4s, v18.s[3]
-	WORD $0x4FB21A8A // fmla v10.4s, v20.4s, v18.s[3]
-	WORD $0x4FB21AAB // fmla v11.4s, v21.4s, v18.s[3]
-	FMOVQ 0(R13), F15
+	FMOVQ 0(R13), F19
 	ADD $16, R13, R13
-	FMOVQ 0(R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4F8F120C // fmla v12.4s, v16.4s, v15.s[0]
-	WORD $0x4F8F122D // fmla v13.4s, v17.4s, v15.s[0]
-	WORD $0x4F8F124E // fmla v14.4s, v18.4s, v15.s[0]
-	FMOVQ 0(R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
+	WORD $0x4F8F1280 // fmla v0.4s, v20.4s, v15.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C2 // fmla v2.4s, v22.4s, v15.s[0]
+	WORD $0x4F901283 // fmla v3.4s, v20.4s, v16.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F911286 // fmla v6.4s, v20.4s, v17.s[0]
+	WORD $0x4F9112A7 // fmla v7.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C8 // fmla v8.4s, v22.4s, v17.s[0]
+	WORD $0x4F921289 // fmla v9.4s, v20.4s, v18.s[0]
+	WORD $0x4F9212AA // fmla v10.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212CB // fmla v11.4s, v22.4s, v18.s[0]
+	WORD $0x4F93128C // fmla v12.4s, v20.4s, v19.s[0]
+	WORD $0x4F9312AD // fmla v13.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CE // fmla v14.4s, v22.4s, v19.s[0]
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4FAF120C // fmla v12.4s, v16.4s, v15.s[1]
-	WORD $0x4FAF122D // fmla v13.4s, v17.4s, v15.s[1]
-	WORD $0x4FAF124E // fmla v14.4s, v18.4s, v15.s[1]
-	FMOVQ 0(R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
+	WORD $0x4FAF1280 // fmla v0.4s, v20.4s, v15.s[1]
+	WORD $0x4FAF12A1 // fmla v1.4s, v21.4s, v15.s[1]
+	WORD $0x4FAF12C2 // fmla v2.4s, v22.4s, v15.s[1]
+	WORD $0x4FB01283 // fmla v3.4s, v20.4s, v16.s[1]
+	WORD $0x4FB012A4 // fmla v4.4s, v21.4s, v16.s[1]
+	WORD $0x4FB012C5 // fmla v5.4s, v22.4s, v16.s[1]
+	WORD $0x4FB11286 // fmla v6.4s, v20.4s, v17.s[1]
+	WORD $0x4FB112A7 // fmla v7.4s, v21.4s, v17.s[1]
+	WORD $0x4FB112C8 // fmla v8.4s, v22.4s, v17.s[1]
+	WORD $0x4FB21289 // fmla v9.4s, v20.4s, v18.s[1]
+	WORD $0x4FB212AA // fmla v10.4s, v21.4s, v18.s[1]
+	WORD $0x4FB212CB // fmla v11.4s, v22.4s, v18.s[1]
+	WORD $0x4FB3128C // fmla v12.4s, v20.4s, v19.s[1]
+	WORD $0x4FB312AD // fmla v13.4s, v21.4s, v19.s[1]
+	WORD $0x4FB312CE // fmla v14.4s, v22.4s, v19.s[1]
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4F8F1A0C // fmla v12.4s, v16.4s, v15.s[2]
-	WORD $0x4F8F1A2D // fmla v13.4s, v17.4s, v15.s[2]
-	WORD $0x4F8F1A4E // fmla v14.4s, v18.4s, v15.s[2]
-	FMOVQ 0(R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
+	WORD $0x4F8F1A80 // fmla v0.4s, v20.4s, v15.s[2]
+	WORD $0x4F8F1AA1 // fmla v1.4s, v21.4s, v15.s[2]
+	WORD $0x4F8F1AC2 // fmla v2.4s, v22.4s, v15.s[2]
+	WORD $0x4F901A83 // fmla v3.4s, v20.4s, v16.s[2]
+	WORD $0x4F901AA4 // fmla v4.4s, v21.4s, v16.s[2]
+	WORD $0x4F901AC5 // fmla v5.4s, v22.4s, v16.s[2]
+	WORD $0x4F911A86 // fmla v6.4s, v20.4s, v17.s[2]
+	WORD $0x4F911AA7 // fmla v7.4s, v21.4s, v17.s[2]
+	WORD $0x4F911AC8 // fmla v8.4s, v22.4s, v17.s[2]
+	WORD $0x4F921A89 // fmla v9.4s, v20.4s, v18.s[2]
+	WORD $0x4F921AAA // fmla v10.4s, v21.4s, v18.s[2]
+	WORD $0x4F921ACB // fmla v11.4s, v22.4s, v18.s[2]
+	WORD $0x4F931A8C // fmla v12.4s, v20.4s, v19.s[2]
+	WORD $0x4F931AAD // fmla v13.4s, v21.4s, v19.s[2]
+	WORD $0x4F931ACE // fmla v14.4s, v22.4s, v19.s[2]
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4FAF1A0C // fmla v12.4s, v16.4s, v15.s[3]
-	WORD $0x4FAF1A2D // fmla v13.4s, v17.4s, v15.s[3]
-	WORD $0x4FAF1A4E // fmla v14.4s, v18.4s, v15.s[3]
+	WORD $0x4FAF1A80 // fmla v0.4s, v20.4s, v15.s[3]
+	WORD $0x4FAF1AA1 // fmla v1.4s, v21.4s, v15.s[3]
+	WORD $0x4FAF1AC2 // fmla v2.4s, v22.4s, v15.s[3]
+	WORD $0x4FB01A83 // fmla v3.4s, v20.4s, v16.s[3]
+	WORD $0x4FB01AA4 // fmla v4.4s, v21.4s, v16.s[3]
+	WORD $0x4FB01AC5 // fmla v5.4s, v22.4s, v16.s[3]
+	WORD $0x4FB11A86 // fmla v6.4s, v20.4s, v17.s[3]
+	WORD $0x4FB11AA7 // fmla v7.4s, v21.4s, v17.s[3]
+	WORD $0x4FB11AC8 // fmla v8.4s, v22.4s, v17.s[3]
+	WORD $0x4FB21A89 // fmla v9.4s, v20.4s, v18.s[3]
+	WORD $0x4FB21AAA // fmla v10.4s, v21.4s, v18.s[3]
+	WORD $0x4FB21ACB // fmla v11.4s, v22.4s, v18.s[3]
+	WORD $0x4FB31A8C // fmla v12.4s, v20.4s, v19.s[3]
+	WORD $0x4FB31AAD // fmla v13.4s, v21.4s, v19.s[3]
+	WORD $0x4FB31ACE // fmla v14.4s, v22.4s, v19.s[3]
 	SUB $4, R8, R8
-	B four5_0
+	CMP $4, R8
+	BGE four5_0
 
-one5_0:
-	CBZ R8, multiplied5_0
-	FMOVQ 0(R0), F15
-	FMOVQ 16(R0), F16
-	FMOVQ 32(R0), F17
+less5_0:
+	TBZ $1, R8, skip7
+	FMOVD 0(R9), F15
+	ADD $8, R9, R9
+	FMOVD 0(R10), F16
+	ADD $8, R10, R10
+	FMOVD 0(R11), F17
+	ADD $8, R11, R11
+	FMOVD 0(R12), F18
+	ADD $8, R12, R12
+	FMOVD 0(R13), F19
+	ADD $8, R13, R13
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
 	ADD R7, R0, R0
-	FMOVS 0(R9), F18
+	WORD $0x4F8F1280 // fmla v0.4s, v20.4s, v15.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C2 // fmla v2.4s, v22.4s, v15.s[0]
+	WORD $0x4F901283 // fmla v3.4s, v20.4s, v16.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F911286 // fmla v6.4s, v20.4s, v17.s[0]
+	WORD $0x4F9112A7 // fmla v7.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C8 // fmla v8.4s, v22.4s, v17.s[0]
+	WORD $0x4F921289 // fmla v9.4s, v20.4s, v18.s[0]
+	WORD $0x4F9212AA // fmla v10.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212CB // fmla v11.4s, v22.4s, v18.s[0]
+	WORD $0x4F93128C // fmla v12.4s, v20.4s, v19.s[0]
+	WORD $0x4F9312AD // fmla v13.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CE // fmla v14.4s, v22.4s, v19.s[0]
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
+	ADD R7, R0, R0
+	WORD $0x4FAF1280 // fmla v0.4s, v20.4s, v15.s[1]
+	WORD $0x4FAF12A1 // fmla v1.4s, v21.4s, v15.s[1]
+	WORD $0x4FAF12C2 // fmla v2.4s, v22.4s, v15.s[1]
+	WORD $0x4FB01283 // fmla v3.4s, v20.4s, v16.s[1]
+	WORD $0x4FB012A4 // fmla v4.4s, v21.4s, v16.s[1]
+	WORD $0x4FB012C5 // fmla v5.4s, v22.4s, v16.s[1]
+	WORD $0x4FB11286 // fmla v6.4s, v20.4s, v17.s[1]
+	WORD $0x4FB112A7 // fmla v7.4s, v21.4s, v17.s[1]
+	WORD $0x4FB112C8 // fmla v8.4s, v22.4s, v17.s[1]
+	WORD $0x4FB21289 // fmla v9.4s, v20.4s, v18.s[1]
+	WORD $0x4FB212AA // fmla v10.4s, v21.4s, v18.s[1]
+	WORD $0x4FB212CB // fmla v11.4s, v22.4s, v18.s[1]
+	WORD $0x4FB3128C // fmla v12.4s, v20.4s, v19.s[1]
+	WORD $0x4FB312AD // fmla v13.4s, v21.4s, v19.s[1]
+	WORD $0x4FB312CE // fmla v14.4s, v22.4s, v19.s[1]
+
+skip7:
+	TBZ $0, R8, skip8
+	FMOVS 0(R9), F15
 	ADD $4, R9, R9
-	WORD $0x4F9211E0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD $0x4F921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD $0x4F921222 // fmla v2.4s, v17.4s, v18.s[0]
-	FMOVS 0(R10), F18
+	FMOVS 0(R10), F16
 	ADD $4, R10, R10
-	WORD $0x4F9211E3 // fmla v3.4s, v15.4s, v18.s[0]
-	WORD $0x4F921204 // fmla v4.4s, v16.4s, v18.s[0]
-	WORD $0x4F921225 // fmla v5.4s, v17.4s, v18.s[0]
-	FMOVS 0(R11), F18
+	FMOVS 0(R11), F17
 	ADD $4, R11, R11
-	WORD $0x4F9211E6 // fmla v6.4s, v15.4s, v18.s[0]
-	WORD $0x4F921207 // fmla v7.4s, v16.4s, v18.s[0]
-	WORD $0x4F921228 // fmla v8.4s, v17.4s, v18.s[0]
 	FMOVS 0(R12), F18
 	ADD $4, R12, R12
-	WORD $0x4F9211E9 // fmla v9.4s, v15.4s, v18.s[0]
-	WORD $0x4F92120A // fmla v10.4s, v16.4s, v18.s[0]
-	WORD $0x4F92122B // fmla v11.4s, v17.4s, v18.s[0]
-	FMOVS 0(R13), F18
+	FMOVS 0(R13), F19
 	ADD $4, R13, R13
-	WORD $0x4F9211EC // fmla v12.4s, v15.4s, v18.s[0]
-	WORD $0x4F92120D // fmla v13.4s, v16.4s, v18.s[0]
-	WORD $0x4F92122E // fmla v14.4s, v17.4s, v18.s[0]
-	SUB $1, R8, R8
-	B one5_0
+	FMOVQ 0(R0), F20
+	FMOVQ 16(R0), F21
+	FMOVQ 32(R0), F22
+	ADD R7, R0, R0
+	WORD $0x4F8F1280 // fmla v0.4s, v20.4s, v15.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C2 // fmla v2.4s, v22.4s, v15.s[0]
+	WORD $0x4F901283 // fmla v3.4s, v20.4s, v16.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F911286 // fmla v6.4s, v20.4s, v17.s[0]
+	WORD $0x4F9112A7 // fmla v7.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C8 // fmla v8.4s, v22.4s, v17.s[0]
+	WORD $0x4F921289 // fmla v9.4s, v20.4s, v18.s[0]
+	WORD $0x4F9212AA // fmla v10.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212CB // fmla v11.4s, v22.4s, v18.s[0]
+	WORD $0x4F93128C // fmla v12.4s, v20.4s, v19.s[0]
+	WORD $0x4F9312AD // fmla v13.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CE // fmla v14.4s, v22.4s, v19.s[0]
+
+skip8:
 	B multiplied5_0
 
 bycolumn5_0:
@@ -1982,10 +2199,10 @@ tile4:
 	ADD R9, R5, R10
 	ADD R10, R5, R11
 	ADD R11, R5, R12
+	CMP $4, R8
+	BLT less4_0
 
 four4_0:
-	CMP $4, R8
-	BLT one4_0
 	FMOVQ 0(R9), F12
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F13
@@ -2059,36 +2276,80 @@ four4_0:
 	WORD $0x4FAF1A2A // fmla v10.4s, v17.4s, v15.s[3]
 	WORD $0x4FAF1A4B // fmla v11.4s, v18.4s, v15.s[3]
 	SUB $4, R8, R8
-	B four4_0
+	CMP $4, R8
+	BGE four4_0
 
-one4_0:
-	CBZ R8, multiplied4_0
-	FMOVQ 0(R0), F12
-	FMOVQ 16(R0), F13
-	FMOVQ 32(R0), F14
+less4_0:
+	TBZ $1, R8, skip9
+	FMOVD 0(R9), F12
+	ADD $8, R9, R9
+	FMOVD 0(R10), F13
+	ADD $8, R10, R10
+	FMOVD 0(R11), F14
+	ADD $8, R11, R11
+	FMOVD 0(R12), F15
+	ADD $8, R12, R12
+	FMOVQ 0(R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
 	ADD R7, R0, R0
-	FMOVS 0(R9), F15
+	WORD $0x4F8C1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4F8C1221 // fmla v1.4s, v17.4s, v12.s[0]
+	WORD $0x4F8C1242 // fmla v2.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4F8D1224 // fmla v4.4s, v17.4s, v13.s[0]
+	WORD $0x4F8D1245 // fmla v5.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8E1227 // fmla v7.4s, v17.4s, v14.s[0]
+	WORD $0x4F8E1248 // fmla v8.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1209 // fmla v9.4s, v16.4s, v15.s[0]
+	WORD $0x4F8F122A // fmla v10.4s, v17.4s, v15.s[0]
+	WORD $0x4F8F124B // fmla v11.4s, v18.4s, v15.s[0]
+	FMOVQ 0(R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	ADD R7, R0, R0
+	WORD $0x4FAC1200 // fmla v0.4s, v16.4s, v12.s[1]
+	WORD $0x4FAC1221 // fmla v1.4s, v17.4s, v12.s[1]
+	WORD $0x4FAC1242 // fmla v2.4s, v18.4s, v12.s[1]
+	WORD $0x4FAD1203 // fmla v3.4s, v16.4s, v13.s[1]
+	WORD $0x4FAD1224 // fmla v4.4s, v17.4s, v13.s[1]
+	WORD $0x4FAD1245 // fmla v5.4s, v18.4s, v13.s[1]
+	WORD $0x4FAE1206 // fmla v6.4s, v16.4s, v14.s[1]
+	WORD $0x4FAE1227 // fmla v7.4s, v17.4s, v14.s[1]
+	WORD $0x4FAE1248 // fmla v8.4s, v18.4s, v14.s[1]
+	WORD $0x4FAF1209 // fmla v9.4s, v16.4s, v15.s[1]
+	WORD $0x4FAF122A // fmla v10.4s, v17.4s, v15.s[1]
+	WORD $0x4FAF124B // fmla v11.4s, v18.4s, v15.s[1]
+
+skip9:
+	TBZ $0, R8, skip10
+	FMOVS 0(R9), F12
 	ADD $4, R9, R9
-	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
-	FMOVS 0(R10), F15
+	FMOVS 0(R10), F13
 	ADD $4, R10, R10
-	WORD $0x4F8F1183 // fmla v3.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A4 // fmla v4.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C5 // fmla v5.4s, v14.4s, v15.s[0]
-	FMOVS 0(R11), F15
+	FMOVS 0(R11), F14
 	ADD $4, R11, R11
-	WORD $0x4F8F1186 // fmla v6.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11A7 // fmla v7.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11C8 // fmla v8.4s, v14.4s, v15.s[0]
 	FMOVS 0(R12), F15
 	ADD $4, R12, R12
-	WORD $0x4F8F1189 // fmla v9.4s, v12.4s, v15.s[0]
-	WORD $0x4F8F11AA // fmla v10.4s, v13.4s, v15.s[0]
-	WORD $0x4F8F11CB // fmla v11.4s, v14.4s, v15.s[0]
-	SUB $1, R8, R8
-	B one4_0
+	FMOVQ 0(R0), F16
+	FMOVQ 16(R0), F17
+	FMOVQ 32(R0), F18
+	ADD R7, R0, R0
+	WORD $0x4F8C1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4F8C1221 // fmla v1.4s, v17.4s, v12.s[0]
+	WORD $0x4F8C1242 // fmla v2.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4F8D1224 // fmla v4.4s, v17.4s, v13.s[0]
+	WORD $0x4F8D1245 // fmla v5.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8E1227 // fmla v7.4s, v17.4s, v14.s[0]
+	WORD $0x4F8E1248 // fmla v8.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1209 // fmla v9.4s, v16.4s, v15.s[0]
+	WORD $0x4F8F122A // fmla v10.4s, v17.4s, v15.s[0]
+	WORD $0x4F8F124B // fmla v11.4s, v18.4s, v15.s[0]
+
+skip10:
 	B multiplied4_0
 
 bycolumn4_0:
@@ -2303,10 +2564,10 @@ tile3:
 	MOVD R3, R9
 	ADD R9, R5, R10
 	ADD R10, R5, R11
+	CMP $4, R8
+	BLT less3_0
 
 four3_0:
-	CMP $4, R8
-	BLT one3_0
 	FMOVQ 0(R9), F9
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F10
@@ -2366,31 +2627,67 @@ four3_0:
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
 	WORD $0x4FAB19C8 // fmla v8.4s, v14.4s, v11.s[3]
 	SUB $4, R8, R8
-	B four3_0
+	CMP $4, R8
+	BGE four3_0
 
-one3_0:
-	CBZ R8, multiplied3_0
-	FMOVQ 0(R0), F9
-	FMOVQ 16(R0), F10
-	FMOVQ 32(R0), F11
+less3_0:
+	TBZ $1, R8, skip11
+	FMOVD 0(R9), F9
+	ADD $8, R9, R9
+	FMOVD 0(R10), F10
+	ADD $8, R10, R10
+	FMOVD 0(R11), F11
+	ADD $8, R11, R11
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	FMOVQ 32(R0), F14
 	ADD R7, R0, R0
-	FMOVS 0(R9), F12
+	WORD $0x4F891180 // fmla v0.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A1 // fmla v1.4s, v13.4s, v9.s[0]
+	WORD $0x4F8911C2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4F8A1183 // fmla v3.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A4 // fmla v4.4s, v13.4s, v10.s[0]
+	WORD $0x4F8A11C5 // fmla v5.4s, v14.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD $0x4F8B11C8 // fmla v8.4s, v14.4s, v11.s[0]
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	FMOVQ 32(R0), F14
+	ADD R7, R0, R0
+	WORD $0x4FA91180 // fmla v0.4s, v12.4s, v9.s[1]
+	WORD $0x4FA911A1 // fmla v1.4s, v13.4s, v9.s[1]
+	WORD $0x4FA911C2 // fmla v2.4s, v14.4s, v9.s[1]
+	WORD $0x4FAA1183 // fmla v3.4s, v12.4s, v10.s[1]
+	WORD $0x4FAA11A4 // fmla v4.4s, v13.4s, v10.s[1]
+	WORD $0x4FAA11C5 // fmla v5.4s, v14.4s, v10.s[1]
+	WORD $0x4FAB1186 // fmla v6.4s, v12.4s, v11.s[1]
+	WORD $0x4FAB11A7 // fmla v7.4s, v13.4s, v11.s[1]
+	WORD $0x4FAB11C8 // fmla v8.4s, v14.4s, v11.s[1]
+
+skip11:
+	TBZ $0, R8, skip12
+	FMOVS 0(R9), F9
 	ADD $4, R9, R9
-	WORD $0x4F8C1120 // fmla v0.4s, v9.4s, v12.s[0]
-	WORD $0x4F8C1141 // fmla v1.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS 0(R10), F12
+	FMOVS 0(R10), F10
 	ADD $4, R10, R10
-	WORD $0x4F8C1123 // fmla v3.4s, v9.4s, v12.s[0]
-	WORD $0x4F8C1144 // fmla v4.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS 0(R11), F12
+	FMOVS 0(R11), F11
 	ADD $4, R11, R11
-	WORD $0x4F8C1126 // fmla v6.4s, v9.4s, v12.s[0]
-	WORD $0x4F8C1147 // fmla v7.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1168 // fmla v8.4s, v11.4s, v12.s[0]
-	SUB $1, R8, R8
-	B one3_0
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	FMOVQ 32(R0), F14
+	ADD R7, R0, R0
+	WORD $0x4F891180 // fmla v0.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A1 // fmla v1.4s, v13.4s, v9.s[0]
+	WORD $0x4F8911C2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4F8A1183 // fmla v3.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A4 // fmla v4.4s, v13.4s, v10.s[0]
+	WORD $0x4F8A11C5 // fmla v5.4s, v14.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD $0x4F8B11C8 // fmla v8.4s, v14.4s, v11.s[0]
+
+skip12:
 	B multiplied3_0
 
 bycolumn3_0:
@@ -2401,14 +2698,13 @@ k3_0:
 	FMOVQ 16(R0), F10
 	FMOVQ 32(R0), F11
 	ADD R7, R0, R0
-	FMOVS 0(R9), F12
+	FMOVD 0(R9), F12
 	WORD $0x4F8C1120 // fmla v0.4s, v9.4s, v12.s[0]
 	WORD $0x4F8C1141 // fmla v1.4s, v10.4s, v12.s[0]
 	WORD $0x4F8C1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS 4(R9), F12
-	WORD $0x4F8C1123 // fmla v3.4s, v9.4s, v12.s[0]
-	WORD $0x4F8C1144 // fmla v4.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1165 // fmla v5.4s, v11.4s, v12.s[0]
+	WORD $0x4FAC1123 // fmla v3.4s, v9.4s, v12.s[1]
+	WORD $0x4FAC1144 // fmla v4.4s, v10.4s, v12.s[1]
+	WORD $0x4FAC1165 // fmla v5.4s, v11.4s, v12.s[1]
 	FMOVS 8(R9), F12
 	WORD $0x4F8C1126 // fmla v6.4s, v9.4s, v12.s[0]
 	WORD $0x4F8C1147 // fmla v7.4s, v10.4s, v12.s[0]
@@ -2571,10 +2867,10 @@ tile2:
 	BNE bycolumn2_0
 	MOVD R3, R9
 	ADD R9, R5, R10
+	CMP $4, R8
+	BLT less2_0
 
 four2_0:
-	CMP $4, R8
-	BLT one2_0
 	FMOVQ 0(R9), F6
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F7
@@ -2620,26 +2916,54 @@ four2_0:
 	WORD $0x4FA71924 // fmla v4.4s, v9.4s, v7.s[3]
 	WORD $0x4FA71945 // fmla v5.4s, v10.4s, v7.s[3]
 	SUB $4, R8, R8
-	B four2_0
+	CMP $4, R8
+	BGE four2_0
 
-one2_0:
-	CBZ R8, multiplied2_0
-	FMOVQ 0(R0), F6
-	FMOVQ 16(R0), F7
-	FMOVQ 32(R0), F8
+less2_0:
+	TBZ $1, R8, skip13
+	FMOVD 0(R9), F6
+	ADD $8, R9, R9
+	FMOVD 0(R10), F7
+	ADD $8, R10, R10
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F9
+	FMOVQ 32(R0), F10
 	ADD R7, R0, R0
-	FMOVS 0(R9), F9
+	WORD $0x4F861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4F861121 // fmla v1.4s, v9.4s, v6.s[0]
+	WORD $0x4F861142 // fmla v2.4s, v10.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	WORD $0x4F871124 // fmla v4.4s, v9.4s, v7.s[0]
+	WORD $0x4F871145 // fmla v5.4s, v10.4s, v7.s[0]
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F9
+	FMOVQ 32(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4FA61100 // fmla v0.4s, v8.4s, v6.s[1]
+	WORD $0x4FA61121 // fmla v1.4s, v9.4s, v6.s[1]
+	WORD $0x4FA61142 // fmla v2.4s, v10.4s, v6.s[1]
+	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
+	WORD $0x4FA71124 // fmla v4.4s, v9.4s, v7.s[1]
+	WORD $0x4FA71145 // fmla v5.4s, v10.4s, v7.s[1]
+
+skip13:
+	TBZ $0, R8, skip14
+	FMOVS 0(R9), F6
 	ADD $4, R9, R9
-	WORD $0x4F8910C0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 0(R10), F9
+	FMOVS 0(R10), F7
 	ADD $4, R10, R10
-	WORD $0x4F8910C3 // fmla v3.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
-	SUB $1, R8, R8
-	B one2_0
+	FMOVQ 0(R0), F8
+	FMOVQ 16(R0), F9
+	FMOVQ 32(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4F861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4F861121 // fmla v1.4s, v9.4s, v6.s[0]
+	WORD $0x4F861142 // fmla v2.4s, v10.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	WORD $0x4F871124 // fmla v4.4s, v9.4s, v7.s[0]
+	WORD $0x4F871145 // fmla v5.4s, v10.4s, v7.s[0]
+
+skip14:
 	B multiplied2_0
 
 bycolumn2_0:
@@ -2650,14 +2974,13 @@ k2_0:
 	FMOVQ 16(R0), F7
 	FMOVQ 32(R0), F8
 	ADD R7, R0, R0
-	FMOVS 0(R9), F9
+	FMOVD 0(R9), F9
 	WORD $0x4F8910C0 // fmla v0.4s, v6.4s, v9.s[0]
 	WORD $0x4F8910E1 // fmla v1.4s, v7.4s, v9.s[0]
 	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 4(R9), F9
-	WORD $0x4F8910C3 // fmla v3.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
+	WORD $0x4FA910C3 // fmla v3.4s, v6.4s, v9.s[1]
+	WORD $0x4FA910E4 // fmla v4.4s, v7.4s, v9.s[1]
+	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
 	ADD R6, R9, R9
 	SUBS $1, R8, R8
 	BNE k2_0
@@ -2783,10 +3106,10 @@ tile1:
 	CMP $4, R6
 	BNE bycolumn1_0
 	MOVD R3, R8
+	CMP $4, R2
+	BLT less1_0
 
 four1_0:
-	CMP $4, R2
-	BLT one1_0
 	FMOVQ 0(R8), F3
 	ADD $16, R8, R8
 	FMOVQ 0(R0), F4
@@ -2818,21 +3141,41 @@ four1_0:
 	WORD $0x4FA318A1 // fmla v1.4s, v5.4s, v3.s[3]
 	WORD $0x4FA318C2 // fmla v2.4s, v6.4s, v3.s[3]
 	SUB $4, R2, R2
-	B four1_0
+	CMP $4, R2
+	BGE four1_0
 
-one1_0:
-	CBZ R2, multiplied1_0
-	FMOVQ 0(R0), F3
-	FMOVQ 16(R0), F4
-	FMOVQ 32(R0), F5
+less1_0:
+	TBZ $1, R2, skip15
+	FMOVD 0(R8), F3
+	ADD $8, R8, R8
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
 	ADD R7, R0, R0
-	FMOVS 0(R8), F6
+	WORD $0x4F831080 // fmla v0.4s, v4.4s, v3.s[0]
+	WORD $0x4F8310A1 // fmla v1.4s, v5.4s, v3.s[0]
+	WORD $0x4F8310C2 // fmla v2.4s, v6.4s, v3.s[0]
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	ADD R7, R0, R0
+	WORD $0x4FA31080 // fmla v0.4s, v4.4s, v3.s[1]
+	WORD $0x4FA310A1 // fmla v1.4s, v5.4s, v3.s[1]
+	WORD $0x4FA310C2 // fmla v2.4s, v6.4s, v3.s[1]
+
+skip15:
+	TBZ $0, R2, skip16
+	FMOVS 0(R8), F3
 	ADD $4, R8, R8
-	WORD $0x4F861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4F861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A2 // fmla v2.4s, v5.4s, v6.s[0]
-	SUB $1, R2, R2
-	B one1_0
+	FMOVQ 0(R0), F4
+	FMOVQ 16(R0), F5
+	FMOVQ 32(R0), F6
+	ADD R7, R0, R0
+	WORD $0x4F831080 // fmla v0.4s, v4.4s, v3.s[0]
+	WORD $0x4F8310A1 // fmla v1.4s, v5.4s, v3.s[0]
+	WORD $0x4F8310C2 // fmla v2.4s, v6.4s, v3.s[0]
+
+skip16:
 	B multiplied1_0
 
 bycolumn1_0:

@@ -48,6 +48,14 @@ tile8:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -60,131 +68,204 @@ tile8:
 	ADD R13, R5, R14
 	ADD R14, R5, R15
 	ADD R15, R5, R19
+	CMP $4, R8
+	BLT less8_0
 
 four8_0:
-	CMP $4, R8
-	BLT one8_0
-	FMOVQ 0(R9), F8
+	FMOVQ 0(R9), F16
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F9
+	FMOVQ 0(R10), F17
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F10
+	FMOVQ 0(R11), F18
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F11
+	FMOVQ 0(R12), F19
 	ADD $16, R12, R12
-	MOVD R0, R20
-	FMOVQ 0(R20), F12
-	ADD R7, R20, R20
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
-	FMOVQ 0(R20), F12
-	ADD R7, R20, R20
-	WORD $0x4FA81180 // fmla v0.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91181 // fmla v1.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1182 // fmla v2.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1183 // fmla v3.4s, v12.4s, v11.s[1]
-	FMOVQ 0(R20), F12
-	ADD R7, R20, R20
-	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
-	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
-	FMOVQ 0(R20), F12
-	ADD R7, R20, R20
-	WORD $0x4FA81980 // fmla v0.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91981 // fmla v1.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1982 // fmla v2.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1983 // fmla v3.4s, v12.4s, v11.s[3]
-	FMOVQ 0(R13), F8
+	FMOVQ 0(R13), F20
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F9
+	FMOVQ 0(R14), F21
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F10
+	FMOVQ 0(R15), F22
 	ADD $16, R15, R15
-	FMOVQ 0(R19), F11
+	FMOVQ 0(R19), F23
 	ADD $16, R19, R19
-	FMOVQ 0(R0), F12
+	FMOVQ 0(R0), F24
 	ADD R7, R0, R0
-	WORD $0x4F881184 // fmla v4.4s, v12.4s, v8.s[0]
-	WORD $0x4F891185 // fmla v5.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1186 // fmla v6.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1187 // fmla v7.4s, v12.4s, v11.s[0]
-	FMOVQ 0(R0), F12
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVQ 0(R0), F24
 	ADD R7, R0, R0
-	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
-	FMOVQ 0(R0), F12
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	FMOVQ 0(R0), F24
 	ADD R7, R0, R0
-	WORD $0x4F881984 // fmla v4.4s, v12.4s, v8.s[2]
-	WORD $0x4F891985 // fmla v5.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1986 // fmla v6.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1987 // fmla v7.4s, v12.4s, v11.s[2]
-	FMOVQ 0(R0), F12
+	WORD $0x4F901B00 // fmla v0.4s, v24.4s, v16.s[2]
+	WORD $0x4F911B01 // fmla v1.4s, v24.4s, v17.s[2]
+	WORD $0x4F921B02 // fmla v2.4s, v24.4s, v18.s[2]
+	WORD $0x4F931B03 // fmla v3.4s, v24.4s, v19.s[2]
+	WORD $0x4F941B04 // fmla v4.4s, v24.4s, v20.s[2]
+	WORD $0x4F951B05 // fmla v5.4s, v24.4s, v21.s[2]
+	WORD $0x4F961B06 // fmla v6.4s, v24.4s, v22.s[2]
+	WORD $0x4F971B07 // fmla v7.4s, v24.4s, v23.s[2]
+	FMOVQ 0(R0), F24
 	ADD R7, R0, R0
-	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
+	WORD $0x4FB01B08 // fmla v8.4s, v24.4s, v16.s[3]
+	WORD $0x4FB11B09 // fmla v9.4s, v24.4s, v17.s[3]
+	WORD $0x4FB21B0A // fmla v10.4s, v24.4s, v18.s[3]
+	WORD $0x4FB31B0B // fmla v11.4s, v24.4s, v19.s[3]
+	WORD $0x4FB41B0C // fmla v12.4s, v24.4s, v20.s[3]
+	WORD $0x4FB51B0D // fmla v13.4s, v24.4s, v21.s[3]
+	WORD $0x4FB61B0E // fmla v14.4s, v24.4s, v22.s[3]
+	WORD $0x4FB71B0F // fmla v15.4s, v24.4s, v23.s[3]
 	SUB $4, R8, R8
-	B four8_0
+	CMP $4, R8
+	BGE four8_0
 
-one8_0:
-	CBZ R8, multiplied8_0
-	FMOVQ 0(R0), F8
+less8_0:
+	TBZ $1, R8, skip1
+	FMOVD 0(R9), F16
+	ADD $8, R9, R9
+	FMOVD 0(R10), F17
+	ADD $8, R10, R10
+	FMOVD 0(R11), F18
+	ADD $8, R11, R11
+	FMOVD 0(R12), F19
+	ADD $8, R12, R12
+	FMOVD 0(R13), F20
+	ADD $8, R13, R13
+	FMOVD 0(R14), F21
+	ADD $8, R14, R14
+	FMOVD 0(R15), F22
+	ADD $8, R15, R15
+	FMOVD 0(R19), F23
+	ADD $8, R19, R19
+	FMOVQ 0(R0), F24
 	ADD R7, R0, R0
-	FMOVS 0(R9), F9
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVQ 0(R0), F24
+	ADD R7, R0, R0
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+
+skip1:
+	TBZ $0, R8, skip2
+	FMOVS 0(R9), F16
 	ADD $4, R9, R9
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS 0(R10), F9
+	FMOVS 0(R10), F17
 	ADD $4, R10, R10
-	WORD $0x4F891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS 0(R11), F9
+	FMOVS 0(R11), F18
 	ADD $4, R11, R11
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 0(R12), F9
+	FMOVS 0(R12), F19
 	ADD $4, R12, R12
-	WORD $0x4F891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS 0(R13), F9
+	FMOVS 0(R13), F20
 	ADD $4, R13, R13
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS 0(R14), F9
+	FMOVS 0(R14), F21
 	ADD $4, R14, R14
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS 0(R15), F9
+	FMOVS 0(R15), F22
 	ADD $4, R15, R15
-	WORD $0x4F891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS 0(R19), F9
+	FMOVS 0(R19), F23
 	ADD $4, R19, R19
-	WORD $0x4F891107 // fmla v7.4s, v8.4s, v9.s[0]
-	SUB $1, R8, R8
-	B one8_0
+	FMOVQ 0(R0), F24
+	ADD R7, R0, R0
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+
+skip2:
 	B multiplied8_0
 
 bycolumn8_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last8_0
 
 k8_0:
-	FMOVQ 0(R0), F8
+	FMOVQ 0(R0), F16
 	ADD R7, R0, R0
-	FMOVQ 0(R9), F9
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
-	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
-	FMOVQ 16(R9), F9
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
-	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	FMOVQ 0(R9), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R9), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k8_0
+	FMOVQ 0(R0), F16
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F17
+	WORD $0x4F911208 // fmla v8.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11209 // fmla v9.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0A // fmla v10.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0B // fmla v11.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R9), F17
+	WORD $0x4F91120C // fmla v12.4s, v16.4s, v17.s[0]
+	WORD $0x4FB1120D // fmla v13.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0E // fmla v14.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0F // fmla v15.4s, v16.4s, v17.s[3]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k8_0
+
+last8_0:
+	TBZ $0, R8, skip3
+	FMOVQ 0(R0), F16
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R9), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
+	ADD R6, R9, R9
+
+skip3:
 
 multiplied8_0:
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E2DD4A5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled8_0
@@ -321,6 +402,14 @@ column8:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -334,131 +423,204 @@ column8:
 	ADD R14, R5, R15
 	ADD R15, R5, R19
 	ADD R19, R5, R20
+	CMP $4, R9
+	BLT less8_1
 
 four8_1:
-	CMP $4, R9
-	BLT one8_1
-	FMOVQ 0(R10), F8
+	FMOVQ 0(R10), F16
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F9
+	FMOVQ 0(R11), F17
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F10
+	FMOVQ 0(R12), F18
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F11
+	FMOVQ 0(R13), F19
 	ADD $16, R13, R13
-	MOVD R8, R21
-	FMOVS 0(R21), F12
-	ADD R7, R21, R21
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
-	FMOVS 0(R21), F12
-	ADD R7, R21, R21
-	WORD $0x4FA81180 // fmla v0.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91181 // fmla v1.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1182 // fmla v2.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1183 // fmla v3.4s, v12.4s, v11.s[1]
-	FMOVS 0(R21), F12
-	ADD R7, R21, R21
-	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
-	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
-	FMOVS 0(R21), F12
-	ADD R7, R21, R21
-	WORD $0x4FA81980 // fmla v0.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91981 // fmla v1.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1982 // fmla v2.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1983 // fmla v3.4s, v12.4s, v11.s[3]
-	FMOVQ 0(R14), F8
+	FMOVQ 0(R14), F20
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F9
+	FMOVQ 0(R15), F21
 	ADD $16, R15, R15
-	FMOVQ 0(R19), F10
+	FMOVQ 0(R19), F22
 	ADD $16, R19, R19
-	FMOVQ 0(R20), F11
+	FMOVQ 0(R20), F23
 	ADD $16, R20, R20
-	FMOVS 0(R8), F12
+	FMOVS 0(R8), F24
 	ADD R7, R8, R8
-	WORD $0x4F881184 // fmla v4.4s, v12.4s, v8.s[0]
-	WORD $0x4F891185 // fmla v5.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1186 // fmla v6.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1187 // fmla v7.4s, v12.4s, v11.s[0]
-	FMOVS 0(R8), F12
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVS 0(R8), F24
 	ADD R7, R8, R8
-	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
-	FMOVS 0(R8), F12
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	FMOVS 0(R8), F24
 	ADD R7, R8, R8
-	WORD $0x4F881984 // fmla v4.4s, v12.4s, v8.s[2]
-	WORD $0x4F891985 // fmla v5.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1986 // fmla v6.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1987 // fmla v7.4s, v12.4s, v11.s[2]
-	FMOVS 0(R8), F12
+	WORD $0x4F901B00 // fmla v0.4s, v24.4s, v16.s[2]
+	WORD $0x4F911B01 // fmla v1.4s, v24.4s, v17.s[2]
+	WORD $0x4F921B02 // fmla v2.4s, v24.4s, v18.s[2]
+	WORD $0x4F931B03 // fmla v3.4s, v24.4s, v19.s[2]
+	WORD $0x4F941B04 // fmla v4.4s, v24.4s, v20.s[2]
+	WORD $0x4F951B05 // fmla v5.4s, v24.4s, v21.s[2]
+	WORD $0x4F961B06 // fmla v6.4s, v24.4s, v22.s[2]
+	WORD $0x4F971B07 // fmla v7.4s, v24.4s, v23.s[2]
+	FMOVS 0(R8), F24
 	ADD R7, R8, R8
-	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
+	WORD $0x4FB01B08 // fmla v8.4s, v24.4s, v16.s[3]
+	WORD $0x4FB11B09 // fmla v9.4s, v24.4s, v17.s[3]
+	WORD $0x4FB21B0A // fmla v10.4s, v24.4s, v18.s[3]
+	WORD $0x4FB31B0B // fmla v11.4s, v24.4s, v19.s[3]
+	WORD $0x4FB41B0C // fmla v12.4s, v24.4s, v20.s[3]
+	WORD $0x4FB51B0D // fmla v13.4s, v24.4s, v21.s[3]
+	WORD $0x4FB61B0E // fmla v14.4s, v24.4s, v22.s[3]
+	WORD $0x4FB71B0F // fmla v15.4s, v24.4s, v23.s[3]
 	SUB $4, R9, R9
-	B four8_1
+	CMP $4, R9
+	BGE four8_1
 
-one8_1:
-	CBZ R9, multiplied8_1
-	FMOVS 0(R8), F8
+less8_1:
+	TBZ $1, R9, skip4
+	FMOVD 0(R10), F16
+	ADD $8, R10, R10
+	FMOVD 0(R11), F17
+	ADD $8, R11, R11
+	FMOVD 0(R12), F18
+	ADD $8, R12, R12
+	FMOVD 0(R13), F19
+	ADD $8, R13, R13
+	FMOVD 0(R14), F20
+	ADD $8, R14, R14
+	FMOVD 0(R15), F21
+	ADD $8, R15, R15
+	FMOVD 0(R19), F22
+	ADD $8, R19, R19
+	FMOVD 0(R20), F23
+	ADD $8, R20, R20
+	FMOVS 0(R8), F24
 	ADD R7, R8, R8
-	FMOVS 0(R10), F9
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVS 0(R8), F24
+	ADD R7, R8, R8
+	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
+	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
+	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
+	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
+	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
+	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+
+skip4:
+	TBZ $0, R9, skip5
+	FMOVS 0(R10), F16
 	ADD $4, R10, R10
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS 0(R11), F9
+	FMOVS 0(R11), F17
 	ADD $4, R11, R11
-	WORD $0x4F891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS 0(R12), F9
+	FMOVS 0(R12), F18
 	ADD $4, R12, R12
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 0(R13), F9
+	FMOVS 0(R13), F19
 	ADD $4, R13, R13
-	WORD $0x4F891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS 0(R14), F9
+	FMOVS 0(R14), F20
 	ADD $4, R14, R14
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS 0(R15), F9
+	FMOVS 0(R15), F21
 	ADD $4, R15, R15
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS 0(R19), F9
+	FMOVS 0(R19), F22
 	ADD $4, R19, R19
-	WORD $0x4F891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS 0(R20), F9
+	FMOVS 0(R20), F23
 	ADD $4, R20, R20
-	WORD $0x4F891107 // fmla v7.4s, v8.4s, v9.s[0]
-	SUB $1, R9, R9
-	B one8_1
+	FMOVS 0(R8), F24
+	ADD R7, R8, R8
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
+	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
+	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
+	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
+	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
+	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
+	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+
+skip5:
 	B multiplied8_1
 
 bycolumn8_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last8_1
 
 k8_1:
-	FMOVS 0(R8), F8
+	FMOVS 0(R8), F16
 	ADD R7, R8, R8
-	FMOVQ 0(R10), F9
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
-	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
-	FMOVQ 16(R10), F9
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
-	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	FMOVQ 0(R10), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R10), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k8_1
+	FMOVS 0(R8), F16
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F17
+	WORD $0x4F911208 // fmla v8.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11209 // fmla v9.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0A // fmla v10.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0B // fmla v11.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R10), F17
+	WORD $0x4F91120C // fmla v12.4s, v16.4s, v17.s[0]
+	WORD $0x4FB1120D // fmla v13.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0E // fmla v14.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0F // fmla v15.4s, v16.4s, v17.s[3]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k8_1
+
+last8_1:
+	TBZ $0, R9, skip6
+	FMOVS 0(R8), F16
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	FMOVQ 16(R10), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
+	ADD R6, R10, R10
+
+skip6:
 
 multiplied8_1:
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E2DD4A5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled8_1
@@ -618,6 +780,13 @@ tile7:
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -629,123 +798,190 @@ tile7:
 	ADD R12, R5, R13
 	ADD R13, R5, R14
 	ADD R14, R5, R15
+	CMP $4, R8
+	BLT less7_0
 
 four7_0:
-	CMP $4, R8
-	BLT one7_0
-	FMOVQ 0(R9), F7
+	FMOVQ 0(R9), F14
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F8
+	FMOVQ 0(R10), F15
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F9
+	FMOVQ 0(R11), F16
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F10
+	FMOVQ 0(R12), F17
 	ADD $16, R12, R12
-	MOVD R0, R19
-	FMOVQ 0(R19), F11
-	ADD R7, R19, R19
-	WORD $0x4F871160 // fmla v0.4s, v11.4s, v7.s[0]
-	WORD $0x4F881161 // fmla v1.4s, v11.4s, v8.s[0]
-	WORD $0x4F891162 // fmla v2.4s, v11.4s, v9.s[0]
-	WORD $0x4F8A1163 // fmla v3.4s, v11.4s, v10.s[0]
-	FMOVQ 0(R19), F11
-	ADD R7, R19, R19
-	WORD $0x4FA71160 // fmla v0.4s, v11.4s, v7.s[1]
-	WORD $0x4FA81161 // fmla v1.4s, v11.4s, v8.s[1]
-	WORD $0x4FA91162 // fmla v2.4s, v11.4s, v9.s[1]
-	WORD $0x4FAA1163 // fmla v3.4s, v11.4s, v10.s[1]
-	FMOVQ 0(R19), F11
-	ADD R7, R19, R19
-	WORD $0x4F871960 // fmla v0.4s, v11.4s, v7.s[2]
-	WORD $0x4F881961 // fmla v1.4s, v11.4s, v8.s[2]
-	WORD $0x4F891962 // fmla v2.4s, v11.4s, v9.s[2]
-	WORD $0x4F8A1963 // fmla v3.4s, v11.4s, v10.s[2]
-	FMOVQ 0(R19), F11
-	ADD R7, R19, R19
-	WORD $0x4FA71960 // fmla v0.4s, v11.4s, v7.s[3]
-	WORD $0x4FA81961 // fmla v1.4s, v11.4s, v8.s[3]
-	WORD $0x4FA91962 // fmla v2.4s, v11.4s, v9.s[3]
-	WORD $0x4FAA1963 // fmla v3.4s, v11.4s, v10.s[3]
-	FMOVQ 0(R13), F7
+	FMOVQ 0(R13), F18
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F8
+	FMOVQ 0(R14), F19
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F9
+	FMOVQ 0(R15), F20
 	ADD $16, R15, R15
-	FMOVQ 0(R0), F10
+	FMOVQ 0(R0), F21
 	ADD R7, R0, R0
-	WORD $0x4F871144 // fmla v4.4s, v10.4s, v7.s[0]
-	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
-	WORD $0x4F891146 // fmla v6.4s, v10.4s, v9.s[0]
-	FMOVQ 0(R0), F10
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+	FMOVQ 0(R0), F21
 	ADD R7, R0, R0
-	WORD $0x4FA71144 // fmla v4.4s, v10.4s, v7.s[1]
-	WORD $0x4FA81145 // fmla v5.4s, v10.4s, v8.s[1]
-	WORD $0x4FA91146 // fmla v6.4s, v10.4s, v9.s[1]
-	FMOVQ 0(R0), F10
+	WORD $0x4FAE12A7 // fmla v7.4s, v21.4s, v14.s[1]
+	WORD $0x4FAF12A8 // fmla v8.4s, v21.4s, v15.s[1]
+	WORD $0x4FB012A9 // fmla v9.4s, v21.4s, v16.s[1]
+	WORD $0x4FB112AA // fmla v10.4s, v21.4s, v17.s[1]
+	WORD $0x4FB212AB // fmla v11.4s, v21.4s, v18.s[1]
+	WORD $0x4FB312AC // fmla v12.4s, v21.4s, v19.s[1]
+	WORD $0x4FB412AD // fmla v13.4s, v21.4s, v20.s[1]
+	FMOVQ 0(R0), F21
 	ADD R7, R0, R0
-	WORD $0x4F871944 // fmla v4.4s, v10.4s, v7.s[2]
-	WORD $0x4F881945 // fmla v5.4s, v10.4s, v8.s[2]
-	WORD $0x4F891946 // fmla v6.4s, v10.4s, v9.s[2]
-	FMOVQ 0(R0), F10
+	WORD $0x4F8E1AA0 // fmla v0.4s, v21.4s, v14.s[2]
+	WORD $0x4F8F1AA1 // fmla v1.4s, v21.4s, v15.s[2]
+	WORD $0x4F901AA2 // fmla v2.4s, v21.4s, v16.s[2]
+	WORD $0x4F911AA3 // fmla v3.4s, v21.4s, v17.s[2]
+	WORD $0x4F921AA4 // fmla v4.4s, v21.4s, v18.s[2]
+	WORD $0x4F931AA5 // fmla v5.4s, v21.4s, v19.s[2]
+	WORD $0x4F941AA6 // fmla v6.4s, v21.4s, v20.s[2]
+	FMOVQ 0(R0), F21
 	ADD R7, R0, R0
-	WORD $0x4FA71944 // fmla v4.4s, v10.4s, v7.s[3]
-	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
-	WORD $0x4FA91946 // fmla v6.4s, v10.4s, v9.s[3]
+	WORD $0x4FAE1AA7 // fmla v7.4s, v21.4s, v14.s[3]
+	WORD $0x4FAF1AA8 // fmla v8.4s, v21.4s, v15.s[3]
+	WORD $0x4FB01AA9 // fmla v9.4s, v21.4s, v16.s[3]
+	WORD $0x4FB11AAA // fmla v10.4s, v21.4s, v17.s[3]
+	WORD $0x4FB21AAB // fmla v11.4s, v21.4s, v18.s[3]
+	WORD $0x4FB31AAC // fmla v12.4s, v21.4s, v19.s[3]
+	WORD $0x4FB41AAD // fmla v13.4s, v21.4s, v20.s[3]
 	SUB $4, R8, R8
-	B four7_0
+	CMP $4, R8
+	BGE four7_0
 
-one7_0:
-	CBZ R8, multiplied7_0
-	FMOVQ 0(R0), F7
+less7_0:
+	TBZ $1, R8, skip7
+	FMOVD 0(R9), F14
+	ADD $8, R9, R9
+	FMOVD 0(R10), F15
+	ADD $8, R10, R10
+	FMOVD 0(R11), F16
+	ADD $8, R11, R11
+	FMOVD 0(R12), F17
+	ADD $8, R12, R12
+	FMOVD 0(R13), F18
+	ADD $8, R13, R13
+	FMOVD 0(R14), F19
+	ADD $8, R14, R14
+	FMOVD 0(R15), F20
+	ADD $8, R15, R15
+	FMOVQ 0(R0), F21
 	ADD R7, R0, R0
-	FMOVS 0(R9), F8
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+	FMOVQ 0(R0), F21
+	ADD R7, R0, R0
+	WORD $0x4FAE12A7 // fmla v7.4s, v21.4s, v14.s[1]
+	WORD $0x4FAF12A8 // fmla v8.4s, v21.4s, v15.s[1]
+	WORD $0x4FB012A9 // fmla v9.4s, v21.4s, v16.s[1]
+	WORD $0x4FB112AA // fmla v10.4s, v21.4s, v17.s[1]
+	WORD $0x4FB212AB // fmla v11.4s, v21.4s, v18.s[1]
+	WORD $0x4FB312AC // fmla v12.4s, v21.4s, v19.s[1]
+	WORD $0x4FB412AD // fmla v13.4s, v21.4s, v20.s[1]
+
+skip7:
+	TBZ $0, R8, skip8
+	FMOVS 0(R9), F14
 	ADD $4, R9, R9
-	WORD $0x4F8810E0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS 0(R10), F8
+	FMOVS 0(R10), F15
 	ADD $4, R10, R10
-	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 0(R11), F8
+	FMOVS 0(R11), F16
 	ADD $4, R11, R11
-	WORD $0x4F8810E2 // fmla v2.4s, v7.4s, v8.s[0]
-	FMOVS 0(R12), F8
+	FMOVS 0(R12), F17
 	ADD $4, R12, R12
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVS 0(R13), F8
+	FMOVS 0(R13), F18
 	ADD $4, R13, R13
-	WORD $0x4F8810E4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS 0(R14), F8
+	FMOVS 0(R14), F19
 	ADD $4, R14, R14
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS 0(R15), F8
+	FMOVS 0(R15), F20
 	ADD $4, R15, R15
-	WORD $0x4F8810E6 // fmla v6.4s, v7.4s, v8.s[0]
-	SUB $1, R8, R8
-	B one7_0
+	FMOVQ 0(R0), F21
+	ADD R7, R0, R0
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+
+skip8:
 	B multiplied7_0
 
 bycolumn7_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last7_0
 
 k7_0:
-	FMOVQ 0(R0), F7
+	FMOVQ 0(R0), F14
 	ADD R7, R0, R0
-	FMOVQ 0(R9), F8
-	WORD $0x4F8810E0 // fmla v0.4s, v7.4s, v8.s[0]
-	WORD $0x4FA810E1 // fmla v1.4s, v7.4s, v8.s[1]
-	WORD $0x4F8818E2 // fmla v2.4s, v7.4s, v8.s[2]
-	WORD $0x4FA818E3 // fmla v3.4s, v7.4s, v8.s[3]
-	FMOVS 16(R9), F8
-	WORD $0x4F8810E4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS 20(R9), F8
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS 24(R9), F8
-	WORD $0x4F8810E6 // fmla v6.4s, v7.4s, v8.s[0]
+	FMOVQ 0(R9), F15
+	WORD $0x4F8F11C0 // fmla v0.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C1 // fmla v1.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C2 // fmla v2.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19C3 // fmla v3.4s, v14.4s, v15.s[3]
+	FMOVD 16(R9), F15
+	WORD $0x4F8F11C4 // fmla v4.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
+	FMOVS 24(R9), F15
+	WORD $0x4F8F11C6 // fmla v6.4s, v14.4s, v15.s[0]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k7_0
+	FMOVQ 0(R0), F14
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F15
+	WORD $0x4F8F11C7 // fmla v7.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C8 // fmla v8.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C9 // fmla v9.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19CA // fmla v10.4s, v14.4s, v15.s[3]
+	FMOVD 16(R9), F15
+	WORD $0x4F8F11CB // fmla v11.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11CC // fmla v12.4s, v14.4s, v15.s[1]
+	FMOVS 24(R9), F15
+	WORD $0x4F8F11CD // fmla v13.4s, v14.4s, v15.s[0]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k7_0
+
+last7_0:
+	TBZ $0, R8, skip9
+	FMOVQ 0(R0), F14
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F15
+	WORD $0x4F8F11C0 // fmla v0.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C1 // fmla v1.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C2 // fmla v2.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19C3 // fmla v3.4s, v14.4s, v15.s[3]
+	FMOVD 16(R9), F15
+	WORD $0x4F8F11C4 // fmla v4.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
+	FMOVS 24(R9), F15
+	WORD $0x4F8F11C6 // fmla v6.4s, v14.4s, v15.s[0]
+	ADD R6, R9, R9
+
+skip9:
 
 multiplied7_0:
+	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
+	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
+	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
+	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
+	WORD $0x4E2BD484 // fadd v4.4s, v4.4s, v11.4s
+	WORD $0x4E2CD4A5 // fadd v5.4s, v5.4s, v12.4s
+	WORD $0x4E2DD4C6 // fadd v6.4s, v6.4s, v13.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled7_0
@@ -870,6 +1106,13 @@ column7:
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -882,123 +1125,190 @@ column7:
 	ADD R13, R5, R14
 	ADD R14, R5, R15
 	ADD R15, R5, R19
+	CMP $4, R9
+	BLT less7_1
 
 four7_1:
-	CMP $4, R9
-	BLT one7_1
-	FMOVQ 0(R10), F7
+	FMOVQ 0(R10), F14
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F8
+	FMOVQ 0(R11), F15
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F9
+	FMOVQ 0(R12), F16
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F10
+	FMOVQ 0(R13), F17
 	ADD $16, R13, R13
-	MOVD R8, R20
-	FMOVS 0(R20), F11
-	ADD R7, R20, R20
-	WORD $0x4F871160 // fmla v0.4s, v11.4s, v7.s[0]
-	WORD $0x4F881161 // fmla v1.4s, v11.4s, v8.s[0]
-	WORD $0x4F891162 // fmla v2.4s, v11.4s, v9.s[0]
-	WORD $0x4F8A1163 // fmla v3.4s, v11.4s, v10.s[0]
-	FMOVS 0(R20), F11
-	ADD R7, R20, R20
-	WORD $0x4FA71160 // fmla v0.4s, v11.4s, v7.s[1]
-	WORD $0x4FA81161 // fmla v1.4s, v11.4s, v8.s[1]
-	WORD $0x4FA91162 // fmla v2.4s, v11.4s, v9.s[1]
-	WORD $0x4FAA1163 // fmla v3.4s, v11.4s, v10.s[1]
-	FMOVS 0(R20), F11
-	ADD R7, R20, R20
-	WORD $0x4F871960 // fmla v0.4s, v11.4s, v7.s[2]
-	WORD $0x4F881961 // fmla v1.4s, v11.4s, v8.s[2]
-	WORD $0x4F891962 // fmla v2.4s, v11.4s, v9.s[2]
-	WORD $0x4F8A1963 // fmla v3.4s, v11.4s, v10.s[2]
-	FMOVS 0(R20), F11
-	ADD R7, R20, R20
-	WORD $0x4FA71960 // fmla v0.4s, v11.4s, v7.s[3]
-	WORD $0x4FA81961 // fmla v1.4s, v11.4s, v8.s[3]
-	WORD $0x4FA91962 // fmla v2.4s, v11.4s, v9.s[3]
-	WORD $0x4FAA1963 // fmla v3.4s, v11.4s, v10.s[3]
-	FMOVQ 0(R14), F7
+	FMOVQ 0(R14), F18
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F8
+	FMOVQ 0(R15), F19
 	ADD $16, R15, R15
-	FMOVQ 0(R19), F9
+	FMOVQ 0(R19), F20
 	ADD $16, R19, R19
-	FMOVS 0(R8), F10
+	FMOVS 0(R8), F21
 	ADD R7, R8, R8
-	WORD $0x4F871144 // fmla v4.4s, v10.4s, v7.s[0]
-	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
-	WORD $0x4F891146 // fmla v6.4s, v10.4s, v9.s[0]
-	FMOVS 0(R8), F10
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+	FMOVS 0(R8), F21
 	ADD R7, R8, R8
-	WORD $0x4FA71144 // fmla v4.4s, v10.4s, v7.s[1]
-	WORD $0x4FA81145 // fmla v5.4s, v10.4s, v8.s[1]
-	WORD $0x4FA91146 // fmla v6.4s, v10.4s, v9.s[1]
-	FMOVS 0(R8), F10
+	WORD $0x4FAE12A7 // fmla v7.4s, v21.4s, v14.s[1]
+	WORD $0x4FAF12A8 // fmla v8.4s, v21.4s, v15.s[1]
+	WORD $0x4FB012A9 // fmla v9.4s, v21.4s, v16.s[1]
+	WORD $0x4FB112AA // fmla v10.4s, v21.4s, v17.s[1]
+	WORD $0x4FB212AB // fmla v11.4s, v21.4s, v18.s[1]
+	WORD $0x4FB312AC // fmla v12.4s, v21.4s, v19.s[1]
+	WORD $0x4FB412AD // fmla v13.4s, v21.4s, v20.s[1]
+	FMOVS 0(R8), F21
 	ADD R7, R8, R8
-	WORD $0x4F871944 // fmla v4.4s, v10.4s, v7.s[2]
-	WORD $0x4F881945 // fmla v5.4s, v10.4s, v8.s[2]
-	WORD $0x4F891946 // fmla v6.4s, v10.4s, v9.s[2]
-	FMOVS 0(R8), F10
+	WORD $0x4F8E1AA0 // fmla v0.4s, v21.4s, v14.s[2]
+	WORD $0x4F8F1AA1 // fmla v1.4s, v21.4s, v15.s[2]
+	WORD $0x4F901AA2 // fmla v2.4s, v21.4s, v16.s[2]
+	WORD $0x4F911AA3 // fmla v3.4s, v21.4s, v17.s[2]
+	WORD $0x4F921AA4 // fmla v4.4s, v21.4s, v18.s[2]
+	WORD $0x4F931AA5 // fmla v5.4s, v21.4s, v19.s[2]
+	WORD $0x4F941AA6 // fmla v6.4s, v21.4s, v20.s[2]
+	FMOVS 0(R8), F21
 	ADD R7, R8, R8
-	WORD $0x4FA71944 // fmla v4.4s, v10.4s, v7.s[3]
-	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
-	WORD $0x4FA91946 // fmla v6.4s, v10.4s, v9.s[3]
+	WORD $0x4FAE1AA7 // fmla v7.4s, v21.4s, v14.s[3]
+	WORD $0x4FAF1AA8 // fmla v8.4s, v21.4s, v15.s[3]
+	WORD $0x4FB01AA9 // fmla v9.4s, v21.4s, v16.s[3]
+	WORD $0x4FB11AAA // fmla v10.4s, v21.4s, v17.s[3]
+	WORD $0x4FB21AAB // fmla v11.4s, v21.4s, v18.s[3]
+	WORD $0x4FB31AAC // fmla v12.4s, v21.4s, v19.s[3]
+	WORD $0x4FB41AAD // fmla v13.4s, v21.4s, v20.s[3]
 	SUB $4, R9, R9
-	B four7_1
+	CMP $4, R9
+	BGE four7_1
 
-one7_1:
-	CBZ R9, multiplied7_1
-	FMOVS 0(R8), F7
+less7_1:
+	TBZ $1, R9, skip10
+	FMOVD 0(R10), F14
+	ADD $8, R10, R10
+	FMOVD 0(R11), F15
+	ADD $8, R11, R11
+	FMOVD 0(R12), F16
+	ADD $8, R12, R12
+	FMOVD 0(R13), F17
+	ADD $8, R13, R13
+	FMOVD 0(R14), F18
+	ADD $8, R14, R14
+	FMOVD 0(R15), F19
+	ADD $8, R15, R15
+	FMOVD 0(R19), F20
+	ADD $8, R19, R19
+	FMOVS 0(R8), F21
 	ADD R7, R8, R8
-	FMOVS 0(R10), F8
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+	FMOVS 0(R8), F21
+	ADD R7, R8, R8
+	WORD $0x4FAE12A7 // fmla v7.4s, v21.4s, v14.s[1]
+	WORD $0x4FAF12A8 // fmla v8.4s, v21.4s, v15.s[1]
+	WORD $0x4FB012A9 // fmla v9.4s, v21.4s, v16.s[1]
+	WORD $0x4FB112AA // fmla v10.4s, v21.4s, v17.s[1]
+	WORD $0x4FB212AB // fmla v11.4s, v21.4s, v18.s[1]
+	WORD $0x4FB312AC // fmla v12.4s, v21.4s, v19.s[1]
+	WORD $0x4FB412AD // fmla v13.4s, v21.4s, v20.s[1]
+
+skip10:
+	TBZ $0, R9, skip11
+	FMOVS 0(R10), F14
 	ADD $4, R10, R10
-	WORD $0x4F8810E0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS 0(R11), F8
+	FMOVS 0(R11), F15
 	ADD $4, R11, R11
-	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 0(R12), F8
+	FMOVS 0(R12), F16
 	ADD $4, R12, R12
-	WORD $0x4F8810E2 // fmla v2.4s, v7.4s, v8.s[0]
-	FMOVS 0(R13), F8
+	FMOVS 0(R13), F17
 	ADD $4, R13, R13
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVS 0(R14), F8
+	FMOVS 0(R14), F18
 	ADD $4, R14, R14
-	WORD $0x4F8810E4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS 0(R15), F8
+	FMOVS 0(R15), F19
 	ADD $4, R15, R15
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS 0(R19), F8
+	FMOVS 0(R19), F20
 	ADD $4, R19, R19
-	WORD $0x4F8810E6 // fmla v6.4s, v7.4s, v8.s[0]
-	SUB $1, R9, R9
-	B one7_1
+	FMOVS 0(R8), F21
+	ADD R7, R8, R8
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8F12A1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4F9012A2 // fmla v2.4s, v21.4s, v16.s[0]
+	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
+	WORD $0x4F9212A4 // fmla v4.4s, v21.4s, v18.s[0]
+	WORD $0x4F9312A5 // fmla v5.4s, v21.4s, v19.s[0]
+	WORD $0x4F9412A6 // fmla v6.4s, v21.4s, v20.s[0]
+
+skip11:
 	B multiplied7_1
 
 bycolumn7_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last7_1
 
 k7_1:
-	FMOVS 0(R8), F7
+	FMOVS 0(R8), F14
 	ADD R7, R8, R8
-	FMOVQ 0(R10), F8
-	WORD $0x4F8810E0 // fmla v0.4s, v7.4s, v8.s[0]
-	WORD $0x4FA810E1 // fmla v1.4s, v7.4s, v8.s[1]
-	WORD $0x4F8818E2 // fmla v2.4s, v7.4s, v8.s[2]
-	WORD $0x4FA818E3 // fmla v3.4s, v7.4s, v8.s[3]
-	FMOVS 16(R10), F8
-	WORD $0x4F8810E4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS 20(R10), F8
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS 24(R10), F8
-	WORD $0x4F8810E6 // fmla v6.4s, v7.4s, v8.s[0]
+	FMOVQ 0(R10), F15
+	WORD $0x4F8F11C0 // fmla v0.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C1 // fmla v1.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C2 // fmla v2.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19C3 // fmla v3.4s, v14.4s, v15.s[3]
+	FMOVD 16(R10), F15
+	WORD $0x4F8F11C4 // fmla v4.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
+	FMOVS 24(R10), F15
+	WORD $0x4F8F11C6 // fmla v6.4s, v14.4s, v15.s[0]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k7_1
+	FMOVS 0(R8), F14
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F15
+	WORD $0x4F8F11C7 // fmla v7.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C8 // fmla v8.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C9 // fmla v9.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19CA // fmla v10.4s, v14.4s, v15.s[3]
+	FMOVD 16(R10), F15
+	WORD $0x4F8F11CB // fmla v11.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11CC // fmla v12.4s, v14.4s, v15.s[1]
+	FMOVS 24(R10), F15
+	WORD $0x4F8F11CD // fmla v13.4s, v14.4s, v15.s[0]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k7_1
+
+last7_1:
+	TBZ $0, R9, skip12
+	FMOVS 0(R8), F14
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F15
+	WORD $0x4F8F11C0 // fmla v0.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C1 // fmla v1.4s, v14.4s, v15.s[1]
+	WORD $0x4F8F19C2 // fmla v2.4s, v14.4s, v15.s[2]
+	WORD $0x4FAF19C3 // fmla v3.4s, v14.4s, v15.s[3]
+	FMOVD 16(R10), F15
+	WORD $0x4F8F11C4 // fmla v4.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
+	FMOVS 24(R10), F15
+	WORD $0x4F8F11C6 // fmla v6.4s, v14.4s, v15.s[0]
+	ADD R6, R10, R10
+
+skip12:
 
 multiplied7_1:
+	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
+	WORD $0x4E28D421 // fadd v1.4s, v1.4s, v8.4s
+	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
+	WORD $0x4E2AD463 // fadd v3.4s, v3.4s, v10.4s
+	WORD $0x4E2BD484 // fadd v4.4s, v4.4s, v11.4s
+	WORD $0x4E2CD4A5 // fadd v5.4s, v5.4s, v12.4s
+	WORD $0x4E2DD4C6 // fadd v6.4s, v6.4s, v13.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled7_1
@@ -1146,6 +1456,12 @@ tile6:
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -1156,112 +1472,170 @@ tile6:
 	ADD R11, R5, R12
 	ADD R12, R5, R13
 	ADD R13, R5, R14
+	CMP $4, R8
+	BLT less6_0
 
 four6_0:
-	CMP $4, R8
-	BLT one6_0
-	FMOVQ 0(R9), F6
+	FMOVQ 0(R9), F12
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F7
+	FMOVQ 0(R10), F13
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F8
+	FMOVQ 0(R11), F14
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F9
+	FMOVQ 0(R12), F15
 	ADD $16, R12, R12
-	MOVD R0, R15
-	FMOVQ 0(R15), F10
-	ADD R7, R15, R15
-	WORD $0x4F861140 // fmla v0.4s, v10.4s, v6.s[0]
-	WORD $0x4F871141 // fmla v1.4s, v10.4s, v7.s[0]
-	WORD $0x4F881142 // fmla v2.4s, v10.4s, v8.s[0]
-	WORD $0x4F891143 // fmla v3.4s, v10.4s, v9.s[0]
-	FMOVQ 0(R15), F10
-	ADD R7, R15, R15
-	WORD $0x4FA61140 // fmla v0.4s, v10.4s, v6.s[1]
-	WORD $0x4FA71141 // fmla v1.4s, v10.4s, v7.s[1]
-	WORD $0x4FA81142 // fmla v2.4s, v10.4s, v8.s[1]
-	WORD $0x4FA91143 // fmla v3.4s, v10.4s, v9.s[1]
-	FMOVQ 0(R15), F10
-	ADD R7, R15, R15
-	WORD $0x4F861940 // fmla v0.4s, v10.4s, v6.s[2]
-	WORD $0x4F871941 // fmla v1.4s, v10.4s, v7.s[2]
-	WORD $0x4F881942 // fmla v2.4s, v10.4s, v8.s[2]
-	WORD $0x4F891943 // fmla v3.4s, v10.4s, v9.s[2]
-	FMOVQ 0(R15), F10
-	ADD R7, R15, R15
-	WORD $0x4FA61940 // fmla v0.4s, v10.4s, v6.s[3]
-	WORD $0x4FA71941 // fmla v1.4s, v10.4s, v7.s[3]
-	WORD $0x4FA81942 // fmla v2.4s, v10.4s, v8.s[3]
-	WORD $0x4FA91943 // fmla v3.4s, v10.4s, v9.s[3]
-	FMOVQ 0(R13), F6
+	FMOVQ 0(R13), F16
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F7
+	FMOVQ 0(R14), F17
 	ADD $16, R14, R14
-	FMOVQ 0(R0), F8
+	FMOVQ 0(R0), F18
 	ADD R7, R0, R0
-	WORD $0x4F861104 // fmla v4.4s, v8.4s, v6.s[0]
-	WORD $0x4F871105 // fmla v5.4s, v8.4s, v7.s[0]
-	FMOVQ 0(R0), F8
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+	FMOVQ 0(R0), F18
 	ADD R7, R0, R0
-	WORD $0x4FA61104 // fmla v4.4s, v8.4s, v6.s[1]
-	WORD $0x4FA71105 // fmla v5.4s, v8.4s, v7.s[1]
-	FMOVQ 0(R0), F8
+	WORD $0x4FAC1246 // fmla v6.4s, v18.4s, v12.s[1]
+	WORD $0x4FAD1247 // fmla v7.4s, v18.4s, v13.s[1]
+	WORD $0x4FAE1248 // fmla v8.4s, v18.4s, v14.s[1]
+	WORD $0x4FAF1249 // fmla v9.4s, v18.4s, v15.s[1]
+	WORD $0x4FB0124A // fmla v10.4s, v18.4s, v16.s[1]
+	WORD $0x4FB1124B // fmla v11.4s, v18.4s, v17.s[1]
+	FMOVQ 0(R0), F18
 	ADD R7, R0, R0
-	WORD $0x4F861904 // fmla v4.4s, v8.4s, v6.s[2]
-	WORD $0x4F871905 // fmla v5.4s, v8.4s, v7.s[2]
-	FMOVQ 0(R0), F8
+	WORD $0x4F8C1A40 // fmla v0.4s, v18.4s, v12.s[2]
+	WORD $0x4F8D1A41 // fmla v1.4s, v18.4s, v13.s[2]
+	WORD $0x4F8E1A42 // fmla v2.4s, v18.4s, v14.s[2]
+	WORD $0x4F8F1A43 // fmla v3.4s, v18.4s, v15.s[2]
+	WORD $0x4F901A44 // fmla v4.4s, v18.4s, v16.s[2]
+	WORD $0x4F911A45 // fmla v5.4s, v18.4s, v17.s[2]
+	FMOVQ 0(R0), F18
 	ADD R7, R0, R0
-	WORD $0x4FA61904 // fmla v4.4s, v8.4s, v6.s[3]
-	WORD $0x4FA71905 // fmla v5.4s, v8.4s, v7.s[3]
+	WORD $0x4FAC1A46 // fmla v6.4s, v18.4s, v12.s[3]
+	WORD $0x4FAD1A47 // fmla v7.4s, v18.4s, v13.s[3]
+	WORD $0x4FAE1A48 // fmla v8.4s, v18.4s, v14.s[3]
+	WORD $0x4FAF1A49 // fmla v9.4s, v18.4s, v15.s[3]
+	WORD $0x4FB01A4A // fmla v10.4s, v18.4s, v16.s[3]
+	WORD $0x4FB11A4B // fmla v11.4s, v18.4s, v17.s[3]
 	SUB $4, R8, R8
-	B four6_0
+	CMP $4, R8
+	BGE four6_0
 
-one6_0:
-	CBZ R8, multiplied6_0
-	FMOVQ 0(R0), F6
+less6_0:
+	TBZ $1, R8, skip13
+	FMOVD 0(R9), F12
+	ADD $8, R9, R9
+	FMOVD 0(R10), F13
+	ADD $8, R10, R10
+	FMOVD 0(R11), F14
+	ADD $8, R11, R11
+	FMOVD 0(R12), F15
+	ADD $8, R12, R12
+	FMOVD 0(R13), F16
+	ADD $8, R13, R13
+	FMOVD 0(R14), F17
+	ADD $8, R14, R14
+	FMOVQ 0(R0), F18
 	ADD R7, R0, R0
-	FMOVS 0(R9), F7
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+	FMOVQ 0(R0), F18
+	ADD R7, R0, R0
+	WORD $0x4FAC1246 // fmla v6.4s, v18.4s, v12.s[1]
+	WORD $0x4FAD1247 // fmla v7.4s, v18.4s, v13.s[1]
+	WORD $0x4FAE1248 // fmla v8.4s, v18.4s, v14.s[1]
+	WORD $0x4FAF1249 // fmla v9.4s, v18.4s, v15.s[1]
+	WORD $0x4FB0124A // fmla v10.4s, v18.4s, v16.s[1]
+	WORD $0x4FB1124B // fmla v11.4s, v18.4s, v17.s[1]
+
+skip13:
+	TBZ $0, R8, skip14
+	FMOVS 0(R9), F12
 	ADD $4, R9, R9
-	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS 0(R10), F7
+	FMOVS 0(R10), F13
 	ADD $4, R10, R10
-	WORD $0x4F8710C1 // fmla v1.4s, v6.4s, v7.s[0]
-	FMOVS 0(R11), F7
+	FMOVS 0(R11), F14
 	ADD $4, R11, R11
-	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
-	FMOVS 0(R12), F7
+	FMOVS 0(R12), F15
 	ADD $4, R12, R12
-	WORD $0x4F8710C3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVS 0(R13), F7
+	FMOVS 0(R13), F16
 	ADD $4, R13, R13
-	WORD $0x4F8710C4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS 0(R14), F7
+	FMOVS 0(R14), F17
 	ADD $4, R14, R14
-	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
-	SUB $1, R8, R8
-	B one6_0
+	FMOVQ 0(R0), F18
+	ADD R7, R0, R0
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+
+skip14:
 	B multiplied6_0
 
 bycolumn6_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last6_0
 
 k6_0:
-	FMOVQ 0(R0), F6
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	FMOVQ 0(R9), F7
-	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
-	WORD $0x4F8718C2 // fmla v2.4s, v6.4s, v7.s[2]
-	WORD $0x4FA718C3 // fmla v3.4s, v6.4s, v7.s[3]
-	FMOVS 16(R9), F7
-	WORD $0x4F8710C4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS 20(R9), F7
-	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
+	FMOVQ 0(R9), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1982 // fmla v2.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1983 // fmla v3.4s, v12.4s, v13.s[3]
+	FMOVD 16(R9), F13
+	WORD $0x4F8D1184 // fmla v4.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1185 // fmla v5.4s, v12.4s, v13.s[1]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k6_0
+	FMOVQ 0(R0), F12
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F13
+	WORD $0x4F8D1186 // fmla v6.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1187 // fmla v7.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1988 // fmla v8.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1989 // fmla v9.4s, v12.4s, v13.s[3]
+	FMOVD 16(R9), F13
+	WORD $0x4F8D118A // fmla v10.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD118B // fmla v11.4s, v12.4s, v13.s[1]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k6_0
+
+last6_0:
+	TBZ $0, R8, skip15
+	FMOVQ 0(R0), F12
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1982 // fmla v2.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1983 // fmla v3.4s, v12.4s, v13.s[3]
+	FMOVD 16(R9), F13
+	WORD $0x4F8D1184 // fmla v4.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1185 // fmla v5.4s, v12.4s, v13.s[1]
+	ADD R6, R9, R9
+
+skip15:
 
 multiplied6_0:
+	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
+	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled6_0
@@ -1374,6 +1748,12 @@ column6:
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -1385,112 +1765,170 @@ column6:
 	ADD R12, R5, R13
 	ADD R13, R5, R14
 	ADD R14, R5, R15
+	CMP $4, R9
+	BLT less6_1
 
 four6_1:
-	CMP $4, R9
-	BLT one6_1
-	FMOVQ 0(R10), F6
+	FMOVQ 0(R10), F12
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F7
+	FMOVQ 0(R11), F13
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F8
+	FMOVQ 0(R12), F14
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F9
+	FMOVQ 0(R13), F15
 	ADD $16, R13, R13
-	MOVD R8, R19
-	FMOVS 0(R19), F10
-	ADD R7, R19, R19
-	WORD $0x4F861140 // fmla v0.4s, v10.4s, v6.s[0]
-	WORD $0x4F871141 // fmla v1.4s, v10.4s, v7.s[0]
-	WORD $0x4F881142 // fmla v2.4s, v10.4s, v8.s[0]
-	WORD $0x4F891143 // fmla v3.4s, v10.4s, v9.s[0]
-	FMOVS 0(R19), F10
-	ADD R7, R19, R19
-	WORD $0x4FA61140 // fmla v0.4s, v10.4s, v6.s[1]
-	WORD $0x4FA71141 // fmla v1.4s, v10.4s, v7.s[1]
-	WORD $0x4FA81142 // fmla v2.4s, v10.4s, v8.s[1]
-	WORD $0x4FA91143 // fmla v3.4s, v10.4s, v9.s[1]
-	FMOVS 0(R19), F10
-	ADD R7, R19, R19
-	WORD $0x4F861940 // fmla v0.4s, v10.4s, v6.s[2]
-	WORD $0x4F871941 // fmla v1.4s, v10.4s, v7.s[2]
-	WORD $0x4F881942 // fmla v2.4s, v10.4s, v8.s[2]
-	WORD $0x4F891943 // fmla v3.4s, v10.4s, v9.s[2]
-	FMOVS 0(R19), F10
-	ADD R7, R19, R19
-	WORD $0x4FA61940 // fmla v0.4s, v10.4s, v6.s[3]
-	WORD $0x4FA71941 // fmla v1.4s, v10.4s, v7.s[3]
-	WORD $0x4FA81942 // fmla v2.4s, v10.4s, v8.s[3]
-	WORD $0x4FA91943 // fmla v3.4s, v10.4s, v9.s[3]
-	FMOVQ 0(R14), F6
+	FMOVQ 0(R14), F16
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F7
+	FMOVQ 0(R15), F17
 	ADD $16, R15, R15
-	FMOVS 0(R8), F8
+	FMOVS 0(R8), F18
 	ADD R7, R8, R8
-	WORD $0x4F861104 // fmla v4.4s, v8.4s, v6.s[0]
-	WORD $0x4F871105 // fmla v5.4s, v8.4s, v7.s[0]
-	FMOVS 0(R8), F8
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+	FMOVS 0(R8), F18
 	ADD R7, R8, R8
-	WORD $0x4FA61104 // fmla v4.4s, v8.4s, v6.s[1]
-	WORD $0x4FA71105 // fmla v5.4s, v8.4s, v7.s[1]
-	FMOVS 0(R8), F8
+	WORD $0x4FAC1246 // fmla v6.4s, v18.4s, v12.s[1]
+	WORD $0x4FAD1247 // fmla v7.4s, v18.4s, v13.s[1]
+	WORD $0x4FAE1248 // fmla v8.4s, v18.4s, v14.s[1]
+	WORD $0x4FAF1249 // fmla v9.4s, v18.4s, v15.s[1]
+	WORD $0x4FB0124A // fmla v10.4s, v18.4s, v16.s[1]
+	WORD $0x4FB1124B // fmla v11.4s, v18.4s, v17.s[1]
+	FMOVS 0(R8), F18
 	ADD R7, R8, R8
-	WORD $0x4F861904 // fmla v4.4s, v8.4s, v6.s[2]
-	WORD $0x4F871905 // fmla v5.4s, v8.4s, v7.s[2]
-	FMOVS 0(R8), F8
+	WORD $0x4F8C1A40 // fmla v0.4s, v18.4s, v12.s[2]
+	WORD $0x4F8D1A41 // fmla v1.4s, v18.4s, v13.s[2]
+	WORD $0x4F8E1A42 // fmla v2.4s, v18.4s, v14.s[2]
+	WORD $0x4F8F1A43 // fmla v3.4s, v18.4s, v15.s[2]
+	WORD $0x4F901A44 // fmla v4.4s, v18.4s, v16.s[2]
+	WORD $0x4F911A45 // fmla v5.4s, v18.4s, v17.s[2]
+	FMOVS 0(R8), F18
 	ADD R7, R8, R8
-	WORD $0x4FA61904 // fmla v4.4s, v8.4s, v6.s[3]
-	WORD $0x4FA71905 // fmla v5.4s, v8.4s, v7.s[3]
+	WORD $0x4FAC1A46 // fmla v6.4s, v18.4s, v12.s[3]
+	WORD $0x4FAD1A47 // fmla v7.4s, v18.4s, v13.s[3]
+	WORD $0x4FAE1A48 // fmla v8.4s, v18.4s, v14.s[3]
+	WORD $0x4FAF1A49 // fmla v9.4s, v18.4s, v15.s[3]
+	WORD $0x4FB01A4A // fmla v10.4s, v18.4s, v16.s[3]
+	WORD $0x4FB11A4B // fmla v11.4s, v18.4s, v17.s[3]
 	SUB $4, R9, R9
-	B four6_1
+	CMP $4, R9
+	BGE four6_1
 
-one6_1:
-	CBZ R9, multiplied6_1
-	FMOVS 0(R8), F6
+less6_1:
+	TBZ $1, R9, skip16
+	FMOVD 0(R10), F12
+	ADD $8, R10, R10
+	FMOVD 0(R11), F13
+	ADD $8, R11, R11
+	FMOVD 0(R12), F14
+	ADD $8, R12, R12
+	FMOVD 0(R13), F15
+	ADD $8, R13, R13
+	FMOVD 0(R14), F16
+	ADD $8, R14, R14
+	FMOVD 0(R15), F17
+	ADD $8, R15, R15
+	FMOVS 0(R8), F18
 	ADD R7, R8, R8
-	FMOVS 0(R10), F7
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+	FMOVS 0(R8), F18
+	ADD R7, R8, R8
+	WORD $0x4FAC1246 // fmla v6.4s, v18.4s, v12.s[1]
+	WORD $0x4FAD1247 // fmla v7.4s, v18.4s, v13.s[1]
+	WORD $0x4FAE1248 // fmla v8.4s, v18.4s, v14.s[1]
+	WORD $0x4FAF1249 // fmla v9.4s, v18.4s, v15.s[1]
+	WORD $0x4FB0124A // fmla v10.4s, v18.4s, v16.s[1]
+	WORD $0x4FB1124B // fmla v11.4s, v18.4s, v17.s[1]
+
+skip16:
+	TBZ $0, R9, skip17
+	FMOVS 0(R10), F12
 	ADD $4, R10, R10
-	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS 0(R11), F7
+	FMOVS 0(R11), F13
 	ADD $4, R11, R11
-	WORD $0x4F8710C1 // fmla v1.4s, v6.4s, v7.s[0]
-	FMOVS 0(R12), F7
+	FMOVS 0(R12), F14
 	ADD $4, R12, R12
-	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
-	FMOVS 0(R13), F7
+	FMOVS 0(R13), F15
 	ADD $4, R13, R13
-	WORD $0x4F8710C3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVS 0(R14), F7
+	FMOVS 0(R14), F16
 	ADD $4, R14, R14
-	WORD $0x4F8710C4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS 0(R15), F7
+	FMOVS 0(R15), F17
 	ADD $4, R15, R15
-	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
-	SUB $1, R9, R9
-	B one6_1
+	FMOVS 0(R8), F18
+	ADD R7, R8, R8
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8D1241 // fmla v1.4s, v18.4s, v13.s[0]
+	WORD $0x4F8E1242 // fmla v2.4s, v18.4s, v14.s[0]
+	WORD $0x4F8F1243 // fmla v3.4s, v18.4s, v15.s[0]
+	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
+	WORD $0x4F911245 // fmla v5.4s, v18.4s, v17.s[0]
+
+skip17:
 	B multiplied6_1
 
 bycolumn6_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last6_1
 
 k6_1:
-	FMOVS 0(R8), F6
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	FMOVQ 0(R10), F7
-	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
-	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
-	WORD $0x4F8718C2 // fmla v2.4s, v6.4s, v7.s[2]
-	WORD $0x4FA718C3 // fmla v3.4s, v6.4s, v7.s[3]
-	FMOVS 16(R10), F7
-	WORD $0x4F8710C4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS 20(R10), F7
-	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
+	FMOVQ 0(R10), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1982 // fmla v2.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1983 // fmla v3.4s, v12.4s, v13.s[3]
+	FMOVD 16(R10), F13
+	WORD $0x4F8D1184 // fmla v4.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1185 // fmla v5.4s, v12.4s, v13.s[1]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k6_1
+	FMOVS 0(R8), F12
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F13
+	WORD $0x4F8D1186 // fmla v6.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1187 // fmla v7.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1988 // fmla v8.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1989 // fmla v9.4s, v12.4s, v13.s[3]
+	FMOVD 16(R10), F13
+	WORD $0x4F8D118A // fmla v10.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD118B // fmla v11.4s, v12.4s, v13.s[1]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k6_1
+
+last6_1:
+	TBZ $0, R9, skip18
+	FMOVS 0(R8), F12
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	WORD $0x4F8D1982 // fmla v2.4s, v12.4s, v13.s[2]
+	WORD $0x4FAD1983 // fmla v3.4s, v12.4s, v13.s[3]
+	FMOVD 16(R10), F13
+	WORD $0x4F8D1184 // fmla v4.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1185 // fmla v5.4s, v12.4s, v13.s[1]
+	ADD R6, R10, R10
+
+skip18:
 
 multiplied6_1:
+	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
+	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled6_1
@@ -1626,6 +2064,11 @@ tile5:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -1635,101 +2078,153 @@ tile5:
 	ADD R10, R5, R11
 	ADD R11, R5, R12
 	ADD R12, R5, R13
+	CMP $4, R8
+	BLT less5_0
 
 four5_0:
-	CMP $4, R8
-	BLT one5_0
-	FMOVQ 0(R9), F5
+	FMOVQ 0(R9), F10
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F6
+	FMOVQ 0(R10), F11
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F7
+	FMOVQ 0(R11), F12
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F8
+	FMOVQ 0(R12), F13
 	ADD $16, R12, R12
-	MOVD R0, R14
-	FMOVQ 0(R14), F9
-	ADD R7, R14, R14
-	WORD $0x4F851120 // fmla v0.4s, v9.4s, v5.s[0]
-	WORD $0x4F861121 // fmla v1.4s, v9.4s, v6.s[0]
-	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
-	WORD $0x4F881123 // fmla v3.4s, v9.4s, v8.s[0]
-	FMOVQ 0(R14), F9
-	ADD R7, R14, R14
-	WORD $0x4FA51120 // fmla v0.4s, v9.4s, v5.s[1]
-	WORD $0x4FA61121 // fmla v1.4s, v9.4s, v6.s[1]
-	WORD $0x4FA71122 // fmla v2.4s, v9.4s, v7.s[1]
-	WORD $0x4FA81123 // fmla v3.4s, v9.4s, v8.s[1]
-	FMOVQ 0(R14), F9
-	ADD R7, R14, R14
-	WORD $0x4F851920 // fmla v0.4s, v9.4s, v5.s[2]
-	WORD $0x4F861921 // fmla v1.4s, v9.4s, v6.s[2]
-	WORD $0x4F871922 // fmla v2.4s, v9.4s, v7.s[2]
-	WORD $0x4F881923 // fmla v3.4s, v9.4s, v8.s[2]
-	FMOVQ 0(R14), F9
-	ADD R7, R14, R14
-	WORD $0x4FA51920 // fmla v0.4s, v9.4s, v5.s[3]
-	WORD $0x4FA61921 // fmla v1.4s, v9.4s, v6.s[3]
-	WORD $0x4FA71922 // fmla v2.4s, v9.4s, v7.s[3]
-	WORD $0x4FA81923 // fmla v3.4s, v9.4s, v8.s[3]
-	FMOVQ 0(R13), F5
+	FMOVQ 0(R13), F14
 	ADD $16, R13, R13
-	FMOVQ 0(R0), F6
+	FMOVQ 0(R0), F15
 	ADD R7, R0, R0
-	WORD $0x4F8510C4 // fmla v4.4s, v6.4s, v5.s[0]
-	FMOVQ 0(R0), F6
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+	FMOVQ 0(R0), F15
 	ADD R7, R0, R0
-	WORD $0x4FA510C4 // fmla v4.4s, v6.4s, v5.s[1]
-	FMOVQ 0(R0), F6
+	WORD $0x4FAA11E5 // fmla v5.4s, v15.4s, v10.s[1]
+	WORD $0x4FAB11E6 // fmla v6.4s, v15.4s, v11.s[1]
+	WORD $0x4FAC11E7 // fmla v7.4s, v15.4s, v12.s[1]
+	WORD $0x4FAD11E8 // fmla v8.4s, v15.4s, v13.s[1]
+	WORD $0x4FAE11E9 // fmla v9.4s, v15.4s, v14.s[1]
+	FMOVQ 0(R0), F15
 	ADD R7, R0, R0
-	WORD $0x4F8518C4 // fmla v4.4s, v6.4s, v5.s[2]
-	FMOVQ 0(R0), F6
+	WORD $0x4F8A19E0 // fmla v0.4s, v15.4s, v10.s[2]
+	WORD $0x4F8B19E1 // fmla v1.4s, v15.4s, v11.s[2]
+	WORD $0x4F8C19E2 // fmla v2.4s, v15.4s, v12.s[2]
+	WORD $0x4F8D19E3 // fmla v3.4s, v15.4s, v13.s[2]
+	WORD $0x4F8E19E4 // fmla v4.4s, v15.4s, v14.s[2]
+	FMOVQ 0(R0), F15
 	ADD R7, R0, R0
-	WORD $0x4FA518C4 // fmla v4.4s, v6.4s, v5.s[3]
+	WORD $0x4FAA19E5 // fmla v5.4s, v15.4s, v10.s[3]
+	WORD $0x4FAB19E6 // fmla v6.4s, v15.4s, v11.s[3]
+	WORD $0x4FAC19E7 // fmla v7.4s, v15.4s, v12.s[3]
+	WORD $0x4FAD19E8 // fmla v8.4s, v15.4s, v13.s[3]
+	WORD $0x4FAE19E9 // fmla v9.4s, v15.4s, v14.s[3]
 	SUB $4, R8, R8
-	B four5_0
+	CMP $4, R8
+	BGE four5_0
 
-one5_0:
-	CBZ R8, multiplied5_0
-	FMOVQ 0(R0), F5
+less5_0:
+	TBZ $1, R8, skip19
+	FMOVD 0(R9), F10
+	ADD $8, R9, R9
+	FMOVD 0(R10), F11
+	ADD $8, R10, R10
+	FMOVD 0(R11), F12
+	ADD $8, R11, R11
+	FMOVD 0(R12), F13
+	ADD $8, R12, R12
+	FMOVD 0(R13), F14
+	ADD $8, R13, R13
+	FMOVQ 0(R0), F15
 	ADD R7, R0, R0
-	FMOVS 0(R9), F6
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+	FMOVQ 0(R0), F15
+	ADD R7, R0, R0
+	WORD $0x4FAA11E5 // fmla v5.4s, v15.4s, v10.s[1]
+	WORD $0x4FAB11E6 // fmla v6.4s, v15.4s, v11.s[1]
+	WORD $0x4FAC11E7 // fmla v7.4s, v15.4s, v12.s[1]
+	WORD $0x4FAD11E8 // fmla v8.4s, v15.4s, v13.s[1]
+	WORD $0x4FAE11E9 // fmla v9.4s, v15.4s, v14.s[1]
+
+skip19:
+	TBZ $0, R8, skip20
+	FMOVS 0(R9), F10
 	ADD $4, R9, R9
-	WORD $0x4F8610A0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS 0(R10), F6
+	FMOVS 0(R10), F11
 	ADD $4, R10, R10
-	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 0(R11), F6
+	FMOVS 0(R11), F12
 	ADD $4, R11, R11
-	WORD $0x4F8610A2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVS 0(R12), F6
+	FMOVS 0(R12), F13
 	ADD $4, R12, R12
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
-	FMOVS 0(R13), F6
+	FMOVS 0(R13), F14
 	ADD $4, R13, R13
-	WORD $0x4F8610A4 // fmla v4.4s, v5.4s, v6.s[0]
-	SUB $1, R8, R8
-	B one5_0
+	FMOVQ 0(R0), F15
+	ADD R7, R0, R0
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+
+skip20:
 	B multiplied5_0
 
 bycolumn5_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last5_0
 
 k5_0:
-	FMOVQ 0(R0), F5
+	FMOVQ 0(R0), F10
 	ADD R7, R0, R0
-	FMOVQ 0(R9), F6
-	WORD $0x4F8610A0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD $0x4FA610A1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD $0x4F8618A2 // fmla v2.4s, v5.4s, v6.s[2]
-	WORD $0x4FA618A3 // fmla v3.4s, v5.4s, v6.s[3]
-	FMOVS 16(R9), F6
-	WORD $0x4F8610A4 // fmla v4.4s, v5.4s, v6.s[0]
+	FMOVQ 0(R9), F11
+	WORD $0x4F8B1140 // fmla v0.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1141 // fmla v1.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1942 // fmla v2.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1943 // fmla v3.4s, v10.4s, v11.s[3]
+	FMOVS 16(R9), F11
+	WORD $0x4F8B1144 // fmla v4.4s, v10.4s, v11.s[0]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k5_0
+	FMOVQ 0(R0), F10
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F11
+	WORD $0x4F8B1145 // fmla v5.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1146 // fmla v6.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1947 // fmla v7.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1948 // fmla v8.4s, v10.4s, v11.s[3]
+	FMOVS 16(R9), F11
+	WORD $0x4F8B1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k5_0
+
+last5_0:
+	TBZ $0, R8, skip21
+	FMOVQ 0(R0), F10
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F11
+	WORD $0x4F8B1140 // fmla v0.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1141 // fmla v1.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1942 // fmla v2.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1943 // fmla v3.4s, v10.4s, v11.s[3]
+	FMOVS 16(R9), F11
+	WORD $0x4F8B1144 // fmla v4.4s, v10.4s, v11.s[0]
+	ADD R6, R9, R9
+
+skip21:
 
 multiplied5_0:
+	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
+	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
+	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
+	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled5_0
@@ -1830,6 +2325,11 @@ column5:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -1840,101 +2340,153 @@ column5:
 	ADD R11, R5, R12
 	ADD R12, R5, R13
 	ADD R13, R5, R14
+	CMP $4, R9
+	BLT less5_1
 
 four5_1:
-	CMP $4, R9
-	BLT one5_1
-	FMOVQ 0(R10), F5
+	FMOVQ 0(R10), F10
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F6
+	FMOVQ 0(R11), F11
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F7
+	FMOVQ 0(R12), F12
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F8
+	FMOVQ 0(R13), F13
 	ADD $16, R13, R13
-	MOVD R8, R15
-	FMOVS 0(R15), F9
-	ADD R7, R15, R15
-	WORD $0x4F851120 // fmla v0.4s, v9.4s, v5.s[0]
-	WORD $0x4F861121 // fmla v1.4s, v9.4s, v6.s[0]
-	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
-	WORD $0x4F881123 // fmla v3.4s, v9.4s, v8.s[0]
-	FMOVS 0(R15), F9
-	ADD R7, R15, R15
-	WORD $0x4FA51120 // fmla v0.4s, v9.4s, v5.s[1]
-	WORD $0x4FA61121 // fmla v1.4s, v9.4s, v6.s[1]
-	WORD $0x4FA71122 // fmla v2.4s, v9.4s, v7.s[1]
-	WORD $0x4FA81123 // fmla v3.4s, v9.4s, v8.s[1]
-	FMOVS 0(R15), F9
-	ADD R7, R15, R15
-	WORD $0x4F851920 // fmla v0.4s, v9.4s, v5.s[2]
-	WORD $0x4F861921 // fmla v1.4s, v9.4s, v6.s[2]
-	WORD $0x4F871922 // fmla v2.4s, v9.4s, v7.s[2]
-	WORD $0x4F881923 // fmla v3.4s, v9.4s, v8.s[2]
-	FMOVS 0(R15), F9
-	ADD R7, R15, R15
-	WORD $0x4FA51920 // fmla v0.4s, v9.4s, v5.s[3]
-	WORD $0x4FA61921 // fmla v1.4s, v9.4s, v6.s[3]
-	WORD $0x4FA71922 // fmla v2.4s, v9.4s, v7.s[3]
-	WORD $0x4FA81923 // fmla v3.4s, v9.4s, v8.s[3]
-	FMOVQ 0(R14), F5
+	FMOVQ 0(R14), F14
 	ADD $16, R14, R14
-	FMOVS 0(R8), F6
+	FMOVS 0(R8), F15
 	ADD R7, R8, R8
-	WORD $0x4F8510C4 // fmla v4.4s, v6.4s, v5.s[0]
-	FMOVS 0(R8), F6
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+	FMOVS 0(R8), F15
 	ADD R7, R8, R8
-	WORD $0x4FA510C4 // fmla v4.4s, v6.4s, v5.s[1]
-	FMOVS 0(R8), F6
+	WORD $0x4FAA11E5 // fmla v5.4s, v15.4s, v10.s[1]
+	WORD $0x4FAB11E6 // fmla v6.4s, v15.4s, v11.s[1]
+	WORD $0x4FAC11E7 // fmla v7.4s, v15.4s, v12.s[1]
+	WORD $0x4FAD11E8 // fmla v8.4s, v15.4s, v13.s[1]
+	WORD $0x4FAE11E9 // fmla v9.4s, v15.4s, v14.s[1]
+	FMOVS 0(R8), F15
 	ADD R7, R8, R8
-	WORD $0x4F8518C4 // fmla v4.4s, v6.4s, v5.s[2]
-	FMOVS 0(R8), F6
+	WORD $0x4F8A19E0 // fmla v0.4s, v15.4s, v10.s[2]
+	WORD $0x4F8B19E1 // fmla v1.4s, v15.4s, v11.s[2]
+	WORD $0x4F8C19E2 // fmla v2.4s, v15.4s, v12.s[2]
+	WORD $0x4F8D19E3 // fmla v3.4s, v15.4s, v13.s[2]
+	WORD $0x4F8E19E4 // fmla v4.4s, v15.4s, v14.s[2]
+	FMOVS 0(R8), F15
 	ADD R7, R8, R8
-	WORD $0x4FA518C4 // fmla v4.4s, v6.4s, v5.s[3]
+	WORD $0x4FAA19E5 // fmla v5.4s, v15.4s, v10.s[3]
+	WORD $0x4FAB19E6 // fmla v6.4s, v15.4s, v11.s[3]
+	WORD $0x4FAC19E7 // fmla v7.4s, v15.4s, v12.s[3]
+	WORD $0x4FAD19E8 // fmla v8.4s, v15.4s, v13.s[3]
+	WORD $0x4FAE19E9 // fmla v9.4s, v15.4s, v14.s[3]
 	SUB $4, R9, R9
-	B four5_1
+	CMP $4, R9
+	BGE four5_1
 
-one5_1:
-	CBZ R9, multiplied5_1
-	FMOVS 0(R8), F5
+less5_1:
+	TBZ $1, R9, skip22
+	FMOVD 0(R10), F10
+	ADD $8, R10, R10
+	FMOVD 0(R11), F11
+	ADD $8, R11, R11
+	FMOVD 0(R12), F12
+	ADD $8, R12, R12
+	FMOVD 0(R13), F13
+	ADD $8, R13, R13
+	FMOVD 0(R14), F14
+	ADD $8, R14, R14
+	FMOVS 0(R8), F15
 	ADD R7, R8, R8
-	FMOVS 0(R10), F6
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+	FMOVS 0(R8), F15
+	ADD R7, R8, R8
+	WORD $0x4FAA11E5 // fmla v5.4s, v15.4s, v10.s[1]
+	WORD $0x4FAB11E6 // fmla v6.4s, v15.4s, v11.s[1]
+	WORD $0x4FAC11E7 // fmla v7.4s, v15.4s, v12.s[1]
+	WORD $0x4FAD11E8 // fmla v8.4s, v15.4s, v13.s[1]
+	WORD $0x4FAE11E9 // fmla v9.4s, v15.4s, v14.s[1]
+
+skip22:
+	TBZ $0, R9, skip23
+	FMOVS 0(R10), F10
 	ADD $4, R10, R10
-	WORD $0x4F8610A0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS 0(R11), F6
+	FMOVS 0(R11), F11
 	ADD $4, R11, R11
-	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 0(R12), F6
+	FMOVS 0(R12), F12
 	ADD $4, R12, R12
-	WORD $0x4F8610A2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVS 0(R13), F6
+	FMOVS 0(R13), F13
 	ADD $4, R13, R13
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
-	FMOVS 0(R14), F6
+	FMOVS 0(R14), F14
 	ADD $4, R14, R14
-	WORD $0x4F8610A4 // fmla v4.4s, v5.4s, v6.s[0]
-	SUB $1, R9, R9
-	B one5_1
+	FMOVS 0(R8), F15
+	ADD R7, R8, R8
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8B11E1 // fmla v1.4s, v15.4s, v11.s[0]
+	WORD $0x4F8C11E2 // fmla v2.4s, v15.4s, v12.s[0]
+	WORD $0x4F8D11E3 // fmla v3.4s, v15.4s, v13.s[0]
+	WORD $0x4F8E11E4 // fmla v4.4s, v15.4s, v14.s[0]
+
+skip23:
 	B multiplied5_1
 
 bycolumn5_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last5_1
 
 k5_1:
-	FMOVS 0(R8), F5
+	FMOVS 0(R8), F10
 	ADD R7, R8, R8
-	FMOVQ 0(R10), F6
-	WORD $0x4F8610A0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD $0x4FA610A1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD $0x4F8618A2 // fmla v2.4s, v5.4s, v6.s[2]
-	WORD $0x4FA618A3 // fmla v3.4s, v5.4s, v6.s[3]
-	FMOVS 16(R10), F6
-	WORD $0x4F8610A4 // fmla v4.4s, v5.4s, v6.s[0]
+	FMOVQ 0(R10), F11
+	WORD $0x4F8B1140 // fmla v0.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1141 // fmla v1.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1942 // fmla v2.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1943 // fmla v3.4s, v10.4s, v11.s[3]
+	FMOVS 16(R10), F11
+	WORD $0x4F8B1144 // fmla v4.4s, v10.4s, v11.s[0]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k5_1
+	FMOVS 0(R8), F10
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F11
+	WORD $0x4F8B1145 // fmla v5.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1146 // fmla v6.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1947 // fmla v7.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1948 // fmla v8.4s, v10.4s, v11.s[3]
+	FMOVS 16(R10), F11
+	WORD $0x4F8B1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k5_1
+
+last5_1:
+	TBZ $0, R9, skip24
+	FMOVS 0(R8), F10
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F11
+	WORD $0x4F8B1140 // fmla v0.4s, v10.4s, v11.s[0]
+	WORD $0x4FAB1141 // fmla v1.4s, v10.4s, v11.s[1]
+	WORD $0x4F8B1942 // fmla v2.4s, v10.4s, v11.s[2]
+	WORD $0x4FAB1943 // fmla v3.4s, v10.4s, v11.s[3]
+	FMOVS 16(R10), F11
+	WORD $0x4F8B1144 // fmla v4.4s, v10.4s, v11.s[0]
+	ADD R6, R10, R10
+
+skip24:
 
 multiplied5_1:
+	WORD $0x4E25D400 // fadd v0.4s, v0.4s, v5.4s
+	WORD $0x4E26D421 // fadd v1.4s, v1.4s, v6.4s
+	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
+	WORD $0x4E28D463 // fadd v3.4s, v3.4s, v8.4s
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled5_1
@@ -2058,6 +2610,10 @@ tile4:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -2066,81 +2622,133 @@ tile4:
 	ADD R9, R5, R10
 	ADD R10, R5, R11
 	ADD R11, R5, R12
+	CMP $4, R8
+	BLT less4_0
 
 four4_0:
-	CMP $4, R8
-	BLT one4_0
-	FMOVQ 0(R9), F4
+	FMOVQ 0(R9), F8
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F5
+	FMOVQ 0(R10), F9
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F6
+	FMOVQ 0(R11), F10
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F7
+	FMOVQ 0(R12), F11
 	ADD $16, R12, R12
-	FMOVQ 0(R0), F8
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
-	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
-	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
-	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
-	FMOVQ 0(R0), F8
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	WORD $0x4FA41100 // fmla v0.4s, v8.4s, v4.s[1]
-	WORD $0x4FA51101 // fmla v1.4s, v8.4s, v5.s[1]
-	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
-	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
-	FMOVQ 0(R0), F8
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	WORD $0x4F841900 // fmla v0.4s, v8.4s, v4.s[2]
-	WORD $0x4F851901 // fmla v1.4s, v8.4s, v5.s[2]
-	WORD $0x4F861902 // fmla v2.4s, v8.4s, v6.s[2]
-	WORD $0x4F871903 // fmla v3.4s, v8.4s, v7.s[2]
-	FMOVQ 0(R0), F8
+	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
+	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
+	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
+	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	WORD $0x4FA41900 // fmla v0.4s, v8.4s, v4.s[3]
-	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
-	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
-	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
+	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
+	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
+	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
+	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
 	SUB $4, R8, R8
-	B four4_0
+	CMP $4, R8
+	BGE four4_0
 
-one4_0:
-	CBZ R8, multiplied4_0
-	FMOVQ 0(R0), F4
+less4_0:
+	TBZ $1, R8, skip25
+	FMOVD 0(R9), F8
+	ADD $8, R9, R9
+	FMOVD 0(R10), F9
+	ADD $8, R10, R10
+	FMOVD 0(R11), F10
+	ADD $8, R11, R11
+	FMOVD 0(R12), F11
+	ADD $8, R12, R12
+	FMOVQ 0(R0), F12
 	ADD R7, R0, R0
-	FMOVS 0(R9), F5
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVQ 0(R0), F12
+	ADD R7, R0, R0
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+
+skip25:
+	TBZ $0, R8, skip26
+	FMOVS 0(R9), F8
 	ADD $4, R9, R9
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS 0(R10), F5
+	FMOVS 0(R10), F9
 	ADD $4, R10, R10
-	WORD $0x4F851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS 0(R11), F5
+	FMOVS 0(R11), F10
 	ADD $4, R11, R11
-	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS 0(R12), F5
+	FMOVS 0(R12), F11
 	ADD $4, R12, R12
-	WORD $0x4F851083 // fmla v3.4s, v4.4s, v5.s[0]
-	SUB $1, R8, R8
-	B one4_0
+	FMOVQ 0(R0), F12
+	ADD R7, R0, R0
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+
+skip26:
 	B multiplied4_0
 
 bycolumn4_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last4_0
 
 k4_0:
-	FMOVQ 0(R0), F4
+	FMOVQ 0(R0), F8
 	ADD R7, R0, R0
-	FMOVQ 0(R9), F5
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4F851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4FA51883 // fmla v3.4s, v4.4s, v5.s[3]
+	FMOVQ 0(R9), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k4_0
+	FMOVQ 0(R0), F8
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F9
+	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
+	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k4_0
+
+last4_0:
+	TBZ $0, R8, skip27
+	FMOVQ 0(R0), F8
+	ADD R7, R0, R0
+	FMOVQ 0(R9), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
+	ADD R6, R9, R9
+
+skip27:
 
 multiplied4_0:
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled4_0
@@ -2229,6 +2837,10 @@ column4:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -2238,81 +2850,133 @@ column4:
 	ADD R10, R5, R11
 	ADD R11, R5, R12
 	ADD R12, R5, R13
+	CMP $4, R9
+	BLT less4_1
 
 four4_1:
-	CMP $4, R9
-	BLT one4_1
-	FMOVQ 0(R10), F4
+	FMOVQ 0(R10), F8
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F5
+	FMOVQ 0(R11), F9
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F6
+	FMOVQ 0(R12), F10
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F7
+	FMOVQ 0(R13), F11
 	ADD $16, R13, R13
-	FMOVS 0(R8), F8
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
-	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
-	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
-	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
-	FMOVS 0(R8), F8
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	WORD $0x4FA41100 // fmla v0.4s, v8.4s, v4.s[1]
-	WORD $0x4FA51101 // fmla v1.4s, v8.4s, v5.s[1]
-	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
-	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
-	FMOVS 0(R8), F8
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	WORD $0x4F841900 // fmla v0.4s, v8.4s, v4.s[2]
-	WORD $0x4F851901 // fmla v1.4s, v8.4s, v5.s[2]
-	WORD $0x4F861902 // fmla v2.4s, v8.4s, v6.s[2]
-	WORD $0x4F871903 // fmla v3.4s, v8.4s, v7.s[2]
-	FMOVS 0(R8), F8
+	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
+	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
+	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
+	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	WORD $0x4FA41900 // fmla v0.4s, v8.4s, v4.s[3]
-	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
-	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
-	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
+	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
+	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
+	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
+	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
 	SUB $4, R9, R9
-	B four4_1
+	CMP $4, R9
+	BGE four4_1
 
-one4_1:
-	CBZ R9, multiplied4_1
-	FMOVS 0(R8), F4
+less4_1:
+	TBZ $1, R9, skip28
+	FMOVD 0(R10), F8
+	ADD $8, R10, R10
+	FMOVD 0(R11), F9
+	ADD $8, R11, R11
+	FMOVD 0(R12), F10
+	ADD $8, R12, R12
+	FMOVD 0(R13), F11
+	ADD $8, R13, R13
+	FMOVS 0(R8), F12
 	ADD R7, R8, R8
-	FMOVS 0(R10), F5
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVS 0(R8), F12
+	ADD R7, R8, R8
+	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
+	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
+	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
+	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+
+skip28:
+	TBZ $0, R9, skip29
+	FMOVS 0(R10), F8
 	ADD $4, R10, R10
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS 0(R11), F5
+	FMOVS 0(R11), F9
 	ADD $4, R11, R11
-	WORD $0x4F851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS 0(R12), F5
+	FMOVS 0(R12), F10
 	ADD $4, R12, R12
-	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS 0(R13), F5
+	FMOVS 0(R13), F11
 	ADD $4, R13, R13
-	WORD $0x4F851083 // fmla v3.4s, v4.4s, v5.s[0]
-	SUB $1, R9, R9
-	B one4_1
+	FMOVS 0(R8), F12
+	ADD R7, R8, R8
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
+	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
+	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+
+skip29:
 	B multiplied4_1
 
 bycolumn4_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last4_1
 
 k4_1:
-	FMOVS 0(R8), F4
+	FMOVS 0(R8), F8
 	ADD R7, R8, R8
-	FMOVQ 0(R10), F5
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4F851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4FA51883 // fmla v3.4s, v4.4s, v5.s[3]
+	FMOVQ 0(R10), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k4_1
+	FMOVS 0(R8), F8
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F9
+	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
+	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k4_1
+
+last4_1:
+	TBZ $0, R9, skip30
+	FMOVS 0(R8), F8
+	ADD R7, R8, R8
+	FMOVQ 0(R10), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
+	ADD R6, R10, R10
+
+skip30:
 
 multiplied4_1:
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled4_1
@@ -2424,6 +3088,9 @@ tile3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
@@ -2431,73 +3098,119 @@ tile3:
 	MOVD R3, R9
 	ADD R9, R5, R10
 	ADD R10, R5, R11
+	CMP $4, R8
+	BLT less3_0
 
 four3_0:
-	CMP $4, R8
-	BLT one3_0
-	FMOVQ 0(R9), F3
+	FMOVQ 0(R9), F6
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F4
+	FMOVQ 0(R10), F7
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F5
+	FMOVQ 0(R11), F8
 	ADD $16, R11, R11
-	FMOVQ 0(R0), F6
+	FMOVQ 0(R0), F9
 	ADD R7, R0, R0
-	WORD $0x4F8310C0 // fmla v0.4s, v6.4s, v3.s[0]
-	WORD $0x4F8410C1 // fmla v1.4s, v6.4s, v4.s[0]
-	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
-	FMOVQ 0(R0), F6
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+	FMOVQ 0(R0), F9
 	ADD R7, R0, R0
-	WORD $0x4FA310C0 // fmla v0.4s, v6.4s, v3.s[1]
-	WORD $0x4FA410C1 // fmla v1.4s, v6.4s, v4.s[1]
-	WORD $0x4FA510C2 // fmla v2.4s, v6.4s, v5.s[1]
-	FMOVQ 0(R0), F6
+	WORD $0x4FA61123 // fmla v3.4s, v9.4s, v6.s[1]
+	WORD $0x4FA71124 // fmla v4.4s, v9.4s, v7.s[1]
+	WORD $0x4FA81125 // fmla v5.4s, v9.4s, v8.s[1]
+	FMOVQ 0(R0), F9
 	ADD R7, R0, R0
-	WORD $0x4F8318C0 // fmla v0.4s, v6.4s, v3.s[2]
-	WORD $0x4F8418C1 // fmla v1.4s, v6.4s, v4.s[2]
-	WORD $0x4F8518C2 // fmla v2.4s, v6.4s, v5.s[2]
-	FMOVQ 0(R0), F6
+	WORD $0x4F861920 // fmla v0.4s, v9.4s, v6.s[2]
+	WORD $0x4F871921 // fmla v1.4s, v9.4s, v7.s[2]
+	WORD $0x4F881922 // fmla v2.4s, v9.4s, v8.s[2]
+	FMOVQ 0(R0), F9
 	ADD R7, R0, R0
-	WORD $0x4FA318C0 // fmla v0.4s, v6.4s, v3.s[3]
-	WORD $0x4FA418C1 // fmla v1.4s, v6.4s, v4.s[3]
-	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
+	WORD $0x4FA61923 // fmla v3.4s, v9.4s, v6.s[3]
+	WORD $0x4FA71924 // fmla v4.4s, v9.4s, v7.s[3]
+	WORD $0x4FA81925 // fmla v5.4s, v9.4s, v8.s[3]
 	SUB $4, R8, R8
-	B four3_0
+	CMP $4, R8
+	BGE four3_0
 
-one3_0:
-	CBZ R8, multiplied3_0
-	FMOVQ 0(R0), F3
+less3_0:
+	TBZ $1, R8, skip31
+	FMOVD 0(R9), F6
+	ADD $8, R9, R9
+	FMOVD 0(R10), F7
+	ADD $8, R10, R10
+	FMOVD 0(R11), F8
+	ADD $8, R11, R11
+	FMOVQ 0(R0), F9
 	ADD R7, R0, R0
-	FMOVS 0(R9), F4
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+	FMOVQ 0(R0), F9
+	ADD R7, R0, R0
+	WORD $0x4FA61123 // fmla v3.4s, v9.4s, v6.s[1]
+	WORD $0x4FA71124 // fmla v4.4s, v9.4s, v7.s[1]
+	WORD $0x4FA81125 // fmla v5.4s, v9.4s, v8.s[1]
+
+skip31:
+	TBZ $0, R8, skip32
+	FMOVS 0(R9), F6
 	ADD $4, R9, R9
-	WORD $0x4F841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 0(R10), F4
+	FMOVS 0(R10), F7
 	ADD $4, R10, R10
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 0(R11), F4
+	FMOVS 0(R11), F8
 	ADD $4, R11, R11
-	WORD $0x4F841062 // fmla v2.4s, v3.4s, v4.s[0]
-	SUB $1, R8, R8
-	B one3_0
+	FMOVQ 0(R0), F9
+	ADD R7, R0, R0
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+
+skip32:
 	B multiplied3_0
 
 bycolumn3_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last3_0
 
 k3_0:
-	FMOVQ 0(R0), F3
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	FMOVS 0(R9), F4
-	WORD $0x4F841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 4(R9), F4
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 8(R9), F4
-	WORD $0x4F841062 // fmla v2.4s, v3.4s, v4.s[0]
+	FMOVD 0(R9), F7
+	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
+	FMOVS 8(R9), F7
+	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k3_0
+	FMOVQ 0(R0), F6
+	ADD R7, R0, R0
+	FMOVD 0(R9), F7
+	WORD $0x4F8710C3 // fmla v3.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C4 // fmla v4.4s, v6.4s, v7.s[1]
+	FMOVS 8(R9), F7
+	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k3_0
+
+last3_0:
+	TBZ $0, R8, skip33
+	FMOVQ 0(R0), F6
+	ADD R7, R0, R0
+	FMOVD 0(R9), F7
+	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
+	FMOVS 8(R9), F7
+	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
+	ADD R6, R9, R9
+
+skip33:
 
 multiplied3_0:
+	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled3_0
@@ -2574,6 +3287,9 @@ column3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -2582,73 +3298,119 @@ column3:
 	MOVD R3, R10
 	ADD R10, R5, R11
 	ADD R11, R5, R12
+	CMP $4, R9
+	BLT less3_1
 
 four3_1:
-	CMP $4, R9
-	BLT one3_1
-	FMOVQ 0(R10), F3
+	FMOVQ 0(R10), F6
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F4
+	FMOVQ 0(R11), F7
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F5
+	FMOVQ 0(R12), F8
 	ADD $16, R12, R12
-	FMOVS 0(R8), F6
+	FMOVS 0(R8), F9
 	ADD R7, R8, R8
-	WORD $0x4F8310C0 // fmla v0.4s, v6.4s, v3.s[0]
-	WORD $0x4F8410C1 // fmla v1.4s, v6.4s, v4.s[0]
-	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
-	FMOVS 0(R8), F6
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+	FMOVS 0(R8), F9
 	ADD R7, R8, R8
-	WORD $0x4FA310C0 // fmla v0.4s, v6.4s, v3.s[1]
-	WORD $0x4FA410C1 // fmla v1.4s, v6.4s, v4.s[1]
-	WORD $0x4FA510C2 // fmla v2.4s, v6.4s, v5.s[1]
-	FMOVS 0(R8), F6
+	WORD $0x4FA61123 // fmla v3.4s, v9.4s, v6.s[1]
+	WORD $0x4FA71124 // fmla v4.4s, v9.4s, v7.s[1]
+	WORD $0x4FA81125 // fmla v5.4s, v9.4s, v8.s[1]
+	FMOVS 0(R8), F9
 	ADD R7, R8, R8
-	WORD $0x4F8318C0 // fmla v0.4s, v6.4s, v3.s[2]
-	WORD $0x4F8418C1 // fmla v1.4s, v6.4s, v4.s[2]
-	WORD $0x4F8518C2 // fmla v2.4s, v6.4s, v5.s[2]
-	FMOVS 0(R8), F6
+	WORD $0x4F861920 // fmla v0.4s, v9.4s, v6.s[2]
+	WORD $0x4F871921 // fmla v1.4s, v9.4s, v7.s[2]
+	WORD $0x4F881922 // fmla v2.4s, v9.4s, v8.s[2]
+	FMOVS 0(R8), F9
 	ADD R7, R8, R8
-	WORD $0x4FA318C0 // fmla v0.4s, v6.4s, v3.s[3]
-	WORD $0x4FA418C1 // fmla v1.4s, v6.4s, v4.s[3]
-	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
+	WORD $0x4FA61923 // fmla v3.4s, v9.4s, v6.s[3]
+	WORD $0x4FA71924 // fmla v4.4s, v9.4s, v7.s[3]
+	WORD $0x4FA81925 // fmla v5.4s, v9.4s, v8.s[3]
 	SUB $4, R9, R9
-	B four3_1
+	CMP $4, R9
+	BGE four3_1
 
-one3_1:
-	CBZ R9, multiplied3_1
-	FMOVS 0(R8), F3
+less3_1:
+	TBZ $1, R9, skip34
+	FMOVD 0(R10), F6
+	ADD $8, R10, R10
+	FMOVD 0(R11), F7
+	ADD $8, R11, R11
+	FMOVD 0(R12), F8
+	ADD $8, R12, R12
+	FMOVS 0(R8), F9
 	ADD R7, R8, R8
-	FMOVS 0(R10), F4
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+	FMOVS 0(R8), F9
+	ADD R7, R8, R8
+	WORD $0x4FA61123 // fmla v3.4s, v9.4s, v6.s[1]
+	WORD $0x4FA71124 // fmla v4.4s, v9.4s, v7.s[1]
+	WORD $0x4FA81125 // fmla v5.4s, v9.4s, v8.s[1]
+
+skip34:
+	TBZ $0, R9, skip35
+	FMOVS 0(R10), F6
 	ADD $4, R10, R10
-	WORD $0x4F841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 0(R11), F4
+	FMOVS 0(R11), F7
 	ADD $4, R11, R11
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 0(R12), F4
+	FMOVS 0(R12), F8
 	ADD $4, R12, R12
-	WORD $0x4F841062 // fmla v2.4s, v3.4s, v4.s[0]
-	SUB $1, R9, R9
-	B one3_1
+	FMOVS 0(R8), F9
+	ADD R7, R8, R8
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F871121 // fmla v1.4s, v9.4s, v7.s[0]
+	WORD $0x4F881122 // fmla v2.4s, v9.4s, v8.s[0]
+
+skip35:
 	B multiplied3_1
 
 bycolumn3_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last3_1
 
 k3_1:
-	FMOVS 0(R8), F3
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	FMOVS 0(R10), F4
-	WORD $0x4F841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 4(R10), F4
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 8(R10), F4
-	WORD $0x4F841062 // fmla v2.4s, v3.4s, v4.s[0]
+	FMOVD 0(R10), F7
+	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
+	FMOVS 8(R10), F7
+	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k3_1
+	FMOVS 0(R8), F6
+	ADD R7, R8, R8
+	FMOVD 0(R10), F7
+	WORD $0x4F8710C3 // fmla v3.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C4 // fmla v4.4s, v6.4s, v7.s[1]
+	FMOVS 8(R10), F7
+	WORD $0x4F8710C5 // fmla v5.4s, v6.4s, v7.s[0]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k3_1
+
+last3_1:
+	TBZ $0, R9, skip36
+	FMOVS 0(R8), F6
+	ADD R7, R8, R8
+	FMOVD 0(R10), F7
+	WORD $0x4F8710C0 // fmla v0.4s, v6.4s, v7.s[0]
+	WORD $0x4FA710C1 // fmla v1.4s, v6.4s, v7.s[1]
+	FMOVS 8(R10), F7
+	WORD $0x4F8710C2 // fmla v2.4s, v6.4s, v7.s[0]
+	ADD R6, R10, R10
+
+skip36:
 
 multiplied3_1:
+	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled3_1
@@ -2748,68 +3510,107 @@ tile2:
 	BLT single2
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R8
 	CMP $4, R6
 	BNE bycolumn2_0
 	MOVD R3, R9
 	ADD R9, R5, R10
+	CMP $4, R8
+	BLT less2_0
 
 four2_0:
-	CMP $4, R8
-	BLT one2_0
-	FMOVQ 0(R9), F2
+	FMOVQ 0(R9), F4
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F3
+	FMOVQ 0(R10), F5
 	ADD $16, R10, R10
-	FMOVQ 0(R0), F4
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
-	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
-	FMOVQ 0(R0), F4
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	WORD $0x4FA21080 // fmla v0.4s, v4.4s, v2.s[1]
-	WORD $0x4FA31081 // fmla v1.4s, v4.4s, v3.s[1]
-	FMOVQ 0(R0), F4
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	WORD $0x4F821880 // fmla v0.4s, v4.4s, v2.s[2]
-	WORD $0x4F831881 // fmla v1.4s, v4.4s, v3.s[2]
-	FMOVQ 0(R0), F4
+	WORD $0x4F8418C0 // fmla v0.4s, v6.4s, v4.s[2]
+	WORD $0x4F8518C1 // fmla v1.4s, v6.4s, v5.s[2]
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
-	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
+	WORD $0x4FA418C2 // fmla v2.4s, v6.4s, v4.s[3]
+	WORD $0x4FA518C3 // fmla v3.4s, v6.4s, v5.s[3]
 	SUB $4, R8, R8
-	B four2_0
+	CMP $4, R8
+	BGE four2_0
 
-one2_0:
-	CBZ R8, multiplied2_0
-	FMOVQ 0(R0), F2
+less2_0:
+	TBZ $1, R8, skip37
+	FMOVD 0(R9), F4
+	ADD $8, R9, R9
+	FMOVD 0(R10), F5
+	ADD $8, R10, R10
+	FMOVQ 0(R0), F6
 	ADD R7, R0, R0
-	FMOVS 0(R9), F3
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 0(R0), F6
+	ADD R7, R0, R0
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+
+skip37:
+	TBZ $0, R8, skip38
+	FMOVS 0(R9), F4
 	ADD $4, R9, R9
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 0(R10), F3
+	FMOVS 0(R10), F5
 	ADD $4, R10, R10
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
-	SUB $1, R8, R8
-	B one2_0
+	FMOVQ 0(R0), F6
+	ADD R7, R0, R0
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+
+skip38:
 	B multiplied2_0
 
 bycolumn2_0:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last2_0
 
 k2_0:
-	FMOVQ 0(R0), F2
+	FMOVQ 0(R0), F4
 	ADD R7, R0, R0
-	FMOVS 0(R9), F3
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 4(R9), F3
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
+	FMOVD 0(R9), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k2_0
+	FMOVQ 0(R0), F4
+	ADD R7, R0, R0
+	FMOVD 0(R9), F5
+	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51083 // fmla v3.4s, v4.4s, v5.s[1]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k2_0
+
+last2_0:
+	TBZ $0, R8, skip39
+	FMOVQ 0(R0), F4
+	ADD R7, R0, R0
+	FMOVD 0(R9), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
+	ADD R6, R9, R9
+
+skip39:
 
 multiplied2_0:
+	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled2_0
@@ -2874,6 +3675,8 @@ single2:
 column2:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD b+72(FP), R8
 	ADD R0, R8, R8
 	MOVD k+32(FP), R9
@@ -2881,62 +3684,99 @@ column2:
 	BNE bycolumn2_1
 	MOVD R3, R10
 	ADD R10, R5, R11
+	CMP $4, R9
+	BLT less2_1
 
 four2_1:
-	CMP $4, R9
-	BLT one2_1
-	FMOVQ 0(R10), F2
+	FMOVQ 0(R10), F4
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F3
+	FMOVQ 0(R11), F5
 	ADD $16, R11, R11
-	FMOVS 0(R8), F4
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
-	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
-	FMOVS 0(R8), F4
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	WORD $0x4FA21080 // fmla v0.4s, v4.4s, v2.s[1]
-	WORD $0x4FA31081 // fmla v1.4s, v4.4s, v3.s[1]
-	FMOVS 0(R8), F4
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	WORD $0x4F821880 // fmla v0.4s, v4.4s, v2.s[2]
-	WORD $0x4F831881 // fmla v1.4s, v4.4s, v3.s[2]
-	FMOVS 0(R8), F4
+	WORD $0x4F8418C0 // fmla v0.4s, v6.4s, v4.s[2]
+	WORD $0x4F8518C1 // fmla v1.4s, v6.4s, v5.s[2]
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
-	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
+	WORD $0x4FA418C2 // fmla v2.4s, v6.4s, v4.s[3]
+	WORD $0x4FA518C3 // fmla v3.4s, v6.4s, v5.s[3]
 	SUB $4, R9, R9
-	B four2_1
+	CMP $4, R9
+	BGE four2_1
 
-one2_1:
-	CBZ R9, multiplied2_1
-	FMOVS 0(R8), F2
+less2_1:
+	TBZ $1, R9, skip40
+	FMOVD 0(R10), F4
+	ADD $8, R10, R10
+	FMOVD 0(R11), F5
+	ADD $8, R11, R11
+	FMOVS 0(R8), F6
 	ADD R7, R8, R8
-	FMOVS 0(R10), F3
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVS 0(R8), F6
+	ADD R7, R8, R8
+	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
+	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+
+skip40:
+	TBZ $0, R9, skip41
+	FMOVS 0(R10), F4
 	ADD $4, R10, R10
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 0(R11), F3
+	FMOVS 0(R11), F5
 	ADD $4, R11, R11
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
-	SUB $1, R9, R9
-	B one2_1
+	FMOVS 0(R8), F6
+	ADD R7, R8, R8
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+
+skip41:
 	B multiplied2_1
 
 bycolumn2_1:
 	MOVD R3, R10
+	CMP $2, R9
+	BLT last2_1
 
 k2_1:
-	FMOVS 0(R8), F2
+	FMOVS 0(R8), F4
 	ADD R7, R8, R8
-	FMOVS 0(R10), F3
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 4(R10), F3
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
+	FMOVD 0(R10), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
 	ADD R6, R10, R10
-	SUBS $1, R9, R9
-	BNE k2_1
+	FMOVS 0(R8), F4
+	ADD R7, R8, R8
+	FMOVD 0(R10), F5
+	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51083 // fmla v3.4s, v4.4s, v5.s[1]
+	ADD R6, R10, R10
+	SUB $2, R9, R9
+	CMP $2, R9
+	BGE k2_1
+
+last2_1:
+	TBZ $0, R9, skip42
+	FMOVS 0(R8), F4
+	ADD R7, R8, R8
+	FMOVD 0(R10), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
+	ADD R6, R10, R10
+
+skip42:
 
 multiplied2_1:
+	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	MOVWU alpha+40(FP), R8
 	CMP $1065353216, R8
 	BEQ scaled2_1
@@ -3024,56 +3864,88 @@ tile1:
 	CMP $4, R0
 	BLT single1
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD b+72(FP), R0
 	MOVD k+32(FP), R2
 	CMP $4, R6
 	BNE bycolumn1_0
 	MOVD R3, R8
+	CMP $4, R2
+	BLT less1_0
 
 four1_0:
-	CMP $4, R2
-	BLT one1_0
-	FMOVQ 0(R8), F1
+	FMOVQ 0(R8), F2
 	ADD $16, R8, R8
-	FMOVQ 0(R0), F2
+	FMOVQ 0(R0), F3
 	ADD R7, R0, R0
-	WORD $0x4F811040 // fmla v0.4s, v2.4s, v1.s[0]
-	FMOVQ 0(R0), F2
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	FMOVQ 0(R0), F3
 	ADD R7, R0, R0
-	WORD $0x4FA11040 // fmla v0.4s, v2.4s, v1.s[1]
-	FMOVQ 0(R0), F2
+	WORD $0x4FA21061 // fmla v1.4s, v3.4s, v2.s[1]
+	FMOVQ 0(R0), F3
 	ADD R7, R0, R0
-	WORD $0x4F811840 // fmla v0.4s, v2.4s, v1.s[2]
-	FMOVQ 0(R0), F2
+	WORD $0x4F821860 // fmla v0.4s, v3.4s, v2.s[2]
+	FMOVQ 0(R0), F3
 	ADD R7, R0, R0
-	WORD $0x4FA11840 // fmla v0.4s, v2.4s, v1.s[3]
+	WORD $0x4FA21861 // fmla v1.4s, v3.4s, v2.s[3]
 	SUB $4, R2, R2
-	B four1_0
+	CMP $4, R2
+	BGE four1_0
 
-one1_0:
-	CBZ R2, multiplied1_0
-	FMOVQ 0(R0), F1
+less1_0:
+	TBZ $1, R2, skip43
+	FMOVD 0(R8), F2
+	ADD $8, R8, R8
+	FMOVQ 0(R0), F3
 	ADD R7, R0, R0
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	FMOVQ 0(R0), F3
+	ADD R7, R0, R0
+	WORD $0x4FA21061 // fmla v1.4s, v3.4s, v2.s[1]
+
+skip43:
+	TBZ $0, R2, skip44
 	FMOVS 0(R8), F2
 	ADD $4, R8, R8
-	WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]
-	SUB $1, R2, R2
-	B one1_0
+	FMOVQ 0(R0), F3
+	ADD R7, R0, R0
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+
+skip44:
 	B multiplied1_0
 
 bycolumn1_0:
 	MOVD R3, R8
+	CMP $2, R2
+	BLT last1_0
 
 k1_0:
-	FMOVQ 0(R0), F1
+	FMOVQ 0(R0), F2
 	ADD R7, R0, R0
-	FMOVS 0(R8), F2
-	WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]
+	FMOVS 0(R8), F3
+	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
 	ADD R6, R8, R8
-	SUBS $1, R2, R2
-	BNE k1_0
+	FMOVQ 0(R0), F2
+	ADD R7, R0, R0
+	FMOVS 0(R8), F3
+	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD R6, R8, R8
+	SUB $2, R2, R2
+	CMP $2, R2
+	BGE k1_0
+
+last1_0:
+	TBZ $0, R2, skip45
+	FMOVQ 0(R0), F2
+	ADD R7, R0, R0
+	FMOVS 0(R8), F3
+	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
+	ADD R6, R8, R8
+
+skip45:
 
 multiplied1_0:
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	MOVWU alpha+40(FP), R0
 	CMP $1065353216, R0
 	BEQ scaled1_0
@@ -3126,57 +3998,89 @@ single1:
 
 column1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	MOVD b+72(FP), R2
 	ADD R0, R2, R2
 	MOVD k+32(FP), R8
 	CMP $4, R6
 	BNE bycolumn1_1
 	MOVD R3, R9
+	CMP $4, R8
+	BLT less1_1
 
 four1_1:
-	CMP $4, R8
-	BLT one1_1
-	FMOVQ 0(R9), F1
+	FMOVQ 0(R9), F2
 	ADD $16, R9, R9
-	FMOVS 0(R2), F2
+	FMOVS 0(R2), F3
 	ADD R7, R2, R2
-	WORD $0x4F811040 // fmla v0.4s, v2.4s, v1.s[0]
-	FMOVS 0(R2), F2
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	FMOVS 0(R2), F3
 	ADD R7, R2, R2
-	WORD $0x4FA11040 // fmla v0.4s, v2.4s, v1.s[1]
-	FMOVS 0(R2), F2
+	WORD $0x4FA21061 // fmla v1.4s, v3.4s, v2.s[1]
+	FMOVS 0(R2), F3
 	ADD R7, R2, R2
-	WORD $0x4F811840 // fmla v0.4s, v2.4s, v1.s[2]
-	FMOVS 0(R2), F2
+	WORD $0x4F821860 // fmla v0.4s, v3.4s, v2.s[2]
+	FMOVS 0(R2), F3
 	ADD R7, R2, R2
-	WORD $0x4FA11840 // fmla v0.4s, v2.4s, v1.s[3]
+	WORD $0x4FA21861 // fmla v1.4s, v3.4s, v2.s[3]
 	SUB $4, R8, R8
-	B four1_1
+	CMP $4, R8
+	BGE four1_1
 
-one1_1:
-	CBZ R8, multiplied1_1
-	FMOVS 0(R2), F1
+less1_1:
+	TBZ $1, R8, skip46
+	FMOVD 0(R9), F2
+	ADD $8, R9, R9
+	FMOVS 0(R2), F3
 	ADD R7, R2, R2
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	FMOVS 0(R2), F3
+	ADD R7, R2, R2
+	WORD $0x4FA21061 // fmla v1.4s, v3.4s, v2.s[1]
+
+skip46:
+	TBZ $0, R8, skip47
 	FMOVS 0(R9), F2
 	ADD $4, R9, R9
-	WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]
-	SUB $1, R8, R8
-	B one1_1
+	FMOVS 0(R2), F3
+	ADD R7, R2, R2
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+
+skip47:
 	B multiplied1_1
 
 bycolumn1_1:
 	MOVD R3, R9
+	CMP $2, R8
+	BLT last1_1
 
 k1_1:
-	FMOVS 0(R2), F1
+	FMOVS 0(R2), F2
 	ADD R7, R2, R2
-	FMOVS 0(R9), F2
-	WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]
+	FMOVS 0(R9), F3
+	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
 	ADD R6, R9, R9
-	SUBS $1, R8, R8
-	BNE k1_1
+	FMOVS 0(R2), F2
+	ADD R7, R2, R2
+	FMOVS 0(R9), F3
+	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD R6, R9, R9
+	SUB $2, R8, R8
+	CMP $2, R8
+	BGE k1_1
+
+last1_1:
+	TBZ $0, R8, skip48
+	FMOVS 0(R2), F2
+	ADD R7, R2, R2
+	FMOVS 0(R9), F3
+	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
+	ADD R6, R9, R9
+
+skip48:
 
 multiplied1_1:
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	MOVWU alpha+40(FP), R2
 	CMP $1065353216, R2
 	BEQ scaled1_1

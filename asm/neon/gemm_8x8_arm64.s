@@ -65,10 +65,10 @@ tile8:
 	ADD R13, R5, R14
 	ADD R14, R5, R15
 	ADD R15, R5, R19
+	CMP $4, R8
+	BLT less8_0
 
 four8_0:
-	CMP $4, R8
-	BLT one8_0
 	FMOVQ 0(R9), F16
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F17
@@ -77,145 +77,190 @@ four8_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F19
 	ADD $16, R12, R12
-	MOVD R0, R20
-	FMOVQ 0(R20), F20
-	FMOVQ 16(R20), F21
-	ADD R7, R20, R20
-	WORD $0x4F901280 // fmla v0.4s, v20.4s, v16.s[0]
-	WORD $0x4F9012A1 // fmla v1.4s, v21.4s, v16.s[0]
-	WORD $0x4F911282 // fmla v2.4s, v20.4s, v17.s[0]
-	WORD $0x4F9112A3 // fmla v3.4s, v21.4s, v17.s[0]
-	WORD $0x4F921284 // fmla v4.4s, v20.4s, v18.s[0]
-	WORD $0x4F9212A5 // fmla v5.4s, v21.4s, v18.s[0]
-	WORD $0x4F931286 // fmla v6.4s, v20.4s, v19.s[0]
-	WORD $0x4F9312A7 // fmla v7.4s, v21.4s, v19.s[0]
-	FMOVQ 0(R20), F20
-	FMOVQ 16(R20), F21
-	ADD R7, R20, R20
-	WORD $0x4FB01280 // fmla v0.4s, v20.4s, v16.s[1]
-	WORD $0x4FB012A1 // fmla v1.4s, v21.4s, v16.s[1]
-	WORD $0x4FB11282 // fmla v2.4s, v20.4s, v17.s[1]
-	WORD $0x4FB112A3 // fmla v3.4s, v21.4s, v17.s[1]
-	WORD $0x4FB21284 // fmla v4.4s, v20.4s, v18.s[1]
-	WORD $0x4FB212A5 // fmla v5.4s, v21.4s, v18.s[1]
-	WORD $0x4FB31286 // fmla v6.4s, v20.4s, v19.s[1]
-	WORD $0x4FB312A7 // fmla v7.4s, v21.4s, v19.s[1]
-	FMOVQ 0(R20), F20
-	FMOVQ 16(R20), F21
-	ADD R7, R20, R20
-	WORD $0x4F901A80 // fmla v0.4s, v20.4s, v16.s[2]
-	WORD $0x4F901AA1 // fmla v1.4s, v21.4s, v16.s[2]
-	WORD $0x4F911A82 // fmla v2.4s, v20.4s, v17.s[2]
-	WORD $0x4F911AA3 // fmla v3.4s, v21.4s, v17.s[2]
-	WORD $0x4F921A84 // fmla v4.4s, v20.4s, v18.s[2]
-	WORD $0x4F921AA5 // fmla v5.4s, v21.4s, v18.s[2]
-	WORD $0x4F931A86 // fmla v6.4s, v20.4s, v19.s[2]
-	WORD $0x4F931AA7 // fmla v7.4s, v21.4s, v19.s[2]
-	FMOVQ 0(R20), F20
-	FMOVQ 16(R20), F21
-	ADD R7, R20, R20
-	WORD $0x4FB01A80 // fmla v0.4s, v20.4s, v16.s[3]
-	WORD $0x4FB01AA1 // fmla v1.4s, v21.4s, v16.s[3]
-	WORD $0x4FB11A82 // fmla v2.4s, v20.4s, v17.s[3]
-	WORD $0x4FB11AA3 // fmla v3.4s, v21.4s, v17.s[3]
-	WORD $0x4FB21A84 // fmla v4.4s, v20.4s, v18.s[3]
-	WORD $0x4FB21AA5 // fmla v5.4s, v21.4s, v18.s[3]
-	WORD $0x4FB31A86 // fmla v6.4s, v20.4s, v19.s[3]
-	WORD $0x4FB31AA7 // fmla v7.4s, v21.4s, v19.s[3]
-	FMOVQ 0(R13), F16
+	FMOVQ 0(R13), F20
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F17
+	FMOVQ 0(R14), F21
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F18
+	FMOVQ 0(R15), F22
 	ADD $16, R15, R15
-	FMOVQ 0(R19), F19
+	FMOVQ 0(R19), F23
 	ADD $16, R19, R19
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
 	ADD R7, R0, R0
-	WORD $0x4F901288 // fmla v8.4s, v20.4s, v16.s[0]
-	WORD $0x4F9012A9 // fmla v9.4s, v21.4s, v16.s[0]
-	WORD $0x4F91128A // fmla v10.4s, v20.4s, v17.s[0]
-	WORD $0x4F9112AB // fmla v11.4s, v21.4s, v17.s[0]
-	WORD $0x4F92128C // fmla v12.4s, v20.4s, v18.s[0]
-	WORD $0x4F9212AD // fmla v13.4s, v21.4s, v18.s[0]
-	WORD $0x4F93128E // fmla v14.4s, v20.4s, v19.s[0]
-	WORD $0x4F9312AF // fmla v15.4s, v21.4s, v19.s[0]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F901321 // fmla v1.4s, v25.4s, v16.s[0]
+	WORD $0x4F911302 // fmla v2.4s, v24.4s, v17.s[0]
+	WORD $0x4F911323 // fmla v3.4s, v25.4s, v17.s[0]
+	WORD $0x4F921304 // fmla v4.4s, v24.4s, v18.s[0]
+	WORD $0x4F921325 // fmla v5.4s, v25.4s, v18.s[0]
+	WORD $0x4F931306 // fmla v6.4s, v24.4s, v19.s[0]
+	WORD $0x4F931327 // fmla v7.4s, v25.4s, v19.s[0]
+	WORD $0x4F941308 // fmla v8.4s, v24.4s, v20.s[0]
+	WORD $0x4F941329 // fmla v9.4s, v25.4s, v20.s[0]
+	WORD $0x4F95130A // fmla v10.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132B // fmla v11.4s, v25.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F97130E // fmla v14.4s, v24.4s, v23.s[0]
+	WORD $0x4F97132F // fmla v15.4s, v25.4s, v23.s[0]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
 	ADD R7, R0, R0
-	WORD $0x4FB01288 // fmla v8.4s, v20.4s, v16.s[1]
-	WORD $0x4FB012A9 // fmla v9.4s, v21.4s, v16.s[1]
-	WORD $0x4FB1128A // fmla v10.4s, v20.4s, v17.s[1]
-	WORD $0x4FB112AB // fmla v11.4s, v21.4s, v17.s[1]
-	WORD $0x4FB2128C // fmla v12.4s, v20.4s, v18.s[1]
-	WORD $0x4FB212AD // fmla v13.4s, v21.4s, v18.s[1]
-	WORD $0x4FB3128E // fmla v14.4s, v20.4s, v19.s[1]
-	WORD $0x4FB312AF // fmla v15.4s, v21.4s, v19.s[1]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
+	WORD $0x4FB01300 // fmla v0.4s, v24.4s, v16.s[1]
+	WORD $0x4FB01321 // fmla v1.4s, v25.4s, v16.s[1]
+	WORD $0x4FB11302 // fmla v2.4s, v24.4s, v17.s[1]
+	WORD $0x4FB11323 // fmla v3.4s, v25.4s, v17.s[1]
+	WORD $0x4FB21304 // fmla v4.4s, v24.4s, v18.s[1]
+	WORD $0x4FB21325 // fmla v5.4s, v25.4s, v18.s[1]
+	WORD $0x4FB31306 // fmla v6.4s, v24.4s, v19.s[1]
+	WORD $0x4FB31327 // fmla v7.4s, v25.4s, v19.s[1]
+	WORD $0x4FB41308 // fmla v8.4s, v24.4s, v20.s[1]
+	WORD $0x4FB41329 // fmla v9.4s, v25.4s, v20.s[1]
+	WORD $0x4FB5130A // fmla v10.4s, v24.4s, v21.s[1]
+	WORD $0x4FB5132B // fmla v11.4s, v25.4s, v21.s[1]
+	WORD $0x4FB6130C // fmla v12.4s, v24.4s, v22.s[1]
+	WORD $0x4FB6132D // fmla v13.4s, v25.4s, v22.s[1]
+	WORD $0x4FB7130E // fmla v14.4s, v24.4s, v23.s[1]
+	WORD $0x4FB7132F // fmla v15.4s, v25.4s, v23.s[1]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
 	ADD R7, R0, R0
-	WORD $0x4F901A88 // fmla v8.4s, v20.4s, v16.s[2]
-	WORD $0x4F901AA9 // fmla v9.4s, v21.4s, v16.s[2]
-	WORD $0x4F911A8A // fmla v10.4s, v20.4s, v17.s[2]
-	WORD $0x4F911AAB // fmla v11.4s, v21.4s, v17.s[2]
-	WORD $0x4F921A8C // fmla v12.4s, v20.4s, v18.s[2]
-	WORD $0x4F921AAD // fmla v13.4s, v21.4s, v18.s[2]
-	WORD $0x4F931A8E // fmla v14.4s, v20.4s, v19.s[2]
-	WORD $0x4F931AAF // fmla v15.4s, v21.4s, v19.s[2]
-	FMOVQ 0(R0), F20
-	FMOVQ 16(R0), F21
+	WORD $0x4F901B00 // fmla v0.4s, v24.4s, v16.s[2]
+	WORD $0x4F901B21 // fmla v1.4s, v25.4s, v16.s[2]
+	WORD $0x4F911B02 // fmla v2.4s, v24.4s, v17.s[2]
+	WORD $0x4F911B23 // fmla v3.4s, v25.4s, v17.s[2]
+	WORD $0x4F921B04 // fmla v4.4s, v24.4s, v18.s[2]
+	WORD $0x4F921B25 // fmla v5.4s, v25.4s, v18.s[2]
+	WORD $0x4F931B06 // fmla v6.4s, v24.4s, v19.s[2]
+	WORD $0x4F931B27 // fmla v7.4s, v25.4s, v19.s[2]
+	WORD $0x4F941B08 // fmla v8.4s, v24.4s, v20.s[2]
+	WORD $0x4F941B29 // fmla v9.4s, v25.4s, v20.s[2]
+	WORD $0x4F951B0A // fmla v10.4s, v24.4s, v21.s[2]
+	WORD $0x4F951B2B // fmla v11.4s, v25.4s, v21.s[2]
+	WORD $0x4F961B0C // fmla v12.4s, v24.4s, v22.s[2]
+	WORD $0x4F961B2D // fmla v13.4s, v25.4s, v22.s[2]
+	WORD $0x4F971B0E // fmla v14.4s, v24.4s, v23.s[2]
+	WORD $0x4F971B2F // fmla v15.4s, v25.4s, v23.s[2]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
 	ADD R7, R0, R0
-	WORD $0x4FB01A88 // fmla v8.4s, v20.4s, v16.s[3]
-	WORD $0x4FB01AA9 // fmla v9.4s, v21.4s, v16.s[3]
-	WORD $0x4FB11A8A // fmla v10.4s, v20.4s, v17.s[3]
-	WORD $0x4FB11AAB // fmla v11.4s, v21.4s, v17.s[3]
-	WORD $0x4FB21A8C // fmla v12.4s, v20.4s, v18.s[3]
-	WORD $0x4FB21AAD // fmla v13.4s, v21.4s, v18.s[3]
-	WORD $0x4FB31A8E // fmla v14.4s, v20.4s, v19.s[3]
-	WORD $0x4FB31AAF // fmla v15.4s, v21.4s, v19.s[3]
+	WORD $0x4FB01B00 // fmla v0.4s, v24.4s, v16.s[3]
+	WORD $0x4FB01B21 // fmla v1.4s, v25.4s, v16.s[3]
+	WORD $0x4FB11B02 // fmla v2.4s, v24.4s, v17.s[3]
+	WORD $0x4FB11B23 // fmla v3.4s, v25.4s, v17.s[3]
+	WORD $0x4FB21B04 // fmla v4.4s, v24.4s, v18.s[3]
+	WORD $0x4FB21B25 // fmla v5.4s, v25.4s, v18.s[3]
+	WORD $0x4FB31B06 // fmla v6.4s, v24.4s, v19.s[3]
+	WORD $0x4FB31B27 // fmla v7.4s, v25.4s, v19.s[3]
+	WORD $0x4FB41B08 // fmla v8.4s, v24.4s, v20.s[3]
+	WORD $0x4FB41B29 // fmla v9.4s, v25.4s, v20.s[3]
+	WORD $0x4FB51B0A // fmla v10.4s, v24.4s, v21.s[3]
+	WORD $0x4FB51B2B // fmla v11.4s, v25.4s, v21.s[3]
+	WORD $0x4FB61B0C // fmla v12.4s, v24.4s, v22.s[3]
+	WORD $0x4FB61B2D // fmla v13.4s, v25.4s, v22.s[3]
+	WORD $0x4FB71B0E // fmla v14.4s, v24.4s, v23.s[3]
+	WORD $0x4FB71B2F // fmla v15.4s, v25.4s, v23.s[3]
 	SUB $4, R8, R8
-	B four8_0
+	CMP $4, R8
+	BGE four8_0
 
-one8_0:
-	CBZ R8, multiplied8_0
-	FMOVQ 0(R0), F16
-	FMOVQ 16(R0), F17
+less8_0:
+	TBZ $1, R8, skip1
+	FMOVD 0(R9), F16
+	ADD $8, R9, R9
+	FMOVD 0(R10), F17
+	ADD $8, R10, R10
+	FMOVD 0(R11), F18
+	ADD $8, R11, R11
+	FMOVD 0(R12), F19
+	ADD $8, R12, R12
+	FMOVD 0(R13), F20
+	ADD $8, R13, R13
+	FMOVD 0(R14), F21
+	ADD $8, R14, R14
+	FMOVD 0(R15), F22
+	ADD $8, R15, R15
+	FMOVD 0(R19), F23
+	ADD $8, R19, R19
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
 	ADD R7, R0, R0
-	FMOVS 0(R9), F18
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F901321 // fmla v1.4s, v25.4s, v16.s[0]
+	WORD $0x4F911302 // fmla v2.4s, v24.4s, v17.s[0]
+	WORD $0x4F911323 // fmla v3.4s, v25.4s, v17.s[0]
+	WORD $0x4F921304 // fmla v4.4s, v24.4s, v18.s[0]
+	WORD $0x4F921325 // fmla v5.4s, v25.4s, v18.s[0]
+	WORD $0x4F931306 // fmla v6.4s, v24.4s, v19.s[0]
+	WORD $0x4F931327 // fmla v7.4s, v25.4s, v19.s[0]
+	WORD $0x4F941308 // fmla v8.4s, v24.4s, v20.s[0]
+	WORD $0x4F941329 // fmla v9.4s, v25.4s, v20.s[0]
+	WORD $0x4F95130A // fmla v10.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132B // fmla v11.4s, v25.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F97130E // fmla v14.4s, v24.4s, v23.s[0]
+	WORD $0x4F97132F // fmla v15.4s, v25.4s, v23.s[0]
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	ADD R7, R0, R0
+	WORD $0x4FB01300 // fmla v0.4s, v24.4s, v16.s[1]
+	WORD $0x4FB01321 // fmla v1.4s, v25.4s, v16.s[1]
+	WORD $0x4FB11302 // fmla v2.4s, v24.4s, v17.s[1]
+	WORD $0x4FB11323 // fmla v3.4s, v25.4s, v17.s[1]
+	WORD $0x4FB21304 // fmla v4.4s, v24.4s, v18.s[1]
+	WORD $0x4FB21325 // fmla v5.4s, v25.4s, v18.s[1]
+	WORD $0x4FB31306 // fmla v6.4s, v24.4s, v19.s[1]
+	WORD $0x4FB31327 // fmla v7.4s, v25.4s, v19.s[1]
+	WORD $0x4FB41308 // fmla v8.4s, v24.4s, v20.s[1]
+	WORD $0x4FB41329 // fmla v9.4s, v25.4s, v20.s[1]
+	WORD $0x4FB5130A // fmla v10.4s, v24.4s, v21.s[1]
+	WORD $0x4FB5132B // fmla v11.4s, v25.4s, v21.s[1]
+	WORD $0x4FB6130C // fmla v12.4s, v24.4s, v22.s[1]
+	WORD $0x4FB6132D // fmla v13.4s, v25.4s, v22.s[1]
+	WORD $0x4FB7130E // fmla v14.4s, v24.4s, v23.s[1]
+	WORD $0x4FB7132F // fmla v15.4s, v25.4s, v23.s[1]
+
+skip1:
+	TBZ $0, R8, skip2
+	FMOVS 0(R9), F16
 	ADD $4, R9, R9
-	WORD $0x4F921200 // fmla v0.4s, v16.4s, v18.s[0]
-	WORD $0x4F921221 // fmla v1.4s, v17.4s, v18.s[0]
-	FMOVS 0(R10), F18
+	FMOVS 0(R10), F17
 	ADD $4, R10, R10
-	WORD $0x4F921202 // fmla v2.4s, v16.4s, v18.s[0]
-	WORD $0x4F921223 // fmla v3.4s, v17.4s, v18.s[0]
 	FMOVS 0(R11), F18
 	ADD $4, R11, R11
-	WORD $0x4F921204 // fmla v4.4s, v16.4s, v18.s[0]
-	WORD $0x4F921225 // fmla v5.4s, v17.4s, v18.s[0]
-	FMOVS 0(R12), F18
+	FMOVS 0(R12), F19
 	ADD $4, R12, R12
-	WORD $0x4F921206 // fmla v6.4s, v16.4s, v18.s[0]
-	WORD $0x4F921227 // fmla v7.4s, v17.4s, v18.s[0]
-	FMOVS 0(R13), F18
+	FMOVS 0(R13), F20
 	ADD $4, R13, R13
-	WORD $0x4F921208 // fmla v8.4s, v16.4s, v18.s[0]
-	WORD $0x4F921229 // fmla v9.4s, v17.4s, v18.s[0]
-	FMOVS 0(R14), F18
+	FMOVS 0(R14), F21
 	ADD $4, R14, R14
-	WORD $0x4F92120A // fmla v10.4s, v16.4s, v18.s[0]
-	WORD $0x4F92122B // fmla v11.4s, v17.4s, v18.s[0]
-	FMOVS 0(R15), F18
+	FMOVS 0(R15), F22
 	ADD $4, R15, R15
-	WORD $0x4F92120C // fmla v12.4s, v16.4s, v18.s[0]
-	WORD $0x4F92122D // fmla v13.4s, v17.4s, v18.s[0]
-	FMOVS 0(R19), F18
+	FMOVS 0(R19), F23
 	ADD $4, R19, R19
-	WORD $0x4F92120E // fmla v14.4s, v16.4s, v18.s[0]
-	WORD $0x4F92122F // fmla v15.4s, v17.4s, v18.s[0]
-	SUB $1, R8, R8
-	B one8_0
+	FMOVQ 0(R0), F24
+	FMOVQ 16(R0), F25
+	ADD R7, R0, R0
+	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
+	WORD $0x4F901321 // fmla v1.4s, v25.4s, v16.s[0]
+	WORD $0x4F911302 // fmla v2.4s, v24.4s, v17.s[0]
+	WORD $0x4F911323 // fmla v3.4s, v25.4s, v17.s[0]
+	WORD $0x4F921304 // fmla v4.4s, v24.4s, v18.s[0]
+	WORD $0x4F921325 // fmla v5.4s, v25.4s, v18.s[0]
+	WORD $0x4F931306 // fmla v6.4s, v24.4s, v19.s[0]
+	WORD $0x4F931327 // fmla v7.4s, v25.4s, v19.s[0]
+	WORD $0x4F941308 // fmla v8.4s, v24.4s, v20.s[0]
+	WORD $0x4F941329 // fmla v9.4s, v25.4s, v20.s[0]
+	WORD $0x4F95130A // fmla v10.4s, v24.4s, v21.s[0]
+	WORD $0x4F95132B // fmla v11.4s, v25.4s, v21.s[0]
+	WORD $0x4F96130C // fmla v12.4s, v24.4s, v22.s[0]
+	WORD $0x4F96132D // fmla v13.4s, v25.4s, v22.s[0]
+	WORD $0x4F97130E // fmla v14.4s, v24.4s, v23.s[0]
+	WORD $0x4F97132F // fmla v15.4s, v25.4s, v23.s[0]
+
+skip2:
 	B multiplied8_0
 
 bycolumn8_0:
@@ -486,10 +531,10 @@ tile7:
 	ADD R12, R5, R13
 	ADD R13, R5, R14
 	ADD R14, R5, R15
+	CMP $4, R8
+	BLT less7_0
 
 four7_0:
-	CMP $4, R8
-	BLT one7_0
 	FMOVQ 0(R9), F14
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F15
@@ -498,131 +543,170 @@ four7_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F17
 	ADD $16, R12, R12
-	MOVD R0, R19
-	FMOVQ 0(R19), F18
-	FMOVQ 16(R19), F19
-	ADD R7, R19, R19
-	WORD $0x4F8E1240 // fmla v0.4s, v18.4s, v14.s[0]
-	WORD $0x4F8E1261 // fmla v1.4s, v19.4s, v14.s[0]
-	WORD $0x4F8F1242 // fmla v2.4s, v18.4s, v15.s[0]
-	WORD $0x4F8F1263 // fmla v3.4s, v19.4s, v15.s[0]
-	WORD $0x4F901244 // fmla v4.4s, v18.4s, v16.s[0]
-	WORD $0x4F901265 // fmla v5.4s, v19.4s, v16.s[0]
-	WORD $0x4F911246 // fmla v6.4s, v18.4s, v17.s[0]
-	WORD $0x4F911267 // fmla v7.4s, v19.4s, v17.s[0]
-	FMOVQ 0(R19), F18
-	FMOVQ 16(R19), F19
-	ADD R7, R19, R19
-	WORD $0x4FAE1240 // fmla v0.4s, v18.4s, v14.s[1]
-	WORD $0x4FAE1261 // fmla v1.4s, v19.4s, v14.s[1]
-	WORD $0x4FAF1242 // fmla v2.4s, v18.4s, v15.s[1]
-	WORD $0x4FAF1263 // fmla v3.4s, v19.4s, v15.s[1]
-	WORD $0x4FB01244 // fmla v4.4s, v18.4s, v16.s[1]
-	WORD $0x4FB01265 // fmla v5.4s, v19.4s, v16.s[1]
-	WORD $0x4FB11246 // fmla v6.4s, v18.4s, v17.s[1]
-	WORD $0x4FB11267 // fmla v7.4s, v19.4s, v17.s[1]
-	FMOVQ 0(R19), F18
-	FMOVQ 16(R19), F19
-	ADD R7, R19, R19
-	WORD $0x4F8E1A40 // fmla v0.4s, v18.4s, v14.s[2]
-	WORD $0x4F8E1A61 // fmla v1.4s, v19.4s, v14.s[2]
-	WORD $0x4F8F1A42 // fmla v2.4s, v18.4s, v15.s[2]
-	WORD $0x4F8F1A63 // fmla v3.4s, v19.4s, v15.s[2]
-	WORD $0x4F901A44 // fmla v4.4s, v18.4s, v16.s[2]
-	WORD $0x4F901A65 // fmla v5.4s, v19.4s, v16.s[2]
-	WORD $0x4F911A46 // fmla v6.4s, v18.4s, v17.s[2]
-	WORD $0x4F911A67 // fmla v7.4s, v19.4s, v17.s[2]
-	FMOVQ 0(R19), F18
-	FMOVQ 16(R19), F19
-	ADD R7, R19, R19
-	WORD $0x4FAE1A40 // fmla v0.4s, v18.4s, v14.s[3]
-	WORD $0x4FAE1A61 // fmla v1.4s, v19.4s, v14.s[3]
-	WORD $0x4FAF1A42 // fmla v2.4s, v18.4s, v15.s[3]
-	WORD $0x4FAF1A63 // fmla v3.4s, v19.4s, v15.s[3]
-	WORD $0x4FB01A44 // fmla v4.4s, v18.4s, v16.s[3]
-	WORD $0x4FB01A65 // fmla v5.4s, v19.4s, v16.s[3]
-	WORD $0x4FB11A46 // fmla v6.4s, v18.4s, v17.s[3]
-	WORD $0x4FB11A67 // fmla v7.4s, v19.4s, v17.s[3]
-	FMOVQ 0(R13), F14
+	FMOVQ 0(R13), F18
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F15
+	FMOVQ 0(R14), F19
 	ADD $16, R14, R14
-	FMOVQ 0(R15), F16
+	FMOVQ 0(R15), F20
 	ADD $16, R15, R15
-	FMOVQ 0(R0), F17
-	FMOVQ 16(R0), F18
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4F8E1228 // fmla v8.4s, v17.4s, v14.s[0]
-	WORD $0x4F8E1249 // fmla v9.4s, v18.4s, v14.s[0]
-	WORD $0x4F8F122A // fmla v10.4s, v17.4s, v15.s[0]
-	WORD $0x4F8F124B // fmla v11.4s, v18.4s, v15.s[0]
-	WORD $0x4F90122C // fmla v12.4s, v17.4s, v16.s[0]
-	WORD $0x4F90124D // fmla v13.4s, v18.4s, v16.s[0]
-	FMOVQ 0(R0), F17
-	FMOVQ 16(R0), F18
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8E12C1 // fmla v1.4s, v22.4s, v14.s[0]
+	WORD $0x4F8F12A2 // fmla v2.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C3 // fmla v3.4s, v22.4s, v15.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F9112A6 // fmla v6.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C7 // fmla v7.4s, v22.4s, v17.s[0]
+	WORD $0x4F9212A8 // fmla v8.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212C9 // fmla v9.4s, v22.4s, v18.s[0]
+	WORD $0x4F9312AA // fmla v10.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CB // fmla v11.4s, v22.4s, v19.s[0]
+	WORD $0x4F9412AC // fmla v12.4s, v21.4s, v20.s[0]
+	WORD $0x4F9412CD // fmla v13.4s, v22.4s, v20.s[0]
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4FAE1228 // fmla v8.4s, v17.4s, v14.s[1]
-	WORD $0x4FAE1249 // fmla v9.4s, v18.4s, v14.s[1]
-	WORD $0x4FAF122A // fmla v10.4s, v17.4s, v15.s[1]
-	WORD $0x4FAF124B // fmla v11.4s, v18.4s, v15.s[1]
-	WORD $0x4FB0122C // fmla v12.4s, v17.4s, v16.s[1]
-	WORD $0x4FB0124D // fmla v13.4s, v18.4s, v16.s[1]
-	FMOVQ 0(R0), F17
-	FMOVQ 16(R0), F18
+	WORD $0x4FAE12A0 // fmla v0.4s, v21.4s, v14.s[1]
+	WORD $0x4FAE12C1 // fmla v1.4s, v22.4s, v14.s[1]
+	WORD $0x4FAF12A2 // fmla v2.4s, v21.4s, v15.s[1]
+	WORD $0x4FAF12C3 // fmla v3.4s, v22.4s, v15.s[1]
+	WORD $0x4FB012A4 // fmla v4.4s, v21.4s, v16.s[1]
+	WORD $0x4FB012C5 // fmla v5.4s, v22.4s, v16.s[1]
+	WORD $0x4FB112A6 // fmla v6.4s, v21.4s, v17.s[1]
+	WORD $0x4FB112C7 // fmla v7.4s, v22.4s, v17.s[1]
+	WORD $0x4FB212A8 // fmla v8.4s, v21.4s, v18.s[1]
+	WORD $0x4FB212C9 // fmla v9.4s, v22.4s, v18.s[1]
+	WORD $0x4FB312AA // fmla v10.4s, v21.4s, v19.s[1]
+	WORD $0x4FB312CB // fmla v11.4s, v22.4s, v19.s[1]
+	WORD $0x4FB412AC // fmla v12.4s, v21.4s, v20.s[1]
+	WORD $0x4FB412CD // fmla v13.4s, v22.4s, v20.s[1]
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4F8E1A28 // fmla v8.4s, v17.4s, v14.s[2]
-	WORD $0x4F8E1A49 // fmla v9.4s, v18.4s, v14.s[2]
-	WORD $0x4F8F1A2A // fmla v10.4s, v17.4s, v15.s[2]
-	WORD $0x4F8F1A4B // fmla v11.4s, v18.4s, v15.s[2]
-	WORD $0x4F901A2C // fmla v12.4s, v17.4s, v16.s[2]
-	WORD $0x4F901A4D // fmla v13.4s, v18.4s, v16.s[2]
-	FMOVQ 0(R0), F17
-	FMOVQ 16(R0), F18
+	WORD $0x4F8E1AA0 // fmla v0.4s, v21.4s, v14.s[2]
+	WORD $0x4F8E1AC1 // fmla v1.4s, v22.4s, v14.s[2]
+	WORD $0x4F8F1AA2 // fmla v2.4s, v21.4s, v15.s[2]
+	WORD $0x4F8F1AC3 // fmla v3.4s, v22.4s, v15.s[2]
+	WORD $0x4F901AA4 // fmla v4.4s, v21.4s, v16.s[2]
+	WORD $0x4F901AC5 // fmla v5.4s, v22.4s, v16.s[2]
+	WORD $0x4F911AA6 // fmla v6.4s, v21.4s, v17.s[2]
+	WORD $0x4F911AC7 // fmla v7.4s, v22.4s, v17.s[2]
+	WORD $0x4F921AA8 // fmla v8.4s, v21.4s, v18.s[2]
+	WORD $0x4F921AC9 // fmla v9.4s, v22.4s, v18.s[2]
+	WORD $0x4F931AAA // fmla v10.4s, v21.4s, v19.s[2]
+	WORD $0x4F931ACB // fmla v11.4s, v22.4s, v19.s[2]
+	WORD $0x4F941AAC // fmla v12.4s, v21.4s, v20.s[2]
+	WORD $0x4F941ACD // fmla v13.4s, v22.4s, v20.s[2]
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
 	ADD R7, R0, R0
-	WORD $0x4FAE1A28 // fmla v8.4s, v17.4s, v14.s[3]
-	WORD $0x4FAE1A49 // fmla v9.4s, v18.4s, v14.s[3]
-	WORD $0x4FAF1A2A // fmla v10.4s, v17.4s, v15.s[3]
-	WORD $0x4FAF1A4B // fmla v11.4s, v18.4s, v15.s[3]
-	WORD $0x4FB01A2C // fmla v12.4s, v17.4s, v16.s[3]
-	WORD $0x4FB01A4D // fmla v13.4s, v18.4s, v16.s[3]
+	WORD $0x4FAE1AA0 // fmla v0.4s, v21.4s, v14.s[3]
+	WORD $0x4FAE1AC1 // fmla v1.4s, v22.4s, v14.s[3]
+	WORD $0x4FAF1AA2 // fmla v2.4s, v21.4s, v15.s[3]
+	WORD $0x4FAF1AC3 // fmla v3.4s, v22.4s, v15.s[3]
+	WORD $0x4FB01AA4 // fmla v4.4s, v21.4s, v16.s[3]
+	WORD $0x4FB01AC5 // fmla v5.4s, v22.4s, v16.s[3]
+	WORD $0x4FB11AA6 // fmla v6.4s, v21.4s, v17.s[3]
+	WORD $0x4FB11AC7 // fmla v7.4s, v22.4s, v17.s[3]
+	WORD $0x4FB21AA8 // fmla v8.4s, v21.4s, v18.s[3]
+	WORD $0x4FB21AC9 // fmla v9.4s, v22.4s, v18.s[3]
+	WORD $0x4FB31AAA // fmla v10.4s, v21.4s, v19.s[3]
+	WORD $0x4FB31ACB // fmla v11.4s, v22.4s, v19.s[3]
+	WORD $0x4FB41AAC // fmla v12.4s, v21.4s, v20.s[3]
+	WORD $0x4FB41ACD // fmla v13.4s, v22.4s, v20.s[3]
 	SUB $4, R8, R8
-	B four7_0
+	CMP $4, R8
+	BGE four7_0
 
-one7_0:
-	CBZ R8, multiplied7_0
-	FMOVQ 0(R0), F14
-	FMOVQ 16(R0), F15
+less7_0:
+	TBZ $1, R8, skip3
+	FMOVD 0(R9), F14
+	ADD $8, R9, R9
+	FMOVD 0(R10), F15
+	ADD $8, R10, R10
+	FMOVD 0(R11), F16
+	ADD $8, R11, R11
+	FMOVD 0(R12), F17
+	ADD $8, R12, R12
+	FMOVD 0(R13), F18
+	ADD $8, R13, R13
+	FMOVD 0(R14), F19
+	ADD $8, R14, R14
+	FMOVD 0(R15), F20
+	ADD $8, R15, R15
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
 	ADD R7, R0, R0
-	FMOVS 0(R9), F16
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8E12C1 // fmla v1.4s, v22.4s, v14.s[0]
+	WORD $0x4F8F12A2 // fmla v2.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C3 // fmla v3.4s, v22.4s, v15.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F9112A6 // fmla v6.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C7 // fmla v7.4s, v22.4s, v17.s[0]
+	WORD $0x4F9212A8 // fmla v8.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212C9 // fmla v9.4s, v22.4s, v18.s[0]
+	WORD $0x4F9312AA // fmla v10.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CB // fmla v11.4s, v22.4s, v19.s[0]
+	WORD $0x4F9412AC // fmla v12.4s, v21.4s, v20.s[0]
+	WORD $0x4F9412CD // fmla v13.4s, v22.4s, v20.s[0]
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
+	ADD R7, R0, R0
+	WORD $0x4FAE12A0 // fmla v0.4s, v21.4s, v14.s[1]
+	WORD $0x4FAE12C1 // fmla v1.4s, v22.4s, v14.s[1]
+	WORD $0x4FAF12A2 // fmla v2.4s, v21.4s, v15.s[1]
+	WORD $0x4FAF12C3 // fmla v3.4s, v22.4s, v15.s[1]
+	WORD $0x4FB012A4 // fmla v4.4s, v21.4s, v16.s[1]
+	WORD $0x4FB012C5 // fmla v5.4s, v22.4s, v16.s[1]
+	WORD $0x4FB112A6 // fmla v6.4s, v21.4s, v17.s[1]
+	WORD $0x4FB112C7 // fmla v7.4s, v22.4s, v17.s[1]
+	WORD $0x4FB212A8 // fmla v8.4s, v21.4s, v18.s[1]
+	WORD $0x4FB212C9 // fmla v9.4s, v22.4s, v18.s[1]
+	WORD $0x4FB312AA // fmla v10.4s, v21.4s, v19.s[1]
+	WORD $0x4FB312CB // fmla v11.4s, v22.4s, v19.s[1]
+	WORD $0x4FB412AC // fmla v12.4s, v21.4s, v20.s[1]
+	WORD $0x4FB412CD // fmla v13.4s, v22.4s, v20.s[1]
+
+skip3:
+	TBZ $0, R8, skip4
+	FMOVS 0(R9), F14
 	ADD $4, R9, R9
-	WORD $0x4F9011C0 // fmla v0.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011E1 // fmla v1.4s, v15.4s, v16.s[0]
-	FMOVS 0(R10), F16
+	FMOVS 0(R10), F15
 	ADD $4, R10, R10
-	WORD $0x4F9011C2 // fmla v2.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011E3 // fmla v3.4s, v15.4s, v16.s[0]
 	FMOVS 0(R11), F16
 	ADD $4, R11, R11
-	WORD $0x4F9011C4 // fmla v4.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011E5 // fmla v5.4s, v15.4s, v16.s[0]
-	FMOVS 0(R12), F16
+	FMOVS 0(R12), F17
 	ADD $4, R12, R12
-	WORD $0x4F9011C6 // fmla v6.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011E7 // fmla v7.4s, v15.4s, v16.s[0]
-	FMOVS 0(R13), F16
+	FMOVS 0(R13), F18
 	ADD $4, R13, R13
-	WORD $0x4F9011C8 // fmla v8.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011E9 // fmla v9.4s, v15.4s, v16.s[0]
-	FMOVS 0(R14), F16
+	FMOVS 0(R14), F19
 	ADD $4, R14, R14
-	WORD $0x4F9011CA // fmla v10.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011EB // fmla v11.4s, v15.4s, v16.s[0]
-	FMOVS 0(R15), F16
+	FMOVS 0(R15), F20
 	ADD $4, R15, R15
-	WORD $0x4F9011CC // fmla v12.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011ED // fmla v13.4s, v15.4s, v16.s[0]
-	SUB $1, R8, R8
-	B one7_0
+	FMOVQ 0(R0), F21
+	FMOVQ 16(R0), F22
+	ADD R7, R0, R0
+	WORD $0x4F8E12A0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4F8E12C1 // fmla v1.4s, v22.4s, v14.s[0]
+	WORD $0x4F8F12A2 // fmla v2.4s, v21.4s, v15.s[0]
+	WORD $0x4F8F12C3 // fmla v3.4s, v22.4s, v15.s[0]
+	WORD $0x4F9012A4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4F9012C5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4F9112A6 // fmla v6.4s, v21.4s, v17.s[0]
+	WORD $0x4F9112C7 // fmla v7.4s, v22.4s, v17.s[0]
+	WORD $0x4F9212A8 // fmla v8.4s, v21.4s, v18.s[0]
+	WORD $0x4F9212C9 // fmla v9.4s, v22.4s, v18.s[0]
+	WORD $0x4F9312AA // fmla v10.4s, v21.4s, v19.s[0]
+	WORD $0x4F9312CB // fmla v11.4s, v22.4s, v19.s[0]
+	WORD $0x4F9412AC // fmla v12.4s, v21.4s, v20.s[0]
+	WORD $0x4F9412CD // fmla v13.4s, v22.4s, v20.s[0]
+
+skip4:
 	B multiplied7_0
 
 bycolumn7_0:
@@ -641,12 +725,11 @@ k7_0:
 	WORD $0x4F9019E5 // fmla v5.4s, v15.4s, v16.s[2]
 	WORD $0x4FB019C6 // fmla v6.4s, v14.4s, v16.s[3]
 	WORD $0x4FB019E7 // fmla v7.4s, v15.4s, v16.s[3]
-	FMOVS 16(R9), F16
+	FMOVD 16(R9), F16
 	WORD $0x4F9011C8 // fmla v8.4s, v14.4s, v16.s[0]
 	WORD $0x4F9011E9 // fmla v9.4s, v15.4s, v16.s[0]
-	FMOVS 20(R9), F16
-	WORD $0x4F9011CA // fmla v10.4s, v14.4s, v16.s[0]
-	WORD $0x4F9011EB // fmla v11.4s, v15.4s, v16.s[0]
+	WORD $0x4FB011CA // fmla v10.4s, v14.4s, v16.s[1]
+	WORD $0x4FB011EB // fmla v11.4s, v15.4s, v16.s[1]
 	FMOVS 24(R9), F16
 	WORD $0x4F9011CC // fmla v12.4s, v14.4s, v16.s[0]
 	WORD $0x4F9011ED // fmla v13.4s, v15.4s, v16.s[0]
@@ -870,10 +953,10 @@ tile6:
 	ADD R11, R5, R12
 	ADD R12, R5, R13
 	ADD R13, R5, R14
+	CMP $4, R8
+	BLT less6_0
 
 four6_0:
-	CMP $4, R8
-	BLT one6_0
 	FMOVQ 0(R9), F12
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F13
@@ -882,117 +965,150 @@ four6_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F15
 	ADD $16, R12, R12
-	MOVD R0, R15
-	FMOVQ 0(R15), F16
-	FMOVQ 16(R15), F17
-	ADD R7, R15, R15
-	WORD $0x4F8C1200 // fmla v0.4s, v16.4s, v12.s[0]
-	WORD $0x4F8C1221 // fmla v1.4s, v17.4s, v12.s[0]
-	WORD $0x4F8D1202 // fmla v2.4s, v16.4s, v13.s[0]
-	WORD $0x4F8D1223 // fmla v3.4s, v17.4s, v13.s[0]
-	WORD $0x4F8E1204 // fmla v4.4s, v16.4s, v14.s[0]
-	WORD $0x4F8E1225 // fmla v5.4s, v17.4s, v14.s[0]
-	WORD $0x4F8F1206 // fmla v6.4s, v16.4s, v15.s[0]
-	WORD $0x4F8F1227 // fmla v7.4s, v17.4s, v15.s[0]
-	FMOVQ 0(R15), F16
-	FMOVQ 16(R15), F17
-	ADD R7, R15, R15
-	WORD $0x4FAC1200 // fmla v0.4s, v16.4s, v12.s[1]
-	WORD $0x4FAC1221 // fmla v1.4s, v17.4s, v12.s[1]
-	WORD $0x4FAD1202 // fmla v2.4s, v16.4s, v13.s[1]
-	WORD $0x4FAD1223 // fmla v3.4s, v17.4s, v13.s[1]
-	WORD $0x4FAE1204 // fmla v4.4s, v16.4s, v14.s[1]
-	WORD $0x4FAE1225 // fmla v5.4s, v17.4s, v14.s[1]
-	WORD $0x4FAF1206 // fmla v6.4s, v16.4s, v15.s[1]
-	WORD $0x4FAF1227 // fmla v7.4s, v17.4s, v15.s[1]
-	FMOVQ 0(R15), F16
-	FMOVQ 16(R15), F17
-	ADD R7, R15, R15
-	WORD $0x4F8C1A00 // fmla v0.4s, v16.4s, v12.s[2]
-	WORD $0x4F8C1A21 // fmla v1.4s, v17.4s, v12.s[2]
-	WORD $0x4F8D1A02 // fmla v2.4s, v16.4s, v13.s[2]
-	WORD $0x4F8D1A23 // fmla v3.4s, v17.4s, v13.s[2]
-	WORD $0x4F8E1A04 // fmla v4.4s, v16.4s, v14.s[2]
-	WORD $0x4F8E1A25 // fmla v5.4s, v17.4s, v14.s[2]
-	WORD $0x4F8F1A06 // fmla v6.4s, v16.4s, v15.s[2]
-	WORD $0x4F8F1A27 // fmla v7.4s, v17.4s, v15.s[2]
-	FMOVQ 0(R15), F16
-	FMOVQ 16(R15), F17
-	ADD R7, R15, R15
-	WORD $0x4FAC1A00 // fmla v0.4s, v16.4s, v12.s[3]
-	WORD $0x4FAC1A21 // fmla v1.4s, v17.4s, v12.s[3]
-	WORD $0x4FAD1A02 // fmla v2.4s, v16.4s, v13.s[3]
-	WORD $0x4FAD1A23 // fmla v3.4s, v17.4s, v13.s[3]
-	WORD $0x4FAE1A04 // fmla v4.4s, v16.4s, v14.s[3]
-	WORD $0x4FAE1A25 // fmla v5.4s, v17.4s, v14.s[3]
-	WORD $0x4FAF1A06 // fmla v6.4s, v16.4s, v15.s[3]
-	WORD $0x4FAF1A27 // fmla v7.4s, v17.4s, v15.s[3]
-	FMOVQ 0(R13), F12
+	FMOVQ 0(R13), F16
 	ADD $16, R13, R13
-	FMOVQ 0(R14), F13
+	FMOVQ 0(R14), F17
 	ADD $16, R14, R14
-	FMOVQ 0(R0), F14
-	FMOVQ 16(R0), F15
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
 	ADD R7, R0, R0
-	WORD $0x4F8C11C8 // fmla v8.4s, v14.4s, v12.s[0]
-	WORD $0x4F8C11E9 // fmla v9.4s, v15.4s, v12.s[0]
-	WORD $0x4F8D11CA // fmla v10.4s, v14.4s, v13.s[0]
-	WORD $0x4F8D11EB // fmla v11.4s, v15.4s, v13.s[0]
-	FMOVQ 0(R0), F14
-	FMOVQ 16(R0), F15
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8C1261 // fmla v1.4s, v19.4s, v12.s[0]
+	WORD $0x4F8D1242 // fmla v2.4s, v18.4s, v13.s[0]
+	WORD $0x4F8D1263 // fmla v3.4s, v19.4s, v13.s[0]
+	WORD $0x4F8E1244 // fmla v4.4s, v18.4s, v14.s[0]
+	WORD $0x4F8E1265 // fmla v5.4s, v19.4s, v14.s[0]
+	WORD $0x4F8F1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4F8F1267 // fmla v7.4s, v19.4s, v15.s[0]
+	WORD $0x4F901248 // fmla v8.4s, v18.4s, v16.s[0]
+	WORD $0x4F901269 // fmla v9.4s, v19.4s, v16.s[0]
+	WORD $0x4F91124A // fmla v10.4s, v18.4s, v17.s[0]
+	WORD $0x4F91126B // fmla v11.4s, v19.4s, v17.s[0]
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
 	ADD R7, R0, R0
-	WORD $0x4FAC11C8 // fmla v8.4s, v14.4s, v12.s[1]
-	WORD $0x4FAC11E9 // fmla v9.4s, v15.4s, v12.s[1]
-	WORD $0x4FAD11CA // fmla v10.4s, v14.4s, v13.s[1]
-	WORD $0x4FAD11EB // fmla v11.4s, v15.4s, v13.s[1]
-	FMOVQ 0(R0), F14
-	FMOVQ 16(R0), F15
+	WORD $0x4FAC1240 // fmla v0.4s, v18.4s, v12.s[1]
+	WORD $0x4FAC1261 // fmla v1.4s, v19.4s, v12.s[1]
+	WORD $0x4FAD1242 // fmla v2.4s, v18.4s, v13.s[1]
+	WORD $0x4FAD1263 // fmla v3.4s, v19.4s, v13.s[1]
+	WORD $0x4FAE1244 // fmla v4.4s, v18.4s, v14.s[1]
+	WORD $0x4FAE1265 // fmla v5.4s, v19.4s, v14.s[1]
+	WORD $0x4FAF1246 // fmla v6.4s, v18.4s, v15.s[1]
+	WORD $0x4FAF1267 // fmla v7.4s, v19.4s, v15.s[1]
+	WORD $0x4FB01248 // fmla v8.4s, v18.4s, v16.s[1]
+	WORD $0x4FB01269 // fmla v9.4s, v19.4s, v16.s[1]
+	WORD $0x4FB1124A // fmla v10.4s, v18.4s, v17.s[1]
+	WORD $0x4FB1126B // fmla v11.4s, v19.4s, v17.s[1]
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
 	ADD R7, R0, R0
-	WORD $0x4F8C19C8 // fmla v8.4s, v14.4s, v12.s[2]
-	WORD $0x4F8C19E9 // fmla v9.4s, v15.4s, v12.s[2]
-	WORD $0x4F8D19CA // fmla v10.4s, v14.4s, v13.s[2]
-	WORD $0x4F8D19EB // fmla v11.4s, v15.4s, v13.s[2]
-	FMOVQ 0(R0), F14
-	FMOVQ 16(R0), F15
+	WORD $0x4F8C1A40 // fmla v0.4s, v18.4s, v12.s[2]
+	WORD $0x4F8C1A61 // fmla v1.4s, v19.4s, v12.s[2]
+	WORD $0x4F8D1A42 // fmla v2.4s, v18.4s, v13.s[2]
+	WORD $0x4F8D1A63 // fmla v3.4s, v19.4s, v13.s[2]
+	WORD $0x4F8E1A44 // fmla v4.4s, v18.4s, v14.s[2]
+	WORD $0x4F8E1A65 // fmla v5.4s, v19.4s, v14.s[2]
+	WORD $0x4F8F1A46 // fmla v6.4s, v18.4s, v15.s[2]
+	WORD $0x4F8F1A67 // fmla v7.4s, v19.4s, v15.s[2]
+	WORD $0x4F901A48 // fmla v8.4s, v18.4s, v16.s[2]
+	WORD $0x4F901A69 // fmla v9.4s, v19.4s, v16.s[2]
+	WORD $0x4F911A4A // fmla v10.4s, v18.4s, v17.s[2]
+	WORD $0x4F911A6B // fmla v11.4s, v19.4s, v17.s[2]
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
 	ADD R7, R0, R0
-	WORD $0x4FAC19C8 // fmla v8.4s, v14.4s, v12.s[3]
-	WORD $0x4FAC19E9 // fmla v9.4s, v15.4s, v12.s[3]
-	WORD $0x4FAD19CA // fmla v10.4s, v14.4s, v13.s[3]
-	WORD $0x4FAD19EB // fmla v11.4s, v15.4s, v13.s[3]
+	WORD $0x4FAC1A40 // fmla v0.4s, v18.4s, v12.s[3]
+	WORD $0x4FAC1A61 // fmla v1.4s, v19.4s, v12.s[3]
+	WORD $0x4FAD1A42 // fmla v2.4s, v18.4s, v13.s[3]
+	WORD $0x4FAD1A63 // fmla v3.4s, v19.4s, v13.s[3]
+	WORD $0x4FAE1A44 // fmla v4.4s, v18.4s, v14.s[3]
+	WORD $0x4FAE1A65 // fmla v5.4s, v19.4s, v14.s[3]
+	WORD $0x4FAF1A46 // fmla v6.4s, v18.4s, v15.s[3]
+	WORD $0x4FAF1A67 // fmla v7.4s, v19.4s, v15.s[3]
+	WORD $0x4FB01A48 // fmla v8.4s, v18.4s, v16.s[3]
+	WORD $0x4FB01A69 // fmla v9.4s, v19.4s, v16.s[3]
+	WORD $0x4FB11A4A // fmla v10.4s, v18.4s, v17.s[3]
+	WORD $0x4FB11A6B // fmla v11.4s, v19.4s, v17.s[3]
 	SUB $4, R8, R8
-	B four6_0
+	CMP $4, R8
+	BGE four6_0
 
-one6_0:
-	CBZ R8, multiplied6_0
-	FMOVQ 0(R0), F12
-	FMOVQ 16(R0), F13
+less6_0:
+	TBZ $1, R8, skip5
+	FMOVD 0(R9), F12
+	ADD $8, R9, R9
+	FMOVD 0(R10), F13
+	ADD $8, R10, R10
+	FMOVD 0(R11), F14
+	ADD $8, R11, R11
+	FMOVD 0(R12), F15
+	ADD $8, R12, R12
+	FMOVD 0(R13), F16
+	ADD $8, R13, R13
+	FMOVD 0(R14), F17
+	ADD $8, R14, R14
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
 	ADD R7, R0, R0
-	FMOVS 0(R9), F14
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8C1261 // fmla v1.4s, v19.4s, v12.s[0]
+	WORD $0x4F8D1242 // fmla v2.4s, v18.4s, v13.s[0]
+	WORD $0x4F8D1263 // fmla v3.4s, v19.4s, v13.s[0]
+	WORD $0x4F8E1244 // fmla v4.4s, v18.4s, v14.s[0]
+	WORD $0x4F8E1265 // fmla v5.4s, v19.4s, v14.s[0]
+	WORD $0x4F8F1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4F8F1267 // fmla v7.4s, v19.4s, v15.s[0]
+	WORD $0x4F901248 // fmla v8.4s, v18.4s, v16.s[0]
+	WORD $0x4F901269 // fmla v9.4s, v19.4s, v16.s[0]
+	WORD $0x4F91124A // fmla v10.4s, v18.4s, v17.s[0]
+	WORD $0x4F91126B // fmla v11.4s, v19.4s, v17.s[0]
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
+	ADD R7, R0, R0
+	WORD $0x4FAC1240 // fmla v0.4s, v18.4s, v12.s[1]
+	WORD $0x4FAC1261 // fmla v1.4s, v19.4s, v12.s[1]
+	WORD $0x4FAD1242 // fmla v2.4s, v18.4s, v13.s[1]
+	WORD $0x4FAD1263 // fmla v3.4s, v19.4s, v13.s[1]
+	WORD $0x4FAE1244 // fmla v4.4s, v18.4s, v14.s[1]
+	WORD $0x4FAE1265 // fmla v5.4s, v19.4s, v14.s[1]
+	WORD $0x4FAF1246 // fmla v6.4s, v18.4s, v15.s[1]
+	WORD $0x4FAF1267 // fmla v7.4s, v19.4s, v15.s[1]
+	WORD $0x4FB01248 // fmla v8.4s, v18.4s, v16.s[1]
+	WORD $0x4FB01269 // fmla v9.4s, v19.4s, v16.s[1]
+	WORD $0x4FB1124A // fmla v10.4s, v18.4s, v17.s[1]
+	WORD $0x4FB1126B // fmla v11.4s, v19.4s, v17.s[1]
+
+skip5:
+	TBZ $0, R8, skip6
+	FMOVS 0(R9), F12
 	ADD $4, R9, R9
-	WORD $0x4F8E1180 // fmla v0.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11A1 // fmla v1.4s, v13.4s, v14.s[0]
-	FMOVS 0(R10), F14
+	FMOVS 0(R10), F13
 	ADD $4, R10, R10
-	WORD $0x4F8E1182 // fmla v2.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11A3 // fmla v3.4s, v13.4s, v14.s[0]
 	FMOVS 0(R11), F14
 	ADD $4, R11, R11
-	WORD $0x4F8E1184 // fmla v4.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11A5 // fmla v5.4s, v13.4s, v14.s[0]
-	FMOVS 0(R12), F14
+	FMOVS 0(R12), F15
 	ADD $4, R12, R12
-	WORD $0x4F8E1186 // fmla v6.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11A7 // fmla v7.4s, v13.4s, v14.s[0]
-	FMOVS 0(R13), F14
+	FMOVS 0(R13), F16
 	ADD $4, R13, R13
-	WORD $0x4F8E1188 // fmla v8.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11A9 // fmla v9.4s, v13.4s, v14.s[0]
-	FMOVS 0(R14), F14
+	FMOVS 0(R14), F17
 	ADD $4, R14, R14
-	WORD $0x4F8E118A // fmla v10.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11AB // fmla v11.4s, v13.4s, v14.s[0]
-	SUB $1, R8, R8
-	B one6_0
+	FMOVQ 0(R0), F18
+	FMOVQ 16(R0), F19
+	ADD R7, R0, R0
+	WORD $0x4F8C1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4F8C1261 // fmla v1.4s, v19.4s, v12.s[0]
+	WORD $0x4F8D1242 // fmla v2.4s, v18.4s, v13.s[0]
+	WORD $0x4F8D1263 // fmla v3.4s, v19.4s, v13.s[0]
+	WORD $0x4F8E1244 // fmla v4.4s, v18.4s, v14.s[0]
+	WORD $0x4F8E1265 // fmla v5.4s, v19.4s, v14.s[0]
+	WORD $0x4F8F1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4F8F1267 // fmla v7.4s, v19.4s, v15.s[0]
+	WORD $0x4F901248 // fmla v8.4s, v18.4s, v16.s[0]
+	WORD $0x4F901269 // fmla v9.4s, v19.4s, v16.s[0]
+	WORD $0x4F91124A // fmla v10.4s, v18.4s, v17.s[0]
+	WORD $0x4F91126B // fmla v11.4s, v19.4s, v17.s[0]
+
+skip6:
 	B multiplied6_0
 
 bycolumn6_0:
@@ -1011,12 +1127,11 @@ k6_0:
 	WORD $0x4F8E19A5 // fmla v5.4s, v13.4s, v14.s[2]
 	WORD $0x4FAE1986 // fmla v6.4s, v12.4s, v14.s[3]
 	WORD $0x4FAE19A7 // fmla v7.4s, v13.4s, v14.s[3]
-	FMOVS 16(R9), F14
+	FMOVD 16(R9), F14
 	WORD $0x4F8E1188 // fmla v8.4s, v12.4s, v14.s[0]
 	WORD $0x4F8E11A9 // fmla v9.4s, v13.4s, v14.s[0]
-	FMOVS 20(R9), F14
-	WORD $0x4F8E118A // fmla v10.4s, v12.4s, v14.s[0]
-	WORD $0x4F8E11AB // fmla v11.4s, v13.4s, v14.s[0]
+	WORD $0x4FAE118A // fmla v10.4s, v12.4s, v14.s[1]
+	WORD $0x4FAE11AB // fmla v11.4s, v13.4s, v14.s[1]
 	ADD R6, R9, R9
 	SUBS $1, R8, R8
 	BNE k6_0
@@ -1214,10 +1329,10 @@ tile5:
 	ADD R10, R5, R11
 	ADD R11, R5, R12
 	ADD R12, R5, R13
+	CMP $4, R8
+	BLT less5_0
 
 four5_0:
-	CMP $4, R8
-	BLT one5_0
 	FMOVQ 0(R9), F10
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F11
@@ -1226,103 +1341,130 @@ four5_0:
 	ADD $16, R11, R11
 	FMOVQ 0(R12), F13
 	ADD $16, R12, R12
-	MOVD R0, R14
-	FMOVQ 0(R14), F14
-	FMOVQ 16(R14), F15
-	ADD R7, R14, R14
-	WORD $0x4F8A11C0 // fmla v0.4s, v14.4s, v10.s[0]
-	WORD $0x4F8A11E1 // fmla v1.4s, v15.4s, v10.s[0]
-	WORD $0x4F8B11C2 // fmla v2.4s, v14.4s, v11.s[0]
-	WORD $0x4F8B11E3 // fmla v3.4s, v15.4s, v11.s[0]
-	WORD $0x4F8C11C4 // fmla v4.4s, v14.4s, v12.s[0]
-	WORD $0x4F8C11E5 // fmla v5.4s, v15.4s, v12.s[0]
-	WORD $0x4F8D11C6 // fmla v6.4s, v14.4s, v13.s[0]
-	WORD $0x4F8D11E7 // fmla v7.4s, v15.4s, v13.s[0]
-	FMOVQ 0(R14), F14
-	FMOVQ 16(R14), F15
-	ADD R7, R14, R14
-	WORD $0x4FAA11C0 // fmla v0.4s, v14.4s, v10.s[1]
-	WORD $0x4FAA11E1 // fmla v1.4s, v15.4s, v10.s[1]
-	WORD $0x4FAB11C2 // fmla v2.4s, v14.4s, v11.s[1]
-	WORD $0x4FAB11E3 // fmla v3.4s, v15.4s, v11.s[1]
-	WORD $0x4FAC11C4 // fmla v4.4s, v14.4s, v12.s[1]
-	WORD $0x4FAC11E5 // fmla v5.4s, v15.4s, v12.s[1]
-	WORD $0x4FAD11C6 // fmla v6.4s, v14.4s, v13.s[1]
-	WORD $0x4FAD11E7 // fmla v7.4s, v15.4s, v13.s[1]
-	FMOVQ 0(R14), F14
-	FMOVQ 16(R14), F15
-	ADD R7, R14, R14
-	WORD $0x4F8A19C0 // fmla v0.4s, v14.4s, v10.s[2]
-	WORD $0x4F8A19E1 // fmla v1.4s, v15.4s, v10.s[2]
-	WORD $0x4F8B19C2 // fmla v2.4s, v14.4s, v11.s[2]
-	WORD $0x4F8B19E3 // fmla v3.4s, v15.4s, v11.s[2]
-	WORD $0x4F8C19C4 // fmla v4.4s, v14.4s, v12.s[2]
-	WORD $0x4F8C19E5 // fmla v5.4s, v15.4s, v12.s[2]
-	WORD $0x4F8D19C6 // fmla v6.4s, v14.4s, v13.s[2]
-	WORD $0x4F8D19E7 // fmla v7.4s, v15.4s, v13.s[2]
-	FMOVQ 0(R14), F14
-	FMOVQ 16(R14), F15
-	ADD R7, R14, R14
-	WORD $0x4FAA19C0 // fmla v0.4s, v14.4s, v10.s[3]
-	WORD $0x4FAA19E1 // fmla v1.4s, v15.4s, v10.s[3]
-	WORD $0x4FAB19C2 // fmla v2.4s, v14.4s, v11.s[3]
-	WORD $0x4FAB19E3 // fmla v3.4s, v15.4s, v11.s[3]
-	WORD $0x4FAC19C4 // fmla v4.4s, v14.4s, v12.s[3]
-	WORD $0x4FAC19E5 // fmla v5.4s, v15.4s, v12.s[3]
-	WORD $0x4FAD19C6 // fmla v6.4s, v14.4s, v13.s[3]
-	WORD $0x4FAD19E7 // fmla v7.4s, v15.4s, v13.s[3]
-	FMOVQ 0(R13), F10
+	FMOVQ 0(R13), F14
 	ADD $16, R13, R13
-	FMOVQ 0(R0), F11
-	FMOVQ 16(R0), F12
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
 	ADD R7, R0, R0
-	WORD $0x4F8A1168 // fmla v8.4s, v11.4s, v10.s[0]
-	WORD $0x4F8A1189 // fmla v9.4s, v12.4s, v10.s[0]
-	FMOVQ 0(R0), F11
-	FMOVQ 16(R0), F12
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8A1201 // fmla v1.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B11E2 // fmla v2.4s, v15.4s, v11.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C11E4 // fmla v4.4s, v15.4s, v12.s[0]
+	WORD $0x4F8C1205 // fmla v5.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D11E6 // fmla v6.4s, v15.4s, v13.s[0]
+	WORD $0x4F8D1207 // fmla v7.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E11E8 // fmla v8.4s, v15.4s, v14.s[0]
+	WORD $0x4F8E1209 // fmla v9.4s, v16.4s, v14.s[0]
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
 	ADD R7, R0, R0
-	WORD $0x4FAA1168 // fmla v8.4s, v11.4s, v10.s[1]
-	WORD $0x4FAA1189 // fmla v9.4s, v12.4s, v10.s[1]
-	FMOVQ 0(R0), F11
-	FMOVQ 16(R0), F12
+	WORD $0x4FAA11E0 // fmla v0.4s, v15.4s, v10.s[1]
+	WORD $0x4FAA1201 // fmla v1.4s, v16.4s, v10.s[1]
+	WORD $0x4FAB11E2 // fmla v2.4s, v15.4s, v11.s[1]
+	WORD $0x4FAB1203 // fmla v3.4s, v16.4s, v11.s[1]
+	WORD $0x4FAC11E4 // fmla v4.4s, v15.4s, v12.s[1]
+	WORD $0x4FAC1205 // fmla v5.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD11E6 // fmla v6.4s, v15.4s, v13.s[1]
+	WORD $0x4FAD1207 // fmla v7.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE11E8 // fmla v8.4s, v15.4s, v14.s[1]
+	WORD $0x4FAE1209 // fmla v9.4s, v16.4s, v14.s[1]
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
 	ADD R7, R0, R0
-	WORD $0x4F8A1968 // fmla v8.4s, v11.4s, v10.s[2]
-	WORD $0x4F8A1989 // fmla v9.4s, v12.4s, v10.s[2]
-	FMOVQ 0(R0), F11
-	FMOVQ 16(R0), F12
+	WORD $0x4F8A19E0 // fmla v0.4s, v15.4s, v10.s[2]
+	WORD $0x4F8A1A01 // fmla v1.4s, v16.4s, v10.s[2]
+	WORD $0x4F8B19E2 // fmla v2.4s, v15.4s, v11.s[2]
+	WORD $0x4F8B1A03 // fmla v3.4s, v16.4s, v11.s[2]
+	WORD $0x4F8C19E4 // fmla v4.4s, v15.4s, v12.s[2]
+	WORD $0x4F8C1A05 // fmla v5.4s, v16.4s, v12.s[2]
+	WORD $0x4F8D19E6 // fmla v6.4s, v15.4s, v13.s[2]
+	WORD $0x4F8D1A07 // fmla v7.4s, v16.4s, v13.s[2]
+	WORD $0x4F8E19E8 // fmla v8.4s, v15.4s, v14.s[2]
+	WORD $0x4F8E1A09 // fmla v9.4s, v16.4s, v14.s[2]
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
 	ADD R7, R0, R0
-	WORD $0x4FAA1968 // fmla v8.4s, v11.4s, v10.s[3]
-	WORD $0x4FAA1989 // fmla v9.4s, v12.4s, v10.s[3]
+	WORD $0x4FAA19E0 // fmla v0.4s, v15.4s, v10.s[3]
+	WORD $0x4FAA1A01 // fmla v1.4s, v16.4s, v10.s[3]
+	WORD $0x4FAB19E2 // fmla v2.4s, v15.4s, v11.s[3]
+	WORD $0x4FAB1A03 // fmla v3.4s, v16.4s, v11.s[3]
+	WORD $0x4FAC19E4 // fmla v4.4s, v15.4s, v12.s[3]
+	WORD $0x4FAC1A05 // fmla v5.4s, v16.4s, v12.s[3]
+	WORD $0x4FAD19E6 // fmla v6.4s, v15.4s, v13.s[3]
+	WORD $0x4FAD1A07 // fmla v7.4s, v16.4s, v13.s[3]
+	WORD $0x4FAE19E8 // fmla v8.4s, v15.4s, v14.s[3]
+	WORD $0x4FAE1A09 // fmla v9.4s, v16.4s, v14.s[3]
 	SUB $4, R8, R8
-	B four5_0
+	CMP $4, R8
+	BGE four5_0
 
-one5_0:
-	CBZ R8, multiplied5_0
-	FMOVQ 0(R0), F10
-	FMOVQ 16(R0), F11
+less5_0:
+	TBZ $1, R8, skip7
+	FMOVD 0(R9), F10
+	ADD $8, R9, R9
+	FMOVD 0(R10), F11
+	ADD $8, R10, R10
+	FMOVD 0(R11), F12
+	ADD $8, R11, R11
+	FMOVD 0(R12), F13
+	ADD $8, R12, R12
+	FMOVD 0(R13), F14
+	ADD $8, R13, R13
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
 	ADD R7, R0, R0
-	FMOVS 0(R9), F12
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8A1201 // fmla v1.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B11E2 // fmla v2.4s, v15.4s, v11.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C11E4 // fmla v4.4s, v15.4s, v12.s[0]
+	WORD $0x4F8C1205 // fmla v5.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D11E6 // fmla v6.4s, v15.4s, v13.s[0]
+	WORD $0x4F8D1207 // fmla v7.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E11E8 // fmla v8.4s, v15.4s, v14.s[0]
+	WORD $0x4F8E1209 // fmla v9.4s, v16.4s, v14.s[0]
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
+	ADD R7, R0, R0
+	WORD $0x4FAA11E0 // fmla v0.4s, v15.4s, v10.s[1]
+	WORD $0x4FAA1201 // fmla v1.4s, v16.4s, v10.s[1]
+	WORD $0x4FAB11E2 // fmla v2.4s, v15.4s, v11.s[1]
+	WORD $0x4FAB1203 // fmla v3.4s, v16.4s, v11.s[1]
+	WORD $0x4FAC11E4 // fmla v4.4s, v15.4s, v12.s[1]
+	WORD $0x4FAC1205 // fmla v5.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD11E6 // fmla v6.4s, v15.4s, v13.s[1]
+	WORD $0x4FAD1207 // fmla v7.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE11E8 // fmla v8.4s, v15.4s, v14.s[1]
+	WORD $0x4FAE1209 // fmla v9.4s, v16.4s, v14.s[1]
+
+skip7:
+	TBZ $0, R8, skip8
+	FMOVS 0(R9), F10
 	ADD $4, R9, R9
-	WORD $0x4F8C1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS 0(R10), F12
+	FMOVS 0(R10), F11
 	ADD $4, R10, R10
-	WORD $0x4F8C1142 // fmla v2.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1163 // fmla v3.4s, v11.4s, v12.s[0]
 	FMOVS 0(R11), F12
 	ADD $4, R11, R11
-	WORD $0x4F8C1144 // fmla v4.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS 0(R12), F12
+	FMOVS 0(R12), F13
 	ADD $4, R12, R12
-	WORD $0x4F8C1146 // fmla v6.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1167 // fmla v7.4s, v11.4s, v12.s[0]
-	FMOVS 0(R13), F12
+	FMOVS 0(R13), F14
 	ADD $4, R13, R13
-	WORD $0x4F8C1148 // fmla v8.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1169 // fmla v9.4s, v11.4s, v12.s[0]
-	SUB $1, R8, R8
-	B one5_0
+	FMOVQ 0(R0), F15
+	FMOVQ 16(R0), F16
+	ADD R7, R0, R0
+	WORD $0x4F8A11E0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4F8A1201 // fmla v1.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B11E2 // fmla v2.4s, v15.4s, v11.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C11E4 // fmla v4.4s, v15.4s, v12.s[0]
+	WORD $0x4F8C1205 // fmla v5.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D11E6 // fmla v6.4s, v15.4s, v13.s[0]
+	WORD $0x4F8D1207 // fmla v7.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E11E8 // fmla v8.4s, v15.4s, v14.s[0]
+	WORD $0x4F8E1209 // fmla v9.4s, v16.4s, v14.s[0]
+
+skip8:
 	B multiplied5_0
 
 bycolumn5_0:
@@ -1518,10 +1660,10 @@ tile4:
 	ADD R9, R5, R10
 	ADD R10, R5, R11
 	ADD R11, R5, R12
+	CMP $4, R8
+	BLT less4_0
 
 four4_0:
-	CMP $4, R8
-	BLT one4_0
 	FMOVQ 0(R9), F8
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F9
@@ -1575,31 +1717,65 @@ four4_0:
 	WORD $0x4FAB1986 // fmla v6.4s, v12.4s, v11.s[3]
 	WORD $0x4FAB19A7 // fmla v7.4s, v13.4s, v11.s[3]
 	SUB $4, R8, R8
-	B four4_0
+	CMP $4, R8
+	BGE four4_0
 
-one4_0:
-	CBZ R8, multiplied4_0
-	FMOVQ 0(R0), F8
-	FMOVQ 16(R0), F9
+less4_0:
+	TBZ $1, R8, skip9
+	FMOVD 0(R9), F8
+	ADD $8, R9, R9
+	FMOVD 0(R10), F9
+	ADD $8, R10, R10
+	FMOVD 0(R11), F10
+	ADD $8, R11, R11
+	FMOVD 0(R12), F11
+	ADD $8, R12, R12
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
 	ADD R7, R0, R0
-	FMOVS 0(R9), F10
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F8811A1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4F891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4F8A1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	ADD R7, R0, R0
+	WORD $0x4FA81180 // fmla v0.4s, v12.4s, v8.s[1]
+	WORD $0x4FA811A1 // fmla v1.4s, v13.4s, v8.s[1]
+	WORD $0x4FA91182 // fmla v2.4s, v12.4s, v9.s[1]
+	WORD $0x4FA911A3 // fmla v3.4s, v13.4s, v9.s[1]
+	WORD $0x4FAA1184 // fmla v4.4s, v12.4s, v10.s[1]
+	WORD $0x4FAA11A5 // fmla v5.4s, v13.4s, v10.s[1]
+	WORD $0x4FAB1186 // fmla v6.4s, v12.4s, v11.s[1]
+	WORD $0x4FAB11A7 // fmla v7.4s, v13.4s, v11.s[1]
+
+skip9:
+	TBZ $0, R8, skip10
+	FMOVS 0(R9), F8
 	ADD $4, R9, R9
-	WORD $0x4F8A1100 // fmla v0.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS 0(R10), F10
+	FMOVS 0(R10), F9
 	ADD $4, R10, R10
-	WORD $0x4F8A1102 // fmla v2.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1123 // fmla v3.4s, v9.4s, v10.s[0]
 	FMOVS 0(R11), F10
 	ADD $4, R11, R11
-	WORD $0x4F8A1104 // fmla v4.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1125 // fmla v5.4s, v9.4s, v10.s[0]
-	FMOVS 0(R12), F10
+	FMOVS 0(R12), F11
 	ADD $4, R12, R12
-	WORD $0x4F8A1106 // fmla v6.4s, v8.4s, v10.s[0]
-	WORD $0x4F8A1127 // fmla v7.4s, v9.4s, v10.s[0]
-	SUB $1, R8, R8
-	B one4_0
+	FMOVQ 0(R0), F12
+	FMOVQ 16(R0), F13
+	ADD R7, R0, R0
+	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4F8811A1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4F891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4F8911A3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4F8A1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4F8A11A5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4F8B1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4F8B11A7 // fmla v7.4s, v13.4s, v11.s[0]
+
+skip10:
 	B multiplied4_0
 
 bycolumn4_0:
@@ -1769,10 +1945,10 @@ tile3:
 	MOVD R3, R9
 	ADD R9, R5, R10
 	ADD R10, R5, R11
+	CMP $4, R8
+	BLT less3_0
 
 four3_0:
-	CMP $4, R8
-	BLT one3_0
 	FMOVQ 0(R9), F6
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F7
@@ -1816,27 +1992,55 @@ four3_0:
 	WORD $0x4FA81924 // fmla v4.4s, v9.4s, v8.s[3]
 	WORD $0x4FA81945 // fmla v5.4s, v10.4s, v8.s[3]
 	SUB $4, R8, R8
-	B four3_0
+	CMP $4, R8
+	BGE four3_0
 
-one3_0:
-	CBZ R8, multiplied3_0
-	FMOVQ 0(R0), F6
-	FMOVQ 16(R0), F7
+less3_0:
+	TBZ $1, R8, skip11
+	FMOVD 0(R9), F6
+	ADD $8, R9, R9
+	FMOVD 0(R10), F7
+	ADD $8, R10, R10
+	FMOVD 0(R11), F8
+	ADD $8, R11, R11
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
 	ADD R7, R0, R0
-	FMOVS 0(R9), F8
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4F871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4F881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4FA61120 // fmla v0.4s, v9.4s, v6.s[1]
+	WORD $0x4FA61141 // fmla v1.4s, v10.4s, v6.s[1]
+	WORD $0x4FA71122 // fmla v2.4s, v9.4s, v7.s[1]
+	WORD $0x4FA71143 // fmla v3.4s, v10.4s, v7.s[1]
+	WORD $0x4FA81124 // fmla v4.4s, v9.4s, v8.s[1]
+	WORD $0x4FA81145 // fmla v5.4s, v10.4s, v8.s[1]
+
+skip11:
+	TBZ $0, R8, skip12
+	FMOVS 0(R9), F6
 	ADD $4, R9, R9
-	WORD $0x4F8810C0 // fmla v0.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 0(R10), F8
+	FMOVS 0(R10), F7
 	ADD $4, R10, R10
-	WORD $0x4F8810C2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
 	FMOVS 0(R11), F8
 	ADD $4, R11, R11
-	WORD $0x4F8810C4 // fmla v4.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
-	SUB $1, R8, R8
-	B one3_0
+	FMOVQ 0(R0), F9
+	FMOVQ 16(R0), F10
+	ADD R7, R0, R0
+	WORD $0x4F861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4F861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4F871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4F871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4F881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4F881145 // fmla v5.4s, v10.4s, v8.s[0]
+
+skip12:
 	B multiplied3_0
 
 bycolumn3_0:
@@ -1846,12 +2050,11 @@ k3_0:
 	FMOVQ 0(R0), F6
 	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
-	FMOVS 0(R9), F8
+	FMOVD 0(R9), F8
 	WORD $0x4F8810C0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD $0x4F8810E1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 4(R9), F8
-	WORD $0x4F8810C2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD $0x4F8810E3 // fmla v3.4s, v7.4s, v8.s[0]
+	WORD $0x4FA810C2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD $0x4FA810E3 // fmla v3.4s, v7.4s, v8.s[1]
 	FMOVS 8(R9), F8
 	WORD $0x4F8810C4 // fmla v4.4s, v6.4s, v8.s[0]
 	WORD $0x4F8810E5 // fmla v5.4s, v7.4s, v8.s[0]
@@ -1983,10 +2186,10 @@ tile2:
 	BNE bycolumn2_0
 	MOVD R3, R9
 	ADD R9, R5, R10
+	CMP $4, R8
+	BLT less2_0
 
 four2_0:
-	CMP $4, R8
-	BLT one2_0
 	FMOVQ 0(R9), F4
 	ADD $16, R9, R9
 	FMOVQ 0(R10), F5
@@ -2020,23 +2223,45 @@ four2_0:
 	WORD $0x4FA518C2 // fmla v2.4s, v6.4s, v5.s[3]
 	WORD $0x4FA518E3 // fmla v3.4s, v7.4s, v5.s[3]
 	SUB $4, R8, R8
-	B four2_0
+	CMP $4, R8
+	BGE four2_0
 
-one2_0:
-	CBZ R8, multiplied2_0
-	FMOVQ 0(R0), F4
-	FMOVQ 16(R0), F5
+less2_0:
+	TBZ $1, R8, skip13
+	FMOVD 0(R9), F4
+	ADD $8, R9, R9
+	FMOVD 0(R10), F5
+	ADD $8, R10, R10
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
 	ADD R7, R0, R0
-	FMOVS 0(R9), F6
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8410E1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4F8510E3 // fmla v3.4s, v7.4s, v5.s[0]
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
+	ADD R7, R0, R0
+	WORD $0x4FA410C0 // fmla v0.4s, v6.4s, v4.s[1]
+	WORD $0x4FA410E1 // fmla v1.4s, v7.4s, v4.s[1]
+	WORD $0x4FA510C2 // fmla v2.4s, v6.4s, v5.s[1]
+	WORD $0x4FA510E3 // fmla v3.4s, v7.4s, v5.s[1]
+
+skip13:
+	TBZ $0, R8, skip14
+	FMOVS 0(R9), F4
 	ADD $4, R9, R9
-	WORD $0x4F861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 0(R10), F6
+	FMOVS 0(R10), F5
 	ADD $4, R10, R10
-	WORD $0x4F861082 // fmla v2.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
-	SUB $1, R8, R8
-	B one2_0
+	FMOVQ 0(R0), F6
+	FMOVQ 16(R0), F7
+	ADD R7, R0, R0
+	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4F8410E1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4F8510C2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4F8510E3 // fmla v3.4s, v7.4s, v5.s[0]
+
+skip14:
 	B multiplied2_0
 
 bycolumn2_0:
@@ -2046,12 +2271,11 @@ k2_0:
 	FMOVQ 0(R0), F4
 	FMOVQ 16(R0), F5
 	ADD R7, R0, R0
-	FMOVS 0(R9), F6
+	FMOVD 0(R9), F6
 	WORD $0x4F861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD $0x4F8610A1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 4(R9), F6
-	WORD $0x4F861082 // fmla v2.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A3 // fmla v3.4s, v5.4s, v6.s[0]
+	WORD $0x4FA61082 // fmla v2.4s, v4.4s, v6.s[1]
+	WORD $0x4FA610A3 // fmla v3.4s, v5.4s, v6.s[1]
 	ADD R6, R9, R9
 	SUBS $1, R8, R8
 	BNE k2_0
@@ -2157,10 +2381,10 @@ tile1:
 	CMP $4, R6
 	BNE bycolumn1_0
 	MOVD R3, R8
+	CMP $4, R2
+	BLT less1_0
 
 four1_0:
-	CMP $4, R2
-	BLT one1_0
 	FMOVQ 0(R8), F2
 	ADD $16, R8, R8
 	FMOVQ 0(R0), F3
@@ -2184,19 +2408,35 @@ four1_0:
 	WORD $0x4FA21860 // fmla v0.4s, v3.4s, v2.s[3]
 	WORD $0x4FA21881 // fmla v1.4s, v4.4s, v2.s[3]
 	SUB $4, R2, R2
-	B four1_0
+	CMP $4, R2
+	BGE four1_0
 
-one1_0:
-	CBZ R2, multiplied1_0
-	FMOVQ 0(R0), F2
-	FMOVQ 16(R0), F3
+less1_0:
+	TBZ $1, R2, skip15
+	FMOVD 0(R8), F2
+	ADD $8, R8, R8
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
 	ADD R7, R0, R0
-	FMOVS 0(R8), F4
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4F821081 // fmla v1.4s, v4.4s, v2.s[0]
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	ADD R7, R0, R0
+	WORD $0x4FA21060 // fmla v0.4s, v3.4s, v2.s[1]
+	WORD $0x4FA21081 // fmla v1.4s, v4.4s, v2.s[1]
+
+skip15:
+	TBZ $0, R2, skip16
+	FMOVS 0(R8), F2
 	ADD $4, R8, R8
-	WORD $0x4F841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	SUB $1, R2, R2
-	B one1_0
+	FMOVQ 0(R0), F3
+	FMOVQ 16(R0), F4
+	ADD R7, R0, R0
+	WORD $0x4F821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4F821081 // fmla v1.4s, v4.4s, v2.s[0]
+
+skip16:
 	B multiplied1_0
 
 bycolumn1_0:

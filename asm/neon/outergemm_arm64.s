@@ -355,14 +355,13 @@ repeat11:
 	FMOVQ 0(R3), F9
 	FMOVQ 16(R3), F10
 	FMOVQ 32(R3), F11
-	FMOVS 0(R2), F12
+	FMOVD 0(R2), F12
 	WORD $0x4F8C1120 // fmla v0.4s, v9.4s, v12.s[0]
 	WORD $0x4F8C1141 // fmla v1.4s, v10.4s, v12.s[0]
 	WORD $0x4F8C1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS 4(R2), F12
-	WORD $0x4F8C1123 // fmla v3.4s, v9.4s, v12.s[0]
-	WORD $0x4F8C1144 // fmla v4.4s, v10.4s, v12.s[0]
-	WORD $0x4F8C1165 // fmla v5.4s, v11.4s, v12.s[0]
+	WORD $0x4FAC1123 // fmla v3.4s, v9.4s, v12.s[1]
+	WORD $0x4FAC1144 // fmla v4.4s, v10.4s, v12.s[1]
+	WORD $0x4FAC1165 // fmla v5.4s, v11.4s, v12.s[1]
 	FMOVS 8(R2), F12
 	WORD $0x4F8C1126 // fmla v6.4s, v9.4s, v12.s[0]
 	WORD $0x4F8C1147 // fmla v7.4s, v10.4s, v12.s[0]
@@ -426,6 +425,12 @@ rows2:
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
@@ -446,31 +451,64 @@ repeat13:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done16
+	CMP $2, R6
+	BLT done16
 
-repeat15:
-	FMOVQ 0(R3), F6
-	FMOVQ 16(R3), F7
-	FMOVQ 32(R3), F8
-	FMOVS 0(R2), F9
-	WORD $0x4F8910C0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 4(R2), F9
-	WORD $0x4F8910C3 // fmla v3.4s, v6.4s, v9.s[0]
-	WORD $0x4F8910E4 // fmla v4.4s, v7.4s, v9.s[0]
-	WORD $0x4F891105 // fmla v5.4s, v8.4s, v9.s[0]
+while15:
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVD 0(R2), F15
+	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4FAF11A4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat15
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVD 0(R2), F15
+	WORD $0x4F8F1186 // fmla v6.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A7 // fmla v7.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C8 // fmla v8.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF1189 // fmla v9.4s, v12.4s, v15.s[1]
+	WORD $0x4FAF11AA // fmla v10.4s, v13.4s, v15.s[1]
+	WORD $0x4FAF11CB // fmla v11.4s, v14.4s, v15.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $2, R6, R6
+	CMP $2, R6
+	BGE while15
 
 done16:
+	TBZ $0, R6, skip17
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVD 0(R2), F15
+	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
+	WORD $0x4FAF1183 // fmla v3.4s, v12.4s, v15.s[1]
+	WORD $0x4FAF11A4 // fmla v4.4s, v13.4s, v15.s[1]
+	WORD $0x4FAF11C5 // fmla v5.4s, v14.4s, v15.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip17:
 	SUBS $1, R1, R1
 	BNE repeat13
 
 done14:
+	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
+	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store2
@@ -506,12 +544,21 @@ rows1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done18
+	BLE done19
 
-repeat17:
+repeat18:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -526,27 +573,97 @@ repeat17:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done20
+	CMP $4, R6
+	BLT done21
 
-repeat19:
-	FMOVQ 0(R3), F3
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	FMOVS 0(R2), F6
-	WORD $0x4F861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD $0x4F861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD $0x4F8610A2 // fmla v2.4s, v5.4s, v6.s[0]
+while20:
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat19
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1183 // fmla v3.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A4 // fmla v4.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C5 // fmla v5.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1186 // fmla v6.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A7 // fmla v7.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C8 // fmla v8.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1189 // fmla v9.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11AA // fmla v10.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11CB // fmla v11.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while20
 
-done20:
+done21:
+	TBZ $1, R6, skip22
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1183 // fmla v3.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A4 // fmla v4.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C5 // fmla v5.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip22:
+	TBZ $0, R6, skip23
+	FMOVQ 0(R3), F12
+	FMOVQ 16(R3), F13
+	FMOVQ 32(R3), F14
+	FMOVS 0(R2), F15
+	WORD $0x4F8F1180 // fmla v0.4s, v12.4s, v15.s[0]
+	WORD $0x4F8F11A1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD $0x4F8F11C2 // fmla v2.4s, v14.4s, v15.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip23:
 	SUBS $1, R1, R1
-	BNE repeat17
+	BNE repeat18
 
-done18:
+done19:
+	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
+	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store1
@@ -688,6 +805,10 @@ rows4:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
@@ -708,26 +829,50 @@ repeat5:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done8
+	CMP $2, R6
+	BLT done8
 
-repeat7:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R2), F5
-	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
-	WORD $0x4FA51081 // fmla v1.4s, v4.4s, v5.s[1]
-	WORD $0x4F851882 // fmla v2.4s, v4.4s, v5.s[2]
-	WORD $0x4FA51883 // fmla v3.4s, v4.4s, v5.s[3]
+while7:
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R2), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R2), F9
+	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
+	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $2, R6, R6
+	CMP $2, R6
+	BGE while7
 
 done8:
+	TBZ $0, R6, skip9
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R2), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip9:
 	SUBS $1, R1, R1
 	BNE repeat5
 
 done6:
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store4
@@ -761,12 +906,21 @@ rows3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done10
+	BLE done11
 
-repeat9:
+repeat10:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -781,27 +935,90 @@ repeat9:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done12
+	CMP $4, R6
+	BLT done13
 
-repeat11:
-	FMOVQ 0(R3), F3
-	FMOVS 0(R2), F4
-	WORD $0x4F841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 4(R2), F4
-	WORD $0x4F841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 8(R2), F4
-	WORD $0x4F841062 // fmla v2.4s, v3.4s, v4.s[0]
+while12:
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1182 // fmla v2.4s, v12.4s, v13.s[0]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat11
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1183 // fmla v3.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1184 // fmla v4.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1185 // fmla v5.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1186 // fmla v6.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1187 // fmla v7.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1188 // fmla v8.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1189 // fmla v9.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD118A // fmla v10.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D118B // fmla v11.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while12
 
-done12:
+done13:
+	TBZ $1, R6, skip14
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1182 // fmla v2.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1183 // fmla v3.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1184 // fmla v4.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1185 // fmla v5.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip14:
+	TBZ $0, R6, skip15
+	FMOVQ 0(R3), F12
+	FMOVD 0(R2), F13
+	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
+	WORD $0x4FAD1181 // fmla v1.4s, v12.4s, v13.s[1]
+	FMOVS 8(R2), F13
+	WORD $0x4F8D1182 // fmla v2.4s, v12.4s, v13.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip15:
 	SUBS $1, R1, R1
-	BNE repeat9
+	BNE repeat10
 
-done10:
+done11:
+	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
+	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	WORD $0x4E29D463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4E2AD484 // fadd v4.4s, v4.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
+	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store3
@@ -829,12 +1046,18 @@ store3:
 rows2:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done14
+	BLE done17
 
-repeat13:
+repeat16:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -849,25 +1072,73 @@ repeat13:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done16
+	CMP $4, R6
+	BLT done19
 
-repeat15:
-	FMOVQ 0(R3), F2
-	FMOVS 0(R2), F3
-	WORD $0x4F831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 4(R2), F3
-	WORD $0x4F831041 // fmla v1.4s, v2.4s, v3.s[0]
+while18:
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat15
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91103 // fmla v3.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891106 // fmla v6.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91107 // fmla v7.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while18
 
-done16:
+done19:
+	TBZ $1, R6, skip20
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91103 // fmla v3.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip20:
+	TBZ $0, R6, skip21
+	FMOVQ 0(R3), F8
+	FMOVD 0(R2), F9
+	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
+	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip21:
 	SUBS $1, R1, R1
-	BNE repeat13
+	BNE repeat16
 
-done14:
+done17:
+	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store2
@@ -889,12 +1160,15 @@ store2:
 
 rows1:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done18
+	BLE done23
 
-repeat17:
+repeat22:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -909,23 +1183,63 @@ repeat17:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $0, R6
-	BLE done20
+	CMP $4, R6
+	BLT done25
 
-repeat19:
-	FMOVQ 0(R3), F1
-	FMOVS 0(R2), F2
-	WORD $0x4F821020 // fmla v0.4s, v1.4s, v2.s[0]
+while24:
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUBS $1, R6, R6
-	BNE repeat19
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851081 // fmla v1.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851082 // fmla v2.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851083 // fmla v3.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while24
 
-done20:
+done25:
+	TBZ $1, R6, skip26
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851081 // fmla v1.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip26:
+	TBZ $0, R6, skip27
+	FMOVQ 0(R3), F4
+	FMOVS 0(R2), F5
+	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip27:
 	SUBS $1, R1, R1
-	BNE repeat17
+	BNE repeat22
 
-done18:
+done23:
+	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	MOVD ldc+16(FP), R0
 	MOVD accumulate+80(FP), R1
 	CBZ R1, store1

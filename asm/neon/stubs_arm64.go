@@ -271,8 +271,9 @@ func RMSprop(w, s, dw *float32, n int, f *float32)
 //	acc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*12+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. Rows may repeat:
+// with one fused multiply-add per product, in one chain.
+// A negative table entry stands for zero, which must hold tapLen zeros.
+// taps >= 0, tapLen > 0. Rows may repeat:
 // all of c is read before it is written. NaN passes through min and max.
 //
 //go:noescape
@@ -284,8 +285,9 @@ func GatherGemm8x12(mr int, c *float32, rows *int32, a *float32, table *int32, z
 //	acc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*4+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. Rows may repeat:
+// with one fused multiply-add per product, and the sums over even and over odd k added at the end.
+// A negative table entry stands for zero, which must hold tapLen zeros.
+// taps >= 0, tapLen > 0. Rows may repeat:
 // all of c is read before it is written. NaN passes through min and max.
 //
 //go:noescape
@@ -360,7 +362,8 @@ func DepthwiseBytes(dst *uint8, taps **uint8, count int, w *float32, wStride int
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. Of tiles with less
+// than 8 vectors the pixels of a run go to 2 or 4 sums in turn, added in halves.
 //
 //go:noescape
 func OuterGemm8x12(mr int, c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int)
@@ -370,7 +373,8 @@ func OuterGemm8x12(mr int, c *float32, ldc int, a, b *float32, runs *int32, n, a
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. Of tiles with less
+// than 8 vectors the pixels of a run go to 2 or 4 sums in turn, added in halves.
 //
 //go:noescape
 func OuterGemm8x4(mr int, c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int)
@@ -748,8 +752,8 @@ func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, 
 // with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
 // 0 < n <= 4; nothing of b, c, d or bias beyond column n is touched.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
-// The sum is one chain of fused multiply-adds in ascending p, so an element
-// does not depend on the tile it falls in; += beta*d is fused, too. NaN
+// The sum is a chain of fused multiply-adds over even p plus one over odd p, so an
+// element does not depend on the height of the tile it falls in; += beta*d is fused, too. NaN
 // passes through clamp. The call cannot be preempted: the caller keeps
 // (tiles*rows)*k small enough.
 //
