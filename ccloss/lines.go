@@ -13,6 +13,7 @@ type lines struct {
 
 	da, a []float32
 	class []int32
+	how   kernels.Store    // of da
 	work  func(lo, hi int) // l.run, kept so that calls do not allocate
 }
 
@@ -54,12 +55,12 @@ func (l *lines) fit(s *Stats, r *Result, slope slopes, center []float64, scale f
 
 // apply sets da to the gradient at the samples a.
 func (l *lines) apply(da, a []float32, class []int32) {
-	l.da, l.a, l.class = da, a, class
+	l.da, l.a, l.class, l.how = da, a, class, kernels.StoreFor(len(da))
 	kernels.Parallel(len(class), 1+blockFloats/max(1, l.c), l.work)
 	l.da, l.a, l.class = nil, nil, nil
 }
 
 func (l *lines) run(lo, hi int) {
 	c := l.c
-	kernels.ScaleShiftRows(l.da[lo*c:hi*c], l.a[lo*c:hi*c], l.class[lo:hi], l.slope, l.shift)
+	kernels.ScaleShiftRows(l.da[lo*c:hi*c], l.a[lo*c:hi*c], l.class[lo:hi], l.slope, l.shift, l.how)
 }

@@ -109,12 +109,17 @@ func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	}
 }
 
-func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
-	switch isa.Active {
-	case isa.AVX512:
-		avx512.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), len(x)/len(class))
-	case isa.AVX2:
-		avx2.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), len(x)/len(class))
+func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64, how Store) {
+	c := len(x) / len(class)
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, c, 0):
+		avx512.ScaleShiftRowsStream(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), c)
+	case isa.Active == isa.AVX512:
+		avx512.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), c)
+	case isa.Active == isa.AVX2 && streams(how, dst, 16, c, 0):
+		avx2.ScaleShiftRowsStream(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), c)
+	case isa.Active == isa.AVX2:
+		avx2.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), c)
 	default:
 		scaleShiftRowsGeneric(dst, x, class, slope, shift)
 	}

@@ -82,7 +82,7 @@ func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	}
 }
 
-func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
+func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.ScaleShiftRows(&dst[0], &x[0], &class[0], &slope[0], &shift[0], len(class), len(x)/len(class))

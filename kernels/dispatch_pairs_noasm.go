@@ -29,7 +29,7 @@ func gatherSquares(a []float32, mean []float64, rows []int32) float64 {
 	return gatherSquaresGeneric(a, mean, rows)
 }
 
-func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
+func scaleShiftRows(dst, x []float32, class []int32, slope, shift []float64, _ Store) {
 	scaleShiftRowsGeneric(dst, x, class, slope, shift)
 }
 

@@ -99,7 +99,7 @@ const scaleShiftWork = 1 << 16
 //
 // computed in float64: a small difference of large terms survives. dst and x are
 // len(class) x c, shift is len(slope) x c; dst may be x.
-func ScaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
+func ScaleShiftRows(dst, x []float32, class []int32, slope, shift []float64, how Store) {
 	n := len(class)
 	if len(dst) != len(x) || n == 0 && len(x) > 0 {
 		panic("kernels.ScaleShiftRows: lengths differ")
@@ -115,7 +115,7 @@ func ScaleShiftRows(dst, x []float32, class []int32, slope, shift []float64) {
 	rows := max(1, scaleShiftWork/c)
 	for i := 0; i < n; i += rows {
 		m := min(rows, n-i)
-		scaleShiftRows(dst[i*c:(i+m)*c], x[i*c:(i+m)*c], class[i:i+m], slope, shift)
+		scaleShiftRows(dst[i*c:(i+m)*c], x[i*c:(i+m)*c], class[i:i+m], slope, shift, how)
 	}
 }
 

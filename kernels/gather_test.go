@@ -99,7 +99,7 @@ func checkScaleShiftRows(t *testing.T, rng *kerneltest.Random, n, c int) {
 			shift[l*c+k] = -slope[l] * (float64(x[i*c+k]) + 1e-7*rng.NormFloat64())
 		}
 	}
-	kernels.ScaleShiftRows(dst, x, class, slope, shift)
+	kernels.ScaleShiftRows(dst, x, class, slope, shift, kernels.Cached)
 	for i, v := range dst {
 		// Without a fused multiply-add the product is rounded.
 		l := int(class[i/c])
@@ -110,8 +110,13 @@ func checkScaleShiftRows(t *testing.T, rng *kerneltest.Random, n, c int) {
 			t.Fatalf("n=%d/c=%d seed=%d: [%d] = %v, want %v", n, c, rng.Seed, i, v, want)
 		}
 	}
-	kernels.ScaleShiftRows(x, x, class, slope, shift)
+	streamed := kerneltest.Guarded(t, len(dst))
+	kernels.ScaleShiftRows(streamed, x, class, slope, shift, kernels.Streamed)
+	kernels.ScaleShiftRows(x, x, class, slope, shift, kernels.Cached)
 	for i := range x {
+		if kerneltest.ULP(streamed[i], dst[i]) != 0 {
+			t.Fatalf("n=%d/c=%d seed=%d: [%d] = %v streamed, %v else", n, c, rng.Seed, i, streamed[i], dst[i])
+		}
 		if kerneltest.ULP(x[i], dst[i]) != 0 {
 			t.Fatalf("n=%d/c=%d: in place [%d] = %v, else %v", n, c, i, x[i], dst[i])
 		}
@@ -154,8 +159,8 @@ func TestGatherPanics(t *testing.T) {
 		"GatherMoments: no rows":       func() { kernels.GatherMoments(mean, x, nil) },
 		"GatherMoments: row outside":   func() { kernels.GatherMoments(mean, x, []int32{2}) },
 		"GatherSquares: row outside":   func() { kernels.GatherSquares(x, mean, []int32{-1}) },
-		"ScaleShiftRows: lengths diff": func() { kernels.ScaleShiftRows(x[:3], x, []int32{0, 0}, mean[:1], mean) },
-		"ScaleShiftRows: row outside":  func() { kernels.ScaleShiftRows(x, x, []int32{0, 1}, mean[:1], mean) },
+		"ScaleShiftRows: lengths diff": func() { kernels.ScaleShiftRows(x[:3], x, []int32{0, 0}, mean[:1], mean, kernels.Cached) },
+		"ScaleShiftRows: row outside":  func() { kernels.ScaleShiftRows(x, x, []int32{0, 1}, mean[:1], mean, kernels.Cached) },
 		"CombineF64: lengths differ":   func() { kernels.CombineF64(mean, 1, mean, 1, mean[:2]) },
 		"SquaresF64: lengths differ":   func() { kernels.SquaresF64(mean, mean[:2]) },
 	} {

@@ -161,7 +161,9 @@ func (m *amd64) MulInt(n Int, c int) { m.IMUL3Q(operand.I32(c), gp(n.op), gp(n.o
 
 func (m *amd64) SubIntVar(n, v Int) { m.SUBQ(gp(v.op), gp(n.op)) }
 
-func (m *amd64) Prefetch(p Ptr, off int) { m.PREFETCHT1(m.mem(p, off)) }
+func (m *amd64) Prefetch(p Ptr, off int) {
+	m.PREFETCHT1(operand.Mem{Base: gp(p.op), Disp: off * int(p.size())})
+}
 
 func (m *amd64) Repeat(n Int, body func()) {
 	loop, done := m.label("repeat"), m.label("done")

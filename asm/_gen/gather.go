@@ -1,6 +1,9 @@
 package gen
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -67,7 +70,10 @@ func (w wide) storeF64(v reg.VecVirtual, mem operand.Mem) {
 }
 
 // storeF32 rounds v to float32 and stores it.
-func (w wide) storeF32(v reg.VecVirtual, mem operand.Mem) {
+func (w wide) storeF32(v reg.VecVirtual, mem operand.Mem) { w.storeF32As(storeKind{}, v, mem) }
+
+// storeF32As is storeF32 with full vectors streamed if k says so.
+func (w wide) storeF32As(k storeKind, v reg.VecVirtual, mem operand.Mem) {
 	n := w.vec()
 	if w.avx512() {
 		w.VCVTPD2PS(v, w.narrow(n))
@@ -75,6 +81,8 @@ func (w wide) storeF32(v reg.VecVirtual, mem operand.Mem) {
 		w.VCVTPD2PSY(v, w.narrow(n))
 	}
 	switch {
+	case w.part == nil && k.streamed:
+		w.VMOVNTPS(w.narrow(n), mem)
 	case w.part == nil:
 		w.VMOVUPS(w.narrow(n), mem)
 	case w.avx512():
@@ -107,13 +115,18 @@ func (w wide) broadcast(name string) reg.VecVirtual {
 // partial one. at is the address of vector u of a pointer to elements of size
 // bytes.
 func (w wide) channels(n reg.GPVirtual, advance map[reg.GPVirtual]int, body func(w wide, u int)) {
+	w.strips([]int{4, 1}, n, advance, body)
+}
+
+// strips is channels with strips of so many vectors.
+func (w wide) strips(vectors []int, n reg.GPVirtual, advance map[reg.GPVirtual]int, body func(w wide, u int)) {
 	step := func(elements int) {
 		for _, p := range sortedKeys(advance) {
 			w.ADDQ(operand.I32(elements*advance[p]), p)
 		}
 		w.SUBQ(operand.I32(elements), n)
 	}
-	for _, u := range []int{4, 1} {
+	for _, u := range vectors {
 		w.While(Int{n}, u*w.width(), func() {
 			body(w, u)
 			step(u * w.width())
@@ -157,6 +170,33 @@ func (w wide) rows(a, list, n, c reg.GPVirtual, body func(row reg.GPVirtual)) {
 	})
 }
 
+// gatherAhead is the number of rows that are on their way from memory.
+const gatherAhead = 8
+
+// rowsAhead is rows with elements of the rows to come prefetched.
+func (w wide) rowsAhead(a, list, n, c reg.GPVirtual, elements int, body func(row reg.GPVirtual)) {
+	at, left := w.copyGP(list), w.copyGP(n)
+	one := func() {
+		row := w.GP64()
+		w.MOVLQSX(operand.Mem{Base: at}, row)
+		w.IMULQ(c, row)
+		w.LEAQ(operand.Mem{Base: a, Index: row, Scale: 4}, row)
+		body(row)
+		w.ADDQ(operand.I32(4), at)
+	}
+	w.While(Int{left}, gatherAhead+1, func() {
+		next := w.GP64()
+		w.MOVLQSX(operand.Mem{Base: at, Disp: 4 * gatherAhead}, next)
+		w.IMULQ(c, next)
+		for e := 0; e < elements; e += lineFloats {
+			w.PREFETCHT0(operand.Mem{Base: a, Index: next, Scale: 4, Disp: 4 * e})
+		}
+		one()
+		w.DECQ(left)
+	})
+	w.Repeat(Int{left}, one)
+}
+
 func gatherMean(m *amd64) {
 	m.Func("GatherMean", "func(mean *float64, a *float32, rows *int32, n, c int, inv float64)",
 		"GatherMean sets mean[k], k < c, to inv times the sum over i < n, in order, of",
@@ -164,12 +204,12 @@ func gatherMean(m *amd64) {
 	w := wide{amd64: m}
 	mean, a, list := m.paramGP("mean"), m.paramGP("a"), m.paramGP("rows")
 	n, c, inv := m.paramGP("n"), m.paramGP("c"), w.broadcast("inv")
-	w.channels(m.copyGP(c), map[reg.GPVirtual]int{mean: 8, a: 4}, func(w wide, u int) {
+	w.strips([]int{w.lanes, w.lanes / 2, 4, 1}, m.copyGP(c), map[reg.GPVirtual]int{mean: 8, a: 4}, func(w wide, u int) {
 		acc := make([]reg.VecVirtual, u)
 		for i := range acc {
 			acc[i] = w.zero()
 		}
-		w.rows(a, list, n, c, func(row reg.GPVirtual) {
+		w.rowsAhead(a, list, n, c, u*w.width(), func(row reg.GPVirtual) {
 			for i := range acc {
 				w.VADDPD(w.loadF32(operand.Mem{Base: row, Disp: 4 * i * w.width()}), acc[i], acc[i])
 			}
@@ -285,28 +325,33 @@ var scaleShiftDoc = []string{
 
 const scaleShiftSignature = "func(dst, x *float32, class *int32, slope, shift *float64, n, c int)"
 
-func scaleShift(m *amd64) {
-	m.Func("ScaleShiftRows", scaleShiftSignature, scaleShiftDoc...)
+func scaleShift(m *amd64) { scaleShiftRows(m, storeKind{}) }
+
+func scaleShiftStream(m *amd64) { scaleShiftRows(m, storeKind{streamed: true}) }
+
+func scaleShiftRows(m *amd64, k storeKind) {
+	m.Func("ScaleShiftRows"+k.suffix(), scaleShiftSignature, k.doc(slices.Concat(
+		[]string{strings.Replace(scaleShiftDoc[0], "Rows", "Rows"+k.suffix(), 1)}, scaleShiftDoc[1:])...)...)
 	w := wide{amd64: m}
 	dst, x, class := m.paramGP("dst"), m.paramGP("x"), m.paramGP("class")
 	slopes, shifts, c := m.paramGP("slope"), m.paramGP("shift"), m.paramGP("c")
 	m.Repeat(Int{m.paramGP("n")}, func() {
-		k, slope, shift := m.GP64(), m.vec(), m.GP64()
-		m.MOVLQSX(operand.Mem{Base: class}, k)
+		label, slope, shift := m.GP64(), m.vec(), m.GP64()
+		m.MOVLQSX(operand.Mem{Base: class}, label)
 		m.ADDQ(operand.I32(4), class)
-		m.VBROADCASTSD(operand.Mem{Base: slopes, Index: k, Scale: 8}, slope)
-		m.IMULQ(c, k)
-		m.LEAQ(operand.Mem{Base: shifts, Index: k, Scale: 8}, shift)
+		m.VBROADCASTSD(operand.Mem{Base: slopes, Index: label, Scale: 8}, slope)
+		m.IMULQ(c, label)
+		m.LEAQ(operand.Mem{Base: shifts, Index: label, Scale: 8}, shift)
 		to, from := m.copyGP(dst), m.copyGP(x)
 		w.channels(m.copyGP(c), map[reg.GPVirtual]int{to: 4, from: 4, shift: 8}, func(w wide, u int) {
 			for i := range u {
 				v := w.loadF32(operand.Mem{Base: from, Disp: 4 * i * w.width()})
 				w.VFMADD213PD(w.loadF64(operand.Mem{Base: shift, Disp: 8 * i * w.width()}), slope, v)
-				w.storeF32(v, operand.Mem{Base: to, Disp: 4 * i * w.width()})
+				w.storeF32As(k, v, operand.Mem{Base: to, Disp: 4 * i * w.width()})
 			}
 		})
 		m.LEAQ(operand.Mem{Base: dst, Index: c, Scale: 4}, dst)
 		m.LEAQ(operand.Mem{Base: x, Index: c, Scale: 4}, x)
 	})
-	m.Ret()
+	k.ret(m)
 }

@@ -55,5 +55,6 @@ var manifest = []entry{
 	{"window_stream", on(avx2, avx512), storing(storeKind{streamed: true}, windowMaxBackward, windowAvg)},
 	{"pairs", on(avx2, avx512, neon), portable(pairSquares, pairSums, pairSumsAll, pairWeights, pairWeightsHinge, pairApply)},
 	{"gather", on(avx2, avx512), native(gatherMean, gatherSquares, scaleShift, combine, squaresF64)},
+	{"gather_stream", on(avx2, avx512), native(scaleShiftStream)},
 	{"gather", on(neon), nativeARM(gatherMeanNEON, gatherSquaresNEON, scaleShiftNEON, combineNEON, squaresF64NEON)},
 }

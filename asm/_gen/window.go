@@ -61,8 +61,10 @@ func windowColumns(m Machine, narrow func(cols int), wide func()) {
 }
 
 // windowRows runs body for every row of taps with at[i][j], where ptrs[i] is at tap
-// j of so many.
-func windowRows(m Machine, ptrs []Ptr, cols int, body func(at [][]Ptr)) {
+// j of so many. With k for maps in memory it then prefetches the row behind them,
+// which the next row of the map needs; with fewer columns than the most, pixels are
+// visited in several runs, whose reads do not follow each other.
+func windowRows(m Machine, k storeKind, s Strip, ptrs []Ptr, cols int, body func(at [][]Ptr)) {
 	var row []Ptr
 	for _, p := range ptrs {
 		row = append(row, m.CopyPtr(p))
@@ -84,6 +86,13 @@ func windowRows(m Machine, ptrs []Ptr, cols int, body func(at [][]Ptr)) {
 			m.AddPtr(p, step)
 		}
 	})
+	if fetcher, ok := m.(prefetcher); ok && k.streamed && cols == unrolledColumns && !s.partial {
+		for i, p := range row {
+			for at := 0; at < s.U*m.Lanes()*int(ptrs[i].size()); at += 4 * lineFloats {
+				fetcher.Prefetch(p, at/int(ptrs[i].size()))
+			}
+		}
+	}
 }
 
 func nothing() {}
@@ -197,7 +206,7 @@ func windowMaxBackward(m Machine, k storeKind) {
 			for _, v := range first {
 				tap = append(tap, m.Copy(v))
 			}
-			windowRows(m, []Ptr{src, index}, cols, func(at [][]Ptr) {
+			windowRows(m, k, s, []Ptr{src, index}, cols, func(at [][]Ptr) {
 				for j, v := range tap {
 					add(s, sum, at[0][j], at[1][j], v)
 					m.Set(v, m.AddI32(v, down))
@@ -237,7 +246,7 @@ func windowAvg(m Machine, k storeKind) {
 	}
 	windowColumns(m, func(cols int) {
 		pixels(func(s Strip, sum []Vec) {
-			windowRows(m, []Ptr{src}, cols, func(at [][]Ptr) {
+			windowRows(m, k, s, []Ptr{src}, cols, func(at [][]Ptr) {
 				for u := range s.U {
 					row := s.Load(at[0][0], u)
 					for j := 1; j < cols; j++ {

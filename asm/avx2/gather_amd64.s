@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func GatherMean(mean *float64, a *float32, rows *int32, n int, c int, inv float64)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·GatherMean(SB), NOSPLIT, $0-48
 	MOVQ         mean+0(FP), AX
 	MOVQ         a+8(FP), CX
@@ -16,18 +16,136 @@ TEXT ·GatherMean(SB), NOSPLIT, $0-48
 	MOVQ         SI, DI
 
 while1:
-	CMPQ   DI, $+16
+	CMPQ   DI, $+32
 	JLT    done2
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	VXORPD Y5, Y5, Y5
+	VXORPD Y6, Y6, Y6
+	VXORPD Y7, Y7, Y7
+	VXORPD Y8, Y8, Y8
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+
+while3:
+	CMPQ       R9, $+9
+	JLT        done4
+	MOVLQSX    32(R8), R10
+	IMULQ      SI, R10
+	PREFETCHT0 (CX)(R10*4)
+	PREFETCHT0 64(CX)(R10*4)
+	MOVLQSX    (R8), R10
+	IMULQ      SI, R10
+	LEAQ       (CX)(R10*4), R10
+	VCVTPS2PD  (R10), Y9
+	VADDPD     Y9, Y1, Y1
+	VCVTPS2PD  16(R10), Y9
+	VADDPD     Y9, Y2, Y2
+	VCVTPS2PD  32(R10), Y9
+	VADDPD     Y9, Y3, Y3
+	VCVTPS2PD  48(R10), Y9
+	VADDPD     Y9, Y4, Y4
+	VCVTPS2PD  64(R10), Y9
+	VADDPD     Y9, Y5, Y5
+	VCVTPS2PD  80(R10), Y9
+	VADDPD     Y9, Y6, Y6
+	VCVTPS2PD  96(R10), Y9
+	VADDPD     Y9, Y7, Y7
+	VCVTPS2PD  112(R10), Y9
+	VADDPD     Y9, Y8, Y8
+	ADDQ       $+4, R8
+	DECQ       R9
+	JMP        while3
+
+done4:
+	TESTQ R9, R9
+	JLE   done6
+
+repeat5:
+	MOVLQSX   (R8), R10
+	IMULQ     SI, R10
+	LEAQ      (CX)(R10*4), R10
+	VCVTPS2PD (R10), Y9
+	VADDPD    Y9, Y1, Y1
+	VCVTPS2PD 16(R10), Y9
+	VADDPD    Y9, Y2, Y2
+	VCVTPS2PD 32(R10), Y9
+	VADDPD    Y9, Y3, Y3
+	VCVTPS2PD 48(R10), Y9
+	VADDPD    Y9, Y4, Y4
+	VCVTPS2PD 64(R10), Y9
+	VADDPD    Y9, Y5, Y5
+	VCVTPS2PD 80(R10), Y9
+	VADDPD    Y9, Y6, Y6
+	VCVTPS2PD 96(R10), Y9
+	VADDPD    Y9, Y7, Y7
+	VCVTPS2PD 112(R10), Y9
+	VADDPD    Y9, Y8, Y8
+	ADDQ      $+4, R8
+	DECQ      R9
+	JNZ       repeat5
+
+done6:
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (AX)
+	VMULPD  Y0, Y2, Y2
+	VMOVUPD Y2, 32(AX)
+	VMULPD  Y0, Y3, Y3
+	VMOVUPD Y3, 64(AX)
+	VMULPD  Y0, Y4, Y4
+	VMOVUPD Y4, 96(AX)
+	VMULPD  Y0, Y5, Y5
+	VMOVUPD Y5, 128(AX)
+	VMULPD  Y0, Y6, Y6
+	VMOVUPD Y6, 160(AX)
+	VMULPD  Y0, Y7, Y7
+	VMOVUPD Y7, 192(AX)
+	VMULPD  Y0, Y8, Y8
+	VMOVUPD Y8, 224(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DI
+	JMP     while1
+
+done2:
+while7:
+	CMPQ   DI, $+16
+	JLT    done8
 	VXORPD Y1, Y1, Y1
 	VXORPD Y2, Y2, Y2
 	VXORPD Y3, Y3, Y3
 	VXORPD Y4, Y4, Y4
 	MOVQ   DX, R8
 	MOVQ   BX, R9
-	TESTQ  R9, R9
-	JLE    done4
 
-repeat3:
+while9:
+	CMPQ       R9, $+9
+	JLT        done10
+	MOVLQSX    32(R8), R10
+	IMULQ      SI, R10
+	PREFETCHT0 (CX)(R10*4)
+	MOVLQSX    (R8), R10
+	IMULQ      SI, R10
+	LEAQ       (CX)(R10*4), R10
+	VCVTPS2PD  (R10), Y5
+	VADDPD     Y5, Y1, Y1
+	VCVTPS2PD  16(R10), Y5
+	VADDPD     Y5, Y2, Y2
+	VCVTPS2PD  32(R10), Y5
+	VADDPD     Y5, Y3, Y3
+	VCVTPS2PD  48(R10), Y5
+	VADDPD     Y5, Y4, Y4
+	ADDQ       $+4, R8
+	DECQ       R9
+	JMP        while9
+
+done10:
+	TESTQ R9, R9
+	JLE   done12
+
+repeat11:
 	MOVLQSX   (R8), R10
 	IMULQ     SI, R10
 	LEAQ      (CX)(R10*4), R10
@@ -41,9 +159,9 @@ repeat3:
 	VADDPD    Y5, Y4, Y4
 	ADDQ      $+4, R8
 	DECQ      R9
-	JNZ       repeat3
+	JNZ       repeat11
 
-done4:
+done12:
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)
 	VMULPD  Y0, Y2, Y2
@@ -55,19 +173,102 @@ done4:
 	ADDQ    $+128, AX
 	ADDQ    $+64, CX
 	SUBQ    $+16, DI
-	JMP     while1
+	JMP     while7
 
-done2:
-while5:
+done8:
+while13:
+	CMPQ   DI, $+16
+	JLT    done14
+	VXORPD Y1, Y1, Y1
+	VXORPD Y2, Y2, Y2
+	VXORPD Y3, Y3, Y3
+	VXORPD Y4, Y4, Y4
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+
+while15:
+	CMPQ       R9, $+9
+	JLT        done16
+	MOVLQSX    32(R8), R10
+	IMULQ      SI, R10
+	PREFETCHT0 (CX)(R10*4)
+	MOVLQSX    (R8), R10
+	IMULQ      SI, R10
+	LEAQ       (CX)(R10*4), R10
+	VCVTPS2PD  (R10), Y5
+	VADDPD     Y5, Y1, Y1
+	VCVTPS2PD  16(R10), Y5
+	VADDPD     Y5, Y2, Y2
+	VCVTPS2PD  32(R10), Y5
+	VADDPD     Y5, Y3, Y3
+	VCVTPS2PD  48(R10), Y5
+	VADDPD     Y5, Y4, Y4
+	ADDQ       $+4, R8
+	DECQ       R9
+	JMP        while15
+
+done16:
+	TESTQ R9, R9
+	JLE   done18
+
+repeat17:
+	MOVLQSX   (R8), R10
+	IMULQ     SI, R10
+	LEAQ      (CX)(R10*4), R10
+	VCVTPS2PD (R10), Y5
+	VADDPD    Y5, Y1, Y1
+	VCVTPS2PD 16(R10), Y5
+	VADDPD    Y5, Y2, Y2
+	VCVTPS2PD 32(R10), Y5
+	VADDPD    Y5, Y3, Y3
+	VCVTPS2PD 48(R10), Y5
+	VADDPD    Y5, Y4, Y4
+	ADDQ      $+4, R8
+	DECQ      R9
+	JNZ       repeat17
+
+done18:
+	VMULPD  Y0, Y1, Y1
+	VMOVUPD Y1, (AX)
+	VMULPD  Y0, Y2, Y2
+	VMOVUPD Y2, 32(AX)
+	VMULPD  Y0, Y3, Y3
+	VMOVUPD Y3, 64(AX)
+	VMULPD  Y0, Y4, Y4
+	VMOVUPD Y4, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DI
+	JMP     while13
+
+done14:
+while19:
 	CMPQ   DI, $+4
-	JLT    done6
+	JLT    done20
 	VXORPD Y1, Y1, Y1
 	MOVQ   DX, R8
 	MOVQ   BX, R9
-	TESTQ  R9, R9
-	JLE    done8
 
-repeat7:
+while21:
+	CMPQ       R9, $+9
+	JLT        done22
+	MOVLQSX    32(R8), R10
+	IMULQ      SI, R10
+	PREFETCHT0 (CX)(R10*4)
+	MOVLQSX    (R8), R10
+	IMULQ      SI, R10
+	LEAQ       (CX)(R10*4), R10
+	VCVTPS2PD  (R10), Y2
+	VADDPD     Y2, Y1, Y1
+	ADDQ       $+4, R8
+	DECQ       R9
+	JMP        while21
+
+done22:
+	TESTQ R9, R9
+	JLE   done24
+
+repeat23:
 	MOVLQSX   (R8), R10
 	IMULQ     SI, R10
 	LEAQ      (CX)(R10*4), R10
@@ -75,29 +276,32 @@ repeat7:
 	VADDPD    Y2, Y1, Y1
 	ADDQ      $+4, R8
 	DECQ      R9
-	JNZ       repeat7
+	JNZ       repeat23
 
-done8:
+done24:
 	VMULPD  Y0, Y1, Y1
 	VMOVUPD Y1, (AX)
 	ADDQ    $+32, AX
 	ADDQ    $+16, CX
 	SUBQ    $+4, DI
-	JMP     while5
+	JMP     while19
 
-done6:
+done20:
 	TESTQ   DI, DI
-	JZ      zero9
+	JZ      zero25
 	MOVQ    DI, R8
 	LEAQ    tail<>+32(SB), DI
 	NEGQ    R8
 	VMOVUPS (DI)(R8*4), Y1
 	VXORPD  Y2, Y2, Y2
 	MOVQ    BX, BX
-	TESTQ   BX, BX
-	JLE     done11
 
-repeat10:
+while26:
+	CMPQ       BX, $+9
+	JLT        done27
+	MOVLQSX    32(DX), DI
+	IMULQ      SI, DI
+	PREFETCHT0 (CX)(DI*4)
 	MOVLQSX    (DX), DI
 	IMULQ      SI, DI
 	LEAQ       (CX)(DI*4), DI
@@ -106,14 +310,29 @@ repeat10:
 	VADDPD     Y3, Y2, Y2
 	ADDQ       $+4, DX
 	DECQ       BX
-	JNZ        repeat10
+	JMP        while26
 
-done11:
+done27:
+	TESTQ BX, BX
+	JLE   done29
+
+repeat28:
+	MOVLQSX    (DX), DI
+	IMULQ      SI, DI
+	LEAQ       (CX)(DI*4), DI
+	VMASKMOVPS (DI), X1, X3
+	VCVTPS2PD  X3, Y3
+	VADDPD     Y3, Y2, Y2
+	ADDQ       $+4, DX
+	DECQ       BX
+	JNZ        repeat28
+
+done29:
 	VMULPD     Y0, Y2, Y2
 	VPMOVSXDQ  X1, Y0
 	VMASKMOVPD Y2, Y0, (AX)
 
-zero9:
+zero25:
 	VZEROUPPER
 	RET
 

@@ -549,15 +549,18 @@ repeat37:
 	JNZ       repeat37
 
 done38:
-	VMOVNTPS Y4, (AX)
-	VMOVNTPS Y5, 32(AX)
-	VMOVNTPS Y6, 64(AX)
-	VMOVNTPS Y7, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	ADDQ     $+32, DX
-	SUBQ     $+32, SI
-	JMP      while35
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 (R8)
+	VMOVNTPS   Y4, (AX)
+	VMOVNTPS   Y5, 32(AX)
+	VMOVNTPS   Y6, 64(AX)
+	VMOVNTPS   Y7, 96(AX)
+	ADDQ       $+128, AX
+	ADDQ       $+128, CX
+	ADDQ       $+32, DX
+	SUBQ       $+32, SI
+	JMP        while35
 
 done36:
 while39:
@@ -614,12 +617,14 @@ repeat41:
 	JNZ       repeat41
 
 done42:
-	VMOVNTPS Y4, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	ADDQ     $+8, DX
-	SUBQ     $+8, SI
-	JMP      while39
+	PREFETCHT1 (DI)
+	PREFETCHT1 (R8)
+	VMOVNTPS   Y4, (AX)
+	ADDQ       $+32, AX
+	ADDQ       $+32, CX
+	ADDQ       $+8, DX
+	SUBQ       $+8, SI
+	JMP        while39
 
 done40:
 	TESTQ   SI, SI
@@ -1312,18 +1317,20 @@ repeat34:
 	JNZ     repeat34
 
 done35:
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, (AX)
-	VMULPS   Y0, Y2, Y1
-	VMOVNTPS Y1, 32(AX)
-	VMULPS   Y0, Y3, Y1
-	VMOVNTPS Y1, 64(AX)
-	VMULPS   Y0, Y4, Y1
-	VMOVNTPS Y1, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, BX
-	JMP      while32
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, (AX)
+	VMULPS     Y0, Y2, Y1
+	VMOVNTPS   Y1, 32(AX)
+	VMULPS     Y0, Y3, Y1
+	VMOVNTPS   Y1, 64(AX)
+	VMULPS     Y0, Y4, Y1
+	VMOVNTPS   Y1, 96(AX)
+	ADDQ       $+128, AX
+	ADDQ       $+128, CX
+	SUBQ       $+32, BX
+	JMP        while32
 
 done33:
 while36:
@@ -1354,12 +1361,13 @@ repeat38:
 	JNZ     repeat38
 
 done39:
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, BX
-	JMP      while36
+	PREFETCHT1 (SI)
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, (AX)
+	ADDQ       $+32, AX
+	ADDQ       $+32, CX
+	SUBQ       $+8, BX
+	JMP        while36
 
 done37:
 	TESTQ   BX, BX

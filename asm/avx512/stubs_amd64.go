@@ -1345,3 +1345,14 @@ func CombineF64(dst *float64, x *float64, y *float64, n int, p float64, q float6
 //
 //go:noescape
 func SquaresF64(x *float64, y *float64, n int) float64
+
+// ScaleShiftRowsStream computes, for i < n, k < c and class[i] = l,
+//
+//	dst[i*c+k] = float32(slope[l]*x[i*c+k] + shift[l*c+k])
+//
+// the inside in float64 with one rounding. dst and x may be equal.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ScaleShiftRowsStream(dst *float32, x *float32, class *int32, slope *float64, shift *float64, n int, c int)

@@ -457,15 +457,20 @@ repeat34:
 	JNZ       repeat34
 
 done35:
-	VMOVNTPS Z4, (AX)
-	VMOVNTPS Z5, 64(AX)
-	VMOVNTPS Z6, 128(AX)
-	VMOVNTPS Z7, 192(AX)
-	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	ADDQ     $+64, DX
-	SUBQ     $+64, SI
-	JMP      while32
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	PREFETCHT1 (R8)
+	VMOVNTPS   Z4, (AX)
+	VMOVNTPS   Z5, 64(AX)
+	VMOVNTPS   Z6, 128(AX)
+	VMOVNTPS   Z7, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+64, DX
+	SUBQ       $+64, SI
+	JMP        while32
 
 done33:
 while36:
@@ -516,12 +521,14 @@ repeat38:
 	JNZ       repeat38
 
 done39:
-	VMOVNTPS Z4, (AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, CX
-	ADDQ     $+16, DX
-	SUBQ     $+16, SI
-	JMP      while36
+	PREFETCHT1 (DI)
+	PREFETCHT1 (R8)
+	VMOVNTPS   Z4, (AX)
+	ADDQ       $+64, AX
+	ADDQ       $+64, CX
+	ADDQ       $+16, DX
+	SUBQ       $+16, SI
+	JMP        while36
 
 done37:
 	TESTQ   SI, SI
@@ -1134,18 +1141,22 @@ repeat34:
 	JNZ     repeat34
 
 done35:
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, (AX)
-	VMULPS   Z0, Z2, Z1
-	VMOVNTPS Z1, 64(AX)
-	VMULPS   Z0, Z3, Z1
-	VMOVNTPS Z1, 128(AX)
-	VMULPS   Z0, Z4, Z1
-	VMOVNTPS Z1, 192(AX)
-	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	SUBQ     $+64, BX
-	JMP      while32
+	PREFETCHT1 (SI)
+	PREFETCHT1 64(SI)
+	PREFETCHT1 128(SI)
+	PREFETCHT1 192(SI)
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, (AX)
+	VMULPS     Z0, Z2, Z1
+	VMOVNTPS   Z1, 64(AX)
+	VMULPS     Z0, Z3, Z1
+	VMOVNTPS   Z1, 128(AX)
+	VMULPS     Z0, Z4, Z1
+	VMOVNTPS   Z1, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	SUBQ       $+64, BX
+	JMP        while32
 
 done33:
 while36:
@@ -1176,12 +1187,13 @@ repeat38:
 	JNZ     repeat38
 
 done39:
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, (AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, CX
-	SUBQ     $+16, BX
-	JMP      while36
+	PREFETCHT1 (SI)
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, (AX)
+	ADDQ       $+64, AX
+	ADDQ       $+64, CX
+	SUBQ       $+16, BX
+	JMP        while36
 
 done37:
 	TESTQ  BX, BX
