@@ -30,21 +30,20 @@ type pass struct {
 	taps         int // len(tapRow)
 	depth, cols  int // floats in a tap; columns
 	// Offsets of tap t at pixel (i, j): rowOff[i*taps+t] + colOff[j*taps+t].
-	rowOff, colOff     []int32
-	aBase, aImage      int // first channel; elements of an image
-	cBase, cImage      int // offset of pixel (0, 0) and first channel; image
-	cRow, cCol         int // steps of the grid in C
-	bOff               int // of the packed panels
-	biasOff            int
-	tapAt              []int // filter positions r*S+s in the order of packing
-	group              int
-	byPosition         bool // rows ordered pixel by pixel, images innermost
-	dense, sliding     bool // see tables.go
-	lines              int
-	denseA, denseC     []int32
-	blockRows, blocks  int // rows of a task, number of row ranges
-	panelStep, splits  int // panels of a task, number of panel ranges
-	firstTask, endTask int
+	rowOff, colOff    []int32
+	aBase, aImage     int // first channel; elements of an image
+	cBase, cImage     int // offset of pixel (0, 0) and first channel; image
+	cRow, cCol        int // steps of the grid in C
+	bOff              int // of the packed panels
+	biasOff           int
+	tapAt             []int // filter positions r*S+s in the order of packing
+	group             int
+	byPosition        bool // rows ordered pixel by pixel, images innermost
+	dense, sliding    bool // see tables.go
+	lines             int
+	denseA, denseC    []int32
+	blockRows, blocks int // rows of a task, number of row ranges
+	panelStep, splits int // panels of a task, number of panel ranges
 }
 
 func (ps *pass) rows() int { return ps.images * ps.h * ps.w }
@@ -55,9 +54,11 @@ type product struct {
 	tileRows   [3]int
 	nr, narrow int
 	tasks      int
-	packed     int // floats
-	tableLen   int // most table entries a task needs
-	rowsLen    int // most rows a task has, padded to tiles
+	perPass    int  // tasks of the longest pass
+	inTurn     bool // tasks take the passes in turn
+	packed     int  // floats
+	tableLen   int  // most table entries a task needs
+	rowsLen    int  // most rows a task has, padded to tiles
 	maxDepth   int
 	// A may be copied before it is read: so many pieces (pixels, or rows if
 	// lineCols > 0) to a pitch in floats.
@@ -240,6 +241,12 @@ func arrayPitch(n int) int { return (n+1023)/1024*1024 + 80 }
 // that a tile has the same padding taps in all its rows and can leave them out.
 const smallMap = 16
 
+// inTurnBytes is the most bytes of all weights for which tasks take the passes in
+// turn. The phases of a stride read the same rows of A and write between each
+// other's pixels of C, which then come from memory once; but the weights of all
+// phases must stay near.
+const inTurnBytes = 5 << 18
+
 // schedule cuts the passes into tasks for the given number of workers. The cut
 // decides only who computes an element, never in which order its sum runs.
 func (d *product) schedule(workers int) {
@@ -276,14 +283,14 @@ func (d *product) schedule(workers int) {
 		}
 		ps.panelStep = (panels + ps.splits - 1) / ps.splits
 		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
-		ps.firstTask = d.tasks
-		d.tasks += ps.blocks * ps.splits
-		ps.endTask = d.tasks
+		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
 		blockTaps := max(1, min(ps.taps, kc/ps.depth))
 		d.tableLen = max(d.tableLen, blockTaps*(ps.blockRows+mr))
 		d.rowsLen = max(d.rowsLen, ps.blockRows+mr)
 	}
+	d.tasks = d.perPass * len(d.passes)
+	d.inTurn = 4*d.packed <= inTurnBytes
 }
 
 // A gatherWorker is what one worker needs to run tasks of a product.
@@ -307,19 +314,17 @@ type operands struct {
 	a, b, c, bias, residual []float32
 }
 
-// run computes task t.
+// run computes task t. A pass with fewer tasks than the longest has empty ones.
 func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
-	lo, hi := 0, len(d.passes)-1
-	for lo < hi {
-		if mid := (lo + hi) / 2; t < d.passes[mid].endTask {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
+	pass, i := t/d.perPass, t%d.perPass
+	if d.inTurn {
+		pass, i = t%len(d.passes), t/len(d.passes)
 	}
-	ps := &d.passes[lo]
-	t -= ps.firstTask
-	block, split := t/ps.splits, t%ps.splits
+	ps := &d.passes[pass]
+	block, split := i/ps.splits, i%ps.splits
+	if block >= ps.blocks {
+		return
+	}
 	row0 := block * ps.blockRows
 	rows := min(ps.blockRows, ps.rows()-row0)
 	table, cRows, aFirst, cFirst, dense := wk.table, wk.rows, 0, 0, false
