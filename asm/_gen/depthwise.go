@@ -62,6 +62,60 @@ func (s stripShift) move(p Ptr) {
 	s.m.AddPtr(p, s.negLeft)
 }
 
+// A pixelStep moves pointers over pixels of c channels. NEON has general-purpose
+// registers to keep the distances and the bounds of the result in; elsewhere they are
+// loaded where they are needed.
+type pixelStep struct {
+	m      Machine
+	keeps  bool
+	one    Int         // c
+	runs   map[int]Int // by pixels: so many times c
+	lo, hi Vec
+}
+
+func newPixelStep(m Machine, bounds bool, runs ...int) *pixelStep {
+	s := &pixelStep{m: m, keeps: m.Lanes() == 4, runs: map[int]Int{}}
+	if !s.keeps {
+		return s
+	}
+	s.one = m.ParamInt("c")
+	for _, pixels := range runs {
+		s.runs[pixels] = m.CopyInt(s.one)
+		m.MulInt(s.runs[pixels], pixels)
+	}
+	if bounds {
+		s.lo, s.hi = m.ParamF32("lo"), m.ParamF32("hi")
+	}
+	return s
+}
+
+// next moves p to the next pixel, skip over one of the runs of pixels.
+func (s *pixelStep) next(p Ptr) {
+	if s.keeps {
+		s.m.AddPtr(p, s.one)
+	} else {
+		s.m.AddPtr(p, s.m.ParamInt("c"))
+	}
+}
+
+func (s *pixelStep) skip(p Ptr, pixels int) {
+	if run, ok := s.runs[pixels]; ok {
+		s.m.AddPtr(p, run)
+		return
+	}
+	for range pixels {
+		s.next(p)
+	}
+}
+
+// bounds returns the parameters lo and hi.
+func (s *pixelStep) bounds() (lo, hi Vec) {
+	if s.keeps {
+		return s.lo, s.hi
+	}
+	return s.m.ParamF32("lo"), s.m.ParamF32("hi")
+}
+
 // rowPointers loads the pointers of the filter's rows.
 func rowPointers(m Machine, size int) []Ptr {
 	table := m.ParamPtr("rows")
@@ -86,6 +140,8 @@ func depthwiseRow(m Machine, size, stride int) {
 		"max. pixels > 0.")
 	n, first := m.ParamInt("n"), m.ParamPtr("dst")
 	w, bias := m.ParamPtr("w"), m.ParamPtr("bias")
+	pw := pixelsAtOnce(m, size*size)
+	step := newPixelStep(m, true, pw*stride, stride)
 	m.Strips(n, []Ptr{first, w, bias}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
 		rows := rowPointers(m, size)
@@ -97,14 +153,13 @@ func depthwiseRow(m Machine, size, stride int) {
 		if taps+6 <= registers(m) {
 			weights = walkLoad(m, s, w, m.ParamInt("wStride"), taps)
 		}
-		pw := pixelsAtOnce(m, taps)
 		dst, left := m.CopyPtr(first), m.ParamInt("pixels")
 		m.While(left, pw, func() {
-			depthwisePixels(m, s, size, stride, pw, rows, dst, w, bias, weights)
+			depthwisePixels(step, s, size, stride, pw, rows, dst, w, bias, weights)
 			m.SubInt(left, pw)
 		})
 		m.While(left, 1, func() {
-			depthwisePixels(m, s, size, stride, 1, rows, dst, w, bias, weights)
+			depthwisePixels(step, s, size, stride, 1, rows, dst, w, bias, weights)
 			m.SubInt(left, 1)
 		})
 	})
@@ -112,7 +167,8 @@ func depthwiseRow(m Machine, size, stride int) {
 }
 
 // depthwisePixels emits pw pixels and moves rows and dst behind them.
-func depthwisePixels(m Machine, s Strip, size, stride, pw int, rows []Ptr, dst, w, bias Ptr, weights []Vec) {
+func depthwisePixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr, dst, w, bias Ptr, weights []Vec) {
+	m := step.m
 	acc := make([]Vec, pw)
 	for p := range acc {
 		acc[p] = s.Load(bias, 0)
@@ -124,29 +180,27 @@ func depthwisePixels(m Machine, s Strip, size, stride, pw int, rows []Ptr, dst, 
 		if weights != nil {
 			row = weights[r*size:][:size]
 		} else {
-			step := m.ParamInt("wStride")
-			row = walkLoad(m, s, at, step, size)
+			next := m.ParamInt("wStride")
+			row = walkLoad(m, s, at, next, size)
 			for range size {
-				m.AddPtr(at, step)
+				m.AddPtr(at, next)
 			}
 		}
 		for col := range (pw-1)*stride + size {
 			v := s.Load(x, 0)
-			m.AddPtr(x, m.ParamInt("c"))
+			step.next(x)
 			for p := range acc {
 				if q := col - p*stride; q >= 0 && q < size {
 					m.AccMulAdd(acc[p], v, row[q])
 				}
 			}
 		}
-		for range pw * stride {
-			m.AddPtr(rows[r], m.ParamInt("c"))
-		}
+		step.skip(rows[r], pw*stride)
 	}
-	lo, hi := m.ParamF32("lo"), m.ParamF32("hi")
+	lo, hi := step.bounds()
 	for p := range acc {
 		s.Store(dst, 0, m.Min(hi, m.Max(lo, acc[p])))
-		m.AddPtr(dst, m.ParamInt("c"))
+		step.next(dst)
 	}
 }
 
@@ -189,12 +243,14 @@ func depthwiseGradRow(m Machine, size, stride int) {
 		"",
 		"Products are fused. pixels > 0.")
 	n, dw, dy := m.ParamInt("n"), m.ParamPtr("dw"), m.ParamPtr("dy")
+	group := size
+	if size*size+6 > registers(m) {
+		group = 1
+	}
+	pw := pixelsAtOnce(m, group*size+2)
+	pixels := newPixelStep(m, false, pw*stride, stride)
 	m.Strips(n, []Ptr{dw, dy}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
-		group := size
-		if size*size+6 > registers(m) {
-			group = 1
-		}
 		at := m.CopyPtr(dw)
 		for r0 := 0; r0 < size; r0 += group {
 			rows := rowPointers(m, size)[r0:][:group]
@@ -204,13 +260,12 @@ func depthwiseGradRow(m Machine, size, stride int) {
 			step := m.ParamInt("wStride")
 			acc := walkLoad(m, s, at, step, group*size)
 			y, left := m.CopyPtr(dy), m.ParamInt("pixels")
-			pw := pixelsAtOnce(m, group*size+2)
 			m.While(left, pw, func() {
-				depthwiseGradPixels(m, s, size, stride, pw, rows, y, acc)
+				depthwiseGradPixels(pixels, s, size, stride, pw, rows, y, acc)
 				m.SubInt(left, pw)
 			})
 			m.While(left, 1, func() {
-				depthwiseGradPixels(m, s, size, stride, 1, rows, y, acc)
+				depthwiseGradPixels(pixels, s, size, stride, 1, rows, y, acc)
 				m.SubInt(left, 1)
 			})
 			for _, v := range acc {
@@ -222,26 +277,25 @@ func depthwiseGradRow(m Machine, size, stride int) {
 	m.Ret()
 }
 
-func depthwiseGradPixels(m Machine, s Strip, size, stride, pw int, rows []Ptr, y Ptr, acc []Vec) {
+func depthwiseGradPixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr, y Ptr, acc []Vec) {
+	m := step.m
 	dy := make([]Vec, pw)
 	for p := range dy {
 		dy[p] = s.Load(y, 0)
-		m.AddPtr(y, m.ParamInt("c"))
+		step.next(y)
 	}
 	for r := range rows {
 		x := m.CopyPtr(rows[r])
 		for col := range (pw-1)*stride + size {
 			v := s.Load(x, 0)
-			m.AddPtr(x, m.ParamInt("c"))
+			step.next(x)
 			for p := range dy {
 				if q := col - p*stride; q >= 0 && q < size {
 					m.AccMulAdd(acc[r*size+q], v, dy[p])
 				}
 			}
 		}
-		for range pw * stride {
-			m.AddPtr(rows[r], m.ParamInt("c"))
-		}
+		step.skip(rows[r], pw*stride)
 	}
 }
 

@@ -229,11 +229,14 @@ func outerNEON(vecs int) func(*arm64) {
 }
 
 // outerChains returns the number of partial sums of each element, which take the
-// pixels of a run in turn: a core has up to eight multiply-adds under way, and a
-// small tile has fewer elements.
+// pixels of a run in turn: a Neoverse N1 has eight multiply-adds under way, an Apple M1
+// twelve, and small tiles have fewer elements.
 func outerChains(mr, vecs int) int {
+	if mr*vecs >= 8 {
+		return 1
+	}
 	chains := 1
-	for mr*vecs*chains < 8 && chains < 4 {
+	for mr*vecs*chains < 12 && chains < 4 {
 		chains *= 2
 	}
 	return chains

@@ -10,274 +10,221 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
+	MOVD c+56(FP), R4
+	MOVD R4, R5
+	MOVD $4, R6
+	MUL R6, R5, R5
+	MOVD R4, R6
+	MOVD $1, R7
+	MUL R7, R6, R6
+	FMOVS lo+40(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+44(FP), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+48(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R8
-	FMOVQ 0(R8), F0
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F1
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F2
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F3
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F4
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F5
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F6
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F7
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F8
-	MOVD R1, R4
-	MOVD pixels+64(FP), R8
-	CMP $4, R8
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+48(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R11
+	FMOVQ 0(R11), F2
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F3
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F4
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F6
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F8
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F10
+	MOVD R1, R7
+	MOVD pixels+64(FP), R11
+	CMP $4, R11
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F9
-	FMOVQ 0(R3), F10
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CDA9 // fmla v9.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDA9 // fmla v9.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAA // fmla v10.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDA9 // fmla v9.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAA // fmla v10.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAB // fmla v11.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAA // fmla v10.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAB // fmla v11.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAB // fmla v11.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CDA9 // fmla v9.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDA9 // fmla v9.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAA // fmla v10.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDA9 // fmla v9.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAA // fmla v10.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAB // fmla v11.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAA // fmla v10.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAB // fmla v11.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAB // fmla v11.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CDA9 // fmla v9.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDA9 // fmla v9.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAA // fmla v10.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDA9 // fmla v9.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAA // fmla v10.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAB // fmla v11.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAA // fmla v10.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAB // fmla v11.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAB // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F13
-	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
-	FMOVS hi+44(FP), F14
-	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
-	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
-	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
-	FMOVQ F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
-	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
-	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
-	FMOVQ F11, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
-	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
-	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
-	FMOVQ F12, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $4, R8, R8
-	CMP $4, R8
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVQ F11, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVQ F12, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVQ F13, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVQ F14, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while3
 
 done4:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F9
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CD49 // fmla v9.4s, v10.4s, v0.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CD49 // fmla v9.4s, v10.4s, v4.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CD49 // fmla v9.4s, v10.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CD49 // fmla v9.4s, v10.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F10
-	WORD $0x4E04054A // dup v10.4s, v10.s[0]
-	FMOVS hi+44(FP), F11
-	WORD $0x4E04056B // dup v11.4s, v11.s[0]
-	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
-	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
-	FMOVQ F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $1, R8, R8
-	CMP $1, R8
+	FMOVQ 0(R3), F11
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R6<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
+	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
+	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	FMOVQ F11, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while5
 
 done6:
@@ -293,270 +240,206 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+48(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R8
-	FMOVS 0(R8), F0
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F1
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F2
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F3
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F4
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F5
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F6
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F7
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F8
-	MOVD R1, R4
-	MOVD pixels+64(FP), R8
-	CMP $4, R8
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+48(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R11
+	FMOVS 0(R11), F2
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F10
+	MOVD R1, R7
+	MOVD pixels+64(FP), R11
+	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F9
-	FMOVS 0(R3), F10
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CDA9 // fmla v9.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDA9 // fmla v9.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAA // fmla v10.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDA9 // fmla v9.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAA // fmla v10.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAB // fmla v11.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAA // fmla v10.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAB // fmla v11.4s, v13.4s, v1.4s
-	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAB // fmla v11.4s, v13.4s, v2.4s
-	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CDA9 // fmla v9.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDA9 // fmla v9.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAA // fmla v10.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDA9 // fmla v9.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAA // fmla v10.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAB // fmla v11.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAA // fmla v10.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAB // fmla v11.4s, v13.4s, v4.4s
-	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAB // fmla v11.4s, v13.4s, v5.4s
-	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CDA9 // fmla v9.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDA9 // fmla v9.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAA // fmla v10.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDA9 // fmla v9.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAA // fmla v10.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAB // fmla v11.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAA // fmla v10.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAB // fmla v11.4s, v13.4s, v7.4s
-	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAB // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F13
-	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
-	FMOVS hi+44(FP), F14
-	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
-	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
-	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
-	FMOVS F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
-	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
-	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
-	FMOVS F11, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
-	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
-	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
-	FMOVS F12, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $4, R8, R8
-	CMP $4, R8
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVS F11, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while9
 
 done10:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F9
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CD49 // fmla v9.4s, v10.4s, v0.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CD49 // fmla v9.4s, v10.4s, v4.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CD49 // fmla v9.4s, v10.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CD49 // fmla v9.4s, v10.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F10
-	WORD $0x4E04054A // dup v10.4s, v10.s[0]
-	FMOVS hi+44(FP), F11
-	WORD $0x4E04056B // dup v11.4s, v11.s[0]
-	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
-	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
-	FMOVS F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $1, R8, R8
-	CMP $1, R8
+	FMOVS 0(R3), F11
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R6<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
+	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
+	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	FMOVS F11, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while11
 
 done12:
@@ -575,270 +458,221 @@ TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
+	MOVD c+40(FP), R3
+	MOVD R3, R4
+	MOVD $4, R5
+	MUL R5, R4, R4
+	MOVD R3, R5
+	MOVD $1, R6
+	MUL R6, R5, R5
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+32(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R8
-	FMOVQ 0(R8), F0
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F1
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F2
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F3
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F4
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F5
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F6
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F7
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F8
-	MOVD R2, R3
-	MOVD pixels+48(FP), R8
-	CMP $4, R8
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+32(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R11
+	FMOVQ 0(R11), F0
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F1
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F2
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F3
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F4
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F6
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F8
+	MOVD R2, R6
+	MOVD pixels+48(FP), R11
+	CMP $4, R11
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F10
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F11
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F12
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R6), F9
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F10
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F11
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F12
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA7 // fmla v7.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA6 // fmla v6.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $4, R8, R8
-	CMP $4, R8
+	ADD R4<<2, R8, R8
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while3
 
 done4:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R6), F9
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $1, R8, R8
-	CMP $1, R8
+	ADD R5<<2, R8, R8
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVQ F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -850,266 +684,210 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+32(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R8
-	FMOVS 0(R8), F0
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F1
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F2
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F3
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F4
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F5
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F6
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F7
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F8
-	MOVD R2, R3
-	MOVD pixels+48(FP), R8
-	CMP $4, R8
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+32(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R11
+	FMOVS 0(R11), F0
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F1
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F2
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F8
+	MOVD R2, R6
+	MOVD pixels+48(FP), R11
+	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F10
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F11
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F12
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R6), F9
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F10
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F11
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F12
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA7 // fmla v7.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA6 // fmla v6.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $4, R8, R8
-	CMP $4, R8
+	ADD R4<<2, R8, R8
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while9
 
 done10:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R6), F9
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $1, R8, R8
-	CMP $1, R8
+	ADD R5<<2, R8, R8
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVS F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
@@ -1125,331 +903,239 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
+	MOVD c+56(FP), R4
+	MOVD R4, R5
+	MOVD $8, R6
+	MUL R6, R5, R5
+	MOVD R4, R6
+	MOVD $2, R7
+	MUL R7, R6, R6
+	FMOVS lo+40(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+44(FP), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+48(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R8
-	FMOVQ 0(R8), F0
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F1
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F2
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F3
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F4
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F5
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F6
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F7
-	ADD R4<<2, R8, R8
-	FMOVQ 0(R8), F8
-	MOVD R1, R4
-	MOVD pixels+64(FP), R8
-	CMP $4, R8
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+48(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R11
+	FMOVQ 0(R11), F2
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F3
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F4
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F6
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F8
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R7<<2, R11, R11
+	FMOVQ 0(R11), F10
+	MOVD R1, R7
+	MOVD pixels+64(FP), R11
+	CMP $4, R11
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F9
-	FMOVQ 0(R3), F10
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CDA9 // fmla v9.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDA9 // fmla v9.4s, v13.4s, v1.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDA9 // fmla v9.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAA // fmla v10.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAA // fmla v10.4s, v13.4s, v1.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAA // fmla v10.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAB // fmla v11.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAB // fmla v11.4s, v13.4s, v1.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAB // fmla v11.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CDA9 // fmla v9.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDA9 // fmla v9.4s, v13.4s, v4.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDA9 // fmla v9.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAA // fmla v10.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAA // fmla v10.4s, v13.4s, v4.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAA // fmla v10.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAB // fmla v11.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAB // fmla v11.4s, v13.4s, v4.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAB // fmla v11.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CDA9 // fmla v9.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDA9 // fmla v9.4s, v13.4s, v7.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDA9 // fmla v9.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAA // fmla v10.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAA // fmla v10.4s, v13.4s, v7.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAA // fmla v10.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAB // fmla v11.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAB // fmla v11.4s, v13.4s, v7.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAB // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
-	FMOVQ 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F13
-	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
-	FMOVS hi+44(FP), F14
-	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
-	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
-	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
-	FMOVQ F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVQ F10, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
-	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
-	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
-	FMOVQ F11, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
-	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
-	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
-	FMOVQ F12, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $4, R8, R8
-	CMP $4, R8
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVQ 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVQ F11, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVQ F12, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVQ F13, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVQ F14, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while3
 
 done4:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F9
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CD49 // fmla v9.4s, v10.4s, v0.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CD49 // fmla v9.4s, v10.4s, v4.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CD49 // fmla v9.4s, v10.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
-	FMOVQ 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CD49 // fmla v9.4s, v10.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F10
-	WORD $0x4E04054A // dup v10.4s, v10.s[0]
-	FMOVS hi+44(FP), F11
-	WORD $0x4E04056B // dup v11.4s, v11.s[0]
-	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
-	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
-	FMOVQ F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $1, R8, R8
-	CMP $1, R8
+	FMOVQ 0(R3), F11
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R6<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
+	FMOVQ 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
+	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
+	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	FMOVQ F11, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while5
 
 done6:
@@ -1465,327 +1151,224 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+48(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R8
-	FMOVS 0(R8), F0
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F1
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F2
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F3
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F4
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F5
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F6
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F7
-	ADD R4<<2, R8, R8
-	FMOVS 0(R8), F8
-	MOVD R1, R4
-	MOVD pixels+64(FP), R8
-	CMP $4, R8
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+48(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R11
+	FMOVS 0(R11), F2
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F10
+	MOVD R1, R7
+	MOVD pixels+64(FP), R11
+	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F9
-	FMOVS 0(R3), F10
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CDA9 // fmla v9.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDA9 // fmla v9.4s, v13.4s, v1.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDA9 // fmla v9.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAA // fmla v10.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAA // fmla v10.4s, v13.4s, v1.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAA // fmla v10.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAB // fmla v11.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAB // fmla v11.4s, v13.4s, v1.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAB // fmla v11.4s, v13.4s, v2.4s
-	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CDA9 // fmla v9.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDA9 // fmla v9.4s, v13.4s, v4.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDA9 // fmla v9.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAA // fmla v10.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAA // fmla v10.4s, v13.4s, v4.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAA // fmla v10.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAB // fmla v11.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAB // fmla v11.4s, v13.4s, v4.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAB // fmla v11.4s, v13.4s, v5.4s
-	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CDA9 // fmla v9.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDA9 // fmla v9.4s, v13.4s, v7.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDA9 // fmla v9.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAA // fmla v10.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAA // fmla v10.4s, v13.4s, v7.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAA // fmla v10.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAB // fmla v11.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAB // fmla v11.4s, v13.4s, v7.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAB // fmla v11.4s, v13.4s, v8.4s
-	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
-	FMOVS 0(R9), F13
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F13
-	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
-	FMOVS hi+44(FP), F14
-	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
-	WORD $0x6EA9E5AF // fcmgt v15.4s, v13.4s, v9.4s
-	WORD $0x6EAF1DA9 // bit v9.16b, v13.16b, v15.16b
-	WORD $0x6EAEE52F // fcmgt v15.4s, v9.4s, v14.4s
-	WORD $0x6EAF1DC9 // bit v9.16b, v14.16b, v15.16b
-	FMOVS F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EAAE5A9 // fcmgt v9.4s, v13.4s, v10.4s
-	WORD $0x6EA91DAA // bit v10.16b, v13.16b, v9.16b
-	WORD $0x6EAEE549 // fcmgt v9.4s, v10.4s, v14.4s
-	WORD $0x6EA91DCA // bit v10.16b, v14.16b, v9.16b
-	FMOVS F10, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EABE5A9 // fcmgt v9.4s, v13.4s, v11.4s
-	WORD $0x6EA91DAB // bit v11.16b, v13.16b, v9.16b
-	WORD $0x6EAEE569 // fcmgt v9.4s, v11.4s, v14.4s
-	WORD $0x6EA91DCB // bit v11.16b, v14.16b, v9.16b
-	FMOVS F11, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	WORD $0x6EACE5A9 // fcmgt v9.4s, v13.4s, v12.4s
-	WORD $0x6EA91DAC // bit v12.16b, v13.16b, v9.16b
-	WORD $0x6EAEE589 // fcmgt v9.4s, v12.4s, v14.4s
-	WORD $0x6EA91DCC // bit v12.16b, v14.16b, v9.16b
-	FMOVS F12, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $4, R8, R8
-	CMP $4, R8
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVS F11, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while9
 
 done10:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F9
-	MOVD R2, R9
-	MOVD R6, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E20CD49 // fmla v9.4s, v10.4s, v0.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+56(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E24CD49 // fmla v9.4s, v10.4s, v4.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E25CD49 // fmla v9.4s, v10.4s, v5.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+56(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
-	FMOVS 0(R9), F10
-	MOVD c+56(FP), R10
-	ADD R10<<2, R9, R9
-	WORD $0x4E28CD49 // fmla v9.4s, v10.4s, v8.4s
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+56(FP), R9
-	ADD R9<<2, R5, R5
-	FMOVS lo+40(FP), F10
-	WORD $0x4E04054A // dup v10.4s, v10.s[0]
-	FMOVS hi+44(FP), F11
-	WORD $0x4E04056B // dup v11.4s, v11.s[0]
-	WORD $0x6EA9E54C // fcmgt v12.4s, v10.4s, v9.4s
-	WORD $0x6EAC1D49 // bit v9.16b, v10.16b, v12.16b
-	WORD $0x6EABE52A // fcmgt v10.4s, v9.4s, v11.4s
-	WORD $0x6EAA1D69 // bit v9.16b, v11.16b, v10.16b
-	FMOVS F9, 0(R4)
-	MOVD c+56(FP), R9
-	ADD R9<<2, R4, R4
-	SUB $1, R8, R8
-	CMP $1, R8
+	FMOVS 0(R3), F11
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R6<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
+	FMOVS 0(R12), F12
+	ADD R4<<2, R12, R12
+	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
+	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
+	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	FMOVS F11, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while11
 
 done12:
@@ -1804,327 +1387,239 @@ TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
+	MOVD c+40(FP), R3
+	MOVD R3, R4
+	MOVD $8, R5
+	MUL R5, R4, R4
+	MOVD R3, R5
+	MOVD $2, R6
+	MUL R6, R5, R5
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+32(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R8
-	FMOVQ 0(R8), F0
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F1
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F2
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F3
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F4
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F5
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F6
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F7
-	ADD R3<<2, R8, R8
-	FMOVQ 0(R8), F8
-	MOVD R2, R3
-	MOVD pixels+48(FP), R8
-	CMP $4, R8
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+32(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R11
+	FMOVQ 0(R11), F0
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F1
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F2
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F3
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F4
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F6
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R6<<2, R11, R11
+	FMOVQ 0(R11), F8
+	MOVD R2, R6
+	MOVD pixels+48(FP), R11
+	CMP $4, R11
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F10
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F11
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVQ 0(R3), F12
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R6), F9
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F10
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F11
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F12
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
-	FMOVQ 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD26 // fmla v6.4s, v9.4s, v11.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVQ 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $4, R8, R8
-	CMP $4, R8
+	ADD R4<<2, R8, R8
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while3
 
 done4:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R6), F9
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVQ 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVQ 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $1, R8, R8
-	CMP $1, R8
+	ADD R5<<2, R8, R8
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVQ F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -2136,323 +1631,228 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R5
-	MOVD n+32(FP), R8
-	ADD R8<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R8
-	ADD R8<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R8
-	ADD R8<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R8
-	FMOVS 0(R8), F0
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F1
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F2
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F3
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F4
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F5
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F6
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F7
-	ADD R3<<2, R8, R8
-	FMOVS 0(R8), F8
-	MOVD R2, R3
-	MOVD pixels+48(FP), R8
-	CMP $4, R8
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+32(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R11
+	FMOVS 0(R11), F0
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F1
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F2
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R6<<2, R11, R11
+	FMOVS 0(R11), F8
+	MOVD R2, R6
+	MOVD pixels+48(FP), R11
+	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F10
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F11
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	FMOVS 0(R3), F12
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R6), F9
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F10
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F11
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F12
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R4<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
-	FMOVS 0(R9), F13
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F13
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD26 // fmla v6.4s, v9.4s, v11.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVS 0(R9), F9
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F9
+	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $4, R8, R8
-	CMP $4, R8
+	ADD R4<<2, R8, R8
+	SUB $4, R11, R11
+	CMP $4, R11
 	BGE while9
 
 done10:
-	CMP $1, R8
+	CMP $1, R11
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F9
-	MOVD c+40(FP), R9
-	ADD R9<<2, R3, R3
-	MOVD R6, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R6), F9
+	ADD R3<<2, R6, R6
+	MOVD R9, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD c+40(FP), R9
-	ADD R9<<2, R6, R6
-	MOVD R7, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD c+40(FP), R9
-	ADD R9<<2, R7, R7
-	MOVD R5, R9
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	ADD R5<<2, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVS 0(R9), F10
-	MOVD c+40(FP), R10
-	ADD R10<<2, R9, R9
+	FMOVS 0(R12), F10
+	ADD R3<<2, R12, R12
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	MOVD c+40(FP), R9
-	ADD R9<<2, R5, R5
-	SUB $1, R8, R8
-	CMP $1, R8
+	ADD R5<<2, R8, R8
+	SUB $1, R11, R11
+	CMP $1, R11
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVS F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
@@ -2468,416 +1868,341 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
+	MOVD c+56(FP), R4
+	MOVD R4, R5
+	MOVD $2, R6
+	MUL R6, R5, R5
+	MOVD R4, R6
+	MOVD $1, R7
+	MUL R7, R6, R6
+	FMOVS lo+40(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+44(FP), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+48(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R4<<2, R8, R8
-	MOVD n+48(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R4<<2, R9, R9
-	MOVD n+48(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R10
-	FMOVQ 0(R10), F0
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F1
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F2
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F3
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F4
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F5
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F6
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F7
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F8
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F9
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F10
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F11
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F12
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F13
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F14
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F15
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F16
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F17
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F18
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F19
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F20
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F21
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F22
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F23
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F24
-	MOVD R1, R4
-	MOVD pixels+64(FP), R10
-	CMP $2, R10
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+48(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+48(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+48(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R13
+	FMOVQ 0(R13), F2
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F3
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F4
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F5
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F6
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F7
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F8
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F9
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F10
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F11
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F12
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F13
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F14
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F15
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F16
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F17
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F18
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F19
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F20
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F21
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F22
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F23
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F24
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F25
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F26
+	MOVD R1, R7
+	MOVD pixels+64(FP), R13
+	CMP $2, R13
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F25
-	FMOVQ 0(R3), F26
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF79 // fmla v25.4s, v27.4s, v0.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF79 // fmla v25.4s, v27.4s, v1.4s
-	WORD $0x4E20CF7A // fmla v26.4s, v27.4s, v0.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF79 // fmla v25.4s, v27.4s, v2.4s
-	WORD $0x4E21CF7A // fmla v26.4s, v27.4s, v1.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF79 // fmla v25.4s, v27.4s, v3.4s
-	WORD $0x4E22CF7A // fmla v26.4s, v27.4s, v2.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF79 // fmla v25.4s, v27.4s, v4.4s
-	WORD $0x4E23CF7A // fmla v26.4s, v27.4s, v3.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF7A // fmla v26.4s, v27.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF79 // fmla v25.4s, v27.4s, v5.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF79 // fmla v25.4s, v27.4s, v6.4s
-	WORD $0x4E25CF7A // fmla v26.4s, v27.4s, v5.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF79 // fmla v25.4s, v27.4s, v7.4s
-	WORD $0x4E26CF7A // fmla v26.4s, v27.4s, v6.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF79 // fmla v25.4s, v27.4s, v8.4s
-	WORD $0x4E27CF7A // fmla v26.4s, v27.4s, v7.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF79 // fmla v25.4s, v27.4s, v9.4s
-	WORD $0x4E28CF7A // fmla v26.4s, v27.4s, v8.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF7A // fmla v26.4s, v27.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF79 // fmla v25.4s, v27.4s, v10.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF79 // fmla v25.4s, v27.4s, v11.4s
-	WORD $0x4E2ACF7A // fmla v26.4s, v27.4s, v10.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF79 // fmla v25.4s, v27.4s, v12.4s
-	WORD $0x4E2BCF7A // fmla v26.4s, v27.4s, v11.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF79 // fmla v25.4s, v27.4s, v13.4s
-	WORD $0x4E2CCF7A // fmla v26.4s, v27.4s, v12.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF79 // fmla v25.4s, v27.4s, v14.4s
-	WORD $0x4E2DCF7A // fmla v26.4s, v27.4s, v13.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF7A // fmla v26.4s, v27.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF79 // fmla v25.4s, v27.4s, v15.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF79 // fmla v25.4s, v27.4s, v16.4s
-	WORD $0x4E2FCF7A // fmla v26.4s, v27.4s, v15.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF79 // fmla v25.4s, v27.4s, v17.4s
-	WORD $0x4E30CF7A // fmla v26.4s, v27.4s, v16.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF79 // fmla v25.4s, v27.4s, v18.4s
-	WORD $0x4E31CF7A // fmla v26.4s, v27.4s, v17.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF79 // fmla v25.4s, v27.4s, v19.4s
-	WORD $0x4E32CF7A // fmla v26.4s, v27.4s, v18.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF7A // fmla v26.4s, v27.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF79 // fmla v25.4s, v27.4s, v20.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF79 // fmla v25.4s, v27.4s, v21.4s
-	WORD $0x4E34CF7A // fmla v26.4s, v27.4s, v20.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF79 // fmla v25.4s, v27.4s, v22.4s
-	WORD $0x4E35CF7A // fmla v26.4s, v27.4s, v21.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF79 // fmla v25.4s, v27.4s, v23.4s
-	WORD $0x4E36CF7A // fmla v26.4s, v27.4s, v22.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF79 // fmla v25.4s, v27.4s, v24.4s
-	WORD $0x4E37CF7A // fmla v26.4s, v27.4s, v23.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF7A // fmla v26.4s, v27.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	FMOVS hi+44(FP), F28
-	WORD $0x4E04079C // dup v28.4s, v28.s[0]
-	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
-	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
-	FMOVQ F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
-	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
-	FMOVQ F26, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $2, R10, R10
-	CMP $2, R10
+	FMOVQ 0(R3), F27
+	FMOVQ 0(R3), F28
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
+	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
+	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
+	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
+	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
+	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
+	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
+	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
+	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
+	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
+	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
+	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
+	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
+	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
+	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
+	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
+	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
+	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
+	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
+	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
+	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
+	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
+	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
+	FMOVQ F27, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
+	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
+	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
+	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
+	FMOVQ F28, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while3
 
 done4:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F25
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF59 // fmla v25.4s, v26.4s, v0.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF59 // fmla v25.4s, v26.4s, v1.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF59 // fmla v25.4s, v26.4s, v2.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF59 // fmla v25.4s, v26.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF59 // fmla v25.4s, v26.4s, v5.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF59 // fmla v25.4s, v26.4s, v6.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF59 // fmla v25.4s, v26.4s, v7.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF59 // fmla v25.4s, v26.4s, v8.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF59 // fmla v25.4s, v26.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF59 // fmla v25.4s, v26.4s, v10.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF59 // fmla v25.4s, v26.4s, v11.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF59 // fmla v25.4s, v26.4s, v12.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF59 // fmla v25.4s, v26.4s, v13.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF59 // fmla v25.4s, v26.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF59 // fmla v25.4s, v26.4s, v15.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF59 // fmla v25.4s, v26.4s, v16.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF59 // fmla v25.4s, v26.4s, v17.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF59 // fmla v25.4s, v26.4s, v18.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF59 // fmla v25.4s, v26.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF59 // fmla v25.4s, v26.4s, v20.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF59 // fmla v25.4s, v26.4s, v21.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF59 // fmla v25.4s, v26.4s, v22.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF59 // fmla v25.4s, v26.4s, v23.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF59 // fmla v25.4s, v26.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F26
-	WORD $0x4E04075A // dup v26.4s, v26.s[0]
-	FMOVS hi+44(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
-	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
-	FMOVQ F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $1, R10, R10
-	CMP $1, R10
+	FMOVQ 0(R3), F27
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
+	ADD R6<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
+	ADD R6<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
+	ADD R6<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
+	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
+	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
+	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
+	FMOVQ F27, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while5
 
 done6:
@@ -2893,412 +2218,326 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+48(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R4<<2, R8, R8
-	MOVD n+48(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R4<<2, R9, R9
-	MOVD n+48(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R10
-	FMOVS 0(R10), F0
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F1
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F2
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F3
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F4
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F5
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F6
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F7
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F8
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F9
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F10
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F11
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F12
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F13
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F14
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F15
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F16
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F17
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F18
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F19
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F20
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F21
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F22
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F23
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F24
-	MOVD R1, R4
-	MOVD pixels+64(FP), R10
-	CMP $2, R10
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+48(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+48(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+48(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R13
+	FMOVS 0(R13), F2
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F3
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F4
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F5
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F6
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F7
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F8
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F9
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F10
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F11
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F12
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F13
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F14
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F15
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F16
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F17
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F18
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F19
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F20
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F21
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F22
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F23
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F24
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F25
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F26
+	MOVD R1, R7
+	MOVD pixels+64(FP), R13
+	CMP $2, R13
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F25
-	FMOVS 0(R3), F26
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF79 // fmla v25.4s, v27.4s, v0.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF79 // fmla v25.4s, v27.4s, v1.4s
-	WORD $0x4E20CF7A // fmla v26.4s, v27.4s, v0.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF79 // fmla v25.4s, v27.4s, v2.4s
-	WORD $0x4E21CF7A // fmla v26.4s, v27.4s, v1.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF79 // fmla v25.4s, v27.4s, v3.4s
-	WORD $0x4E22CF7A // fmla v26.4s, v27.4s, v2.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF79 // fmla v25.4s, v27.4s, v4.4s
-	WORD $0x4E23CF7A // fmla v26.4s, v27.4s, v3.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF7A // fmla v26.4s, v27.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF79 // fmla v25.4s, v27.4s, v5.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF79 // fmla v25.4s, v27.4s, v6.4s
-	WORD $0x4E25CF7A // fmla v26.4s, v27.4s, v5.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF79 // fmla v25.4s, v27.4s, v7.4s
-	WORD $0x4E26CF7A // fmla v26.4s, v27.4s, v6.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF79 // fmla v25.4s, v27.4s, v8.4s
-	WORD $0x4E27CF7A // fmla v26.4s, v27.4s, v7.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF79 // fmla v25.4s, v27.4s, v9.4s
-	WORD $0x4E28CF7A // fmla v26.4s, v27.4s, v8.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF7A // fmla v26.4s, v27.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF79 // fmla v25.4s, v27.4s, v10.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF79 // fmla v25.4s, v27.4s, v11.4s
-	WORD $0x4E2ACF7A // fmla v26.4s, v27.4s, v10.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF79 // fmla v25.4s, v27.4s, v12.4s
-	WORD $0x4E2BCF7A // fmla v26.4s, v27.4s, v11.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF79 // fmla v25.4s, v27.4s, v13.4s
-	WORD $0x4E2CCF7A // fmla v26.4s, v27.4s, v12.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF79 // fmla v25.4s, v27.4s, v14.4s
-	WORD $0x4E2DCF7A // fmla v26.4s, v27.4s, v13.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF7A // fmla v26.4s, v27.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF79 // fmla v25.4s, v27.4s, v15.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF79 // fmla v25.4s, v27.4s, v16.4s
-	WORD $0x4E2FCF7A // fmla v26.4s, v27.4s, v15.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF79 // fmla v25.4s, v27.4s, v17.4s
-	WORD $0x4E30CF7A // fmla v26.4s, v27.4s, v16.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF79 // fmla v25.4s, v27.4s, v18.4s
-	WORD $0x4E31CF7A // fmla v26.4s, v27.4s, v17.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF79 // fmla v25.4s, v27.4s, v19.4s
-	WORD $0x4E32CF7A // fmla v26.4s, v27.4s, v18.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF7A // fmla v26.4s, v27.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF79 // fmla v25.4s, v27.4s, v20.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF79 // fmla v25.4s, v27.4s, v21.4s
-	WORD $0x4E34CF7A // fmla v26.4s, v27.4s, v20.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF79 // fmla v25.4s, v27.4s, v22.4s
-	WORD $0x4E35CF7A // fmla v26.4s, v27.4s, v21.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF79 // fmla v25.4s, v27.4s, v23.4s
-	WORD $0x4E36CF7A // fmla v26.4s, v27.4s, v22.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF79 // fmla v25.4s, v27.4s, v24.4s
-	WORD $0x4E37CF7A // fmla v26.4s, v27.4s, v23.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF7A // fmla v26.4s, v27.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	FMOVS hi+44(FP), F28
-	WORD $0x4E04079C // dup v28.4s, v28.s[0]
-	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
-	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
-	FMOVS F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
-	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
-	FMOVS F26, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $2, R10, R10
-	CMP $2, R10
+	FMOVS 0(R3), F27
+	FMOVS 0(R3), F28
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
+	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
+	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
+	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
+	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
+	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
+	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
+	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
+	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
+	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
+	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
+	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
+	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
+	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
+	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
+	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
+	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
+	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
+	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
+	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
+	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
+	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
+	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
+	FMOVS F27, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
+	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
+	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
+	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
+	FMOVS F28, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while9
 
 done10:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F25
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF59 // fmla v25.4s, v26.4s, v0.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF59 // fmla v25.4s, v26.4s, v1.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF59 // fmla v25.4s, v26.4s, v2.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF59 // fmla v25.4s, v26.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF59 // fmla v25.4s, v26.4s, v5.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF59 // fmla v25.4s, v26.4s, v6.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF59 // fmla v25.4s, v26.4s, v7.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF59 // fmla v25.4s, v26.4s, v8.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF59 // fmla v25.4s, v26.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF59 // fmla v25.4s, v26.4s, v10.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF59 // fmla v25.4s, v26.4s, v11.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF59 // fmla v25.4s, v26.4s, v12.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF59 // fmla v25.4s, v26.4s, v13.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF59 // fmla v25.4s, v26.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF59 // fmla v25.4s, v26.4s, v15.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF59 // fmla v25.4s, v26.4s, v16.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF59 // fmla v25.4s, v26.4s, v17.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF59 // fmla v25.4s, v26.4s, v18.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF59 // fmla v25.4s, v26.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF59 // fmla v25.4s, v26.4s, v20.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF59 // fmla v25.4s, v26.4s, v21.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF59 // fmla v25.4s, v26.4s, v22.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF59 // fmla v25.4s, v26.4s, v23.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF59 // fmla v25.4s, v26.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F26
-	WORD $0x4E04075A // dup v26.4s, v26.s[0]
-	FMOVS hi+44(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
-	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
-	FMOVS F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $1, R10, R10
-	CMP $1, R10
+	FMOVS 0(R3), F27
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
+	ADD R6<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
+	ADD R6<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
+	ADD R6<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
+	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
+	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
+	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
+	FMOVS F27, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while11
 
 done12:
@@ -3317,470 +2556,399 @@ TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
+	MOVD c+40(FP), R3
+	MOVD R3, R4
+	MOVD $2, R5
+	MUL R5, R4, R4
+	MOVD R3, R5
+	MOVD $1, R6
+	MUL R6, R5, R5
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+32(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R3<<2, R8, R8
-	MOVD n+32(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R3<<2, R9, R9
-	MOVD n+32(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R10
-	FMOVQ 0(R10), F0
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F1
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F2
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F3
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F4
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F5
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F6
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F7
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F8
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F9
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F10
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F11
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F12
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F13
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F14
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F15
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F16
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F17
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F18
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F19
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F20
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F21
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F22
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F23
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F24
-	MOVD R2, R3
-	MOVD pixels+48(FP), R10
-	CMP $2, R10
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+32(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R6<<2, R11, R11
+	MOVD n+32(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R6<<2, R12, R12
+	MOVD n+32(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R13
+	FMOVQ 0(R13), F0
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F1
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F2
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F3
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F4
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F5
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F6
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F7
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F8
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F9
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F10
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F11
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F12
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F13
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F14
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F15
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F16
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F17
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F18
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F19
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F20
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F21
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F22
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F23
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F24
+	MOVD R2, R6
+	MOVD pixels+48(FP), R13
+	CMP $2, R13
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	FMOVQ 0(R3), F26
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R6), F25
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F26
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF77 // fmla v23.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $2, R10, R10
-	CMP $2, R10
+	ADD R4<<2, R8, R8
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while3
 
 done4:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R6), F25
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $1, R10, R10
-	CMP $1, R10
+	ADD R5<<2, R8, R8
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F9, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F10, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F11, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F12, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F13, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F14, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F15, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F16, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F17, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F18, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F19, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F20, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F21, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F22, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F23, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F24, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVQ F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F9, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F10, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F11, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F12, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F13, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F14, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F15, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F16, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F17, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F18, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F19, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F20, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F21, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F22, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F23, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F24, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -3792,466 +2960,388 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+32(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R3<<2, R8, R8
-	MOVD n+32(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R3<<2, R9, R9
-	MOVD n+32(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R10
-	FMOVS 0(R10), F0
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F1
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F2
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F3
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F4
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F5
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F6
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F7
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F8
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F9
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F10
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F11
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F12
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F13
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F14
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F15
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F16
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F17
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F18
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F19
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F20
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F21
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F22
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F23
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F24
-	MOVD R2, R3
-	MOVD pixels+48(FP), R10
-	CMP $2, R10
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+32(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R6<<2, R11, R11
+	MOVD n+32(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R6<<2, R12, R12
+	MOVD n+32(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R13
+	FMOVS 0(R13), F0
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F1
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F2
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F3
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F4
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F5
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F6
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F7
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F8
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F9
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F10
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F11
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F12
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F13
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F14
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F15
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F16
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F17
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F18
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F19
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F20
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F21
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F22
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F23
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F24
+	MOVD R2, R6
+	MOVD pixels+48(FP), R13
+	CMP $2, R13
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	FMOVS 0(R3), F26
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R6), F25
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F26
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF77 // fmla v23.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $2, R10, R10
-	CMP $2, R10
+	ADD R4<<2, R8, R8
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while9
 
 done10:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R6), F25
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $1, R10, R10
-	CMP $1, R10
+	ADD R5<<2, R8, R8
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F9, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F10, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F11, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F12, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F13, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F14, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F15, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F16, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F17, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F18, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F19, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F20, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F21, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F22, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F23, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F24, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVS F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F9, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F10, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F11, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F12, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F13, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F14, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F15, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F16, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F17, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F18, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F19, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F20, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F21, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F22, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F23, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F24, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
@@ -4267,461 +3357,351 @@ TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R1
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
+	MOVD c+56(FP), R4
+	MOVD R4, R5
+	MOVD $4, R6
+	MUL R6, R5, R5
+	MOVD R4, R6
+	MOVD $2, R7
+	MUL R7, R6, R6
+	FMOVS lo+40(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+44(FP), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+48(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R4<<2, R8, R8
-	MOVD n+48(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R4<<2, R9, R9
-	MOVD n+48(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R10
-	FMOVQ 0(R10), F0
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F1
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F2
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F3
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F4
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F5
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F6
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F7
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F8
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F9
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F10
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F11
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F12
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F13
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F14
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F15
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F16
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F17
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F18
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F19
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F20
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F21
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F22
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F23
-	ADD R4<<2, R10, R10
-	FMOVQ 0(R10), F24
-	MOVD R1, R4
-	MOVD pixels+64(FP), R10
-	CMP $2, R10
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+48(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+48(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+48(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R13
+	FMOVQ 0(R13), F2
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F3
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F4
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F5
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F6
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F7
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F8
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F9
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F10
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F11
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F12
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F13
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F14
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F15
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F16
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F17
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F18
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F19
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F20
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F21
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F22
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F23
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F24
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F25
+	ADD R7<<2, R13, R13
+	FMOVQ 0(R13), F26
+	MOVD R1, R7
+	MOVD pixels+64(FP), R13
+	CMP $2, R13
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F25
-	FMOVQ 0(R3), F26
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF79 // fmla v25.4s, v27.4s, v0.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF79 // fmla v25.4s, v27.4s, v1.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF79 // fmla v25.4s, v27.4s, v2.4s
-	WORD $0x4E20CF7A // fmla v26.4s, v27.4s, v0.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF79 // fmla v25.4s, v27.4s, v3.4s
-	WORD $0x4E21CF7A // fmla v26.4s, v27.4s, v1.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF79 // fmla v25.4s, v27.4s, v4.4s
-	WORD $0x4E22CF7A // fmla v26.4s, v27.4s, v2.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF7A // fmla v26.4s, v27.4s, v3.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF7A // fmla v26.4s, v27.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF79 // fmla v25.4s, v27.4s, v5.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF79 // fmla v25.4s, v27.4s, v6.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF79 // fmla v25.4s, v27.4s, v7.4s
-	WORD $0x4E25CF7A // fmla v26.4s, v27.4s, v5.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF79 // fmla v25.4s, v27.4s, v8.4s
-	WORD $0x4E26CF7A // fmla v26.4s, v27.4s, v6.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF79 // fmla v25.4s, v27.4s, v9.4s
-	WORD $0x4E27CF7A // fmla v26.4s, v27.4s, v7.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF7A // fmla v26.4s, v27.4s, v8.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF7A // fmla v26.4s, v27.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF79 // fmla v25.4s, v27.4s, v10.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF79 // fmla v25.4s, v27.4s, v11.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF79 // fmla v25.4s, v27.4s, v12.4s
-	WORD $0x4E2ACF7A // fmla v26.4s, v27.4s, v10.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF79 // fmla v25.4s, v27.4s, v13.4s
-	WORD $0x4E2BCF7A // fmla v26.4s, v27.4s, v11.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF79 // fmla v25.4s, v27.4s, v14.4s
-	WORD $0x4E2CCF7A // fmla v26.4s, v27.4s, v12.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF7A // fmla v26.4s, v27.4s, v13.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF7A // fmla v26.4s, v27.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF79 // fmla v25.4s, v27.4s, v15.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF79 // fmla v25.4s, v27.4s, v16.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF79 // fmla v25.4s, v27.4s, v17.4s
-	WORD $0x4E2FCF7A // fmla v26.4s, v27.4s, v15.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF79 // fmla v25.4s, v27.4s, v18.4s
-	WORD $0x4E30CF7A // fmla v26.4s, v27.4s, v16.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF79 // fmla v25.4s, v27.4s, v19.4s
-	WORD $0x4E31CF7A // fmla v26.4s, v27.4s, v17.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF7A // fmla v26.4s, v27.4s, v18.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF7A // fmla v26.4s, v27.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF79 // fmla v25.4s, v27.4s, v20.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF79 // fmla v25.4s, v27.4s, v21.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF79 // fmla v25.4s, v27.4s, v22.4s
-	WORD $0x4E34CF7A // fmla v26.4s, v27.4s, v20.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF79 // fmla v25.4s, v27.4s, v23.4s
-	WORD $0x4E35CF7A // fmla v26.4s, v27.4s, v21.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF79 // fmla v25.4s, v27.4s, v24.4s
-	WORD $0x4E36CF7A // fmla v26.4s, v27.4s, v22.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF7A // fmla v26.4s, v27.4s, v23.4s
-	FMOVQ 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF7A // fmla v26.4s, v27.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	FMOVS hi+44(FP), F28
-	WORD $0x4E04079C // dup v28.4s, v28.s[0]
-	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
-	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
-	FMOVQ F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
-	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
-	FMOVQ F26, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $2, R10, R10
-	CMP $2, R10
+	FMOVQ 0(R3), F27
+	FMOVQ 0(R3), F28
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
+	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
+	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
+	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
+	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
+	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
+	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
+	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
+	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
+	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
+	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
+	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
+	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
+	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
+	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
+	FMOVQ 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
+	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
+	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
+	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
+	FMOVQ F27, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
+	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
+	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
+	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
+	FMOVQ F28, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while3
 
 done4:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F25
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF59 // fmla v25.4s, v26.4s, v0.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF59 // fmla v25.4s, v26.4s, v1.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF59 // fmla v25.4s, v26.4s, v2.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF59 // fmla v25.4s, v26.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF59 // fmla v25.4s, v26.4s, v5.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF59 // fmla v25.4s, v26.4s, v6.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF59 // fmla v25.4s, v26.4s, v7.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF59 // fmla v25.4s, v26.4s, v8.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF59 // fmla v25.4s, v26.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF59 // fmla v25.4s, v26.4s, v10.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF59 // fmla v25.4s, v26.4s, v11.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF59 // fmla v25.4s, v26.4s, v12.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF59 // fmla v25.4s, v26.4s, v13.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF59 // fmla v25.4s, v26.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF59 // fmla v25.4s, v26.4s, v15.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF59 // fmla v25.4s, v26.4s, v16.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF59 // fmla v25.4s, v26.4s, v17.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF59 // fmla v25.4s, v26.4s, v18.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF59 // fmla v25.4s, v26.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF59 // fmla v25.4s, v26.4s, v20.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF59 // fmla v25.4s, v26.4s, v21.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF59 // fmla v25.4s, v26.4s, v22.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF59 // fmla v25.4s, v26.4s, v23.4s
-	FMOVQ 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF59 // fmla v25.4s, v26.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F26
-	WORD $0x4E04075A // dup v26.4s, v26.s[0]
-	FMOVS hi+44(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
-	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
-	FMOVQ F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $1, R10, R10
-	CMP $1, R10
+	FMOVQ 0(R3), F27
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
+	ADD R6<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
+	ADD R6<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
+	ADD R6<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
+	FMOVQ 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
+	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
+	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
+	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
+	FMOVQ F27, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while5
 
 done6:
@@ -4737,457 +3717,336 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R4
-	MOVD $-1, R5
-	MUL R5, R4, R4
-	MOVD rows+8(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+48(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R4<<2, R6, R6
-	MOVD n+48(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R4<<2, R7, R7
-	MOVD n+48(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R4<<2, R8, R8
-	MOVD n+48(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R4<<2, R9, R9
-	MOVD n+48(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R4<<2, R5, R5
-	MOVD wStride+24(FP), R4
-	MOVD R2, R10
-	FMOVS 0(R10), F0
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F1
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F2
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F3
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F4
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F5
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F6
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F7
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F8
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F9
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F10
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F11
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F12
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F13
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F14
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F15
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F16
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F17
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F18
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F19
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F20
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F21
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F22
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F23
-	ADD R4<<2, R10, R10
-	FMOVS 0(R10), F24
-	MOVD R1, R4
-	MOVD pixels+64(FP), R10
-	CMP $2, R10
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+48(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+48(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+48(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R13
+	FMOVS 0(R13), F2
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F3
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F4
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F5
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F6
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F7
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F8
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F9
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F10
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F11
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F12
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F13
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F14
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F15
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F16
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F17
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F18
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F19
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F20
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F21
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F22
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F23
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F24
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F25
+	ADD R7<<2, R13, R13
+	FMOVS 0(R13), F26
+	MOVD R1, R7
+	MOVD pixels+64(FP), R13
+	CMP $2, R13
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F25
-	FMOVS 0(R3), F26
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF79 // fmla v25.4s, v27.4s, v0.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF79 // fmla v25.4s, v27.4s, v1.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF79 // fmla v25.4s, v27.4s, v2.4s
-	WORD $0x4E20CF7A // fmla v26.4s, v27.4s, v0.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF79 // fmla v25.4s, v27.4s, v3.4s
-	WORD $0x4E21CF7A // fmla v26.4s, v27.4s, v1.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF79 // fmla v25.4s, v27.4s, v4.4s
-	WORD $0x4E22CF7A // fmla v26.4s, v27.4s, v2.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF7A // fmla v26.4s, v27.4s, v3.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF7A // fmla v26.4s, v27.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF79 // fmla v25.4s, v27.4s, v5.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF79 // fmla v25.4s, v27.4s, v6.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF79 // fmla v25.4s, v27.4s, v7.4s
-	WORD $0x4E25CF7A // fmla v26.4s, v27.4s, v5.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF79 // fmla v25.4s, v27.4s, v8.4s
-	WORD $0x4E26CF7A // fmla v26.4s, v27.4s, v6.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF79 // fmla v25.4s, v27.4s, v9.4s
-	WORD $0x4E27CF7A // fmla v26.4s, v27.4s, v7.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF7A // fmla v26.4s, v27.4s, v8.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF7A // fmla v26.4s, v27.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF79 // fmla v25.4s, v27.4s, v10.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF79 // fmla v25.4s, v27.4s, v11.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF79 // fmla v25.4s, v27.4s, v12.4s
-	WORD $0x4E2ACF7A // fmla v26.4s, v27.4s, v10.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF79 // fmla v25.4s, v27.4s, v13.4s
-	WORD $0x4E2BCF7A // fmla v26.4s, v27.4s, v11.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF79 // fmla v25.4s, v27.4s, v14.4s
-	WORD $0x4E2CCF7A // fmla v26.4s, v27.4s, v12.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF7A // fmla v26.4s, v27.4s, v13.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF7A // fmla v26.4s, v27.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF79 // fmla v25.4s, v27.4s, v15.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF79 // fmla v25.4s, v27.4s, v16.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF79 // fmla v25.4s, v27.4s, v17.4s
-	WORD $0x4E2FCF7A // fmla v26.4s, v27.4s, v15.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF79 // fmla v25.4s, v27.4s, v18.4s
-	WORD $0x4E30CF7A // fmla v26.4s, v27.4s, v16.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF79 // fmla v25.4s, v27.4s, v19.4s
-	WORD $0x4E31CF7A // fmla v26.4s, v27.4s, v17.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF7A // fmla v26.4s, v27.4s, v18.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF7A // fmla v26.4s, v27.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF79 // fmla v25.4s, v27.4s, v20.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF79 // fmla v25.4s, v27.4s, v21.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF79 // fmla v25.4s, v27.4s, v22.4s
-	WORD $0x4E34CF7A // fmla v26.4s, v27.4s, v20.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF79 // fmla v25.4s, v27.4s, v23.4s
-	WORD $0x4E35CF7A // fmla v26.4s, v27.4s, v21.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF79 // fmla v25.4s, v27.4s, v24.4s
-	WORD $0x4E36CF7A // fmla v26.4s, v27.4s, v22.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF7A // fmla v26.4s, v27.4s, v23.4s
-	FMOVS 0(R11), F27
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF7A // fmla v26.4s, v27.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	FMOVS hi+44(FP), F28
-	WORD $0x4E04079C // dup v28.4s, v28.s[0]
-	WORD $0x6EB9E77D // fcmgt v29.4s, v27.4s, v25.4s
-	WORD $0x6EBD1F79 // bit v25.16b, v27.16b, v29.16b
-	WORD $0x6EBCE73D // fcmgt v29.4s, v25.4s, v28.4s
-	WORD $0x6EBD1F99 // bit v25.16b, v28.16b, v29.16b
-	FMOVS F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	WORD $0x6EBAE779 // fcmgt v25.4s, v27.4s, v26.4s
-	WORD $0x6EB91F7A // bit v26.16b, v27.16b, v25.16b
-	WORD $0x6EBCE759 // fcmgt v25.4s, v26.4s, v28.4s
-	WORD $0x6EB91F9A // bit v26.16b, v28.16b, v25.16b
-	FMOVS F26, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $2, R10, R10
-	CMP $2, R10
+	FMOVS 0(R3), F27
+	FMOVS 0(R3), F28
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
+	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
+	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
+	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
+	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
+	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
+	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
+	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
+	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
+	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
+	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
+	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
+	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
+	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
+	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
+	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
+	FMOVS 0(R14), F29
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
+	ADD R5<<2, R8, R8
+	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
+	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
+	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
+	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
+	FMOVS F27, 0(R7)
+	ADD R4<<2, R7, R7
+	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
+	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
+	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
+	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
+	FMOVS F28, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while9
 
 done10:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F25
-	MOVD R2, R11
-	MOVD R6, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E20CF59 // fmla v25.4s, v26.4s, v0.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E21CF59 // fmla v25.4s, v26.4s, v1.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E22CF59 // fmla v25.4s, v26.4s, v2.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E24CF59 // fmla v25.4s, v26.4s, v4.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+56(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E25CF59 // fmla v25.4s, v26.4s, v5.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E26CF59 // fmla v25.4s, v26.4s, v6.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E27CF59 // fmla v25.4s, v26.4s, v7.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E28CF59 // fmla v25.4s, v26.4s, v8.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E29CF59 // fmla v25.4s, v26.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ACF59 // fmla v25.4s, v26.4s, v10.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2BCF59 // fmla v25.4s, v26.4s, v11.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2CCF59 // fmla v25.4s, v26.4s, v12.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2DCF59 // fmla v25.4s, v26.4s, v13.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2ECF59 // fmla v25.4s, v26.4s, v14.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+56(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E2FCF59 // fmla v25.4s, v26.4s, v15.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E30CF59 // fmla v25.4s, v26.4s, v16.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E31CF59 // fmla v25.4s, v26.4s, v17.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E32CF59 // fmla v25.4s, v26.4s, v18.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E33CF59 // fmla v25.4s, v26.4s, v19.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+56(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E34CF59 // fmla v25.4s, v26.4s, v20.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E35CF59 // fmla v25.4s, v26.4s, v21.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E36CF59 // fmla v25.4s, v26.4s, v22.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E37CF59 // fmla v25.4s, v26.4s, v23.4s
-	FMOVS 0(R11), F26
-	MOVD c+56(FP), R12
-	ADD R12<<2, R11, R11
-	WORD $0x4E38CF59 // fmla v25.4s, v26.4s, v24.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+56(FP), R11
-	ADD R11<<2, R5, R5
-	FMOVS lo+40(FP), F26
-	WORD $0x4E04075A // dup v26.4s, v26.s[0]
-	FMOVS hi+44(FP), F27
-	WORD $0x4E04077B // dup v27.4s, v27.s[0]
-	WORD $0x6EB9E75C // fcmgt v28.4s, v26.4s, v25.4s
-	WORD $0x6EBC1F59 // bit v25.16b, v26.16b, v28.16b
-	WORD $0x6EBBE73A // fcmgt v26.4s, v25.4s, v27.4s
-	WORD $0x6EBA1F79 // bit v25.16b, v27.16b, v26.16b
-	FMOVS F25, 0(R4)
-	MOVD c+56(FP), R11
-	ADD R11<<2, R4, R4
-	SUB $1, R10, R10
-	CMP $1, R10
+	FMOVS 0(R3), F27
+	MOVD R2, R14
+	MOVD R9, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
+	ADD R6<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
+	ADD R6<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
+	ADD R6<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
+	ADD R6<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
+	FMOVS 0(R14), F28
+	ADD R4<<2, R14, R14
+	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
+	ADD R6<<2, R8, R8
+	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
+	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
+	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
+	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
+	FMOVS F27, 0(R7)
+	ADD R4<<2, R7, R7
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while11
 
 done12:
@@ -5206,515 +4065,409 @@ TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $0-56
 	MOVD n+32(FP), R0
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
+	MOVD c+40(FP), R3
+	MOVD R3, R4
+	MOVD $4, R5
+	MUL R5, R4, R4
+	MOVD R3, R5
+	MOVD $2, R6
+	MUL R6, R5, R5
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+32(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R3<<2, R8, R8
-	MOVD n+32(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R3<<2, R9, R9
-	MOVD n+32(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R10
-	FMOVQ 0(R10), F0
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F1
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F2
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F3
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F4
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F5
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F6
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F7
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F8
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F9
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F10
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F11
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F12
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F13
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F14
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F15
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F16
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F17
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F18
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F19
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F20
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F21
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F22
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F23
-	ADD R3<<2, R10, R10
-	FMOVQ 0(R10), F24
-	MOVD R2, R3
-	MOVD pixels+48(FP), R10
-	CMP $2, R10
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+32(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R6<<2, R11, R11
+	MOVD n+32(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R6<<2, R12, R12
+	MOVD n+32(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R13
+	FMOVQ 0(R13), F0
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F1
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F2
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F3
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F4
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F5
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F6
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F7
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F8
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F9
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F10
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F11
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F12
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F13
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F14
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F15
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F16
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F17
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F18
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F19
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F20
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F21
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F22
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F23
+	ADD R6<<2, R13, R13
+	FMOVQ 0(R13), F24
+	MOVD R2, R6
+	MOVD pixels+48(FP), R13
+	CMP $2, R13
 	BLT done4
 
 while3:
-	FMOVQ 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	FMOVQ 0(R3), F26
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R6), F25
+	ADD R3<<2, R6, R6
+	FMOVQ 0(R6), F26
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVQ 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF37 // fmla v23.4s, v25.4s, v26.4s
-	FMOVQ 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $2, R10, R10
-	CMP $2, R10
+	ADD R4<<2, R8, R8
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while3
 
 done4:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R6), F25
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVQ 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVQ 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $1, R10, R10
-	CMP $1, R10
+	ADD R5<<2, R8, R8
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F9, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F10, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F11, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F12, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F13, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F14, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F15, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F16, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F17, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F18, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F19, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F20, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F21, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F22, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F23, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVQ F24, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVQ F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F9, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F10, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F11, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F12, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F13, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F14, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F15, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F16, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F17, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F18, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F19, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F20, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F21, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F22, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F23, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVQ F24, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -5726,511 +4479,398 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R3
-	MOVD $-1, R4
-	MUL R4, R3, R3
-	MOVD R1, R4
-	MOVD rows+16(FP), R5
-	MOVD 0(R5), R6
-	MOVD 8(R5), R7
-	MOVD 16(R5), R8
-	MOVD 24(R5), R9
-	MOVD 32(R5), R5
-	MOVD n+32(FP), R10
-	ADD R10<<2, R6, R6
-	ADD R3<<2, R6, R6
-	MOVD n+32(FP), R10
-	ADD R10<<2, R7, R7
-	ADD R3<<2, R7, R7
-	MOVD n+32(FP), R10
-	ADD R10<<2, R8, R8
-	ADD R3<<2, R8, R8
-	MOVD n+32(FP), R10
-	ADD R10<<2, R9, R9
-	ADD R3<<2, R9, R9
-	MOVD n+32(FP), R10
-	ADD R10<<2, R5, R5
-	ADD R3<<2, R5, R5
-	MOVD wStride+8(FP), R3
-	MOVD R4, R10
-	FMOVS 0(R10), F0
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F1
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F2
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F3
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F4
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F5
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F6
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F7
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F8
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F9
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F10
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F11
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F12
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F13
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F14
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F15
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F16
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F17
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F18
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F19
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F20
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F21
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F22
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F23
-	ADD R3<<2, R10, R10
-	FMOVS 0(R10), F24
-	MOVD R2, R3
-	MOVD pixels+48(FP), R10
-	CMP $2, R10
+	MOVD R0, R6
+	MOVD $-1, R7
+	MUL R7, R6, R6
+	MOVD R1, R7
+	MOVD rows+16(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R11
+	MOVD 24(R8), R12
+	MOVD 32(R8), R8
+	MOVD n+32(FP), R13
+	ADD R13<<2, R9, R9
+	ADD R6<<2, R9, R9
+	MOVD n+32(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R6<<2, R10, R10
+	MOVD n+32(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R6<<2, R11, R11
+	MOVD n+32(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R6<<2, R12, R12
+	MOVD n+32(FP), R13
+	ADD R13<<2, R8, R8
+	ADD R6<<2, R8, R8
+	MOVD wStride+8(FP), R6
+	MOVD R7, R13
+	FMOVS 0(R13), F0
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F1
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F2
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F3
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F4
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F5
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F6
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F7
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F8
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F9
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F10
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F11
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F12
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F13
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F14
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F15
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F16
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F17
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F18
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F19
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F20
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F21
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F22
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F23
+	ADD R6<<2, R13, R13
+	FMOVS 0(R13), F24
+	MOVD R2, R6
+	MOVD pixels+48(FP), R13
+	CMP $2, R13
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	FMOVS 0(R3), F26
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R6), F25
+	ADD R3<<2, R6, R6
+	FMOVS 0(R6), F26
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R4<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F27
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F27
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVS 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF37 // fmla v23.4s, v25.4s, v26.4s
-	FMOVS 0(R11), F25
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F25
+	ADD R3<<2, R14, R14
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $2, R10, R10
-	CMP $2, R10
+	ADD R4<<2, R8, R8
+	SUB $2, R13, R13
+	CMP $2, R13
 	BGE while9
 
 done10:
-	CMP $1, R10
+	CMP $1, R13
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F25
-	MOVD c+40(FP), R11
-	ADD R11<<2, R3, R3
-	MOVD R6, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R6), F25
+	ADD R3<<2, R6, R6
+	MOVD R9, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD c+40(FP), R11
-	ADD R11<<2, R6, R6
-	MOVD R7, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R9, R9
+	MOVD R10, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD c+40(FP), R11
-	ADD R11<<2, R7, R7
-	MOVD R8, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R10, R10
+	MOVD R11, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD c+40(FP), R11
-	ADD R11<<2, R8, R8
-	MOVD R9, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD c+40(FP), R11
-	ADD R11<<2, R9, R9
-	MOVD R5, R11
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	ADD R5<<2, R12, R12
+	MOVD R8, R14
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVS 0(R11), F26
-	MOVD c+40(FP), R12
-	ADD R12<<2, R11, R11
+	FMOVS 0(R14), F26
+	ADD R3<<2, R14, R14
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	MOVD c+40(FP), R11
-	ADD R11<<2, R5, R5
-	SUB $1, R10, R10
-	CMP $1, R10
+	ADD R5<<2, R8, R8
+	SUB $1, R13, R13
+	CMP $1, R13
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F1, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F2, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F3, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F4, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F5, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F6, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F7, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F8, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F9, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F10, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F11, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F12, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F13, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F14, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F15, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F16, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F17, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F18, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F19, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F20, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F21, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F22, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F23, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
-	FMOVS F24, 0(R4)
-	MOVD wStride+8(FP), R3
-	ADD R3<<2, R4, R4
+	FMOVS F0, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F1, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F2, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F3, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F4, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F5, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F6, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F7, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F8, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F9, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F10, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F11, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F12, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F13, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F14, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F15, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F16, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F17, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F18, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F19, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F20, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F21, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F22, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F23, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
+	FMOVS F24, 0(R7)
+	MOVD wStride+8(FP), R6
+	ADD R6<<2, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0

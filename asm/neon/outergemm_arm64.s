@@ -809,6 +809,14 @@ rows4:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
@@ -829,46 +837,89 @@ repeat5:
 	MOVD bPitch+72(FP), R5
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
-	CMP $2, R6
+	CMP $4, R6
 	BLT done8
 
 while7:
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R2), F9
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
-	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R2), F9
-	WORD $0x4F891104 // fmla v4.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91105 // fmla v5.4s, v8.4s, v9.s[1]
-	WORD $0x4F891906 // fmla v6.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91907 // fmla v7.4s, v8.4s, v9.s[3]
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
-	SUB $2, R6, R6
-	CMP $2, R6
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911208 // fmla v8.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11209 // fmla v9.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0A // fmla v10.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0B // fmla v11.4s, v16.4s, v17.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F91120C // fmla v12.4s, v16.4s, v17.s[0]
+	WORD $0x4FB1120D // fmla v13.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A0E // fmla v14.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A0F // fmla v15.4s, v16.4s, v17.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	SUB $4, R6, R6
+	CMP $4, R6
 	BGE while7
 
 done8:
-	TBZ $0, R6, skip9
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R2), F9
-	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
-	WORD $0x4FA91101 // fmla v1.4s, v8.4s, v9.s[1]
-	WORD $0x4F891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD $0x4FA91903 // fmla v3.4s, v8.4s, v9.s[3]
+	TBZ $1, R6, skip9
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A07 // fmla v7.4s, v16.4s, v17.s[3]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
 skip9:
+	TBZ $0, R6, skip10
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R2), F17
+	WORD $0x4F911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD $0x4FB11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD $0x4F911A02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD $0x4FB11A03 // fmla v3.4s, v16.4s, v17.s[3]
+	ADD R4<<2, R2, R2
+	ADD R5<<2, R3, R3
+
+skip10:
 	SUBS $1, R1, R1
 	BNE repeat5
 
 done6:
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
+	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E2DD4A5 // fadd v5.4s, v5.4s, v13.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -918,9 +969,9 @@ rows3:
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done11
+	BLE done12
 
-repeat10:
+repeat11:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -936,9 +987,9 @@ repeat10:
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
 	CMP $4, R6
-	BLT done13
+	BLT done14
 
-while12:
+while13:
 	FMOVQ 0(R3), F12
 	FMOVD 0(R2), F13
 	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
@@ -973,10 +1024,10 @@ while12:
 	ADD R5<<2, R3, R3
 	SUB $4, R6, R6
 	CMP $4, R6
-	BGE while12
+	BGE while13
 
-done13:
-	TBZ $1, R6, skip14
+done14:
+	TBZ $1, R6, skip15
 	FMOVQ 0(R3), F12
 	FMOVD 0(R2), F13
 	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
@@ -994,8 +1045,8 @@ done13:
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip14:
-	TBZ $0, R6, skip15
+skip15:
+	TBZ $0, R6, skip16
 	FMOVQ 0(R3), F12
 	FMOVD 0(R2), F13
 	WORD $0x4F8D1180 // fmla v0.4s, v12.4s, v13.s[0]
@@ -1005,11 +1056,11 @@ skip14:
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip15:
+skip16:
 	SUBS $1, R1, R1
-	BNE repeat10
+	BNE repeat11
 
-done11:
+done12:
 	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
 	WORD $0x4E27D421 // fadd v1.4s, v1.4s, v7.4s
 	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
@@ -1055,9 +1106,9 @@ rows2:
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done17
+	BLE done18
 
-repeat16:
+repeat17:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -1073,9 +1124,9 @@ repeat16:
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
 	CMP $4, R6
-	BLT done19
+	BLT done20
 
-while18:
+while19:
 	FMOVQ 0(R3), F8
 	FMOVD 0(R2), F9
 	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
@@ -1102,10 +1153,10 @@ while18:
 	ADD R5<<2, R3, R3
 	SUB $4, R6, R6
 	CMP $4, R6
-	BGE while18
+	BGE while19
 
-done19:
-	TBZ $1, R6, skip20
+done20:
+	TBZ $1, R6, skip21
 	FMOVQ 0(R3), F8
 	FMOVD 0(R2), F9
 	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
@@ -1119,8 +1170,8 @@ done19:
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip20:
-	TBZ $0, R6, skip21
+skip21:
+	TBZ $0, R6, skip22
 	FMOVQ 0(R3), F8
 	FMOVD 0(R2), F9
 	WORD $0x4F891100 // fmla v0.4s, v8.4s, v9.s[0]
@@ -1128,11 +1179,11 @@ skip20:
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip21:
+skip22:
 	SUBS $1, R1, R1
-	BNE repeat16
+	BNE repeat17
 
-done17:
+done18:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -1166,9 +1217,9 @@ rows1:
 	MOVD runs+40(FP), R0
 	MOVD n+48(FP), R1
 	CMP $0, R1
-	BLE done23
+	BLE done24
 
-repeat22:
+repeat23:
 	MOVW 0(R0), R2
 	MOVD aPitch+56(FP), R3
 	MUL R3, R2, R2
@@ -1184,9 +1235,9 @@ repeat22:
 	MOVW 8(R0), R6
 	ADD $12, R0, R0
 	CMP $4, R6
-	BLT done25
+	BLT done26
 
-while24:
+while25:
 	FMOVQ 0(R3), F4
 	FMOVS 0(R2), F5
 	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
@@ -1209,10 +1260,10 @@ while24:
 	ADD R5<<2, R3, R3
 	SUB $4, R6, R6
 	CMP $4, R6
-	BGE while24
+	BGE while25
 
-done25:
-	TBZ $1, R6, skip26
+done26:
+	TBZ $1, R6, skip27
 	FMOVQ 0(R3), F4
 	FMOVS 0(R2), F5
 	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
@@ -1224,19 +1275,19 @@ done25:
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip26:
-	TBZ $0, R6, skip27
+skip27:
+	TBZ $0, R6, skip28
 	FMOVQ 0(R3), F4
 	FMOVS 0(R2), F5
 	WORD $0x4F851080 // fmla v0.4s, v4.4s, v5.s[0]
 	ADD R4<<2, R2, R2
 	ADD R5<<2, R3, R3
 
-skip27:
+skip28:
 	SUBS $1, R1, R1
-	BNE repeat22
+	BNE repeat23
 
-done23:
+done24:
 	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
 	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s

@@ -4,7 +4,7 @@
 //
 // Use, from asm/_gen, with llvm-mca (Debian's package llvm-19) on the PATH:
 //
-//	go run ./mca [-mca llvm-mca-19] [-kernels regexp] [-loops n]
+//	go run ./mca [-mca llvm-mca-19] [-kernels regexp] [-loops n] [-below]
 //
 // LLVM knows the Neoverse N1 since version 17; older ones take the model of the
 // Cortex-A57 for it.
@@ -30,11 +30,16 @@ import (
 
 var cores = []string{"cortex-a72", "neoverse-n1", "apple-m1"}
 
+// aim is the FMA use in per cent that a loop should reach on each core.
+var aim = map[string]float64{"cortex-a72": 80, "neoverse-n1": 85, "apple-m1": 85}
+
 var kernels = flag.String("kernels", ".", "`regexp` of the functions to list")
 
 var analyser = flag.String("mca", "llvm-mca", "`command` that analyses")
 
 var most = flag.Int("loops", 1<<30, "list only the first `n` loops of a function: in a matrix product they belong to the full tile")
+
+var below = flag.Bool("below", false, "list only loops under 80 % on the Cortex-A72 or 85 % on another core")
 
 func main() {
 	flag.Parse()
@@ -99,15 +104,19 @@ func report(name string, loop []instruction, peak map[string]float64) error {
 	if multiplies == 0 {
 		return nil
 	}
-	fmt.Printf("| %s | %s | %d | %d |", name, loop[0].line, multiplies, len(loop))
+	line, short := fmt.Sprintf("| %s | %s | %d | %d |", name, loop[0].line, multiplies, len(loop)), false
 	for _, core := range cores {
 		cycles, err := analyse(core, text)
 		if err != nil {
 			return err
 		}
-		fmt.Printf(" %.0f %% |", 100*float64(multiplies)/cycles/peak[core])
+		use := 100 * float64(multiplies) / cycles / peak[core]
+		line += fmt.Sprintf(" %.0f %% |", use)
+		short = short || use < aim[core]
 	}
-	fmt.Println()
+	if short || !*below {
+		fmt.Println(line)
+	}
 	return nil
 }
 
