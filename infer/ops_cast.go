@@ -37,98 +37,130 @@ var castNames = map[string]onnx.DataType{
 	"UINT8": onnx.Uint8, "UINT16": onnx.Uint16, "UINT32": onnx.Uint32, "UINT64": onnx.Uint64,
 }
 
+// A wide is a type that holds every number of the types that are widened to it.
+type wide interface{ int64 | uint64 | float64 }
+
+// castKernel casts by way of a wide type: a kernel for each pair of types would be a
+// tenth of the package. The way is exact, and an integer becomes a float32 in one
+// rounding.
 func castKernel(from, to onnx.DataType) (kernel, error) {
+	if err := castable(to); err != nil {
+		return nil, err
+	}
 	switch from {
 	case onnx.Float32:
-		return castFrom[float32](to)
+		return castBy(widenTo[float64, float32], to), nil
 	case onnx.Float64:
-		return castFrom[float64](to)
+		return castBy(widenTo[float64, float64], to), nil
 	case onnx.Int8:
-		return castFrom[int8](to)
+		return castBy(widenTo[int64, int8], to), nil
 	case onnx.Int16:
-		return castFrom[int16](to)
+		return castBy(widenTo[int64, int16], to), nil
 	case onnx.Int32:
-		return castFrom[int32](to)
+		return castBy(widenTo[int64, int32], to), nil
 	case onnx.Int64:
-		return castFrom[int64](to)
+		return castBy(widenTo[int64, int64], to), nil
 	case onnx.Uint8, onnx.Bool:
-		return castFrom[uint8](to)
+		return castBy(widenTo[int64, uint8], to), nil
 	case onnx.Uint16:
-		return castFrom[uint16](to)
+		return castBy(widenTo[int64, uint16], to), nil
 	case onnx.Uint32:
-		return castFrom[uint32](to)
+		return castBy(widenTo[int64, uint32], to), nil
 	case onnx.Uint64:
-		return castFrom[uint64](to)
+		return castBy(widenTo[uint64, uint64], to), nil
 	case onnx.Float16, onnx.BFloat16:
-		run, err := castFrom[float32](to)
+		run := castBy(widenTo[float64, float32], to)
 		return func(in, out []*Tensor) error {
 			t := &Tensor{Type: onnx.Float32, Shape: in[0].Shape, mem: alignedBytes(4 * in[0].Len())}
 			widen(view[float32](t), in[0])
 			return run([]*Tensor{t}, out)
-		}, err
+		}, nil
 	}
 	return nil, unsupportedType(from)
 }
 
-func castFrom[S number](to onnx.DataType) (kernel, error) {
+func castable(to onnx.DataType) error {
+	switch to {
+	case onnx.Float32, onnx.Float64, onnx.Float16, onnx.BFloat16, onnx.Bool, onnx.Int8, onnx.Int16, onnx.Int32, onnx.Int64,
+		onnx.Uint8, onnx.Uint16, onnx.Uint32, onnx.Uint64:
+		return nil
+	}
+	return unsupportedType(to)
+}
+
+// castPiece is the number of elements that are wide at a time.
+const castPiece = 512
+
+// castBy casts piece by piece. widen converts the elements of t from lo on.
+func castBy[W wide](widen func(dst []W, t *Tensor, lo int), to onnx.DataType) kernel {
+	return func(in, out []*Tensor) error {
+		var piece [castPiece]W
+		n := in[0].Len()
+		for lo := 0; lo < n; lo += castPiece {
+			w := piece[:min(castPiece, n-lo)]
+			widen(w, in[0], lo)
+			narrowTo(out[0], lo, w, to)
+		}
+		return nil
+	}
+}
+
+func widenTo[W wide, S number](dst []W, t *Tensor, lo int) {
+	for i, v := range view[S](t)[lo : lo+len(dst)] {
+		dst[i] = W(v)
+	}
+}
+
+// narrowTo writes elements of a castable type to t, from lo on.
+func narrowTo[W wide](t *Tensor, lo int, src []W, to onnx.DataType) {
 	switch to {
 	case onnx.Float32:
-		return castTo[float32, S], nil
+		castPart(view[float32](t)[lo:], src)
 	case onnx.Float64:
-		return castTo[float64, S], nil
+		castPart(view[float64](t)[lo:], src)
 	case onnx.Int8:
-		return castToInt[int8, S], nil
+		castPartInt(view[int8](t)[lo:], src)
 	case onnx.Int16:
-		return castToInt[int16, S], nil
+		castPartInt(view[int16](t)[lo:], src)
 	case onnx.Int32:
-		return castToInt[int32, S], nil
+		castPartInt(view[int32](t)[lo:], src)
 	case onnx.Int64:
-		return castToInt[int64, S], nil
+		castPartInt(view[int64](t)[lo:], src)
 	case onnx.Uint8:
-		return castToInt[uint8, S], nil
+		castPartInt(view[uint8](t)[lo:], src)
 	case onnx.Uint16:
-		return castToInt[uint16, S], nil
+		castPartInt(view[uint16](t)[lo:], src)
 	case onnx.Uint32:
-		return castToInt[uint32, S], nil
+		castPartInt(view[uint32](t)[lo:], src)
 	case onnx.Uint64:
-		return castTo[uint64, S], nil
+		castPart(view[uint64](t)[lo:], src)
 	case onnx.Bool:
-		return func(in, out []*Tensor) error {
-			dst := view[bool](out[0])
-			for i, v := range view[S](in[0]) {
-				dst[i] = v != 0
-			}
-			return nil
-		}, nil
-	case onnx.Float16, onnx.BFloat16:
-		return func(in, out []*Tensor) error {
-			src := make([]float32, in[0].Len())
-			for i, v := range view[S](in[0]) {
-				src[i] = roundToOdd(float64(v))
-			}
-			shorten(out[0], src)
-			return nil
-		}, nil
+		dst := view[bool](t)[lo:]
+		for i, v := range src {
+			dst[i] = v != 0
+		}
+	default: // Float16, BFloat16
+		var odd [castPiece]float32
+		for i, v := range src {
+			odd[i] = roundToOdd(float64(v))
+		}
+		half := &Tensor{Type: t.Type, mem: t.mem[2*lo : 2*(lo+len(src))]}
+		shorten(half, odd[:len(src)])
 	}
-	return nil, unsupportedType(to)
 }
 
-func castTo[D, S number](in, out []*Tensor) error {
-	dst := view[D](out[0])
-	for i, v := range view[S](in[0]) {
+func castPart[D number, W wide](dst []D, src []W) {
+	for i, v := range src {
 		dst[i] = D(v)
 	}
-	return nil
 }
 
-// castToInt truncates by way of int64, so that a float beyond D's range wraps in
+// castPartInt truncates by way of int64, so that a float beyond D's range wraps in
 // the same way on every machine.
-func castToInt[D, S number](in, out []*Tensor) error {
-	dst := view[D](out[0])
-	for i, v := range view[S](in[0]) {
+func castPartInt[D number, W wide](dst []D, src []W) {
+	for i, v := range src {
 		dst[i] = D(int64(v))
 	}
-	return nil
 }
 
 // roundToOdd rounds to float32 such that rounding the result to a shorter type

@@ -1,13 +1,11 @@
 package report
 
-import "html/template"
-
 // calibrationBins divide the confidences, as in train.Evaluation.Calibration.
 const calibrationBins = 15
 
 // calibration draws how often predictions of a confidence are right, for the
 // bins that have any; empty without a confidence that is a number.
-func calibration(r *Run) template.HTML {
+func calibration(r *Run) markup {
 	var count, right, sure [calibrationBins]float64
 	for i, v := range r.Test.Confidence {
 		c := float64(v)

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"html/template"
 	"math"
 
 	"github.com/golanes/lanes/train"
@@ -32,7 +31,7 @@ type line struct {
 }
 
 // curves draws the charts of loss and accuracy over the epochs.
-func curves(epochs []train.EpochMetrics) (loss, accuracy template.HTML) {
+func curves(epochs []train.EpochMetrics) (loss, accuracy markup) {
 	losses := []line{
 		{"total, training", blue, false, func(m train.EpochMetrics) float64 { return m.Loss }},
 		{"cross entropy, training", blue, true, func(m train.EpochMetrics) float64 { return m.CE }},
@@ -48,7 +47,7 @@ func curves(epochs []train.EpochMetrics) (loss, accuracy template.HTML) {
 
 // curve draws the lines that have a value other than zero anywhere. Values that
 // are not finite are left out.
-func curve(title string, epochs []train.EpochMetrics, lines []line) template.HTML {
+func curve(title string, epochs []train.EpochMetrics, lines []line) markup {
 	c := chart{width: 400, height: 270, x: axis{title: "epoch", whole: true}, y: axis{title: title}}
 	for _, l := range lines {
 		s := series{name: l.name, colour: l.colour, dashed: l.dashed, line: valueLine, dot: 2.2}

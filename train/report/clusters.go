@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 
 	"github.com/golanes/lanes/train"
@@ -19,7 +18,7 @@ type scatter struct {
 	Name   string
 	Points int
 	Kept   float64 // share of the variance that the two axes show
-	Plot   template.HTML
+	Plot   markup
 }
 
 type clusterLine struct {
@@ -92,7 +91,7 @@ func newScatter(r *Run, name string, all []float32) *scatter {
 
 // scatterPlot draws the points in their class's colour and the name of each class
 // at its mean.
-func scatterPlot(points []point, labels []int32, classes []string) template.HTML {
+func scatterPlot(points []point, labels []int32, classes []string) markup {
 	c := chart{width: 440, height: 340, x: axis{title: "first principal component"}, y: axis{title: "second"}}
 	byClass := make([]series, len(classes))
 	for i, label := range labels {

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"html/template"
 	"io"
 	"strings"
+	"text/template"
 
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/compare"
@@ -28,8 +28,8 @@ type block struct {
 	Title       string
 	Params      int
 	Rows        []row
-	Accuracies  template.HTML
-	Differences template.HTML // empty without
+	Accuracies  markup
+	Differences markup // empty without
 }
 
 type row struct {
@@ -82,7 +82,7 @@ func renderComparison(w io.Writer, r *compare.Results) error {
 		}
 		p.Grid = append(p.Grid, gridLine{loss, strings.Join(list, "; ")})
 	}
-	t, err := template.New("comparison").Funcs(template.FuncMap{
+	t, err := newPage("comparison", comparisonText, template.FuncMap{
 		"percent": func(s *compare.Summary) string { return spread(s, 100, "%.2f") },
 		"spread":  func(s *compare.Summary) string { return spread(s, 1, "%.2f") },
 		"mean": func(s *compare.Summary) string {
@@ -100,7 +100,7 @@ func renderComparison(w io.Writer, r *compare.Results) error {
 		"change": change, "verdict": verdict,
 		"last": func(seed uint64, n int) uint64 { return seed + uint64(n) },
 		"next": func(seed uint64) uint64 { return seed + 1 },
-	}).Parse(comparisonText)
+	})
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func TestComparison(t *testing.T) {
 		}
 		want := []string{"a&lt;b, se-resnet8", "4321 weights", "for 1 epoch with seed 40", "for 6 epochs", "41 to 4", "squared difference, lambda 0.3", "diverged)"}
 		if seeds > 1 {
-			want = append(want, `better">&#43;5.0`, `worse">-5.0`, "±")
+			want = append(want, `better">+5.0`, `worse">-5.0`, "±")
 		}
 		for _, w := range want {
 			if !strings.Contains(text, w) {

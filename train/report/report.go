@@ -5,9 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"slices"
+	"text/template"
 	"time"
 
 	"github.com/golanes/lanes/train"
@@ -46,10 +46,10 @@ var pageText string
 // page is what the template reads.
 type page struct {
 	*Run
-	Loss, Accuracy template.HTML
+	Loss, Accuracy markup
 	Groups         *clusters
 	Steps          *stepTime
-	Reliability    template.HTML
+	Reliability    markup
 	ManyClasses    bool
 	Matrix         *matrix
 	Confusions     []confusion
@@ -77,10 +77,10 @@ func Write(w io.Writer, r *Run) error {
 		return err
 	}
 	// Parsed here, not in a variable: a program that writes no report pays nothing.
-	t, err := template.New("report").Funcs(template.FuncMap{
+	t, err := newPage("report", pageText, template.FuncMap{
 		"percent": percent, "duration": duration, "megabytes": megabytes,
 		"percentOf": func(share float32) float64 { return 100 * float64(share) },
-	}).Parse(pageText)
+	})
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ type matrixRow struct {
 
 type cell struct {
 	Count int
-	Style template.CSS
+	Style markup
 	Title string
 }
 
@@ -179,7 +179,7 @@ func newMatrix(r *Run) *matrix {
 
 // shade colours a cell by its share of the row: right answers green, mistakes
 // red, and mistakes six times as strong, for they are rare.
-func shade(share float64, right bool) template.CSS {
+func shade(share float64, right bool) markup {
 	if share == 0 {
 		return ""
 	}
@@ -191,7 +191,7 @@ func shade(share float64, right bool) template.CSS {
 	if strength > 0.6 {
 		text = "#fff"
 	}
-	return template.CSS(fmt.Sprintf("background:hsl(%d 62%% %d%%);color:%s", hue, int(97-58*strength), text))
+	return markup(fmt.Sprintf("background:hsl(%d 62%% %d%%);color:%s", hue, int(97-58*strength), text))
 }
 
 // classLine is one class in the table of classes.

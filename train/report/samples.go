@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"image"
 	"image/color"
 	"image/png"
@@ -16,7 +15,7 @@ import (
 
 // sample is a test image with its prediction.
 type sample struct {
-	URL              template.URL
+	URL              markup
 	Class, Predicted string
 	Confidence       float32
 	Right            bool
@@ -81,7 +80,7 @@ func (r *Run) samplesOf(index []int) ([]sample, error) {
 
 // dataURL encodes image i as a PNG inside a URL. One or two channels are grey,
 // more are the first three as red, green and blue.
-func dataURL(src data.Source, i int) (template.URL, error) {
+func dataURL(src data.Source, i int) (markup, error) {
 	h, w, c := src.Shape()
 	pixels := make([]byte, h*w*c)
 	if err := src.Image(pixels, i); err != nil {
@@ -100,5 +99,5 @@ func dataURL(src data.Source, i int) (template.URL, error) {
 	if err := png.Encode(&b, img); err != nil {
 		return "", err
 	}
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+	return markup("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
 }

@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"strconv"
 	"strings"
@@ -75,7 +74,7 @@ func (p point) drawn() bool {
 // svg returns the chart as an element for a page of HTML, where namespaces are
 // known and the font comes from the page. Texts are escaped. Equal charts give
 // equal text.
-func (c *chart) svg() template.HTML {
+func (c *chart) svg() markup {
 	xs, ys := c.ranges()
 	f := frame{right: c.width - 12, bottom: c.height - lineHeight - tickLength - 4, xs: xs, ys: ys}
 	if c.x.title != "" {
@@ -112,7 +111,7 @@ func (c *chart) svg() template.HTML {
 			number(x), number(y+0.35*fontSize), escape(l.text))
 	}
 	b.WriteString("</svg>\n")
-	return template.HTML(b.String())
+	return markup(b.String())
 }
 
 // frame maps the ranges to the rectangle between the axes.
@@ -308,5 +307,3 @@ func number(v float64) string {
 	text := strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0")
 	return strings.TrimSuffix(text, ".")
 }
-
-func escape(s string) string { return template.HTMLEscapeString(s) }
