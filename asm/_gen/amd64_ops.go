@@ -78,11 +78,18 @@ func (m *amd64) Reciprocal(a Vec) Vec {
 	if !m.avx512() {
 		return m.Div(m.Const(1), a)
 	}
-	y := m.unary(m.VRCP14PS, a)
+	y := m.Estimate(a)
 	e := m.Const(1)
 	m.AccMulSub(e, a, y)
 	m.Horner(e, y, y)
 	return e
+}
+
+func (m *amd64) Estimate(a Vec) Vec {
+	if !m.avx512() {
+		return m.Div(m.Const(1), a)
+	}
+	return m.unary(m.VRCP14PS, a)
 }
 
 // Predicates of VCMPPS, the ordered and quiet forms.

@@ -76,6 +76,7 @@ func (m *arm64) FromI32(a Vec) Vec { return m.two(encSCVTF, a) }
 func (m *arm64) Round(a Vec) Vec   { return m.two(encFRINTN, a) }
 
 func (m *arm64) MulExp2(p, n Vec) Vec { return mulExp2(m, p, n) }
+func (m *arm64) Estimate(a Vec) Vec   { return m.Div(m.Const(1), a) }
 func (m *arm64) Reciprocal(a Vec) Vec { return m.Div(m.Const(1), a) }
 
 func (m *arm64) Less(a, b Vec) Mask   { return Mask(m.three(encFCMGT, b, a)) }

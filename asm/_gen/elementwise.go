@@ -5,17 +5,16 @@ import "fmt"
 // Elementwise kernels: functions of one vector, their derivatives, and what is
 // made of two vectors or a vector and parameters.
 
-// unary makes dst[i] = f(x[i]).
+// unary makes dst[i] = f(x[i]), working on up to unroll vectors together.
 func unary(name, formula string, unroll int, f function1) func(Machine) {
 	return func(m Machine) {
 		m.Func(name, "func(dst, x *float32, n int)",
 			fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))
 		dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
-		c := hold(m, f.constants)
+		unroll := min(unroll, m.Registers()/8)
+		c := hold(m, f.constants, unroll)
 		m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
-			for u := range s.U {
-				s.Store(dst, u, f.emit(c, s.Load(x, u)))
-			}
+			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { s.Store(dst, u, y) })
 		})
 		m.Ret()
 	}
@@ -27,11 +26,9 @@ func gradient(name, formula string, f function1) func(Machine) {
 		m.Func(name, "func(dx, dy, x *float32, n int)",
 			fmt.Sprintf("%s computes dx[i] = dy[i]*%s for i < n. dx may be dy or x.", name, formula))
 		dx, dy, x, n := m.ParamPtr("dx"), m.ParamPtr("dy"), m.ParamPtr("x"), m.ParamInt("n")
-		c := hold(m, f.constants)
+		c := hold(m, f.constants, 2)
 		m.Strips(n, []Ptr{dx, dy, x}, 2, func(s Strip) {
-			for u := range s.U {
-				s.Store(dx, u, m.Mul(f.emit(c, s.Load(x, u)), s.Load(dy, u)))
-			}
+			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { s.Store(dx, u, m.Mul(y, s.Load(dy, u))) })
 		})
 		m.Ret()
 	}
@@ -126,15 +123,16 @@ func gate(m Machine) {
 	m.Ret()
 }
 
-// transcendental kernels: long enough that two vectors at a time are plenty.
+// transcendental kernels: four vectors together keep a core busy that waits four
+// cycles for each multiply-add; where there are 16 registers, two.
 var transcendental = []func(Machine){
-	unary("Exp", "exp(x[i])", 2, expFunction),
-	unary("Log", "ln(x[i])", 2, logFunction),
-	unary("Sigmoid", "1/(1+exp(-x[i]))", 2, sigmoidFunction),
-	unary("SiLU", "x[i]/(1+exp(-x[i]))", 2, siluFunction),
-	unary("Tanh", "tanh(x[i])", 2, tanhFunction),
-	unary("GELU", "x[i]*Phi(x[i])", 2, geluFunction),
-	unary("Softplus", "ln(1+exp(x[i]))", 2, softplusFunction),
+	unary("Exp", "exp(x[i])", 4, expFunction),
+	unary("Log", "ln(x[i])", 4, logFunction),
+	unary("Sigmoid", "1/(1+exp(-x[i]))", 4, sigmoidFunction),
+	unary("SiLU", "x[i]/(1+exp(-x[i]))", 4, siluFunction),
+	unary("Tanh", "tanh(x[i])", 4, tanhFunction),
+	unary("GELU", "x[i]*Phi(x[i])", 4, geluFunction),
+	unary("Softplus", "ln(1+exp(x[i]))", 4, softplusFunction),
 	elu,
 	expSum,
 }
@@ -153,7 +151,7 @@ func elu(m Machine) {
 		"ELU computes dst[i] = x[i] > 0 ? x[i] : alpha*(exp(x[i])-1) for i < n. dst may be x.")
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 	alpha := m.ParamF32("alpha")
-	c := hold(m, append(floats(0), expm1Constants...))
+	c := hold(m, append(floats(0), expm1Constants...), 1)
 	m.Strips(n, []Ptr{dst, x}, 2, func(s Strip) {
 		for u := range s.U {
 			v := s.Load(x, u)
@@ -173,7 +171,7 @@ func expSum(m Machine) {
 		"and then their lanes are added in halves. dst may be x.")
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 	top := m.ParamF32("max")
-	c := hold(m, append(floats(0), expFunction.constants...))
+	c := hold(m, append(floats(0), expFunction.constants...), 1)
 	sums := []Vec{m.Zero(), m.Zero()}
 	m.Strips(n, []Ptr{dst, x}, accumulators, func(s Strip) {
 		for u := range s.U {

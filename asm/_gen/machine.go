@@ -142,6 +142,8 @@ type Machine interface {
 	MulExp2(p, n Vec) Vec
 	// Reciprocal is 1/a within 1 ulp for normal a and normal 1/a.
 	Reciprocal(a Vec) Vec
+	// Estimate is 1/a within 2^-14, relative, for normal a and normal 1/a.
+	Estimate(a Vec) Vec
 
 	// Less, LessEq, Equal: false where a lane is NaN. IsNaN: where a is NaN.
 	Less(a, b Vec) Mask

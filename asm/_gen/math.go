@@ -21,19 +21,22 @@ type function1 struct {
 	emit      func(c constants, x Vec) Vec
 }
 
-// constants provides a function's constants: from registers where there are 32
-// of them, from memory where there are 16.
+// constants provides a function's constants: from registers as far as those reach,
+// else from memory.
 type constants struct {
 	Machine
 	held map[uint32]Vec
 }
 
-func hold(m Machine, list []uint32) constants {
+// hold loads those of the constants for which registers are left when so many
+// vectors are worked on together.
+func hold(m Machine, list []uint32, vectors int) constants {
+	const each = 6 // registers of a vector, with its constants from memory
 	c := constants{m, map[uint32]Vec{}}
-	if m.Registers() < 32 {
-		return c
-	}
 	for _, bits := range list {
+		if len(c.held) >= m.Registers()-each*vectors || m.Registers() < 32 {
+			break
+		}
 		if _, ok := c.held[bits]; !ok {
 			c.held[bits] = m.ConstBits(bits)
 		}
@@ -221,38 +224,33 @@ var siluFunction = function1{append(floats(half64), sigmoidFunction.constants...
 	return c.Select(c.Less(c.of(logisticAbove), x), x, y)
 }}
 
-// tanhPoly is (tanh(x)/x - 1)/x^2 in x^2, error 2^-32.6 up to 0.625.
-var tanhPoly = []float32{-0.3333333, 0.1333321, -0.0539472, 0.021702968, -0.0081826765, 0.0021475393}
-
-const (
-	tanhSmall = 0.625
-	tanhOne   = 20 // tanh is 1 from 9.01
-)
+const tanhOne = 20 // tanh is 1 from 9.01
 
 var tanhFunction = function1{
-	append(append(floats(tanhSmall, tanhOne, 1, -2, magic+bias), signBit), append(floats(tanhPoly...), expConstants...)...),
+	append(append(floats(tanhOne, 1, 2, magic+bias), signBit), expConstants...),
 	func(c constants, x Vec) Vec { return c.tanh(x) },
 }
 
-// tanh is x + x^3*P(x^2) for small x and 1 - 2/(e^2|x| + 1) with the sign of x
-// for others.
+// tanh is e/(e+2) with the sign of x, where e = e^2|x| - 1. Below 0.17 no multiple
+// of ln2 is taken off, and e has no addition to lose bits in.
 func (c constants) tanh(x Vec) Vec {
 	sign := c.And(x, c.bits(signBit))
-	a := c.Xor(x, sign)
-	z := c.Mul(x, x)
-	small := c.Mul(c.polynomial(z, tanhPoly), z)
-	c.Horner(small, x, x)
-
-	twice := c.Min(c.of(tanhOne), a)
+	twice := c.Min(c.of(tanhOne), c.Xor(x, sign))
 	twice = c.Add(twice, twice)
 	t, _, r := c.reduce(twice, bias)
 	q := c.expm1Reduced(r)
 	s := c.ShlI32(t, 23)
-	d := c.Add(s, c.of(1))
-	c.AccMulAdd(d, s, q)
-	big := c.Reciprocal(d)
-	c.Horner(big, c.of(-2), c.of(1))
-	return c.Select(c.Less(a, c.of(tanhSmall)), small, c.Or(big, sign))
+	e := c.Sub(s, c.of(1))
+	c.AccMulAdd(e, s, q)
+	d := c.Add(e, c.of(2))
+	lost := c.Sub(e, c.Sub(d, c.of(2)))
+	// The quotient, corrected by what it leaves of e.
+	w := c.Estimate(d)
+	y := c.Mul(e, w)
+	c.AccMulSub(e, d, y)
+	c.AccMulSub(e, lost, y)
+	c.AccMulAdd(y, e, w)
+	return c.Or(y, sign)
 }
 
 // log1pPoly is (atanh(s)/s - 1)/s^2 in s^2, error 2^-33 up to s = 1/3.

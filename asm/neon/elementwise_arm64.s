@@ -601,41 +601,41 @@ TEXT ·HardSwish(SB), NOSPLIT, $0-24
 
 while1:
 	FMOVQ 0(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ 16(R1), F5
+	FMOVQ 32(R1), F6
+	FMOVQ 48(R1), F7
+	VMOV V1.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V1.B16, V10.B16
+	VMOV V1.B16, V11.B16
+	WORD $0x4E20CC88 // fmla v8.4s, v4.4s, v0.4s
+	WORD $0x4E20CCA9 // fmla v9.4s, v5.4s, v0.4s
+	WORD $0x4E20CCCA // fmla v10.4s, v6.4s, v0.4s
+	WORD $0x4E20CCEB // fmla v11.4s, v7.4s, v0.4s
+	WORD $0x6EA8E44C // fcmgt v12.4s, v2.4s, v8.4s
+	WORD $0x6EAC1C48 // bit v8.16b, v2.16b, v12.16b
+	WORD $0x6EA9E44C // fcmgt v12.4s, v2.4s, v9.4s
+	WORD $0x6EAC1C49 // bit v9.16b, v2.16b, v12.16b
+	WORD $0x6EAAE44C // fcmgt v12.4s, v2.4s, v10.4s
+	WORD $0x6EAC1C4A // bit v10.16b, v2.16b, v12.16b
+	WORD $0x6EABE44C // fcmgt v12.4s, v2.4s, v11.4s
+	WORD $0x6EAC1C4B // bit v11.16b, v2.16b, v12.16b
+	WORD $0x6EA3E50C // fcmgt v12.4s, v8.4s, v3.4s
+	WORD $0x6EAC1C68 // bit v8.16b, v3.16b, v12.16b
+	WORD $0x6EA3E52C // fcmgt v12.4s, v9.4s, v3.4s
+	WORD $0x6EAC1C69 // bit v9.16b, v3.16b, v12.16b
+	WORD $0x6EA3E54C // fcmgt v12.4s, v10.4s, v3.4s
+	WORD $0x6EAC1C6A // bit v10.16b, v3.16b, v12.16b
+	WORD $0x6EA3E56C // fcmgt v12.4s, v11.4s, v3.4s
+	WORD $0x6EAC1C6B // bit v11.16b, v3.16b, v12.16b
+	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6E29DCA5 // fmul v5.4s, v5.4s, v9.4s
+	WORD $0x6E2ADCC6 // fmul v6.4s, v6.4s, v10.4s
+	WORD $0x6E2BDCE7 // fmul v7.4s, v7.4s, v11.4s
 	FMOVQ F4, 0(R0)
-	FMOVQ 16(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 16(R0)
-	FMOVQ 32(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 32(R0)
-	FMOVQ 48(R1), F4
-	VMOV V1.B16, V5.B16
-	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
-	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
-	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
-	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
-	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
-	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
-	FMOVQ F4, 48(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
@@ -813,24 +813,24 @@ TEXT ·HardSwishGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F6
-	VMOV V4.B16, V7.B16
-	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
-	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
+	FMOVQ 16(R2), F7
+	VMOV V4.B16, V8.B16
+	VMOV V4.B16, V9.B16
+	WORD $0x4E25CCC8 // fmla v8.4s, v6.4s, v5.4s
+	WORD $0x4E25CCE9 // fmla v9.4s, v7.4s, v5.4s
+	WORD $0x6E26E40A // fcmge v10.4s, v0.4s, v6.4s
+	WORD $0x6E27E40B // fcmge v11.4s, v0.4s, v7.4s
+	WORD $0x6EAA1C48 // bit v8.16b, v2.16b, v10.16b
+	WORD $0x6EAB1C49 // bit v9.16b, v2.16b, v11.16b
 	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
+	WORD $0x6E21E4E7 // fcmge v7.4s, v7.4s, v1.4s
+	WORD $0x6EA61C68 // bit v8.16b, v3.16b, v6.16b
+	WORD $0x6EA71C69 // bit v9.16b, v3.16b, v7.16b
 	FMOVQ 0(R1), F6
-	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
+	WORD $0x6E26DD06 // fmul v6.4s, v8.4s, v6.4s
 	FMOVQ F6, 0(R0)
-	FMOVQ 16(R2), F6
-	VMOV V4.B16, V7.B16
-	WORD $0x4E25CCC7 // fmla v7.4s, v6.4s, v5.4s
-	WORD $0x6E26E408 // fcmge v8.4s, v0.4s, v6.4s
-	WORD $0x6EA81C47 // bit v7.16b, v2.16b, v8.16b
-	WORD $0x6E21E4C6 // fcmge v6.4s, v6.4s, v1.4s
-	WORD $0x6EA61C67 // bit v7.16b, v3.16b, v6.16b
 	FMOVQ 16(R1), F6
-	WORD $0x6E26DCE6 // fmul v6.4s, v7.4s, v6.4s
+	WORD $0x6E26DD26 // fmul v6.4s, v9.4s, v6.4s
 	FMOVQ F6, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
@@ -903,26 +903,24 @@ TEXT ·HardSigmoidGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F3
-	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
+	FMOVQ 16(R2), F4
+	WORD $0x6E23E405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD $0x6E24E406 // fcmge v6.4s, v0.4s, v4.4s
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	VMOV V2.B16, V8.B16
+	WORD $0x6EA51CE8 // bit v8.16b, v7.16b, v5.16b
+	VMOV V2.B16, V5.B16
+	WORD $0x6EA61CE5 // bit v5.16b, v7.16b, v6.16b
 	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
+	WORD $0x6E21E484 // fcmge v4.4s, v4.4s, v1.4s
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6EA31CC8 // bit v8.16b, v6.16b, v3.16b
+	WORD $0x6EA41CC5 // bit v5.16b, v6.16b, v4.16b
 	FMOVQ 0(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DD03 // fmul v3.4s, v8.4s, v3.4s
 	FMOVQ F3, 0(R0)
-	FMOVQ 16(R2), F3
-	WORD $0x6E23E404 // fcmge v4.4s, v0.4s, v3.4s
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	VMOV V2.B16, V6.B16
-	WORD $0x6EA41CA6 // bit v6.16b, v5.16b, v4.16b
-	WORD $0x6E21E463 // fcmge v3.4s, v3.4s, v1.4s
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6EA31C86 // bit v6.16b, v4.16b, v3.16b
 	FMOVQ 16(R1), F3
-	WORD $0x6E23DCC3 // fmul v3.4s, v6.4s, v3.4s
+	WORD $0x6E23DCA3 // fmul v3.4s, v5.4s, v3.4s
 	FMOVQ F3, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1

@@ -25,102 +25,181 @@ TEXT ·Exp(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x3efffffe, R3
 	VDUP R3, V7.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V8.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V9.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V10.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V11.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x6EA8E42C // fcmgt v12.4s, v1.4s, v8.4s
+	WORD $0x6EAC1C28 // bit v8.16b, v1.16b, v12.16b
+	WORD $0x6EA9E42C // fcmgt v12.4s, v1.4s, v9.4s
+	WORD $0x6EAC1C29 // bit v9.16b, v1.16b, v12.16b
+	WORD $0x6EAAE42C // fcmgt v12.4s, v1.4s, v10.4s
+	WORD $0x6EAC1C2A // bit v10.16b, v1.16b, v12.16b
+	WORD $0x6EABE42C // fcmgt v12.4s, v1.4s, v11.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	WORD $0x6EA0E50C // fcmgt v12.4s, v8.4s, v0.4s
+	WORD $0x6EAC1C08 // bit v8.16b, v0.16b, v12.16b
+	WORD $0x6EA0E52C // fcmgt v12.4s, v9.4s, v0.4s
+	WORD $0x6EAC1C09 // bit v9.16b, v0.16b, v12.16b
+	WORD $0x6EA0E54C // fcmgt v12.4s, v10.4s, v0.4s
+	WORD $0x6EAC1C0A // bit v10.16b, v0.16b, v12.16b
+	WORD $0x6EA0E56C // fcmgt v12.4s, v11.4s, v0.4s
+	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
+	VMOV V3.B16, V12.B16
 	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
+	VMOV V3.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	WORD $0x4E24CD0C // fmla v12.4s, v8.4s, v4.4s
+	WORD $0x4E24CD2D // fmla v13.4s, v9.4s, v4.4s
+	WORD $0x4E24CD4E // fmla v14.4s, v10.4s, v4.4s
+	WORD $0x4E24CD6F // fmla v15.4s, v11.4s, v4.4s
+	WORD $0x4EA3D58C // fsub v12.4s, v12.4s, v3.4s
 	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
+	WORD $0x4EA3D5CE // fsub v14.4s, v14.4s, v3.4s
+	WORD $0x4EA3D5EF // fsub v15.4s, v15.4s, v3.4s
+	WORD $0x4EA5CD88 // fmls v8.4s, v12.4s, v5.4s
+	WORD $0x4EA5CDA9 // fmls v9.4s, v13.4s, v5.4s
+	WORD $0x4EA5CDCA // fmls v10.4s, v14.4s, v5.4s
+	WORD $0x4EA5CDEB // fmls v11.4s, v15.4s, v5.4s
+	WORD $0x4EA6CD88 // fmls v8.4s, v12.4s, v6.4s
+	WORD $0x4EA6CDA9 // fmls v9.4s, v13.4s, v6.4s
+	WORD $0x4EA6CDCA // fmls v10.4s, v14.4s, v6.4s
+	WORD $0x4EA6CDEB // fmls v11.4s, v15.4s, v6.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V16.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V17.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V18.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V19.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V20.S4
+	VMOV V20.B16, V21.B16
+	WORD $0x4E28CE15 // fmla v21.4s, v16.4s, v8.4s
+	VMOV V21.B16, V16.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E29CE35 // fmla v21.4s, v17.4s, v9.4s
+	VMOV V21.B16, V17.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E2ACE55 // fmla v21.4s, v18.4s, v10.4s
+	VMOV V21.B16, V18.B16
+	WORD $0x4E2BCE74 // fmla v20.4s, v19.4s, v11.4s
+	VMOV V20.B16, V19.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V20.S4
+	VMOV V20.B16, V21.B16
+	WORD $0x4E28CE15 // fmla v21.4s, v16.4s, v8.4s
+	VMOV V21.B16, V16.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E29CE35 // fmla v21.4s, v17.4s, v9.4s
+	VMOV V21.B16, V17.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E2ACE55 // fmla v21.4s, v18.4s, v10.4s
+	VMOV V21.B16, V18.B16
+	WORD $0x4E2BCE74 // fmla v20.4s, v19.4s, v11.4s
+	VMOV V20.B16, V19.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V20.S4
+	VMOV V20.B16, V21.B16
+	WORD $0x4E28CE15 // fmla v21.4s, v16.4s, v8.4s
+	VMOV V21.B16, V16.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E29CE35 // fmla v21.4s, v17.4s, v9.4s
+	VMOV V21.B16, V17.B16
+	VMOV V20.B16, V21.B16
+	WORD $0x4E2ACE55 // fmla v21.4s, v18.4s, v10.4s
+	VMOV V21.B16, V18.B16
+	WORD $0x4E2BCE74 // fmla v20.4s, v19.4s, v11.4s
+	VMOV V20.B16, V19.B16
+	VMOV V7.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V7.B16, V20.B16
+	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
+	VMOV V20.B16, V17.B16
+	VMOV V7.B16, V20.B16
+	WORD $0x4E2ACE54 // fmla v20.4s, v18.4s, v10.4s
+	VMOV V20.B16, V18.B16
+	VMOV V7.B16, V20.B16
+	WORD $0x4E2BCE74 // fmla v20.4s, v19.4s, v11.4s
+	VMOV V20.B16, V19.B16
+	WORD $0x6E28DE10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0x6E29DE31 // fmul v17.4s, v17.4s, v9.4s
+	WORD $0x6E2ADE52 // fmul v18.4s, v18.4s, v10.4s
+	WORD $0x6E2BDE73 // fmul v19.4s, v19.4s, v11.4s
+	VMOV V8.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V9.B16, V8.B16
+	WORD $0x4E29CE28 // fmla v8.4s, v17.4s, v9.4s
+	VMOV V8.B16, V17.B16
+	VMOV V10.B16, V8.B16
+	WORD $0x4E2ACE48 // fmla v8.4s, v18.4s, v10.4s
+	VMOV V8.B16, V18.B16
+	VMOV V11.B16, V8.B16
+	WORD $0x4E2BCE68 // fmla v8.4s, v19.4s, v11.4s
+	VMOV V8.B16, V19.B16
+	WORD $0x4E22D608 // fadd v8.4s, v16.4s, v2.4s
+	WORD $0x4E22D629 // fadd v9.4s, v17.4s, v2.4s
+	WORD $0x4E22D64A // fadd v10.4s, v18.4s, v2.4s
+	WORD $0x4E22D66B // fadd v11.4s, v19.4s, v2.4s
+	WORD $0x4E21A98C // fcvtns v12.4s, v12.4s
+	WORD $0x4F3F0590 // sshr v16.4s, v12.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 0(R0)
-	FMOVQ 16(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
+	VDUP R3, V17.S4
+	WORD $0x4F375612 // shl v18.4s, v16.4s, #23
+	WORD $0x4EB18652 // add v18.4s, v18.4s, v17.4s
+	WORD $0x6E32DD08 // fmul v8.4s, v8.4s, v18.4s
+	WORD $0x6EB0858C // sub v12.4s, v12.4s, v16.4s
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4EB1858C // add v12.4s, v12.4s, v17.4s
+	WORD $0x6E2CDD08 // fmul v8.4s, v8.4s, v12.4s
+	WORD $0x4E21A9AC // fcvtns v12.4s, v13.4s
+	WORD $0x4F3F058D // sshr v13.4s, v12.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	VDUP R3, V16.S4
+	WORD $0x4F3755B1 // shl v17.4s, v13.4s, #23
+	WORD $0x4EB08631 // add v17.4s, v17.4s, v16.4s
+	WORD $0x6E31DD29 // fmul v9.4s, v9.4s, v17.4s
+	WORD $0x6EAD858C // sub v12.4s, v12.4s, v13.4s
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4EB0858C // add v12.4s, v12.4s, v16.4s
+	WORD $0x6E2CDD29 // fmul v9.4s, v9.4s, v12.4s
+	WORD $0x4E21A9CC // fcvtns v12.4s, v14.4s
+	WORD $0x4F3F058D // sshr v13.4s, v12.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V14.S4
+	WORD $0x4F3755B0 // shl v16.4s, v13.4s, #23
+	WORD $0x4EAE8610 // add v16.4s, v16.4s, v14.4s
+	WORD $0x6E30DD4A // fmul v10.4s, v10.4s, v16.4s
+	WORD $0x6EAD858C // sub v12.4s, v12.4s, v13.4s
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4EAE858C // add v12.4s, v12.4s, v14.4s
+	WORD $0x6E2CDD4A // fmul v10.4s, v10.4s, v12.4s
+	WORD $0x4E21A9EC // fcvtns v12.4s, v15.4s
+	WORD $0x4F3F058D // sshr v13.4s, v12.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V14.S4
+	WORD $0x4F3755AF // shl v15.4s, v13.4s, #23
+	WORD $0x4EAE85EF // add v15.4s, v15.4s, v14.4s
+	WORD $0x6E2FDD6B // fmul v11.4s, v11.4s, v15.4s
+	WORD $0x6EAD858C // sub v12.4s, v12.4s, v13.4s
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4EAE858C // add v12.4s, v12.4s, v14.4s
+	WORD $0x6E2CDD6B // fmul v11.4s, v11.4s, v12.4s
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 16(R0)
+	FMOVQ F10, 32(R0)
+	FMOVQ F11, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -128,46 +207,50 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
+	FMOVQ 0(R1), F8
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6EA91C28 // bit v8.16b, v1.16b, v9.16b
+	WORD $0x6EA0E509 // fcmgt v9.4s, v8.4s, v0.4s
+	WORD $0x6EA91C08 // bit v8.16b, v0.16b, v9.16b
+	VMOV V3.B16, V9.B16
+	WORD $0x4E24CD09 // fmla v9.4s, v8.4s, v4.4s
+	WORD $0x4EA3D529 // fsub v9.4s, v9.4s, v3.4s
+	WORD $0x4EA5CD28 // fmls v8.4s, v9.4s, v5.4s
+	WORD $0x4EA6CD28 // fmls v8.4s, v9.4s, v6.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	VMOV V7.B16, V11.B16
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4E22D548 // fadd v8.4s, v10.4s, v2.4s
+	WORD $0x4E21A929 // fcvtns v9.4s, v9.4s
+	WORD $0x4F3F052A // sshr v10.4s, v9.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ F12, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x4F37554C // shl v12.4s, v10.4s, #23
+	WORD $0x4EAB858C // add v12.4s, v12.4s, v11.4s
+	WORD $0x6E2CDD08 // fmul v8.4s, v8.4s, v12.4s
+	WORD $0x6EAA8529 // sub v9.4s, v9.4s, v10.4s
+	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
+	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
+	WORD $0x6E29DD08 // fmul v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -179,46 +262,50 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
+	FMOVS 0(R1), F8
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6EA91C28 // bit v8.16b, v1.16b, v9.16b
+	WORD $0x6EA0E509 // fcmgt v9.4s, v8.4s, v0.4s
+	WORD $0x6EA91C08 // bit v8.16b, v0.16b, v9.16b
+	VMOV V3.B16, V9.B16
+	WORD $0x4E24CD09 // fmla v9.4s, v8.4s, v4.4s
+	WORD $0x4EA3D529 // fsub v9.4s, v9.4s, v3.4s
+	WORD $0x4EA5CD28 // fmls v8.4s, v9.4s, v5.4s
+	WORD $0x4EA6CD28 // fmls v8.4s, v9.4s, v6.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	VMOV V7.B16, V11.B16
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4E22D548 // fadd v8.4s, v10.4s, v2.4s
+	WORD $0x4E21A929 // fcvtns v9.4s, v9.4s
+	WORD $0x4F3F052A // sshr v10.4s, v9.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVS F12, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x4F37554C // shl v12.4s, v10.4s, #23
+	WORD $0x4EAB858C // add v12.4s, v12.4s, v11.4s
+	WORD $0x6E2CDD08 // fmul v8.4s, v8.4s, v12.4s
+	WORD $0x6EAA8529 // sub v9.4s, v9.4s, v10.4s
+	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
+	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
+	WORD $0x6E29DD08 // fmul v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -248,156 +335,254 @@ TEXT ·Log(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V7.S4
-	MOVD $0x3eaaaaa3, R3
-	VDUP R3, V8.S4
-	MOVD $0xbe7ffff7, R3
-	VDUP R3, V9.S4
-	MOVD $0x3e4cd2a3, R3
-	VDUP R3, V10.S4
-	MOVD $0xbe2ab170, R3
-	VDUP R3, V11.S4
-	MOVD $0x3e11995a, R3
-	VDUP R3, V12.S4
-	MOVD $0xbdfda1c1, R3
-	VDUP R3, V13.S4
-	MOVD $0x3df328d3, R3
-	VDUP R3, V14.S4
-	MOVD $0xbdf1740c, R3
-	VDUP R3, V15.S4
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V16.S4
-	MOVD $0x3f3504f3, R3
-	VDUP R3, V17.S4
-	MOVD $0x007fffff, R3
-	VDUP R3, V18.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x6EA8E42C // fcmgt v12.4s, v1.4s, v8.4s
+	WORD $0x6EA9E42D // fcmgt v13.4s, v1.4s, v9.4s
+	WORD $0x6EAAE42E // fcmgt v14.4s, v1.4s, v10.4s
+	WORD $0x6EABE42F // fcmgt v15.4s, v1.4s, v11.4s
+	WORD $0x6E22DD10 // fmul v16.4s, v8.4s, v2.4s
+	WORD $0x6E22DD31 // fmul v17.4s, v9.4s, v2.4s
+	WORD $0x6E22DD52 // fmul v18.4s, v10.4s, v2.4s
+	WORD $0x6E22DD73 // fmul v19.4s, v11.4s, v2.4s
+	VMOV V8.B16, V20.B16
+	WORD $0x6EAC1E14 // bit v20.16b, v16.16b, v12.16b
+	VMOV V9.B16, V16.B16
+	WORD $0x6EAD1E30 // bit v16.16b, v17.16b, v13.16b
+	VMOV V10.B16, V17.B16
+	WORD $0x6EAE1E51 // bit v17.16b, v18.16b, v14.16b
+	VMOV V11.B16, V18.B16
+	WORD $0x6EAF1E72 // bit v18.16b, v19.16b, v15.16b
+	VMOV V0.B16, V19.B16
+	WORD $0x6EAC1C73 // bit v19.16b, v3.16b, v12.16b
+	VMOV V0.B16, V12.B16
+	WORD $0x6EAD1C6C // bit v12.16b, v3.16b, v13.16b
+	VMOV V0.B16, V13.B16
+	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
+	VMOV V0.B16, V14.B16
+	WORD $0x6EAF1C6E // bit v14.16b, v3.16b, v15.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V15.S4
+	WORD $0x6EAF8694 // sub v20.4s, v20.4s, v15.4s
+	WORD $0x6EAF8610 // sub v16.4s, v16.4s, v15.4s
+	WORD $0x6EAF8631 // sub v17.4s, v17.4s, v15.4s
+	WORD $0x6EAF864F // sub v15.4s, v18.4s, v15.4s
+	WORD $0x4F290692 // sshr v18.4s, v20.4s, #23
+	WORD $0x4F290615 // sshr v21.4s, v16.4s, #23
+	WORD $0x4F290636 // sshr v22.4s, v17.4s, #23
+	WORD $0x4F2905F7 // sshr v23.4s, v15.4s, #23
+	WORD $0x4E21DA52 // scvtf v18.4s, v18.4s
+	WORD $0x4E21DAB5 // scvtf v21.4s, v21.4s
 	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
+	WORD $0x4E21DAF7 // scvtf v23.4s, v23.4s
+	WORD $0x4EB3D652 // fsub v18.4s, v18.4s, v19.4s
+	WORD $0x4EACD6AC // fsub v12.4s, v21.4s, v12.4s
+	WORD $0x4EADD6CD // fsub v13.4s, v22.4s, v13.4s
+	WORD $0x4EAED6EE // fsub v14.4s, v23.4s, v14.4s
+	MOVD $0x007fffff, R3
+	VDUP R3, V19.S4
+	WORD $0x4E331E94 // and v20.16b, v20.16b, v19.16b
+	WORD $0x4E331E10 // and v16.16b, v16.16b, v19.16b
+	WORD $0x4E331E31 // and v17.16b, v17.16b, v19.16b
+	WORD $0x4E331DEF // and v15.16b, v15.16b, v19.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V19.S4
+	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
+	WORD $0x4EB38610 // add v16.4s, v16.4s, v19.4s
+	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
+	WORD $0x4EB385EF // add v15.4s, v15.4s, v19.4s
+	WORD $0x4EA4D693 // fsub v19.4s, v20.4s, v4.4s
+	WORD $0x4EA4D610 // fsub v16.4s, v16.4s, v4.4s
+	WORD $0x4EA4D631 // fsub v17.4s, v17.4s, v4.4s
+	WORD $0x4EA4D5EF // fsub v15.4s, v15.4s, v4.4s
+	WORD $0x6E33DE74 // fmul v20.4s, v19.4s, v19.4s
+	WORD $0x6E30DE15 // fmul v21.4s, v16.4s, v16.4s
+	WORD $0x6E31DE36 // fmul v22.4s, v17.4s, v17.4s
+	WORD $0x6E2FDDF7 // fmul v23.4s, v15.4s, v15.4s
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V24.S4
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V25.S4
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V26.S4
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V27.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0x3df328d3, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0xbdfda1c1, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0x3e11995a, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0xbe2ab170, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0x3e4cd2a3, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0xbe7ffff7, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	MOVD $0x3eaaaaa3, R3
+	VDUP R3, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
+	VMOV V29.B16, V24.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
+	VMOV V29.B16, V25.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
+	VMOV V28.B16, V27.B16
+	WORD $0x6E33DF18 // fmul v24.4s, v24.4s, v19.4s
+	WORD $0x6E30DF39 // fmul v25.4s, v25.4s, v16.4s
+	WORD $0x6E31DF5A // fmul v26.4s, v26.4s, v17.4s
+	WORD $0x6E2FDF7B // fmul v27.4s, v27.4s, v15.4s
+	WORD $0x6E34DF18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x6E35DF39 // fmul v25.4s, v25.4s, v21.4s
+	WORD $0x6E36DF5A // fmul v26.4s, v26.4s, v22.4s
+	WORD $0x6E37DF7B // fmul v27.4s, v27.4s, v23.4s
+	WORD $0x4E27CE58 // fmla v24.4s, v18.4s, v7.4s
+	WORD $0x4E27CD99 // fmla v25.4s, v12.4s, v7.4s
+	WORD $0x4E27CDBA // fmla v26.4s, v13.4s, v7.4s
+	WORD $0x4E27CDDB // fmla v27.4s, v14.4s, v7.4s
+	WORD $0x4E25CE98 // fmla v24.4s, v20.4s, v5.4s
+	WORD $0x4E25CEB9 // fmla v25.4s, v21.4s, v5.4s
+	WORD $0x4E25CEDA // fmla v26.4s, v22.4s, v5.4s
+	WORD $0x4E25CEFB // fmla v27.4s, v23.4s, v5.4s
+	WORD $0x4E33D713 // fadd v19.4s, v24.4s, v19.4s
+	WORD $0x4E30D730 // fadd v16.4s, v25.4s, v16.4s
+	WORD $0x4E31D751 // fadd v17.4s, v26.4s, v17.4s
+	WORD $0x4E2FD76F // fadd v15.4s, v27.4s, v15.4s
+	WORD $0x4E26CE53 // fmla v19.4s, v18.4s, v6.4s
+	WORD $0x4E26CD90 // fmla v16.4s, v12.4s, v6.4s
+	WORD $0x4E26CDB1 // fmla v17.4s, v13.4s, v6.4s
+	WORD $0x4E26CDCF // fmla v15.4s, v14.4s, v6.4s
 	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
+	VDUP R3, V12.S4
+	WORD $0x6EA8E58D // fcmgt v13.4s, v12.4s, v8.4s
+	WORD $0x6EA9E58E // fcmgt v14.4s, v12.4s, v9.4s
+	WORD $0x6EAAE592 // fcmgt v18.4s, v12.4s, v10.4s
+	WORD $0x6EABE58C // fcmgt v12.4s, v12.4s, v11.4s
+	VMOV V8.B16, V20.B16
+	WORD $0x6EAD1E74 // bit v20.16b, v19.16b, v13.16b
+	VMOV V9.B16, V13.B16
+	WORD $0x6EAE1E0D // bit v13.16b, v16.16b, v14.16b
+	VMOV V10.B16, V14.B16
+	WORD $0x6EB21E2E // bit v14.16b, v17.16b, v18.16b
+	VMOV V11.B16, V16.B16
+	WORD $0x6EAC1DF0 // bit v16.16b, v15.16b, v12.16b
+	WORD $0x6EA8E40C // fcmgt v12.4s, v0.4s, v8.4s
+	WORD $0x6EA9E40F // fcmgt v15.4s, v0.4s, v9.4s
+	WORD $0x6EAAE411 // fcmgt v17.4s, v0.4s, v10.4s
+	WORD $0x6EABE412 // fcmgt v18.4s, v0.4s, v11.4s
 	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
+	VDUP R3, V19.S4
+	WORD $0x6EAC1E74 // bit v20.16b, v19.16b, v12.16b
+	WORD $0x6EAF1E6D // bit v13.16b, v19.16b, v15.16b
+	WORD $0x6EB11E6E // bit v14.16b, v19.16b, v17.16b
+	WORD $0x6EB21E70 // bit v16.16b, v19.16b, v18.16b
+	WORD $0x4E20E508 // fcmeq v8.4s, v8.4s, v0.4s
+	WORD $0x4E20E529 // fcmeq v9.4s, v9.4s, v0.4s
+	WORD $0x4E20E54A // fcmeq v10.4s, v10.4s, v0.4s
+	WORD $0x4E20E56B // fcmeq v11.4s, v11.4s, v0.4s
 	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
-	FMOVQ F22, 0(R0)
-	FMOVQ 16(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
-	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
-	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
-	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
-	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
-	FMOVQ F22, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	VDUP R3, V12.S4
+	WORD $0x6EA81D94 // bit v20.16b, v12.16b, v8.16b
+	WORD $0x6EA91D8D // bit v13.16b, v12.16b, v9.16b
+	WORD $0x6EAA1D8E // bit v14.16b, v12.16b, v10.16b
+	WORD $0x6EAB1D90 // bit v16.16b, v12.16b, v11.16b
+	FMOVQ F20, 0(R0)
+	FMOVQ F13, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F16, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -405,66 +590,81 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
-	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
+	FMOVQ 0(R1), F8
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6E22DD0A // fmul v10.4s, v8.4s, v2.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x6EA91D4B // bit v11.16b, v10.16b, v9.16b
+	VMOV V0.B16, V10.B16
+	WORD $0x6EA91C6A // bit v10.16b, v3.16b, v9.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V9.S4
+	WORD $0x6EA98569 // sub v9.4s, v11.4s, v9.4s
+	WORD $0x4F29052B // sshr v11.4s, v9.4s, #23
+	WORD $0x4E21D96B // scvtf v11.4s, v11.4s
+	WORD $0x4EAAD56A // fsub v10.4s, v11.4s, v10.4s
+	MOVD $0x007fffff, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2B1D29 // and v9.16b, v9.16b, v11.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V11.S4
+	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
+	WORD $0x4EA4D529 // fsub v9.4s, v9.4s, v4.4s
+	WORD $0x6E29DD2B // fmul v11.4s, v9.4s, v9.4s
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V12.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3df328d3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbdfda1c1, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3e11995a, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbe2ab170, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3e4cd2a3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbe7ffff7, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3eaaaaa3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	WORD $0x6E29DD8C // fmul v12.4s, v12.4s, v9.4s
+	WORD $0x6E2BDD8C // fmul v12.4s, v12.4s, v11.4s
+	WORD $0x4E27CD4C // fmla v12.4s, v10.4s, v7.4s
+	WORD $0x4E25CD6C // fmla v12.4s, v11.4s, v5.4s
+	WORD $0x4E29D589 // fadd v9.4s, v12.4s, v9.4s
+	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
 	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
+	VDUP R3, V10.S4
+	WORD $0x6EA8E54A // fcmgt v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x6EAA1D2B // bit v11.16b, v9.16b, v10.16b
+	WORD $0x6EA8E409 // fcmgt v9.4s, v0.4s, v8.4s
 	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
+	VDUP R3, V10.S4
+	WORD $0x6EA91D4B // bit v11.16b, v10.16b, v9.16b
+	WORD $0x4E20E508 // fcmeq v8.4s, v8.4s, v0.4s
 	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
-	FMOVQ F22, 0(R0)
+	VDUP R3, V9.S4
+	WORD $0x6EA81D2B // bit v11.16b, v9.16b, v8.16b
+	FMOVQ F11, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -476,66 +676,81 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F19
-	WORD $0x6EB3E434 // fcmgt v20.4s, v1.4s, v19.4s
-	WORD $0x6E22DE75 // fmul v21.4s, v19.4s, v2.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	VMOV V0.B16, V21.B16
-	WORD $0x6EB41C75 // bit v21.16b, v3.16b, v20.16b
-	WORD $0x6EB186D4 // sub v20.4s, v22.4s, v17.4s
-	WORD $0x4F290696 // sshr v22.4s, v20.4s, #23
-	WORD $0x4E21DAD6 // scvtf v22.4s, v22.4s
-	WORD $0x4EB5D6D5 // fsub v21.4s, v22.4s, v21.4s
-	WORD $0x4E321E94 // and v20.16b, v20.16b, v18.16b
-	WORD $0x4EB18694 // add v20.4s, v20.4s, v17.4s
-	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	VMOV V16.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V14.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V13.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V12.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V11.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V10.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E34DEF7 // fmul v23.4s, v23.4s, v20.4s
-	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
-	WORD $0x4E27CEB7 // fmla v23.4s, v21.4s, v7.4s
-	WORD $0x4E25CED7 // fmla v23.4s, v22.4s, v5.4s
-	WORD $0x4E34D6F4 // fadd v20.4s, v23.4s, v20.4s
-	WORD $0x4E26CEB4 // fmla v20.4s, v21.4s, v6.4s
+	FMOVS 0(R1), F8
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6E22DD0A // fmul v10.4s, v8.4s, v2.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x6EA91D4B // bit v11.16b, v10.16b, v9.16b
+	VMOV V0.B16, V10.B16
+	WORD $0x6EA91C6A // bit v10.16b, v3.16b, v9.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V9.S4
+	WORD $0x6EA98569 // sub v9.4s, v11.4s, v9.4s
+	WORD $0x4F29052B // sshr v11.4s, v9.4s, #23
+	WORD $0x4E21D96B // scvtf v11.4s, v11.4s
+	WORD $0x4EAAD56A // fsub v10.4s, v11.4s, v10.4s
+	MOVD $0x007fffff, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2B1D29 // and v9.16b, v9.16b, v11.16b
+	MOVD $0x3f3504f3, R3
+	VDUP R3, V11.S4
+	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
+	WORD $0x4EA4D529 // fsub v9.4s, v9.4s, v4.4s
+	WORD $0x6E29DD2B // fmul v11.4s, v9.4s, v9.4s
+	MOVD $0x3d8d9f55, R3
+	VDUP R3, V12.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3df328d3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbdfda1c1, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3e11995a, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbe2ab170, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3e4cd2a3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0xbe7ffff7, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	MOVD $0x3eaaaaa3, R3
+	VDUP R3, V13.S4
+	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
+	VMOV V13.B16, V12.B16
+	WORD $0x6E29DD8C // fmul v12.4s, v12.4s, v9.4s
+	WORD $0x6E2BDD8C // fmul v12.4s, v12.4s, v11.4s
+	WORD $0x4E27CD4C // fmla v12.4s, v10.4s, v7.4s
+	WORD $0x4E25CD6C // fmla v12.4s, v11.4s, v5.4s
+	WORD $0x4E29D589 // fadd v9.4s, v12.4s, v9.4s
+	WORD $0x4E26CD49 // fmla v9.4s, v10.4s, v6.4s
 	MOVD $0x7f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB3E6B5 // fcmgt v21.4s, v21.4s, v19.4s
-	VMOV V19.B16, V22.B16
-	WORD $0x6EB51E96 // bit v22.16b, v20.16b, v21.16b
-	WORD $0x6EB3E414 // fcmgt v20.4s, v0.4s, v19.4s
+	VDUP R3, V10.S4
+	WORD $0x6EA8E54A // fcmgt v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V11.B16
+	WORD $0x6EAA1D2B // bit v11.16b, v9.16b, v10.16b
+	WORD $0x6EA8E409 // fcmgt v9.4s, v0.4s, v8.4s
 	MOVD $0x7fc00000, R3
-	VDUP R3, V21.S4
-	WORD $0x6EB41EB6 // bit v22.16b, v21.16b, v20.16b
-	WORD $0x4E20E673 // fcmeq v19.4s, v19.4s, v0.4s
+	VDUP R3, V10.S4
+	WORD $0x6EA91D4B // bit v11.16b, v10.16b, v9.16b
+	WORD $0x4E20E508 // fcmeq v8.4s, v8.4s, v0.4s
 	MOVD $0xff800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6EB31E96 // bit v22.16b, v20.16b, v19.16b
-	FMOVS F22, 0(R0)
+	VDUP R3, V9.S4
+	WORD $0x6EA81D2B // bit v11.16b, v9.16b, v8.16b
+	FMOVS F11, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -566,102 +781,170 @@ TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x4b400000, R3
 	VDUP R3, V6.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V6.S4
-	MOVD $0x3f317200, R3
-	VDUP R3, V6.S4
-	MOVD $0x35bfbe8e, R3
-	VDUP R3, V7.S4
-	MOVD $0x3efffffe, R3
-	VDUP R3, V8.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V9.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V10.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V11.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V12.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	FMOVQ 0(R1), F6
+	FMOVQ 16(R1), F7
+	FMOVQ 32(R1), F8
+	FMOVQ 48(R1), F9
+	WORD $0x6EA6E48A // fcmgt v10.4s, v4.4s, v6.4s
+	WORD $0x6EAA1C86 // bit v6.16b, v4.16b, v10.16b
+	WORD $0x6EA7E48A // fcmgt v10.4s, v4.4s, v7.4s
+	WORD $0x6EAA1C87 // bit v7.16b, v4.16b, v10.16b
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA9E48A // fcmgt v10.4s, v4.4s, v9.4s
+	WORD $0x6EAA1C89 // bit v9.16b, v4.16b, v10.16b
+	WORD $0x6EA3E4CA // fcmgt v10.4s, v6.4s, v3.4s
+	WORD $0x6EAA1C66 // bit v6.16b, v3.16b, v10.16b
+	WORD $0x6EA3E4EA // fcmgt v10.4s, v7.4s, v3.4s
+	WORD $0x6EAA1C67 // bit v7.16b, v3.16b, v10.16b
+	WORD $0x6EA3E50A // fcmgt v10.4s, v8.4s, v3.4s
+	WORD $0x6EAA1C68 // bit v8.16b, v3.16b, v10.16b
+	WORD $0x6EA3E52A // fcmgt v10.4s, v9.4s, v3.4s
+	WORD $0x6EAA1C69 // bit v9.16b, v3.16b, v10.16b
+	VMOV V2.B16, V10.B16
+	VMOV V2.B16, V11.B16
+	VMOV V2.B16, V12.B16
+	VMOV V2.B16, V13.B16
+	WORD $0x4E21CCCA // fmla v10.4s, v6.4s, v1.4s
+	WORD $0x4E21CCEB // fmla v11.4s, v7.4s, v1.4s
+	WORD $0x4E21CD0C // fmla v12.4s, v8.4s, v1.4s
+	WORD $0x4E21CD2D // fmla v13.4s, v9.4s, v1.4s
+	WORD $0x4EA2D54E // fsub v14.4s, v10.4s, v2.4s
+	WORD $0x4EA2D56F // fsub v15.4s, v11.4s, v2.4s
+	WORD $0x4EA2D590 // fsub v16.4s, v12.4s, v2.4s
+	WORD $0x4EA2D5B1 // fsub v17.4s, v13.4s, v2.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V18.S4
+	WORD $0x4E32CDC6 // fmla v6.4s, v14.4s, v18.4s
+	WORD $0x4E32CDE7 // fmla v7.4s, v15.4s, v18.4s
+	WORD $0x4E32CE08 // fmla v8.4s, v16.4s, v18.4s
+	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V18.S4
+	WORD $0x4E32CDC6 // fmla v6.4s, v14.4s, v18.4s
+	WORD $0x4E32CDE7 // fmla v7.4s, v15.4s, v18.4s
+	WORD $0x4E32CE08 // fmla v8.4s, v16.4s, v18.4s
+	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
+	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
+	WORD $0x6E201D08 // eor v8.16b, v8.16b, v0.16b
+	WORD $0x6E201D29 // eor v9.16b, v9.16b, v0.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V14.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V15.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V16.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V17.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V18.S4
+	VMOV V18.B16, V19.B16
+	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
+	VMOV V19.B16, V14.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
+	VMOV V19.B16, V15.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
+	VMOV V19.B16, V16.B16
+	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
+	VMOV V18.B16, V17.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V18.S4
+	VMOV V18.B16, V19.B16
+	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
+	VMOV V19.B16, V14.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
+	VMOV V19.B16, V15.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
+	VMOV V19.B16, V16.B16
+	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
+	VMOV V18.B16, V17.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V18.S4
+	VMOV V18.B16, V19.B16
+	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
+	VMOV V19.B16, V14.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
+	VMOV V19.B16, V15.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
+	VMOV V19.B16, V16.B16
+	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
+	VMOV V18.B16, V17.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V18.S4
+	VMOV V18.B16, V19.B16
+	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
+	VMOV V19.B16, V14.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
+	VMOV V19.B16, V15.B16
+	VMOV V18.B16, V19.B16
+	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
+	VMOV V19.B16, V16.B16
+	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
+	VMOV V18.B16, V17.B16
+	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
+	WORD $0x6E27DDEF // fmul v15.4s, v15.4s, v7.4s
+	WORD $0x6E28DE10 // fmul v16.4s, v16.4s, v8.4s
+	WORD $0x6E29DE31 // fmul v17.4s, v17.4s, v9.4s
+	VMOV V6.B16, V18.B16
+	WORD $0x4E26CDD2 // fmla v18.4s, v14.4s, v6.4s
+	VMOV V18.B16, V14.B16
+	VMOV V7.B16, V6.B16
+	WORD $0x4E27CDE6 // fmla v6.4s, v15.4s, v7.4s
+	VMOV V6.B16, V15.B16
+	VMOV V8.B16, V6.B16
+	WORD $0x4E28CE06 // fmla v6.4s, v16.4s, v8.4s
+	VMOV V6.B16, V16.B16
+	VMOV V9.B16, V6.B16
+	WORD $0x4E29CE26 // fmla v6.4s, v17.4s, v9.4s
+	VMOV V6.B16, V17.B16
+	WORD $0x4F375546 // shl v6.4s, v10.4s, #23
+	WORD $0x4F375567 // shl v7.4s, v11.4s, #23
+	WORD $0x4F375588 // shl v8.4s, v12.4s, #23
+	WORD $0x4F3755A9 // shl v9.4s, v13.4s, #23
+	WORD $0x4E25D4CA // fadd v10.4s, v6.4s, v5.4s
+	WORD $0x4E25D4EB // fadd v11.4s, v7.4s, v5.4s
+	WORD $0x4E25D50C // fadd v12.4s, v8.4s, v5.4s
+	WORD $0x4E25D52D // fadd v13.4s, v9.4s, v5.4s
+	WORD $0x4E2ECCCA // fmla v10.4s, v6.4s, v14.4s
+	WORD $0x4E2FCCEB // fmla v11.4s, v7.4s, v15.4s
+	WORD $0x4E30CD0C // fmla v12.4s, v8.4s, v16.4s
+	WORD $0x4E31CD2D // fmla v13.4s, v9.4s, v17.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ F13, 0(R0)
-	FMOVQ 16(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	VDUP R3, V6.S4
+	WORD $0x6E2AFCC6 // fdiv v6.4s, v6.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ F13, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	VDUP R3, V7.S4
+	WORD $0x6E2BFCE7 // fdiv v7.4s, v7.4s, v11.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V8.S4
+	WORD $0x6E2CFD08 // fdiv v8.4s, v8.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x6E2DFD29 // fdiv v9.4s, v9.4s, v13.4s
+	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
+	WORD $0x6E25DCE7 // fmul v7.4s, v7.4s, v5.4s
+	WORD $0x6E25DD08 // fmul v8.4s, v8.4s, v5.4s
+	WORD $0x6E25DD29 // fmul v9.4s, v9.4s, v5.4s
+	FMOVQ F6, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F8, 32(R0)
+	FMOVQ F9, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -669,42 +952,51 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	FMOVQ 0(R1), F6
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
+	WORD $0x6EA71C66 // bit v6.16b, v3.16b, v7.16b
+	VMOV V2.B16, V7.B16
+	WORD $0x4E21CCC7 // fmla v7.4s, v6.4s, v1.4s
+	WORD $0x4EA2D4E8 // fsub v8.4s, v7.4s, v2.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V9.S4
+	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V9.S4
+	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V8.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	WORD $0x6E26DD08 // fmul v8.4s, v8.4s, v6.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	WORD $0x4F3754E6 // shl v6.4s, v7.4s, #23
+	WORD $0x4E25D4C7 // fadd v7.4s, v6.4s, v5.4s
+	WORD $0x4E28CCC7 // fmla v7.4s, v6.4s, v8.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ F13, 0(R0)
+	VDUP R3, V6.S4
+	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
+	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
+	FMOVQ F6, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -716,42 +1008,51 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	FMOVS 0(R1), F6
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
+	WORD $0x6EA71C66 // bit v6.16b, v3.16b, v7.16b
+	VMOV V2.B16, V7.B16
+	WORD $0x4E21CCC7 // fmla v7.4s, v6.4s, v1.4s
+	WORD $0x4EA2D4E8 // fsub v8.4s, v7.4s, v2.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V9.S4
+	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V9.S4
+	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V8.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V9.S4
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	WORD $0x6E26DD08 // fmul v8.4s, v8.4s, v6.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
+	VMOV V9.B16, V8.B16
+	WORD $0x4F3754E6 // shl v6.4s, v7.4s, #23
+	WORD $0x4E25D4C7 // fadd v7.4s, v6.4s, v5.4s
+	WORD $0x4E28CCC7 // fmla v7.4s, v6.4s, v8.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVS F13, 0(R0)
+	VDUP R3, V6.S4
+	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
+	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
+	FMOVS F6, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -782,114 +1083,190 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x3f800000, R3
 	VDUP R3, V7.S4
-	MOVD $0x4b400000, R3
-	VDUP R3, V7.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V7.S4
-	MOVD $0x3f317200, R3
-	VDUP R3, V7.S4
-	MOVD $0x35bfbe8e, R3
-	VDUP R3, V8.S4
-	MOVD $0x3efffffe, R3
-	VDUP R3, V9.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V10.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V11.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V12.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V13.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x6EA7E4AB // fcmgt v11.4s, v5.4s, v7.4s
+	VMOV V7.B16, V12.B16
+	WORD $0x6EAB1CAC // bit v12.16b, v5.16b, v11.16b
+	WORD $0x6EA8E4AB // fcmgt v11.4s, v5.4s, v8.4s
+	VMOV V8.B16, V13.B16
+	WORD $0x6EAB1CAD // bit v13.16b, v5.16b, v11.16b
+	WORD $0x6EA9E4AB // fcmgt v11.4s, v5.4s, v9.4s
+	VMOV V9.B16, V14.B16
+	WORD $0x6EAB1CAE // bit v14.16b, v5.16b, v11.16b
+	WORD $0x6EAAE4AB // fcmgt v11.4s, v5.4s, v10.4s
+	VMOV V10.B16, V15.B16
+	WORD $0x6EAB1CAF // bit v15.16b, v5.16b, v11.16b
+	WORD $0x6EA4E58B // fcmgt v11.4s, v12.4s, v4.4s
+	WORD $0x6EAB1C8C // bit v12.16b, v4.16b, v11.16b
+	WORD $0x6EA4E5AB // fcmgt v11.4s, v13.4s, v4.4s
+	WORD $0x6EAB1C8D // bit v13.16b, v4.16b, v11.16b
+	WORD $0x6EA4E5CB // fcmgt v11.4s, v14.4s, v4.4s
+	WORD $0x6EAB1C8E // bit v14.16b, v4.16b, v11.16b
+	WORD $0x6EA4E5EB // fcmgt v11.4s, v15.4s, v4.4s
+	WORD $0x6EAB1C8F // bit v15.16b, v4.16b, v11.16b
+	VMOV V3.B16, V11.B16
+	VMOV V3.B16, V16.B16
+	VMOV V3.B16, V17.B16
+	VMOV V3.B16, V18.B16
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	WORD $0x4E22CDB0 // fmla v16.4s, v13.4s, v2.4s
+	WORD $0x4E22CDD1 // fmla v17.4s, v14.4s, v2.4s
+	WORD $0x4E22CDF2 // fmla v18.4s, v15.4s, v2.4s
+	WORD $0x4EA3D573 // fsub v19.4s, v11.4s, v3.4s
+	WORD $0x4EA3D614 // fsub v20.4s, v16.4s, v3.4s
+	WORD $0x4EA3D635 // fsub v21.4s, v17.4s, v3.4s
+	WORD $0x4EA3D656 // fsub v22.4s, v18.4s, v3.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V23.S4
+	WORD $0x4E37CE6C // fmla v12.4s, v19.4s, v23.4s
+	WORD $0x4E37CE8D // fmla v13.4s, v20.4s, v23.4s
+	WORD $0x4E37CEAE // fmla v14.4s, v21.4s, v23.4s
+	WORD $0x4E37CECF // fmla v15.4s, v22.4s, v23.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V23.S4
+	WORD $0x4E37CE6C // fmla v12.4s, v19.4s, v23.4s
+	WORD $0x4E37CE8D // fmla v13.4s, v20.4s, v23.4s
+	WORD $0x4E37CEAE // fmla v14.4s, v21.4s, v23.4s
+	WORD $0x4E37CECF // fmla v15.4s, v22.4s, v23.4s
+	WORD $0x6E211D8C // eor v12.16b, v12.16b, v1.16b
+	WORD $0x6E211DAD // eor v13.16b, v13.16b, v1.16b
+	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
+	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V19.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V20.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V21.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
+	VMOV V23.B16, V22.B16
+	WORD $0x6E2CDE73 // fmul v19.4s, v19.4s, v12.4s
+	WORD $0x6E2DDE94 // fmul v20.4s, v20.4s, v13.4s
+	WORD $0x6E2EDEB5 // fmul v21.4s, v21.4s, v14.4s
+	WORD $0x6E2FDED6 // fmul v22.4s, v22.4s, v15.4s
+	VMOV V12.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCE8C // fmla v12.4s, v20.4s, v13.4s
+	VMOV V12.B16, V20.B16
+	VMOV V14.B16, V12.B16
+	WORD $0x4E2ECEAC // fmla v12.4s, v21.4s, v14.4s
+	VMOV V12.B16, V21.B16
+	VMOV V15.B16, V12.B16
+	WORD $0x4E2FCECC // fmla v12.4s, v22.4s, v15.4s
+	VMOV V12.B16, V22.B16
+	WORD $0x4F37556B // shl v11.4s, v11.4s, #23
+	WORD $0x4F37560C // shl v12.4s, v16.4s, #23
+	WORD $0x4F37562D // shl v13.4s, v17.4s, #23
+	WORD $0x4F37564E // shl v14.4s, v18.4s, #23
+	WORD $0x4E26D56F // fadd v15.4s, v11.4s, v6.4s
+	WORD $0x4E26D590 // fadd v16.4s, v12.4s, v6.4s
+	WORD $0x4E26D5B1 // fadd v17.4s, v13.4s, v6.4s
+	WORD $0x4E26D5D2 // fadd v18.4s, v14.4s, v6.4s
+	WORD $0x4E33CD6F // fmla v15.4s, v11.4s, v19.4s
+	WORD $0x4E34CD90 // fmla v16.4s, v12.4s, v20.4s
+	WORD $0x4E35CDB1 // fmla v17.4s, v13.4s, v21.4s
+	WORD $0x4E36CDD2 // fmla v18.4s, v14.4s, v22.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVQ F15, 0(R0)
-	FMOVQ 16(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	VDUP R3, V11.S4
+	WORD $0x6E2FFD6B // fdiv v11.4s, v11.4s, v15.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVQ F15, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	VDUP R3, V12.S4
+	WORD $0x6E30FD8C // fdiv v12.4s, v12.4s, v16.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V13.S4
+	WORD $0x6E31FDAD // fdiv v13.4s, v13.4s, v17.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V14.S4
+	WORD $0x6E32FDCE // fdiv v14.4s, v14.4s, v18.4s
+	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
+	WORD $0x6E20DD8C // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6E20DDAD // fmul v13.4s, v13.4s, v0.4s
+	WORD $0x6E20DDCE // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6E2BDCEB // fmul v11.4s, v7.4s, v11.4s
+	WORD $0x6E2CDD0C // fmul v12.4s, v8.4s, v12.4s
+	WORD $0x6E2DDD2D // fmul v13.4s, v9.4s, v13.4s
+	WORD $0x6E2EDD4E // fmul v14.4s, v10.4s, v14.4s
+	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
+	WORD $0x6E20DD8C // fmul v12.4s, v12.4s, v0.4s
+	WORD $0x6E20DDAD // fmul v13.4s, v13.4s, v0.4s
+	WORD $0x6E20DDCE // fmul v14.4s, v14.4s, v0.4s
+	WORD $0x6EA4E4EF // fcmgt v15.4s, v7.4s, v4.4s
+	WORD $0x6EA4E510 // fcmgt v16.4s, v8.4s, v4.4s
+	WORD $0x6EA4E531 // fcmgt v17.4s, v9.4s, v4.4s
+	WORD $0x6EA4E552 // fcmgt v18.4s, v10.4s, v4.4s
+	WORD $0x6EAF1CEB // bit v11.16b, v7.16b, v15.16b
+	WORD $0x6EB01D0C // bit v12.16b, v8.16b, v16.16b
+	WORD $0x6EB11D2D // bit v13.16b, v9.16b, v17.16b
+	WORD $0x6EB21D4E // bit v14.16b, v10.16b, v18.16b
+	FMOVQ F11, 0(R0)
+	FMOVQ F12, 16(R0)
+	FMOVQ F13, 32(R0)
+	FMOVQ F14, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -897,47 +1274,56 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	FMOVQ 0(R1), F7
+	WORD $0x6EA7E4A8 // fcmgt v8.4s, v5.4s, v7.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x6EA81CA9 // bit v9.16b, v5.16b, v8.16b
+	WORD $0x6EA4E528 // fcmgt v8.4s, v9.4s, v4.4s
+	WORD $0x6EA81C89 // bit v9.16b, v4.16b, v8.16b
+	VMOV V3.B16, V8.B16
+	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
+	WORD $0x4EA3D50A // fsub v10.4s, v8.4s, v3.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x6E211D29 // eor v9.16b, v9.16b, v1.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVQ F15, 0(R0)
+	VDUP R3, V8.S4
+	WORD $0x6E29FD08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6E28DCE8 // fmul v8.4s, v7.4s, v8.4s
+	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6EA4E4E9 // fcmgt v9.4s, v7.4s, v4.4s
+	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
+	FMOVQ F8, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -949,47 +1335,56 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	VMOV V14.B16, V16.B16
-	WORD $0x6EAF1CB0 // bit v16.16b, v5.16b, v15.16b
-	WORD $0x6EA4E60F // fcmgt v15.4s, v16.4s, v4.4s
-	WORD $0x6EAF1C90 // bit v16.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CE0F // fmla v15.4s, v16.4s, v2.4s
-	WORD $0x4EA3D5F1 // fsub v17.4s, v15.4s, v3.4s
-	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
-	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	FMOVS 0(R1), F7
+	WORD $0x6EA7E4A8 // fcmgt v8.4s, v5.4s, v7.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x6EA81CA9 // bit v9.16b, v5.16b, v8.16b
+	WORD $0x6EA4E528 // fcmgt v8.4s, v9.4s, v4.4s
+	WORD $0x6EA81C89 // bit v9.16b, v4.16b, v8.16b
+	VMOV V3.B16, V8.B16
+	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
+	WORD $0x4EA3D50A // fsub v10.4s, v8.4s, v3.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x6E211D29 // eor v9.16b, v9.16b, v1.16b
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6E2FDDCF // fmul v15.4s, v14.4s, v15.4s
-	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
-	WORD $0x6EB01DCF // bit v15.16b, v14.16b, v16.16b
-	FMOVS F15, 0(R0)
+	VDUP R3, V8.S4
+	WORD $0x6E29FD08 // fdiv v8.4s, v8.4s, v9.4s
+	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6E28DCE8 // fmul v8.4s, v7.4s, v8.4s
+	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6EA4E4E9 // fcmgt v9.4s, v7.4s, v4.4s
+	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
+	FMOVS F8, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -1004,182 +1399,212 @@ TEXT ·Tanh(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
-	MOVD $0x3f200000, R3
-	VDUP R3, V0.S4
 	MOVD $0x41a00000, R3
-	VDUP R3, V1.S4
+	VDUP R3, V0.S4
 	MOVD $0x3f800000, R3
+	VDUP R3, V1.S4
+	MOVD $0x40000000, R3
 	VDUP R3, V2.S4
-	MOVD $0xc0000000, R3
-	VDUP R3, V3.S4
 	MOVD $0x4b40007f, R3
-	VDUP R3, V4.S4
+	VDUP R3, V3.S4
 	MOVD $0x80000000, R3
-	VDUP R3, V5.S4
-	MOVD $0xbeaaaaaa, R3
-	VDUP R3, V6.S4
-	MOVD $0x3e088836, R3
-	VDUP R3, V7.S4
-	MOVD $0xbd5cf7bd, R3
-	VDUP R3, V8.S4
-	MOVD $0x3cb1ca6c, R3
-	VDUP R3, V9.S4
-	MOVD $0xbc0610a2, R3
-	VDUP R3, V10.S4
-	MOVD $0x3b0cbdbb, R3
-	VDUP R3, V11.S4
+	VDUP R3, V4.S4
 	MOVD $0x4b400000, R3
-	VDUP R3, V12.S4
+	VDUP R3, V5.S4
 	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V12.S4
+	VDUP R3, V5.S4
 	MOVD $0x3f317200, R3
-	VDUP R3, V13.S4
-	MOVD $0x35bfbe8e, R3
-	VDUP R3, V14.S4
-	MOVD $0x3efffffe, R3
-	VDUP R3, V15.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V16.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V17.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V18.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
-	CMP $8, R2
+	VDUP R3, V6.S4
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
-	MOVD $0x3f800000, R3
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x4E241CEB // and v11.16b, v7.16b, v4.16b
+	WORD $0x4E241D0C // and v12.16b, v8.16b, v4.16b
+	WORD $0x4E241D2D // and v13.16b, v9.16b, v4.16b
+	WORD $0x4E241D4E // and v14.16b, v10.16b, v4.16b
+	WORD $0x6E2B1CE7 // eor v7.16b, v7.16b, v11.16b
+	WORD $0x6E2C1D08 // eor v8.16b, v8.16b, v12.16b
+	WORD $0x6E2D1D29 // eor v9.16b, v9.16b, v13.16b
+	WORD $0x6E2E1D4A // eor v10.16b, v10.16b, v14.16b
+	WORD $0x6EA0E4EF // fcmgt v15.4s, v7.4s, v0.4s
+	WORD $0x6EAF1C07 // bit v7.16b, v0.16b, v15.16b
+	WORD $0x6EA0E50F // fcmgt v15.4s, v8.4s, v0.4s
+	WORD $0x6EAF1C08 // bit v8.16b, v0.16b, v15.16b
+	WORD $0x6EA0E52F // fcmgt v15.4s, v9.4s, v0.4s
+	WORD $0x6EAF1C09 // bit v9.16b, v0.16b, v15.16b
+	WORD $0x6EA0E54F // fcmgt v15.4s, v10.4s, v0.4s
+	WORD $0x6EAF1C0A // bit v10.16b, v0.16b, v15.16b
+	WORD $0x4E27D4E7 // fadd v7.4s, v7.4s, v7.4s
+	WORD $0x4E28D508 // fadd v8.4s, v8.4s, v8.4s
+	WORD $0x4E29D529 // fadd v9.4s, v9.4s, v9.4s
+	WORD $0x4E2AD54A // fadd v10.4s, v10.4s, v10.4s
+	VMOV V3.B16, V15.B16
+	VMOV V3.B16, V16.B16
+	VMOV V3.B16, V17.B16
+	VMOV V3.B16, V18.B16
+	WORD $0x4E25CCEF // fmla v15.4s, v7.4s, v5.4s
+	WORD $0x4E25CD10 // fmla v16.4s, v8.4s, v5.4s
+	WORD $0x4E25CD31 // fmla v17.4s, v9.4s, v5.4s
+	WORD $0x4E25CD52 // fmla v18.4s, v10.4s, v5.4s
+	WORD $0x4EA3D5F3 // fsub v19.4s, v15.4s, v3.4s
+	WORD $0x4EA3D614 // fsub v20.4s, v16.4s, v3.4s
+	WORD $0x4EA3D635 // fsub v21.4s, v17.4s, v3.4s
+	WORD $0x4EA3D656 // fsub v22.4s, v18.4s, v3.4s
+	WORD $0x4EA6CE67 // fmls v7.4s, v19.4s, v6.4s
+	WORD $0x4EA6CE88 // fmls v8.4s, v20.4s, v6.4s
+	WORD $0x4EA6CEA9 // fmls v9.4s, v21.4s, v6.4s
+	WORD $0x4EA6CECA // fmls v10.4s, v22.4s, v6.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V23.S4
+	WORD $0x4EB7CE67 // fmls v7.4s, v19.4s, v23.4s
+	WORD $0x4EB7CE88 // fmls v8.4s, v20.4s, v23.4s
+	WORD $0x4EB7CEA9 // fmls v9.4s, v21.4s, v23.4s
+	WORD $0x4EB7CECA // fmls v10.4s, v22.4s, v23.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V19.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V21.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E27CE78 // fmla v24.4s, v19.4s, v7.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E28CE98 // fmla v24.4s, v20.4s, v8.4s
 	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	VMOV V23.B16, V24.B16
+	WORD $0x4E29CEB8 // fmla v24.4s, v21.4s, v9.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2ACED7 // fmla v23.4s, v22.4s, v10.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E27CE78 // fmla v24.4s, v19.4s, v7.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E28CE98 // fmla v24.4s, v20.4s, v8.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E29CEB8 // fmla v24.4s, v21.4s, v9.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2ACED7 // fmla v23.4s, v22.4s, v10.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E27CE78 // fmla v24.4s, v19.4s, v7.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E28CE98 // fmla v24.4s, v20.4s, v8.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E29CEB8 // fmla v24.4s, v21.4s, v9.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2ACED7 // fmla v23.4s, v22.4s, v10.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V23.S4
+	VMOV V23.B16, V24.B16
+	WORD $0x4E27CE78 // fmla v24.4s, v19.4s, v7.4s
+	VMOV V24.B16, V19.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E28CE98 // fmla v24.4s, v20.4s, v8.4s
+	VMOV V24.B16, V20.B16
+	VMOV V23.B16, V24.B16
+	WORD $0x4E29CEB8 // fmla v24.4s, v21.4s, v9.4s
+	VMOV V24.B16, V21.B16
+	WORD $0x4E2ACED7 // fmla v23.4s, v22.4s, v10.4s
+	VMOV V23.B16, V22.B16
+	WORD $0x6E27DE73 // fmul v19.4s, v19.4s, v7.4s
+	WORD $0x6E28DE94 // fmul v20.4s, v20.4s, v8.4s
+	WORD $0x6E29DEB5 // fmul v21.4s, v21.4s, v9.4s
+	WORD $0x6E2ADED6 // fmul v22.4s, v22.4s, v10.4s
+	VMOV V7.B16, V23.B16
+	WORD $0x4E27CE77 // fmla v23.4s, v19.4s, v7.4s
+	VMOV V23.B16, V19.B16
+	VMOV V8.B16, V7.B16
+	WORD $0x4E28CE87 // fmla v7.4s, v20.4s, v8.4s
+	VMOV V7.B16, V20.B16
+	VMOV V9.B16, V7.B16
+	WORD $0x4E29CEA7 // fmla v7.4s, v21.4s, v9.4s
+	VMOV V7.B16, V21.B16
+	VMOV V10.B16, V7.B16
+	WORD $0x4E2ACEC7 // fmla v7.4s, v22.4s, v10.4s
+	VMOV V7.B16, V22.B16
+	WORD $0x4F3755E7 // shl v7.4s, v15.4s, #23
+	WORD $0x4F375608 // shl v8.4s, v16.4s, #23
+	WORD $0x4F375629 // shl v9.4s, v17.4s, #23
+	WORD $0x4F37564A // shl v10.4s, v18.4s, #23
+	WORD $0x4EA1D4EF // fsub v15.4s, v7.4s, v1.4s
+	WORD $0x4EA1D510 // fsub v16.4s, v8.4s, v1.4s
+	WORD $0x4EA1D531 // fsub v17.4s, v9.4s, v1.4s
+	WORD $0x4EA1D552 // fsub v18.4s, v10.4s, v1.4s
+	WORD $0x4E33CCEF // fmla v15.4s, v7.4s, v19.4s
+	WORD $0x4E34CD10 // fmla v16.4s, v8.4s, v20.4s
+	WORD $0x4E35CD31 // fmla v17.4s, v9.4s, v21.4s
+	WORD $0x4E36CD52 // fmla v18.4s, v10.4s, v22.4s
+	WORD $0x4E22D5E7 // fadd v7.4s, v15.4s, v2.4s
+	WORD $0x4E22D608 // fadd v8.4s, v16.4s, v2.4s
+	WORD $0x4E22D629 // fadd v9.4s, v17.4s, v2.4s
+	WORD $0x4E22D64A // fadd v10.4s, v18.4s, v2.4s
+	WORD $0x4EA2D4F3 // fsub v19.4s, v7.4s, v2.4s
+	WORD $0x4EA2D514 // fsub v20.4s, v8.4s, v2.4s
+	WORD $0x4EA2D535 // fsub v21.4s, v9.4s, v2.4s
+	WORD $0x4EA2D556 // fsub v22.4s, v10.4s, v2.4s
+	WORD $0x4EB3D5F3 // fsub v19.4s, v15.4s, v19.4s
+	WORD $0x4EB4D614 // fsub v20.4s, v16.4s, v20.4s
+	WORD $0x4EB5D635 // fsub v21.4s, v17.4s, v21.4s
+	WORD $0x4EB6D656 // fsub v22.4s, v18.4s, v22.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVQ F20, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	VDUP R3, V23.S4
+	WORD $0x6E27FEF7 // fdiv v23.4s, v23.4s, v7.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V24.S4
+	WORD $0x6E28FF18 // fdiv v24.4s, v24.4s, v8.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	WORD $0x6E29FF39 // fdiv v25.4s, v25.4s, v9.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V26.S4
+	WORD $0x6E2AFF5A // fdiv v26.4s, v26.4s, v10.4s
+	WORD $0x6E37DDFB // fmul v27.4s, v15.4s, v23.4s
+	WORD $0x6E38DE1C // fmul v28.4s, v16.4s, v24.4s
+	WORD $0x6E39DE3D // fmul v29.4s, v17.4s, v25.4s
+	WORD $0x6E3ADE5E // fmul v30.4s, v18.4s, v26.4s
+	WORD $0x4EBBCCEF // fmls v15.4s, v7.4s, v27.4s
+	WORD $0x4EBCCD10 // fmls v16.4s, v8.4s, v28.4s
+	WORD $0x4EBDCD31 // fmls v17.4s, v9.4s, v29.4s
+	WORD $0x4EBECD52 // fmls v18.4s, v10.4s, v30.4s
+	WORD $0x4EBBCE6F // fmls v15.4s, v19.4s, v27.4s
+	WORD $0x4EBCCE90 // fmls v16.4s, v20.4s, v28.4s
+	WORD $0x4EBDCEB1 // fmls v17.4s, v21.4s, v29.4s
+	WORD $0x4EBECED2 // fmls v18.4s, v22.4s, v30.4s
+	WORD $0x4E37CDFB // fmla v27.4s, v15.4s, v23.4s
+	WORD $0x4E38CE1C // fmla v28.4s, v16.4s, v24.4s
+	WORD $0x4E39CE3D // fmla v29.4s, v17.4s, v25.4s
+	WORD $0x4E3ACE5E // fmla v30.4s, v18.4s, v26.4s
+	WORD $0x4EAB1F67 // orr v7.16b, v27.16b, v11.16b
+	WORD $0x4EAC1F88 // orr v8.16b, v28.16b, v12.16b
+	WORD $0x4EAD1FA9 // orr v9.16b, v29.16b, v13.16b
+	WORD $0x4EAE1FCA // orr v10.16b, v30.16b, v14.16b
+	FMOVQ F7, 0(R0)
+	FMOVQ F8, 16(R0)
+	FMOVQ F9, 32(R0)
+	FMOVQ F10, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -1187,69 +1612,56 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	FMOVQ 0(R1), F7
+	WORD $0x4E241CE8 // and v8.16b, v7.16b, v4.16b
+	WORD $0x6E281CE7 // eor v7.16b, v7.16b, v8.16b
+	WORD $0x6EA0E4E9 // fcmgt v9.4s, v7.4s, v0.4s
+	WORD $0x6EA91C07 // bit v7.16b, v0.16b, v9.16b
+	WORD $0x4E27D4E7 // fadd v7.4s, v7.4s, v7.4s
+	VMOV V3.B16, V9.B16
+	WORD $0x4E25CCE9 // fmla v9.4s, v7.4s, v5.4s
+	WORD $0x4EA3D52A // fsub v10.4s, v9.4s, v3.4s
+	WORD $0x4EA6CD47 // fmls v7.4s, v10.4s, v6.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD47 // fmls v7.4s, v10.4s, v11.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E27DD4A // fmul v10.4s, v10.4s, v7.4s
+	VMOV V7.B16, V11.B16
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4F375527 // shl v7.4s, v9.4s, #23
+	WORD $0x4EA1D4E9 // fsub v9.4s, v7.4s, v1.4s
+	WORD $0x4E2ACCE9 // fmla v9.4s, v7.4s, v10.4s
+	WORD $0x4E22D527 // fadd v7.4s, v9.4s, v2.4s
+	WORD $0x4EA2D4EA // fsub v10.4s, v7.4s, v2.4s
+	WORD $0x4EAAD52A // fsub v10.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVQ F20, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E27FD6B // fdiv v11.4s, v11.4s, v7.4s
+	WORD $0x6E2BDD2C // fmul v12.4s, v9.4s, v11.4s
+	WORD $0x4EACCCE9 // fmls v9.4s, v7.4s, v12.4s
+	WORD $0x4EACCD49 // fmls v9.4s, v10.4s, v12.4s
+	WORD $0x4E2BCD2C // fmla v12.4s, v9.4s, v11.4s
+	WORD $0x4EA81D87 // orr v7.16b, v12.16b, v8.16b
+	FMOVQ F7, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -1261,69 +1673,56 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA1E6D4 // fcmgt v20.4s, v22.4s, v1.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C38 // bit v24.16b, v1.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E22D698 // fadd v24.4s, v20.4s, v2.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	FMOVS 0(R1), F7
+	WORD $0x4E241CE8 // and v8.16b, v7.16b, v4.16b
+	WORD $0x6E281CE7 // eor v7.16b, v7.16b, v8.16b
+	WORD $0x6EA0E4E9 // fcmgt v9.4s, v7.4s, v0.4s
+	WORD $0x6EA91C07 // bit v7.16b, v0.16b, v9.16b
+	WORD $0x4E27D4E7 // fadd v7.4s, v7.4s, v7.4s
+	VMOV V3.B16, V9.B16
+	WORD $0x4E25CCE9 // fmla v9.4s, v7.4s, v5.4s
+	WORD $0x4EA3D52A // fsub v10.4s, v9.4s, v3.4s
+	WORD $0x4EA6CD47 // fmls v7.4s, v10.4s, v6.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD47 // fmls v7.4s, v10.4s, v11.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E27DD4A // fmul v10.4s, v10.4s, v7.4s
+	VMOV V7.B16, V11.B16
+	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4F375527 // shl v7.4s, v9.4s, #23
+	WORD $0x4EA1D4E9 // fsub v9.4s, v7.4s, v1.4s
+	WORD $0x4E2ACCE9 // fmla v9.4s, v7.4s, v10.4s
+	WORD $0x4E22D527 // fadd v7.4s, v9.4s, v2.4s
+	WORD $0x4EA2D4EA // fsub v10.4s, v7.4s, v2.4s
+	WORD $0x4EAAD52A // fsub v10.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V2.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E416 // fcmgt v22.4s, v0.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	FMOVS F20, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E27FD6B // fdiv v11.4s, v11.4s, v7.4s
+	WORD $0x6E2BDD2C // fmul v12.4s, v9.4s, v11.4s
+	WORD $0x4EACCCE9 // fmls v9.4s, v7.4s, v12.4s
+	WORD $0x4EACCD49 // fmls v9.4s, v10.4s, v12.4s
+	WORD $0x4E2BCD2C // fmla v12.4s, v9.4s, v11.4s
+	WORD $0x4EA81D87 // orr v7.16b, v12.16b, v8.16b
+	FMOVS F7, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -1353,202 +1752,356 @@ TEXT ·GELU(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x80000000, R3
 	VDUP R3, V6.S4
-	MOVD $0x3dca0bb7, R3
-	VDUP R3, V7.S4
-	MOVD $0x3de9691c, R3
-	VDUP R3, V8.S4
-	MOVD $0x3c9016cc, R3
-	VDUP R3, V9.S4
-	MOVD $0x3e977695, R3
-	VDUP R3, V10.S4
-	MOVD $0xbe90e53e, R3
-	VDUP R3, V11.S4
-	MOVD $0x3eb383b9, R3
-	VDUP R3, V12.S4
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V13.S4
-	MOVD $0x4b400000, R3
-	VDUP R3, V14.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V15.S4
-	MOVD $0x3f317200, R3
-	VDUP R3, V16.S4
-	MOVD $0x35bfbe8e, R3
-	VDUP R3, V17.S4
-	MOVD $0x3efffffe, R3
-	VDUP R3, V18.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V19.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V20.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V21.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V22.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R3
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x6EA7E44B // fcmgt v11.4s, v2.4s, v7.4s
+	VMOV V7.B16, V12.B16
+	WORD $0x6EAB1C4C // bit v12.16b, v2.16b, v11.16b
+	WORD $0x6EA8E44B // fcmgt v11.4s, v2.4s, v8.4s
+	VMOV V8.B16, V13.B16
+	WORD $0x6EAB1C4D // bit v13.16b, v2.16b, v11.16b
+	WORD $0x6EA9E44B // fcmgt v11.4s, v2.4s, v9.4s
+	VMOV V9.B16, V14.B16
+	WORD $0x6EAB1C4E // bit v14.16b, v2.16b, v11.16b
+	WORD $0x6EAAE44B // fcmgt v11.4s, v2.4s, v10.4s
+	VMOV V10.B16, V15.B16
+	WORD $0x6EAB1C4F // bit v15.16b, v2.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
+	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
+	WORD $0x6E2CDD8B // fmul v11.4s, v12.4s, v12.4s
+	WORD $0x6E2DDDB0 // fmul v16.4s, v13.4s, v13.4s
+	WORD $0x6E2EDDD1 // fmul v17.4s, v14.4s, v14.4s
+	WORD $0x6E2FDDF2 // fmul v18.4s, v15.4s, v15.4s
+	WORD $0x6E261D73 // eor v19.16b, v11.16b, v6.16b
+	WORD $0x6E261E14 // eor v20.16b, v16.16b, v6.16b
+	WORD $0x6E261E35 // eor v21.16b, v17.16b, v6.16b
+	WORD $0x6E261E56 // eor v22.16b, v18.16b, v6.16b
+	WORD $0x4E2CCD93 // fmla v19.4s, v12.4s, v12.4s
+	WORD $0x4E2DCDB4 // fmla v20.4s, v13.4s, v13.4s
+	WORD $0x4E2ECDD5 // fmla v21.4s, v14.4s, v14.4s
+	WORD $0x4E2FCDF6 // fmla v22.4s, v15.4s, v15.4s
+	WORD $0x6E23DD6B // fmul v11.4s, v11.4s, v3.4s
+	WORD $0x6E23DE10 // fmul v16.4s, v16.4s, v3.4s
+	WORD $0x6E23DE31 // fmul v17.4s, v17.4s, v3.4s
+	WORD $0x6E23DE52 // fmul v18.4s, v18.4s, v3.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V23.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V24.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V25.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V26.S4
+	MOVD $0x3fb8aa3b, R3
 	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVQ F23, 0(R0)
-	FMOVQ 16(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R3
+	WORD $0x4E3BCD77 // fmla v23.4s, v11.4s, v27.4s
+	WORD $0x4E3BCE18 // fmla v24.4s, v16.4s, v27.4s
+	WORD $0x4E3BCE39 // fmla v25.4s, v17.4s, v27.4s
+	WORD $0x4E3BCE5A // fmla v26.4s, v18.4s, v27.4s
+	MOVD $0x4b400000, R3
 	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVQ F23, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	WORD $0x4EBBD6F7 // fsub v23.4s, v23.4s, v27.4s
+	WORD $0x4EBBD718 // fsub v24.4s, v24.4s, v27.4s
+	WORD $0x4EBBD739 // fsub v25.4s, v25.4s, v27.4s
+	WORD $0x4EBBD75A // fsub v26.4s, v26.4s, v27.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V27.S4
+	WORD $0x4EBBCEEB // fmls v11.4s, v23.4s, v27.4s
+	WORD $0x4EBBCF10 // fmls v16.4s, v24.4s, v27.4s
+	WORD $0x4EBBCF31 // fmls v17.4s, v25.4s, v27.4s
+	WORD $0x4EBBCF52 // fmls v18.4s, v26.4s, v27.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V27.S4
+	WORD $0x4EBBCEEB // fmls v11.4s, v23.4s, v27.4s
+	WORD $0x4EBBCF10 // fmls v16.4s, v24.4s, v27.4s
+	WORD $0x4EBBCF31 // fmls v17.4s, v25.4s, v27.4s
+	WORD $0x4EBBCF52 // fmls v18.4s, v26.4s, v27.4s
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E23CE90 // fmla v16.4s, v20.4s, v3.4s
+	WORD $0x4E23CEB1 // fmla v17.4s, v21.4s, v3.4s
+	WORD $0x4E23CED2 // fmla v18.4s, v22.4s, v3.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V19.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V20.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V21.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
+	VMOV V28.B16, V19.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
+	VMOV V28.B16, V20.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
+	VMOV V28.B16, V21.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
+	VMOV V28.B16, V19.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
+	VMOV V28.B16, V20.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
+	VMOV V28.B16, V21.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
+	VMOV V28.B16, V19.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
+	VMOV V28.B16, V20.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
+	VMOV V28.B16, V21.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
+	VMOV V28.B16, V19.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
+	VMOV V28.B16, V20.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
+	VMOV V28.B16, V21.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	WORD $0x6E2BDE73 // fmul v19.4s, v19.4s, v11.4s
+	WORD $0x6E30DE94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x6E31DEB5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x6E32DED6 // fmul v22.4s, v22.4s, v18.4s
+	VMOV V11.B16, V27.B16
+	WORD $0x4E2BCE7B // fmla v27.4s, v19.4s, v11.4s
+	VMOV V27.B16, V19.B16
+	VMOV V16.B16, V11.B16
+	WORD $0x4E30CE8B // fmla v11.4s, v20.4s, v16.4s
+	VMOV V11.B16, V20.B16
+	VMOV V17.B16, V11.B16
+	WORD $0x4E31CEAB // fmla v11.4s, v21.4s, v17.4s
+	VMOV V11.B16, V21.B16
+	VMOV V18.B16, V11.B16
+	WORD $0x4E32CECB // fmla v11.4s, v22.4s, v18.4s
+	VMOV V11.B16, V22.B16
+	WORD $0x4E25D66B // fadd v11.4s, v19.4s, v5.4s
+	WORD $0x4E25D690 // fadd v16.4s, v20.4s, v5.4s
+	WORD $0x4E25D6B1 // fadd v17.4s, v21.4s, v5.4s
+	WORD $0x4E25D6D2 // fadd v18.4s, v22.4s, v5.4s
+	WORD $0x4E21AAF3 // fcvtns v19.4s, v23.4s
+	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DD6B // fmul v11.4s, v11.4s, v22.4s
+	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
+	WORD $0x6E33DD6B // fmul v11.4s, v11.4s, v19.4s
+	WORD $0x4E21AB13 // fcvtns v19.4s, v24.4s
+	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DE10 // fmul v16.4s, v16.4s, v22.4s
+	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
+	WORD $0x6E33DE10 // fmul v16.4s, v16.4s, v19.4s
+	WORD $0x4E21AB33 // fcvtns v19.4s, v25.4s
+	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DE31 // fmul v17.4s, v17.4s, v22.4s
+	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
+	WORD $0x6E33DE31 // fmul v17.4s, v17.4s, v19.4s
+	WORD $0x4E21AB53 // fcvtns v19.4s, v26.4s
+	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DE52 // fmul v18.4s, v18.4s, v22.4s
+	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
+	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
+	WORD $0x6E33DE52 // fmul v18.4s, v18.4s, v19.4s
+	WORD $0x4E661D93 // bic v19.16b, v12.16b, v6.16b
+	WORD $0x4E661DB4 // bic v20.16b, v13.16b, v6.16b
+	WORD $0x4E661DD5 // bic v21.16b, v14.16b, v6.16b
+	WORD $0x4E661DF6 // bic v22.16b, v15.16b, v6.16b
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CE77 // fmla v23.4s, v19.4s, v4.4s
+	VMOV V23.B16, V19.B16
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CE97 // fmla v23.4s, v20.4s, v4.4s
+	VMOV V23.B16, V20.B16
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CEB7 // fmla v23.4s, v21.4s, v4.4s
+	VMOV V23.B16, V21.B16
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s
+	VMOV V23.B16, V22.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V23.S4
+	WORD $0x6E33FEF3 // fdiv v19.4s, v23.4s, v19.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V23.S4
+	WORD $0x6E34FEF4 // fdiv v20.4s, v23.4s, v20.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V23.S4
+	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V23.S4
+	WORD $0x6E36FEF6 // fdiv v22.4s, v23.4s, v22.4s
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V23.S4
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V24.S4
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V25.S4
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V26.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	MOVD $0xbe90e53e, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	MOVD $0x3e977695, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	MOVD $0x3c9016cc, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	MOVD $0x3de9691c, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	MOVD $0x3dca0bb7, R3
+	VDUP R3, V27.S4
+	VMOV V27.B16, V28.B16
+	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
+	VMOV V28.B16, V23.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
+	VMOV V28.B16, V24.B16
+	VMOV V27.B16, V28.B16
+	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
+	VMOV V27.B16, V26.B16
+	WORD $0x6E33DEF3 // fmul v19.4s, v23.4s, v19.4s
+	WORD $0x6E34DF14 // fmul v20.4s, v24.4s, v20.4s
+	WORD $0x6E35DF35 // fmul v21.4s, v25.4s, v21.4s
+	WORD $0x6E36DF56 // fmul v22.4s, v26.4s, v22.4s
+	WORD $0x6E2BDE6B // fmul v11.4s, v19.4s, v11.4s
+	WORD $0x6E30DE90 // fmul v16.4s, v20.4s, v16.4s
+	WORD $0x6E31DEB1 // fmul v17.4s, v21.4s, v17.4s
+	WORD $0x6E32DED2 // fmul v18.4s, v22.4s, v18.4s
+	WORD $0x6EACE40C // fcmgt v12.4s, v0.4s, v12.4s
+	WORD $0x6EADE40D // fcmgt v13.4s, v0.4s, v13.4s
+	WORD $0x6EAEE40E // fcmgt v14.4s, v0.4s, v14.4s
+	WORD $0x6EAFE40F // fcmgt v15.4s, v0.4s, v15.4s
+	WORD $0x4EABD4B3 // fsub v19.4s, v5.4s, v11.4s
+	WORD $0x4EB0D4B4 // fsub v20.4s, v5.4s, v16.4s
+	WORD $0x4EB1D4B5 // fsub v21.4s, v5.4s, v17.4s
+	WORD $0x4EB2D4B6 // fsub v22.4s, v5.4s, v18.4s
+	WORD $0x6EAC1D73 // bit v19.16b, v11.16b, v12.16b
+	WORD $0x6EAD1E14 // bit v20.16b, v16.16b, v13.16b
+	WORD $0x6EAE1E35 // bit v21.16b, v17.16b, v14.16b
+	WORD $0x6EAF1E56 // bit v22.16b, v18.16b, v15.16b
+	WORD $0x6E33DCE7 // fmul v7.4s, v7.4s, v19.4s
+	WORD $0x6E34DD08 // fmul v8.4s, v8.4s, v20.4s
+	WORD $0x6E35DD29 // fmul v9.4s, v9.4s, v21.4s
+	WORD $0x6E36DD4A // fmul v10.4s, v10.4s, v22.4s
+	FMOVQ F7, 0(R0)
+	FMOVQ F8, 16(R0)
+	FMOVQ F9, 32(R0)
+	FMOVQ F10, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -1556,84 +2109,105 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
+	FMOVQ 0(R1), F7
+	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x6EA81C49 // bit v9.16b, v2.16b, v8.16b
+	WORD $0x6EA1E528 // fcmgt v8.4s, v9.4s, v1.4s
+	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
+	WORD $0x6E29DD28 // fmul v8.4s, v9.4s, v9.4s
+	WORD $0x6E261D0A // eor v10.16b, v8.16b, v6.16b
+	WORD $0x4E29CD2A // fmla v10.4s, v9.4s, v9.4s
+	WORD $0x6E23DD08 // fmul v8.4s, v8.4s, v3.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V11.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD0B // fmla v11.4s, v8.4s, v12.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACD56B // fsub v11.4s, v11.4s, v12.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V12.B16
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	WORD $0x4E25D548 // fadd v8.4s, v10.4s, v5.4s
+	WORD $0x4E21A96A // fcvtns v10.4s, v11.4s
+	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
+	VDUP R3, V12.S4
+	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
+	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
+	WORD $0x6E2DDD08 // fmul v8.4s, v8.4s, v13.4s
+	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
+	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
+	WORD $0x6E2ADD08 // fmul v8.4s, v8.4s, v10.4s
+	WORD $0x4E661D2A // bic v10.16b, v9.16b, v6.16b
+	VMOV V5.B16, V11.B16
+	WORD $0x4E24CD4B // fmla v11.4s, v10.4s, v4.4s
+	VMOV V11.B16, V10.B16
 	MOVD $0x3f800000, R3
-	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVQ F23, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V11.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0xbe90e53e, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e977695, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3c9016cc, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3de9691c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3dca0bb7, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
+	WORD $0x6E28DD48 // fmul v8.4s, v10.4s, v8.4s
+	WORD $0x6EA9E409 // fcmgt v9.4s, v0.4s, v9.4s
+	WORD $0x4EA8D4AA // fsub v10.4s, v5.4s, v8.4s
+	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
+	WORD $0x6E2ADCE7 // fmul v7.4s, v7.4s, v10.4s
+	FMOVQ F7, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -1645,84 +2219,105 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F23
-	WORD $0x6EB7E458 // fcmgt v24.4s, v2.4s, v23.4s
-	VMOV V23.B16, V25.B16
-	WORD $0x6EB81C59 // bit v25.16b, v2.16b, v24.16b
-	WORD $0x6EA1E738 // fcmgt v24.4s, v25.4s, v1.4s
-	WORD $0x6EB81C39 // bit v25.16b, v1.16b, v24.16b
-	WORD $0x6E39DF38 // fmul v24.4s, v25.4s, v25.4s
-	WORD $0x6E261F1A // eor v26.16b, v24.16b, v6.16b
-	WORD $0x4E39CF3A // fmla v26.4s, v25.4s, v25.4s
-	WORD $0x6E23DF18 // fmul v24.4s, v24.4s, v3.4s
-	VMOV V14.B16, V27.B16
-	WORD $0x4E2FCF1B // fmla v27.4s, v24.4s, v15.4s
-	WORD $0x4EAED77B // fsub v27.4s, v27.4s, v14.4s
-	WORD $0x4EB0CF78 // fmls v24.4s, v27.4s, v16.4s
-	WORD $0x4EB1CF78 // fmls v24.4s, v27.4s, v17.4s
-	WORD $0x4E23CF58 // fmla v24.4s, v26.4s, v3.4s
-	VMOV V22.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	VMOV V18.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
-	VMOV V24.B16, V28.B16
-	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
+	FMOVS 0(R1), F7
+	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x6EA81C49 // bit v9.16b, v2.16b, v8.16b
+	WORD $0x6EA1E528 // fcmgt v8.4s, v9.4s, v1.4s
+	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
+	WORD $0x6E29DD28 // fmul v8.4s, v9.4s, v9.4s
+	WORD $0x6E261D0A // eor v10.16b, v8.16b, v6.16b
+	WORD $0x4E29CD2A // fmla v10.4s, v9.4s, v9.4s
+	WORD $0x6E23DD08 // fmul v8.4s, v8.4s, v3.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V11.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD0B // fmla v11.4s, v8.4s, v12.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACD56B // fsub v11.4s, v11.4s, v12.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V12.S4
+	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V10.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V12.S4
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
+	VMOV V8.B16, V12.B16
+	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
+	VMOV V12.B16, V10.B16
+	WORD $0x4E25D548 // fadd v8.4s, v10.4s, v5.4s
+	WORD $0x4E21A96A // fcvtns v10.4s, v11.4s
+	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF18 // fmul v24.4s, v24.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF18 // fmul v24.4s, v24.4s, v26.4s
-	WORD $0x4E661F3A // bic v26.16b, v25.16b, v6.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
+	VDUP R3, V12.S4
+	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
+	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
+	WORD $0x6E2DDD08 // fmul v8.4s, v8.4s, v13.4s
+	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
+	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
+	WORD $0x6E2ADD08 // fmul v8.4s, v8.4s, v10.4s
+	WORD $0x4E661D2A // bic v10.16b, v9.16b, v6.16b
+	VMOV V5.B16, V11.B16
+	WORD $0x4E24CD4B // fmla v11.4s, v10.4s, v4.4s
+	VMOV V11.B16, V10.B16
 	MOVD $0x3f800000, R3
-	VDUP R3, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V13.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V7.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
-	WORD $0x6EB9E419 // fcmgt v25.4s, v0.4s, v25.4s
-	WORD $0x4EB8D4BA // fsub v26.4s, v5.4s, v24.4s
-	WORD $0x6EB91F1A // bit v26.16b, v24.16b, v25.16b
-	WORD $0x6E3ADEF7 // fmul v23.4s, v23.4s, v26.4s
-	FMOVS F23, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V11.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0xbe90e53e, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e977695, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3c9016cc, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3de9691c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3dca0bb7, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
+	WORD $0x6E28DD48 // fmul v8.4s, v10.4s, v8.4s
+	WORD $0x6EA9E409 // fcmgt v9.4s, v0.4s, v9.4s
+	WORD $0x4EA8D4AA // fsub v10.4s, v5.4s, v8.4s
+	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
+	WORD $0x6E2ADCE7 // fmul v7.4s, v7.4s, v10.4s
+	FMOVS F7, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -1752,172 +2347,308 @@ TEXT ·Softplus(SB), NOSPLIT, $0-24
 	VDUP R3, V6.S4
 	MOVD $0x3e4ccb53, R3
 	VDUP R3, V7.S4
-	MOVD $0x3e1284ec, R3
-	VDUP R3, V8.S4
-	MOVD $0x3ddb6695, R3
-	VDUP R3, V9.S4
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V10.S4
-	MOVD $0x4b400000, R3
-	VDUP R3, V11.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V12.S4
-	MOVD $0x3f317200, R3
-	VDUP R3, V13.S4
-	MOVD $0x35bfbe8e, R3
-	VDUP R3, V14.S4
-	MOVD $0x3efffffe, R3
-	VDUP R3, V15.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V16.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V17.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V18.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
-	CMP $8, R2
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
-	MOVD $0x3f800000, R3
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x4EA51D0C // orr v12.16b, v8.16b, v5.16b
+	WORD $0x4EA51D2D // orr v13.16b, v9.16b, v5.16b
+	WORD $0x4EA51D4E // orr v14.16b, v10.16b, v5.16b
+	WORD $0x4EA51D6F // orr v15.16b, v11.16b, v5.16b
+	WORD $0x6EACE410 // fcmgt v16.4s, v0.4s, v12.4s
+	WORD $0x6EB01C0C // bit v12.16b, v0.16b, v16.16b
+	WORD $0x6EADE410 // fcmgt v16.4s, v0.4s, v13.4s
+	WORD $0x6EB01C0D // bit v13.16b, v0.16b, v16.16b
+	WORD $0x6EAEE410 // fcmgt v16.4s, v0.4s, v14.4s
+	WORD $0x6EB01C0E // bit v14.16b, v0.16b, v16.16b
+	WORD $0x6EAFE410 // fcmgt v16.4s, v0.4s, v15.4s
+	WORD $0x6EB01C0F // bit v15.16b, v0.16b, v16.16b
+	MOVD $0x4b400000, R3
+	VDUP R3, V16.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V17.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V18.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V19.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V20.S4
+	WORD $0x4E34CD90 // fmla v16.4s, v12.4s, v20.4s
+	WORD $0x4E34CDB1 // fmla v17.4s, v13.4s, v20.4s
+	WORD $0x4E34CDD2 // fmla v18.4s, v14.4s, v20.4s
+	WORD $0x4E34CDF3 // fmla v19.4s, v15.4s, v20.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V20.S4
+	WORD $0x4EB4D610 // fsub v16.4s, v16.4s, v20.4s
+	WORD $0x4EB4D631 // fsub v17.4s, v17.4s, v20.4s
+	WORD $0x4EB4D652 // fsub v18.4s, v18.4s, v20.4s
+	WORD $0x4EB4D673 // fsub v19.4s, v19.4s, v20.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V20.S4
+	WORD $0x4EB4CE0C // fmls v12.4s, v16.4s, v20.4s
+	WORD $0x4EB4CE2D // fmls v13.4s, v17.4s, v20.4s
+	WORD $0x4EB4CE4E // fmls v14.4s, v18.4s, v20.4s
+	WORD $0x4EB4CE6F // fmls v15.4s, v19.4s, v20.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V20.S4
+	WORD $0x4EB4CE0C // fmls v12.4s, v16.4s, v20.4s
+	WORD $0x4EB4CE2D // fmls v13.4s, v17.4s, v20.4s
+	WORD $0x4EB4CE4E // fmls v14.4s, v18.4s, v20.4s
+	WORD $0x4EB4CE6F // fmls v15.4s, v19.4s, v20.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V20.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V21.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V22.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	MOVD $0x3c091d82, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2CCE99 // fmla v25.4s, v20.4s, v12.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E2FCEF8 // fmla v24.4s, v23.4s, v15.4s
 	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2CCE99 // fmla v25.4s, v20.4s, v12.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E2FCEF8 // fmla v24.4s, v23.4s, v15.4s
+	VMOV V24.B16, V23.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2CCE99 // fmla v25.4s, v20.4s, v12.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E2FCEF8 // fmla v24.4s, v23.4s, v15.4s
+	VMOV V24.B16, V23.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2CCE99 // fmla v25.4s, v20.4s, v12.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E2FCEF8 // fmla v24.4s, v23.4s, v15.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x6E2CDE94 // fmul v20.4s, v20.4s, v12.4s
+	WORD $0x6E2DDEB5 // fmul v21.4s, v21.4s, v13.4s
+	WORD $0x6E2EDED6 // fmul v22.4s, v22.4s, v14.4s
+	WORD $0x6E2FDEF7 // fmul v23.4s, v23.4s, v15.4s
+	VMOV V12.B16, V24.B16
+	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
+	VMOV V24.B16, V20.B16
+	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCEAC // fmla v12.4s, v21.4s, v13.4s
+	VMOV V12.B16, V21.B16
+	VMOV V14.B16, V12.B16
+	WORD $0x4E2ECECC // fmla v12.4s, v22.4s, v14.4s
+	VMOV V12.B16, V22.B16
+	VMOV V15.B16, V12.B16
+	WORD $0x4E2FCEEC // fmla v12.4s, v23.4s, v15.4s
+	VMOV V12.B16, V23.B16
+	WORD $0x4E22D68C // fadd v12.4s, v20.4s, v2.4s
+	WORD $0x4E22D6AD // fadd v13.4s, v21.4s, v2.4s
+	WORD $0x4E22D6CE // fadd v14.4s, v22.4s, v2.4s
+	WORD $0x4E22D6EF // fadd v15.4s, v23.4s, v2.4s
+	WORD $0x4E21AA10 // fcvtns v16.4s, v16.4s
+	WORD $0x4F3F0614 // sshr v20.4s, v16.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DD8C // fmul v12.4s, v12.4s, v22.4s
+	WORD $0x6EB48610 // sub v16.4s, v16.4s, v20.4s
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4EB58610 // add v16.4s, v16.4s, v21.4s
+	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
+	WORD $0x4E21AA30 // fcvtns v16.4s, v17.4s
+	WORD $0x4F3F0611 // sshr v17.4s, v16.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V20.S4
+	WORD $0x4F375635 // shl v21.4s, v17.4s, #23
+	WORD $0x4EB486B5 // add v21.4s, v21.4s, v20.4s
+	WORD $0x6E35DDAD // fmul v13.4s, v13.4s, v21.4s
+	WORD $0x6EB18610 // sub v16.4s, v16.4s, v17.4s
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4EB48610 // add v16.4s, v16.4s, v20.4s
+	WORD $0x6E30DDAD // fmul v13.4s, v13.4s, v16.4s
+	WORD $0x4E21AA50 // fcvtns v16.4s, v18.4s
+	WORD $0x4F3F0611 // sshr v17.4s, v16.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x4F375634 // shl v20.4s, v17.4s, #23
+	WORD $0x4EB28694 // add v20.4s, v20.4s, v18.4s
+	WORD $0x6E34DDCE // fmul v14.4s, v14.4s, v20.4s
+	WORD $0x6EB18610 // sub v16.4s, v16.4s, v17.4s
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4EB28610 // add v16.4s, v16.4s, v18.4s
+	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x4E21AA70 // fcvtns v16.4s, v19.4s
+	WORD $0x4F3F0611 // sshr v17.4s, v16.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x4F375633 // shl v19.4s, v17.4s, #23
+	WORD $0x4EB28673 // add v19.4s, v19.4s, v18.4s
+	WORD $0x6E33DDEF // fmul v15.4s, v15.4s, v19.4s
+	WORD $0x6EB18610 // sub v16.4s, v16.4s, v17.4s
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4EB28610 // add v16.4s, v16.4s, v18.4s
+	WORD $0x6E30DDEF // fmul v15.4s, v15.4s, v16.4s
+	WORD $0x4E2CD590 // fadd v16.4s, v12.4s, v12.4s
+	WORD $0x4E2DD5B1 // fadd v17.4s, v13.4s, v13.4s
+	WORD $0x4E2ED5D2 // fadd v18.4s, v14.4s, v14.4s
+	WORD $0x4E2FD5F3 // fadd v19.4s, v15.4s, v15.4s
+	WORD $0x4E23D58C // fadd v12.4s, v12.4s, v3.4s
+	WORD $0x4E23D5AD // fadd v13.4s, v13.4s, v3.4s
+	WORD $0x4E23D5CE // fadd v14.4s, v14.4s, v3.4s
+	WORD $0x4E23D5EF // fadd v15.4s, v15.4s, v3.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V20.S4
+	WORD $0x6E2CFE8C // fdiv v12.4s, v20.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V20.S4
+	WORD $0x6E2DFE8D // fdiv v13.4s, v20.4s, v13.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V20.S4
+	WORD $0x6E2EFE8E // fdiv v14.4s, v20.4s, v14.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V20.S4
+	WORD $0x6E2FFE8F // fdiv v15.4s, v20.4s, v15.4s
+	WORD $0x6E2CDE0C // fmul v12.4s, v16.4s, v12.4s
+	WORD $0x6E2DDE2D // fmul v13.4s, v17.4s, v13.4s
+	WORD $0x6E2EDE4E // fmul v14.4s, v18.4s, v14.4s
+	WORD $0x6E2FDE6F // fmul v15.4s, v19.4s, v15.4s
+	WORD $0x6E2CDD90 // fmul v16.4s, v12.4s, v12.4s
+	WORD $0x6E2DDDB1 // fmul v17.4s, v13.4s, v13.4s
+	WORD $0x6E2EDDD2 // fmul v18.4s, v14.4s, v14.4s
+	WORD $0x6E2FDDF3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x6E24DE10 // fmul v16.4s, v16.4s, v4.4s
+	WORD $0x6E24DE31 // fmul v17.4s, v17.4s, v4.4s
+	WORD $0x6E24DE52 // fmul v18.4s, v18.4s, v4.4s
+	WORD $0x6E24DE73 // fmul v19.4s, v19.4s, v4.4s
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V20.S4
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V21.S4
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V22.S4
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V23.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E30CE99 // fmla v25.4s, v20.4s, v16.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E31CEB9 // fmla v25.4s, v21.4s, v17.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E32CED9 // fmla v25.4s, v22.4s, v18.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E33CEF8 // fmla v24.4s, v23.4s, v19.4s
+	VMOV V24.B16, V23.B16
+	MOVD $0x3e1284ec, R3
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E30CE99 // fmla v25.4s, v20.4s, v16.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E31CEB9 // fmla v25.4s, v21.4s, v17.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E32CED9 // fmla v25.4s, v22.4s, v18.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E33CEF8 // fmla v24.4s, v23.4s, v19.4s
 	VMOV V24.B16, V23.B16
 	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
+	WORD $0x4E30CE98 // fmla v24.4s, v20.4s, v16.4s
+	VMOV V24.B16, V20.B16
 	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	WORD $0x4E31CEB8 // fmla v24.4s, v21.4s, v17.4s
+	VMOV V24.B16, V21.B16
+	VMOV V7.B16, V24.B16
+	WORD $0x4E32CED8 // fmla v24.4s, v22.4s, v18.4s
+	VMOV V24.B16, V22.B16
+	VMOV V7.B16, V24.B16
+	WORD $0x4E33CEF8 // fmla v24.4s, v23.4s, v19.4s
 	VMOV V24.B16, V23.B16
 	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	WORD $0x4E30CE98 // fmla v24.4s, v20.4s, v16.4s
+	VMOV V24.B16, V20.B16
+	VMOV V6.B16, V24.B16
+	WORD $0x4E31CEB8 // fmla v24.4s, v21.4s, v17.4s
+	VMOV V24.B16, V21.B16
+	VMOV V6.B16, V24.B16
+	WORD $0x4E32CED8 // fmla v24.4s, v22.4s, v18.4s
+	VMOV V24.B16, V22.B16
+	VMOV V6.B16, V24.B16
+	WORD $0x4E33CEF8 // fmla v24.4s, v23.4s, v19.4s
 	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVQ F20, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	WORD $0x6E30DE90 // fmul v16.4s, v20.4s, v16.4s
+	WORD $0x6E31DEB1 // fmul v17.4s, v21.4s, v17.4s
+	WORD $0x6E32DED2 // fmul v18.4s, v22.4s, v18.4s
+	WORD $0x6E33DEF3 // fmul v19.4s, v23.4s, v19.4s
+	VMOV V12.B16, V20.B16
+	WORD $0x4E2CCE14 // fmla v20.4s, v16.4s, v12.4s
+	VMOV V20.B16, V16.B16
+	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCE2C // fmla v12.4s, v17.4s, v13.4s
+	VMOV V12.B16, V17.B16
+	VMOV V14.B16, V12.B16
+	WORD $0x4E2ECE4C // fmla v12.4s, v18.4s, v14.4s
+	VMOV V12.B16, V18.B16
+	VMOV V15.B16, V12.B16
+	WORD $0x4E2FCE6C // fmla v12.4s, v19.4s, v15.4s
+	VMOV V12.B16, V19.B16
+	WORD $0x6EA8E42C // fcmgt v12.4s, v1.4s, v8.4s
+	WORD $0x6EAC1C28 // bit v8.16b, v1.16b, v12.16b
+	WORD $0x6EA9E42C // fcmgt v12.4s, v1.4s, v9.4s
+	WORD $0x6EAC1C29 // bit v9.16b, v1.16b, v12.16b
+	WORD $0x6EAAE42C // fcmgt v12.4s, v1.4s, v10.4s
+	WORD $0x6EAC1C2A // bit v10.16b, v1.16b, v12.16b
+	WORD $0x6EABE42C // fcmgt v12.4s, v1.4s, v11.4s
+	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
+	WORD $0x4E28D608 // fadd v8.4s, v16.4s, v8.4s
+	WORD $0x4E29D629 // fadd v9.4s, v17.4s, v9.4s
+	WORD $0x4E2AD64A // fadd v10.4s, v18.4s, v10.4s
+	WORD $0x4E2BD66B // fadd v11.4s, v19.4s, v11.4s
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 16(R0)
+	FMOVQ F10, 32(R0)
+	FMOVQ F11, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -1925,73 +2656,90 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
+	FMOVQ 0(R1), F8
+	WORD $0x4EA51D09 // orr v9.16b, v8.16b, v5.16b
+	WORD $0x6EA9E40A // fcmgt v10.4s, v0.4s, v9.4s
+	WORD $0x6EAA1C09 // bit v9.16b, v0.16b, v10.16b
+	MOVD $0x4b400000, R3
+	VDUP R3, V10.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD2A // fmla v10.4s, v9.4s, v11.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABD54A // fsub v10.4s, v10.4s, v11.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V11.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E29DD6B // fmul v11.4s, v11.4s, v9.4s
+	VMOV V9.B16, V12.B16
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x4E22D569 // fadd v9.4s, v11.4s, v2.4s
+	WORD $0x4E21A94A // fcvtns v10.4s, v10.4s
+	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
+	VDUP R3, V12.S4
+	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
+	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
+	WORD $0x6E2DDD29 // fmul v9.4s, v9.4s, v13.4s
+	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
+	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
+	WORD $0x6E2ADD29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D52A // fadd v10.4s, v9.4s, v9.4s
+	WORD $0x4E23D529 // fadd v9.4s, v9.4s, v3.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVQ F20, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E29FD69 // fdiv v9.4s, v11.4s, v9.4s
+	WORD $0x6E29DD49 // fmul v9.4s, v10.4s, v9.4s
+	WORD $0x6E29DD2A // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x6E24DD4A // fmul v10.4s, v10.4s, v4.4s
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e1284ec, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	VMOV V7.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	VMOV V6.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6EA91C28 // bit v8.16b, v1.16b, v9.16b
+	WORD $0x4E28D548 // fadd v8.4s, v10.4s, v8.4s
+	FMOVQ F8, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -2003,73 +2751,90 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F20
-	WORD $0x4EA51E95 // orr v21.16b, v20.16b, v5.16b
-	WORD $0x6EB5E416 // fcmgt v22.4s, v0.4s, v21.4s
-	WORD $0x6EB61C15 // bit v21.16b, v0.16b, v22.16b
-	VMOV V11.B16, V22.B16
-	WORD $0x4E2CCEB6 // fmla v22.4s, v21.4s, v12.4s
-	WORD $0x4EABD6D6 // fsub v22.4s, v22.4s, v11.4s
-	WORD $0x4EADCED5 // fmls v21.4s, v22.4s, v13.4s
-	WORD $0x4EAECED5 // fmls v21.4s, v22.4s, v14.4s
-	VMOV V19.B16, V23.B16
-	VMOV V18.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V17.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V16.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	VMOV V15.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E35DEF7 // fmul v23.4s, v23.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CEF8 // fmla v24.4s, v23.4s, v21.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x4E22D6F5 // fadd v21.4s, v23.4s, v2.4s
-	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
+	FMOVS 0(R1), F8
+	WORD $0x4EA51D09 // orr v9.16b, v8.16b, v5.16b
+	WORD $0x6EA9E40A // fcmgt v10.4s, v0.4s, v9.4s
+	WORD $0x6EAA1C09 // bit v9.16b, v0.16b, v10.16b
+	MOVD $0x4b400000, R3
+	VDUP R3, V10.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD2A // fmla v10.4s, v9.4s, v11.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABD54A // fsub v10.4s, v10.4s, v11.4s
+	MOVD $0x3f317200, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
+	MOVD $0x35bfbe8e, R3
+	VDUP R3, V11.S4
+	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V11.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V12.S4
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E29DD6B // fmul v11.4s, v11.4s, v9.4s
+	VMOV V9.B16, V12.B16
+	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x4E22D569 // fadd v9.4s, v11.4s, v2.4s
+	WORD $0x4E21A94A // fcvtns v10.4s, v10.4s
+	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V24.S4
-	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
-	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
-	WORD $0x4E35D6B6 // fadd v22.4s, v21.4s, v21.4s
-	WORD $0x4E23D6B5 // fadd v21.4s, v21.4s, v3.4s
+	VDUP R3, V12.S4
+	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
+	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
+	WORD $0x6E2DDD29 // fmul v9.4s, v9.4s, v13.4s
+	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
+	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
+	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
+	WORD $0x6E2ADD29 // fmul v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D52A // fadd v10.4s, v9.4s, v9.4s
+	WORD $0x4E23D529 // fadd v9.4s, v9.4s, v3.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
-	WORD $0x6E35DEB6 // fmul v22.4s, v21.4s, v21.4s
-	WORD $0x6E24DED6 // fmul v22.4s, v22.4s, v4.4s
-	VMOV V10.B16, V23.B16
-	VMOV V9.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V8.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V7.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	VMOV V6.B16, V24.B16
-	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
-	VMOV V21.B16, V23.B16
-	WORD $0x4E35CED7 // fmla v23.4s, v22.4s, v21.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6EB4E435 // fcmgt v21.4s, v1.4s, v20.4s
-	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x4E34D6D4 // fadd v20.4s, v22.4s, v20.4s
-	FMOVS F20, 0(R0)
+	VDUP R3, V11.S4
+	WORD $0x6E29FD69 // fdiv v9.4s, v11.4s, v9.4s
+	WORD $0x6E29DD49 // fmul v9.4s, v10.4s, v9.4s
+	WORD $0x6E29DD2A // fmul v10.4s, v9.4s, v9.4s
+	WORD $0x6E24DD4A // fmul v10.4s, v10.4s, v4.4s
+	MOVD $0x3df8ead1, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	MOVD $0x3e1284ec, R3
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	VMOV V7.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	VMOV V6.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6EA8E429 // fcmgt v9.4s, v1.4s, v8.4s
+	WORD $0x6EA91C28 // bit v8.16b, v1.16b, v9.16b
+	WORD $0x4E28D548 // fadd v8.4s, v10.4s, v8.4s
+	FMOVS F8, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2

@@ -47,92 +47,92 @@ TEXT ·SiLUGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
-	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
-	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	FMOVQ 16(R2), F15
+	WORD $0x6EAEE4B0 // fcmgt v16.4s, v5.4s, v14.4s
+	WORD $0x6EB01CAE // bit v14.16b, v5.16b, v16.16b
+	WORD $0x6EAFE4B0 // fcmgt v16.4s, v5.4s, v15.4s
+	WORD $0x6EB01CAF // bit v15.16b, v5.16b, v16.16b
+	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
+	WORD $0x6EB01C8E // bit v14.16b, v4.16b, v16.16b
+	WORD $0x6EA4E5F0 // fcmgt v16.4s, v15.4s, v4.4s
+	WORD $0x6EB01C8F // bit v15.16b, v4.16b, v16.16b
+	VMOV V3.B16, V16.B16
+	VMOV V3.B16, V17.B16
+	WORD $0x4E22CDD0 // fmla v16.4s, v14.4s, v2.4s
+	WORD $0x4E22CDF1 // fmla v17.4s, v15.4s, v2.4s
+	WORD $0x4EA3D612 // fsub v18.4s, v16.4s, v3.4s
+	WORD $0x4EA3D633 // fsub v19.4s, v17.4s, v3.4s
+	VMOV V14.B16, V20.B16
+	VMOV V15.B16, V21.B16
+	WORD $0x4E27CE54 // fmla v20.4s, v18.4s, v7.4s
+	WORD $0x4E27CE75 // fmla v21.4s, v19.4s, v7.4s
+	WORD $0x4E28CE54 // fmla v20.4s, v18.4s, v8.4s
+	WORD $0x4E28CE75 // fmla v21.4s, v19.4s, v8.4s
+	WORD $0x6E211E92 // eor v18.16b, v20.16b, v1.16b
+	WORD $0x6E211EB3 // eor v19.16b, v21.16b, v1.16b
+	VMOV V13.B16, V20.B16
+	VMOV V13.B16, V21.B16
+	VMOV V12.B16, V22.B16
+	WORD $0x4E32CE96 // fmla v22.4s, v20.4s, v18.4s
+	VMOV V22.B16, V20.B16
+	VMOV V12.B16, V22.B16
+	WORD $0x4E33CEB6 // fmla v22.4s, v21.4s, v19.4s
+	VMOV V22.B16, V21.B16
+	VMOV V11.B16, V22.B16
+	WORD $0x4E32CE96 // fmla v22.4s, v20.4s, v18.4s
+	VMOV V22.B16, V20.B16
+	VMOV V11.B16, V22.B16
+	WORD $0x4E33CEB6 // fmla v22.4s, v21.4s, v19.4s
+	VMOV V22.B16, V21.B16
+	VMOV V10.B16, V22.B16
+	WORD $0x4E32CE96 // fmla v22.4s, v20.4s, v18.4s
+	VMOV V22.B16, V20.B16
+	VMOV V10.B16, V22.B16
+	WORD $0x4E33CEB6 // fmla v22.4s, v21.4s, v19.4s
+	VMOV V22.B16, V21.B16
+	VMOV V9.B16, V22.B16
+	WORD $0x4E32CE96 // fmla v22.4s, v20.4s, v18.4s
+	VMOV V22.B16, V20.B16
+	VMOV V9.B16, V22.B16
+	WORD $0x4E33CEB6 // fmla v22.4s, v21.4s, v19.4s
+	VMOV V22.B16, V21.B16
+	WORD $0x6E32DE94 // fmul v20.4s, v20.4s, v18.4s
+	WORD $0x6E33DEB5 // fmul v21.4s, v21.4s, v19.4s
+	VMOV V18.B16, V22.B16
+	WORD $0x4E32CE96 // fmla v22.4s, v20.4s, v18.4s
+	VMOV V22.B16, V20.B16
+	VMOV V19.B16, V18.B16
+	WORD $0x4E33CEB2 // fmla v18.4s, v21.4s, v19.4s
+	VMOV V18.B16, V21.B16
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4E26D612 // fadd v18.4s, v16.4s, v6.4s
+	WORD $0x4E26D633 // fadd v19.4s, v17.4s, v6.4s
+	WORD $0x4E34CE12 // fmla v18.4s, v16.4s, v20.4s
+	WORD $0x4E35CE33 // fmla v19.4s, v17.4s, v21.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
-	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
-	VMOV V0.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE0E // fmul v14.4s, v16.4s, v15.4s
-	FMOVQ 0(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	VDUP R4, V16.S4
+	WORD $0x6E32FE10 // fdiv v16.4s, v16.4s, v18.4s
+	MOVD $0x3f800000, R4
+	VDUP R4, V17.S4
+	WORD $0x6E33FE31 // fdiv v17.4s, v17.4s, v19.4s
+	WORD $0x6E26DE10 // fmul v16.4s, v16.4s, v6.4s
+	WORD $0x6E26DE31 // fmul v17.4s, v17.4s, v6.4s
+	WORD $0x4EB0D412 // fsub v18.4s, v0.4s, v16.4s
+	WORD $0x4EB1D413 // fsub v19.4s, v0.4s, v17.4s
+	VMOV V0.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V0.B16, V14.B16
+	WORD $0x4E2FCE6E // fmla v14.4s, v19.4s, v15.4s
+	VMOV V14.B16, V19.B16
+	WORD $0x6E30DE4E // fmul v14.4s, v18.4s, v16.4s
+	WORD $0x6E31DE6F // fmul v15.4s, v19.4s, v17.4s
+	FMOVQ 0(R1), F16
+	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
 	FMOVQ F14, 0(R0)
-	FMOVQ 16(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
-	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
-	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
-	VMOV V13.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V11.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V10.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	VMOV V9.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E30DE31 // fmul v17.4s, v17.4s, v16.4s
-	VMOV V16.B16, V18.B16
-	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
-	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
-	VMOV V0.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2FDE0E // fmul v14.4s, v16.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	FMOVQ 16(R1), F14
+	WORD $0x6E2EDDEE // fmul v14.4s, v15.4s, v14.4s
 	FMOVQ F14, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
@@ -299,84 +299,84 @@ TEXT ·SigmoidGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
-	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
+	FMOVQ 16(R2), F15
+	WORD $0x6EAEE4B0 // fcmgt v16.4s, v5.4s, v14.4s
+	WORD $0x6EB01CAE // bit v14.16b, v5.16b, v16.16b
+	WORD $0x6EAFE4B0 // fcmgt v16.4s, v5.4s, v15.4s
+	WORD $0x6EB01CAF // bit v15.16b, v5.16b, v16.16b
+	WORD $0x6EA4E5D0 // fcmgt v16.4s, v14.4s, v4.4s
+	WORD $0x6EB01C8E // bit v14.16b, v4.16b, v16.16b
+	WORD $0x6EA4E5F0 // fcmgt v16.4s, v15.4s, v4.4s
+	WORD $0x6EB01C8F // bit v15.16b, v4.16b, v16.16b
+	VMOV V3.B16, V16.B16
+	VMOV V3.B16, V17.B16
+	WORD $0x4E22CDD0 // fmla v16.4s, v14.4s, v2.4s
+	WORD $0x4E22CDF1 // fmla v17.4s, v15.4s, v2.4s
+	WORD $0x4EA3D612 // fsub v18.4s, v16.4s, v3.4s
+	WORD $0x4EA3D633 // fsub v19.4s, v17.4s, v3.4s
+	WORD $0x4E27CE4E // fmla v14.4s, v18.4s, v7.4s
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E28CE4E // fmla v14.4s, v18.4s, v8.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	VMOV V13.B16, V16.B16
-	VMOV V12.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
+	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
+	VMOV V13.B16, V18.B16
+	VMOV V13.B16, V19.B16
+	VMOV V12.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V12.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V11.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V11.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V10.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V10.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V9.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V9.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	WORD $0x6E2EDE52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x6E2FDE73 // fmul v19.4s, v19.4s, v15.4s
+	VMOV V14.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V15.B16, V14.B16
+	WORD $0x4E2FCE6E // fmla v14.4s, v19.4s, v15.4s
+	VMOV V14.B16, V19.B16
+	WORD $0x4F37560E // shl v14.4s, v16.4s, #23
+	WORD $0x4F37562F // shl v15.4s, v17.4s, #23
+	WORD $0x4E26D5D0 // fadd v16.4s, v14.4s, v6.4s
+	WORD $0x4E26D5F1 // fadd v17.4s, v15.4s, v6.4s
+	WORD $0x4E32CDD0 // fmla v16.4s, v14.4s, v18.4s
+	WORD $0x4E33CDF1 // fmla v17.4s, v15.4s, v19.4s
 	MOVD $0x3f800000, R4
 	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
+	WORD $0x6E30FDCE // fdiv v14.4s, v14.4s, v16.4s
+	MOVD $0x3f800000, R4
+	VDUP R4, V15.S4
+	WORD $0x6E31FDEF // fdiv v15.4s, v15.4s, v17.4s
 	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ 0(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
+	WORD $0x4EAED410 // fsub v16.4s, v0.4s, v14.4s
+	WORD $0x4EAFD411 // fsub v17.4s, v0.4s, v15.4s
+	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x6E31DDEF // fmul v15.4s, v15.4s, v17.4s
+	FMOVQ 0(R1), F16
+	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
 	FMOVQ F14, 0(R0)
-	FMOVQ 16(R2), F14
-	WORD $0x6EAEE4AF // fcmgt v15.4s, v5.4s, v14.4s
-	WORD $0x6EAF1CAE // bit v14.16b, v5.16b, v15.16b
-	WORD $0x6EA4E5CF // fcmgt v15.4s, v14.4s, v4.4s
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	VMOV V3.B16, V15.B16
-	WORD $0x4E22CDCF // fmla v15.4s, v14.4s, v2.4s
-	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
-	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
-	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
-	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	VMOV V13.B16, V16.B16
-	VMOV V12.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V10.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	VMOV V9.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
-	VMOV V14.B16, V17.B16
-	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
-	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
-	FMOVQ 16(R1), F15
-	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	FMOVQ 16(R1), F14
+	WORD $0x6E2EDDEE // fmul v14.4s, v15.4s, v14.4s
 	FMOVQ F14, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
@@ -500,186 +500,132 @@ TEXT ·TanhGrad(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R3
 	MOVD $0x3f800000, R4
 	VDUP R4, V0.S4
-	MOVD $0x3f200000, R4
-	VDUP R4, V1.S4
 	MOVD $0x41a00000, R4
+	VDUP R4, V1.S4
+	MOVD $0x40000000, R4
 	VDUP R4, V2.S4
-	MOVD $0xc0000000, R4
-	VDUP R4, V3.S4
 	MOVD $0x4b40007f, R4
-	VDUP R4, V4.S4
+	VDUP R4, V3.S4
 	MOVD $0x80000000, R4
-	VDUP R4, V5.S4
-	MOVD $0xbeaaaaaa, R4
-	VDUP R4, V6.S4
-	MOVD $0x3e088836, R4
-	VDUP R4, V7.S4
-	MOVD $0xbd5cf7bd, R4
-	VDUP R4, V8.S4
-	MOVD $0x3cb1ca6c, R4
-	VDUP R4, V9.S4
-	MOVD $0xbc0610a2, R4
-	VDUP R4, V10.S4
-	MOVD $0x3b0cbdbb, R4
-	VDUP R4, V11.S4
+	VDUP R4, V4.S4
 	MOVD $0x4b400000, R4
-	VDUP R4, V12.S4
+	VDUP R4, V5.S4
 	MOVD $0x3fb8aa3b, R4
-	VDUP R4, V12.S4
+	VDUP R4, V5.S4
 	MOVD $0x3f317200, R4
-	VDUP R4, V13.S4
+	VDUP R4, V6.S4
 	MOVD $0x35bfbe8e, R4
-	VDUP R4, V14.S4
+	VDUP R4, V7.S4
 	MOVD $0x3efffffe, R4
-	VDUP R4, V15.S4
+	VDUP R4, V8.S4
 	MOVD $0x3e2aaa48, R4
-	VDUP R4, V16.S4
+	VDUP R4, V9.S4
 	MOVD $0x3d2aac7c, R4
-	VDUP R4, V17.S4
+	VDUP R4, V10.S4
 	MOVD $0x3c091d82, R4
-	VDUP R4, V18.S4
+	VDUP R4, V11.S4
 	MOVD $0x3ab5112b, R4
-	VDUP R4, V19.S4
+	VDUP R4, V12.S4
 	CMP $8, R3
 	BLT done2
 
 while1:
-	FMOVQ 0(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	FMOVQ 0(R2), F13
+	FMOVQ 16(R2), F14
+	WORD $0x4E241DAF // and v15.16b, v13.16b, v4.16b
+	WORD $0x4E241DD0 // and v16.16b, v14.16b, v4.16b
+	WORD $0x6E2F1DAD // eor v13.16b, v13.16b, v15.16b
+	WORD $0x6E301DCE // eor v14.16b, v14.16b, v16.16b
+	WORD $0x6EA1E5B1 // fcmgt v17.4s, v13.4s, v1.4s
+	WORD $0x6EB11C2D // bit v13.16b, v1.16b, v17.16b
+	WORD $0x6EA1E5D1 // fcmgt v17.4s, v14.4s, v1.4s
+	WORD $0x6EB11C2E // bit v14.16b, v1.16b, v17.16b
+	WORD $0x4E2DD5AD // fadd v13.4s, v13.4s, v13.4s
+	WORD $0x4E2ED5CE // fadd v14.4s, v14.4s, v14.4s
+	VMOV V3.B16, V17.B16
+	VMOV V3.B16, V18.B16
+	WORD $0x4E25CDB1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4E25CDD2 // fmla v18.4s, v14.4s, v5.4s
+	WORD $0x4EA3D633 // fsub v19.4s, v17.4s, v3.4s
+	WORD $0x4EA3D654 // fsub v20.4s, v18.4s, v3.4s
+	WORD $0x4EA6CE6D // fmls v13.4s, v19.4s, v6.4s
+	WORD $0x4EA6CE8E // fmls v14.4s, v20.4s, v6.4s
+	WORD $0x4EA7CE6D // fmls v13.4s, v19.4s, v7.4s
+	WORD $0x4EA7CE8E // fmls v14.4s, v20.4s, v7.4s
+	VMOV V12.B16, V19.B16
+	VMOV V12.B16, V20.B16
+	VMOV V11.B16, V21.B16
+	WORD $0x4E2DCE75 // fmla v21.4s, v19.4s, v13.4s
+	VMOV V21.B16, V19.B16
+	VMOV V11.B16, V21.B16
+	WORD $0x4E2ECE95 // fmla v21.4s, v20.4s, v14.4s
+	VMOV V21.B16, V20.B16
+	VMOV V10.B16, V21.B16
+	WORD $0x4E2DCE75 // fmla v21.4s, v19.4s, v13.4s
+	VMOV V21.B16, V19.B16
+	VMOV V10.B16, V21.B16
+	WORD $0x4E2ECE95 // fmla v21.4s, v20.4s, v14.4s
+	VMOV V21.B16, V20.B16
+	VMOV V9.B16, V21.B16
+	WORD $0x4E2DCE75 // fmla v21.4s, v19.4s, v13.4s
+	VMOV V21.B16, V19.B16
+	VMOV V9.B16, V21.B16
+	WORD $0x4E2ECE95 // fmla v21.4s, v20.4s, v14.4s
+	VMOV V21.B16, V20.B16
+	VMOV V8.B16, V21.B16
+	WORD $0x4E2DCE75 // fmla v21.4s, v19.4s, v13.4s
+	VMOV V21.B16, V19.B16
+	VMOV V8.B16, V21.B16
+	WORD $0x4E2ECE95 // fmla v21.4s, v20.4s, v14.4s
+	VMOV V21.B16, V20.B16
+	WORD $0x6E2DDE73 // fmul v19.4s, v19.4s, v13.4s
+	WORD $0x6E2EDE94 // fmul v20.4s, v20.4s, v14.4s
+	VMOV V13.B16, V21.B16
+	WORD $0x4E2DCE75 // fmla v21.4s, v19.4s, v13.4s
+	VMOV V21.B16, V19.B16
+	VMOV V14.B16, V13.B16
+	WORD $0x4E2ECE8D // fmla v13.4s, v20.4s, v14.4s
+	VMOV V13.B16, V20.B16
+	WORD $0x4F37562D // shl v13.4s, v17.4s, #23
+	WORD $0x4F37564E // shl v14.4s, v18.4s, #23
+	WORD $0x4EA0D5B1 // fsub v17.4s, v13.4s, v0.4s
+	WORD $0x4EA0D5D2 // fsub v18.4s, v14.4s, v0.4s
+	WORD $0x4E33CDB1 // fmla v17.4s, v13.4s, v19.4s
+	WORD $0x4E34CDD2 // fmla v18.4s, v14.4s, v20.4s
+	WORD $0x4E22D62D // fadd v13.4s, v17.4s, v2.4s
+	WORD $0x4E22D64E // fadd v14.4s, v18.4s, v2.4s
+	WORD $0x4EA2D5B3 // fsub v19.4s, v13.4s, v2.4s
+	WORD $0x4EA2D5D4 // fsub v20.4s, v14.4s, v2.4s
+	WORD $0x4EB3D633 // fsub v19.4s, v17.4s, v19.4s
+	WORD $0x4EB4D654 // fsub v20.4s, v18.4s, v20.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVQ 0(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVQ F20, 0(R0)
-	FMOVQ 16(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	VDUP R4, V21.S4
+	WORD $0x6E2DFEB5 // fdiv v21.4s, v21.4s, v13.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVQ 16(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVQ F20, 16(R0)
+	VDUP R4, V22.S4
+	WORD $0x6E2EFED6 // fdiv v22.4s, v22.4s, v14.4s
+	WORD $0x6E35DE37 // fmul v23.4s, v17.4s, v21.4s
+	WORD $0x6E36DE58 // fmul v24.4s, v18.4s, v22.4s
+	WORD $0x4EB7CDB1 // fmls v17.4s, v13.4s, v23.4s
+	WORD $0x4EB8CDD2 // fmls v18.4s, v14.4s, v24.4s
+	WORD $0x4EB7CE71 // fmls v17.4s, v19.4s, v23.4s
+	WORD $0x4EB8CE92 // fmls v18.4s, v20.4s, v24.4s
+	WORD $0x4E35CE37 // fmla v23.4s, v17.4s, v21.4s
+	WORD $0x4E36CE58 // fmla v24.4s, v18.4s, v22.4s
+	WORD $0x4EAF1EED // orr v13.16b, v23.16b, v15.16b
+	WORD $0x4EB01F0E // orr v14.16b, v24.16b, v16.16b
+	WORD $0x4EADD40F // fsub v15.4s, v0.4s, v13.4s
+	WORD $0x4EAED410 // fsub v16.4s, v0.4s, v14.4s
+	WORD $0x4E2DD40D // fadd v13.4s, v0.4s, v13.4s
+	WORD $0x4E2ED40E // fadd v14.4s, v0.4s, v14.4s
+	WORD $0x6E2DDDED // fmul v13.4s, v15.4s, v13.4s
+	WORD $0x6E2EDE0E // fmul v14.4s, v16.4s, v14.4s
+	FMOVQ 0(R1), F15
+	WORD $0x6E2FDDAD // fmul v13.4s, v13.4s, v15.4s
+	FMOVQ F13, 0(R0)
+	FMOVQ 16(R1), F13
+	WORD $0x6E2DDDCD // fmul v13.4s, v14.4s, v13.4s
+	FMOVQ F13, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
@@ -692,74 +638,54 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	FMOVQ 0(R2), F13
+	WORD $0x4E241DAE // and v14.16b, v13.16b, v4.16b
+	WORD $0x6E2E1DAD // eor v13.16b, v13.16b, v14.16b
+	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
+	WORD $0x6EAF1C2D // bit v13.16b, v1.16b, v15.16b
+	WORD $0x4E2DD5AD // fadd v13.4s, v13.4s, v13.4s
+	VMOV V3.B16, V15.B16
+	WORD $0x4E25CDAF // fmla v15.4s, v13.4s, v5.4s
+	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
+	WORD $0x4EA6CE0D // fmls v13.4s, v16.4s, v6.4s
+	WORD $0x4EA7CE0D // fmls v13.4s, v16.4s, v7.4s
+	VMOV V12.B16, V16.B16
+	VMOV V11.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V10.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V9.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V8.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E2DDE10 // fmul v16.4s, v16.4s, v13.4s
+	VMOV V13.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x4F3755ED // shl v13.4s, v15.4s, #23
+	WORD $0x4EA0D5AF // fsub v15.4s, v13.4s, v0.4s
+	WORD $0x4E30CDAF // fmla v15.4s, v13.4s, v16.4s
+	WORD $0x4E22D5ED // fadd v13.4s, v15.4s, v2.4s
+	WORD $0x4EA2D5B0 // fsub v16.4s, v13.4s, v2.4s
+	WORD $0x4EB0D5F0 // fsub v16.4s, v15.4s, v16.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVQ 0(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVQ F20, 0(R0)
+	VDUP R4, V17.S4
+	WORD $0x6E2DFE31 // fdiv v17.4s, v17.4s, v13.4s
+	WORD $0x6E31DDF2 // fmul v18.4s, v15.4s, v17.4s
+	WORD $0x4EB2CDAF // fmls v15.4s, v13.4s, v18.4s
+	WORD $0x4EB2CE0F // fmls v15.4s, v16.4s, v18.4s
+	WORD $0x4E31CDF2 // fmla v18.4s, v15.4s, v17.4s
+	WORD $0x4EAE1E4D // orr v13.16b, v18.16b, v14.16b
+	WORD $0x4EADD40E // fsub v14.4s, v0.4s, v13.4s
+	WORD $0x4E2DD40D // fadd v13.4s, v0.4s, v13.4s
+	WORD $0x6E2DDDCD // fmul v13.4s, v14.4s, v13.4s
+	FMOVQ 0(R1), F14
+	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVQ F13, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -772,74 +698,54 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R2), F20
-	WORD $0x4E251E95 // and v21.16b, v20.16b, v5.16b
-	WORD $0x6E351E96 // eor v22.16b, v20.16b, v21.16b
-	WORD $0x6E34DE97 // fmul v23.4s, v20.4s, v20.4s
-	VMOV V11.B16, V24.B16
-	VMOV V10.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V9.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V8.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	VMOV V6.B16, V25.B16
-	WORD $0x4E37CF19 // fmla v25.4s, v24.4s, v23.4s
-	VMOV V25.B16, V24.B16
-	WORD $0x6E37DF17 // fmul v23.4s, v24.4s, v23.4s
-	VMOV V20.B16, V24.B16
-	WORD $0x4E34CEF8 // fmla v24.4s, v23.4s, v20.4s
-	VMOV V24.B16, V23.B16
-	WORD $0x6EA2E6D4 // fcmgt v20.4s, v22.4s, v2.4s
-	VMOV V22.B16, V24.B16
-	WORD $0x6EB41C58 // bit v24.16b, v2.16b, v20.16b
-	WORD $0x4E38D714 // fadd v20.4s, v24.4s, v24.4s
-	VMOV V4.B16, V24.B16
-	WORD $0x4E2CCE98 // fmla v24.4s, v20.4s, v12.4s
-	WORD $0x4EA4D719 // fsub v25.4s, v24.4s, v4.4s
-	WORD $0x4EADCF34 // fmls v20.4s, v25.4s, v13.4s
-	WORD $0x4EAECF34 // fmls v20.4s, v25.4s, v14.4s
-	VMOV V19.B16, V25.B16
-	VMOV V18.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V17.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V16.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	VMOV V15.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x6E34DF39 // fmul v25.4s, v25.4s, v20.4s
-	VMOV V20.B16, V26.B16
-	WORD $0x4E34CF3A // fmla v26.4s, v25.4s, v20.4s
-	VMOV V26.B16, V25.B16
-	WORD $0x4F375714 // shl v20.4s, v24.4s, #23
-	WORD $0x4E20D698 // fadd v24.4s, v20.4s, v0.4s
-	WORD $0x4E39CE98 // fmla v24.4s, v20.4s, v25.4s
+	FMOVS 0(R2), F13
+	WORD $0x4E241DAE // and v14.16b, v13.16b, v4.16b
+	WORD $0x6E2E1DAD // eor v13.16b, v13.16b, v14.16b
+	WORD $0x6EA1E5AF // fcmgt v15.4s, v13.4s, v1.4s
+	WORD $0x6EAF1C2D // bit v13.16b, v1.16b, v15.16b
+	WORD $0x4E2DD5AD // fadd v13.4s, v13.4s, v13.4s
+	VMOV V3.B16, V15.B16
+	WORD $0x4E25CDAF // fmla v15.4s, v13.4s, v5.4s
+	WORD $0x4EA3D5F0 // fsub v16.4s, v15.4s, v3.4s
+	WORD $0x4EA6CE0D // fmls v13.4s, v16.4s, v6.4s
+	WORD $0x4EA7CE0D // fmls v13.4s, v16.4s, v7.4s
+	VMOV V12.B16, V16.B16
+	VMOV V11.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V10.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V9.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	VMOV V8.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E2DDE10 // fmul v16.4s, v16.4s, v13.4s
+	VMOV V13.B16, V17.B16
+	WORD $0x4E2DCE11 // fmla v17.4s, v16.4s, v13.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x4F3755ED // shl v13.4s, v15.4s, #23
+	WORD $0x4EA0D5AF // fsub v15.4s, v13.4s, v0.4s
+	WORD $0x4E30CDAF // fmla v15.4s, v13.4s, v16.4s
+	WORD $0x4E22D5ED // fadd v13.4s, v15.4s, v2.4s
+	WORD $0x4EA2D5B0 // fsub v16.4s, v13.4s, v2.4s
+	WORD $0x4EB0D5F0 // fsub v16.4s, v15.4s, v16.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V20.S4
-	WORD $0x6E38FE94 // fdiv v20.4s, v20.4s, v24.4s
-	VMOV V0.B16, V24.B16
-	WORD $0x4E23CE98 // fmla v24.4s, v20.4s, v3.4s
-	VMOV V24.B16, V20.B16
-	WORD $0x6EB6E436 // fcmgt v22.4s, v1.4s, v22.4s
-	WORD $0x4EB51E94 // orr v20.16b, v20.16b, v21.16b
-	WORD $0x6EB61EF4 // bit v20.16b, v23.16b, v22.16b
-	WORD $0x4EB4D415 // fsub v21.4s, v0.4s, v20.4s
-	WORD $0x4E34D414 // fadd v20.4s, v0.4s, v20.4s
-	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
-	FMOVS 0(R1), F21
-	WORD $0x6E35DE94 // fmul v20.4s, v20.4s, v21.4s
-	FMOVS F20, 0(R0)
+	VDUP R4, V17.S4
+	WORD $0x6E2DFE31 // fdiv v17.4s, v17.4s, v13.4s
+	WORD $0x6E31DDF2 // fmul v18.4s, v15.4s, v17.4s
+	WORD $0x4EB2CDAF // fmls v15.4s, v13.4s, v18.4s
+	WORD $0x4EB2CE0F // fmls v15.4s, v16.4s, v18.4s
+	WORD $0x4E31CDF2 // fmla v18.4s, v15.4s, v17.4s
+	WORD $0x4EAE1E4D // orr v13.16b, v18.16b, v14.16b
+	WORD $0x4EADD40E // fsub v14.4s, v0.4s, v13.4s
+	WORD $0x4E2DD40D // fadd v13.4s, v0.4s, v13.4s
+	WORD $0x6E2DDDCD // fmul v13.4s, v14.4s, v13.4s
+	FMOVS 0(R1), F14
+	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVS F13, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -895,178 +801,175 @@ TEXT ·GELUGrad(SB), NOSPLIT, $0-32
 	VDUP R4, V18.S4
 	MOVD $0x3efffffe, R4
 	VDUP R4, V19.S4
-	MOVD $0x3e2aaa48, R4
-	VDUP R4, V20.S4
-	MOVD $0x3d2aac7c, R4
-	VDUP R4, V21.S4
-	MOVD $0x3c091d82, R4
-	VDUP R4, V22.S4
-	MOVD $0x3ab5112b, R4
-	VDUP R4, V23.S4
 	CMP $8, R3
 	BLT done2
 
 while1:
-	FMOVQ 0(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
+	FMOVQ 0(R2), F20
+	FMOVQ 16(R2), F21
+	WORD $0x6EB4E456 // fcmgt v22.4s, v2.4s, v20.4s
+	WORD $0x6EB61C54 // bit v20.16b, v2.16b, v22.16b
+	WORD $0x6EB5E456 // fcmgt v22.4s, v2.4s, v21.4s
+	WORD $0x6EB61C55 // bit v21.16b, v2.16b, v22.16b
+	WORD $0x6EA1E696 // fcmgt v22.4s, v20.4s, v1.4s
+	WORD $0x6EB61C34 // bit v20.16b, v1.16b, v22.16b
+	WORD $0x6EA1E6B6 // fcmgt v22.4s, v21.4s, v1.4s
+	WORD $0x6EB61C35 // bit v21.16b, v1.16b, v22.16b
+	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
+	WORD $0x6E35DEB7 // fmul v23.4s, v21.4s, v21.4s
+	WORD $0x6E271ED8 // eor v24.16b, v22.16b, v7.16b
+	WORD $0x6E271EF9 // eor v25.16b, v23.16b, v7.16b
+	WORD $0x4E34CE98 // fmla v24.4s, v20.4s, v20.4s
+	WORD $0x4E35CEB9 // fmla v25.4s, v21.4s, v21.4s
+	WORD $0x6E23DED6 // fmul v22.4s, v22.4s, v3.4s
+	WORD $0x6E23DEF7 // fmul v23.4s, v23.4s, v3.4s
+	VMOV V15.B16, V26.B16
 	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
+	WORD $0x4E30CEDA // fmla v26.4s, v22.4s, v16.4s
+	WORD $0x4E30CEFB // fmla v27.4s, v23.4s, v16.4s
+	WORD $0x4EAFD75A // fsub v26.4s, v26.4s, v15.4s
 	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R4
+	WORD $0x4EB1CF56 // fmls v22.4s, v26.4s, v17.4s
+	WORD $0x4EB1CF77 // fmls v23.4s, v27.4s, v17.4s
+	WORD $0x4EB2CF56 // fmls v22.4s, v26.4s, v18.4s
+	WORD $0x4EB2CF77 // fmls v23.4s, v27.4s, v18.4s
+	WORD $0x4E23CF16 // fmla v22.4s, v24.4s, v3.4s
+	WORD $0x4E23CF37 // fmla v23.4s, v25.4s, v3.4s
+	MOVD $0x3ab5112b, R4
+	VDUP R4, V24.S4
+	MOVD $0x3ab5112b, R4
+	VDUP R4, V25.S4
+	MOVD $0x3c091d82, R4
 	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
+	VMOV V28.B16, V29.B16
+	WORD $0x4E36CF1D // fmla v29.4s, v24.4s, v22.4s
+	VMOV V29.B16, V24.B16
+	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
+	VMOV V28.B16, V25.B16
+	MOVD $0x3d2aac7c, R4
+	VDUP R4, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E36CF1D // fmla v29.4s, v24.4s, v22.4s
+	VMOV V29.B16, V24.B16
+	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
+	VMOV V28.B16, V25.B16
+	MOVD $0x3e2aaa48, R4
+	VDUP R4, V28.S4
+	VMOV V28.B16, V29.B16
+	WORD $0x4E36CF1D // fmla v29.4s, v24.4s, v22.4s
+	VMOV V29.B16, V24.B16
+	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
+	VMOV V28.B16, V25.B16
+	VMOV V19.B16, V28.B16
+	WORD $0x4E36CF1C // fmla v28.4s, v24.4s, v22.4s
+	VMOV V28.B16, V24.B16
+	VMOV V19.B16, V28.B16
+	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
+	VMOV V28.B16, V25.B16
+	WORD $0x6E36DF18 // fmul v24.4s, v24.4s, v22.4s
+	WORD $0x6E37DF39 // fmul v25.4s, v25.4s, v23.4s
+	VMOV V22.B16, V28.B16
+	WORD $0x4E36CF1C // fmla v28.4s, v24.4s, v22.4s
+	VMOV V28.B16, V24.B16
+	VMOV V23.B16, V22.B16
+	WORD $0x4E37CF36 // fmla v22.4s, v25.4s, v23.4s
+	VMOV V22.B16, V25.B16
+	WORD $0x4E25D716 // fadd v22.4s, v24.4s, v5.4s
+	WORD $0x4E25D737 // fadd v23.4s, v25.4s, v5.4s
+	WORD $0x4E21AB58 // fcvtns v24.4s, v26.4s
+	WORD $0x4F3F0719 // sshr v25.4s, v24.4s, #1
 	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
+	VDUP R4, V26.S4
+	WORD $0x4F37573C // shl v28.4s, v25.4s, #23
+	WORD $0x4EBA879C // add v28.4s, v28.4s, v26.4s
+	WORD $0x6E3CDED6 // fmul v22.4s, v22.4s, v28.4s
+	WORD $0x6EB98718 // sub v24.4s, v24.4s, v25.4s
+	WORD $0x4F375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4EBA8718 // add v24.4s, v24.4s, v26.4s
+	WORD $0x6E38DED6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x4E21AB78 // fcvtns v24.4s, v27.4s
+	WORD $0x4F3F0719 // sshr v25.4s, v24.4s, #1
+	MOVD $0x3f800000, R4
+	VDUP R4, V26.S4
+	WORD $0x4F37573B // shl v27.4s, v25.4s, #23
+	WORD $0x4EBA877B // add v27.4s, v27.4s, v26.4s
+	WORD $0x6E3BDEF7 // fmul v23.4s, v23.4s, v27.4s
+	WORD $0x6EB98718 // sub v24.4s, v24.4s, v25.4s
+	WORD $0x4F375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4EBA8718 // add v24.4s, v24.4s, v26.4s
+	WORD $0x6E38DEF7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x4E671E98 // bic v24.16b, v20.16b, v7.16b
+	WORD $0x4E671EB9 // bic v25.16b, v21.16b, v7.16b
+	VMOV V5.B16, V26.B16
+	WORD $0x4E24CF1A // fmla v26.4s, v24.4s, v4.4s
+	VMOV V26.B16, V24.B16
+	VMOV V5.B16, V26.B16
+	WORD $0x4E24CF3A // fmla v26.4s, v25.4s, v4.4s
+	VMOV V26.B16, V25.B16
+	MOVD $0x3f800000, R4
+	VDUP R4, V26.S4
+	WORD $0x6E38FF58 // fdiv v24.4s, v26.4s, v24.4s
+	MOVD $0x3f800000, R4
+	VDUP R4, V26.S4
+	WORD $0x6E39FF59 // fdiv v25.4s, v26.4s, v25.4s
+	VMOV V14.B16, V26.B16
 	VMOV V14.B16, V27.B16
 	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVQ 0(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVQ F24, 0(R0)
-	FMOVQ 16(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
 	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V14.B16, V27.B16
 	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
 	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V12.B16, V28.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
 	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V11.B16, V28.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
 	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V10.B16, V28.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
 	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V9.B16, V28.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
 	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V8.B16, V28.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
 	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVQ 16(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVQ F24, 16(R0)
+	WORD $0x6E38DF58 // fmul v24.4s, v26.4s, v24.4s
+	WORD $0x6E39DF79 // fmul v25.4s, v27.4s, v25.4s
+	WORD $0x6E36DF18 // fmul v24.4s, v24.4s, v22.4s
+	WORD $0x6E37DF39 // fmul v25.4s, v25.4s, v23.4s
+	WORD $0x6EB4E41A // fcmgt v26.4s, v0.4s, v20.4s
+	WORD $0x6EB5E41B // fcmgt v27.4s, v0.4s, v21.4s
+	WORD $0x4EB8D4BC // fsub v28.4s, v5.4s, v24.4s
+	WORD $0x4EB9D4BD // fsub v29.4s, v5.4s, v25.4s
+	WORD $0x6EBA1F1C // bit v28.16b, v24.16b, v26.16b
+	WORD $0x6EBB1F3D // bit v29.16b, v25.16b, v27.16b
+	WORD $0x6E26DED6 // fmul v22.4s, v22.4s, v6.4s
+	WORD $0x6E26DEF7 // fmul v23.4s, v23.4s, v6.4s
+	WORD $0x4E36CE9C // fmla v28.4s, v20.4s, v22.4s
+	WORD $0x4E37CEBD // fmla v29.4s, v21.4s, v23.4s
+	FMOVQ 0(R1), F20
+	WORD $0x6E34DF94 // fmul v20.4s, v28.4s, v20.4s
+	FMOVQ F20, 0(R0)
+	FMOVQ 16(R1), F20
+	WORD $0x6E34DFB4 // fmul v20.4s, v29.4s, v20.4s
+	FMOVQ F20, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
@@ -1079,86 +982,90 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
+	FMOVQ 0(R2), F20
+	WORD $0x6EB4E455 // fcmgt v21.4s, v2.4s, v20.4s
+	WORD $0x6EB51C54 // bit v20.16b, v2.16b, v21.16b
+	WORD $0x6EA1E695 // fcmgt v21.4s, v20.4s, v1.4s
+	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
+	WORD $0x6E34DE95 // fmul v21.4s, v20.4s, v20.4s
+	WORD $0x6E271EB6 // eor v22.16b, v21.16b, v7.16b
+	WORD $0x4E34CE96 // fmla v22.4s, v20.4s, v20.4s
+	WORD $0x6E23DEB5 // fmul v21.4s, v21.4s, v3.4s
+	VMOV V15.B16, V23.B16
+	WORD $0x4E30CEB7 // fmla v23.4s, v21.4s, v16.4s
+	WORD $0x4EAFD6F7 // fsub v23.4s, v23.4s, v15.4s
+	WORD $0x4EB1CEF5 // fmls v21.4s, v23.4s, v17.4s
+	WORD $0x4EB2CEF5 // fmls v21.4s, v23.4s, v18.4s
+	WORD $0x4E23CED5 // fmla v21.4s, v22.4s, v3.4s
+	MOVD $0x3ab5112b, R4
+	VDUP R4, V22.S4
+	MOVD $0x3c091d82, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	MOVD $0x3d2aac7c, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	MOVD $0x3e2aaa48, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	VMOV V19.B16, V24.B16
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
+	VMOV V21.B16, V24.B16
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	WORD $0x4E25D6D5 // fadd v21.4s, v22.4s, v5.4s
+	WORD $0x4E21AAF6 // fcvtns v22.4s, v23.4s
+	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
 	MOVD $0x3f800000, R4
-	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
+	VDUP R4, V24.S4
+	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
+	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
+	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
+	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
+	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
+	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
+	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x4E671E96 // bic v22.16b, v20.16b, v7.16b
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s
+	VMOV V23.B16, V22.B16
 	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V14.B16, V27.B16
-	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVQ 0(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVQ F24, 0(R0)
+	VDUP R4, V23.S4
+	WORD $0x6E36FEF6 // fdiv v22.4s, v23.4s, v22.4s
+	VMOV V14.B16, V23.B16
+	VMOV V13.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V12.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V11.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V10.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V9.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V8.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
+	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x6EB4E417 // fcmgt v23.4s, v0.4s, v20.4s
+	WORD $0x4EB6D4B8 // fsub v24.4s, v5.4s, v22.4s
+	WORD $0x6EB71ED8 // bit v24.16b, v22.16b, v23.16b
+	WORD $0x6E26DEB5 // fmul v21.4s, v21.4s, v6.4s
+	WORD $0x4E35CE98 // fmla v24.4s, v20.4s, v21.4s
+	FMOVQ 0(R1), F20
+	WORD $0x6E34DF14 // fmul v20.4s, v24.4s, v20.4s
+	FMOVQ F20, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -1171,86 +1078,90 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R2), F24
-	WORD $0x6EB8E459 // fcmgt v25.4s, v2.4s, v24.4s
-	WORD $0x6EB91C58 // bit v24.16b, v2.16b, v25.16b
-	WORD $0x6EA1E719 // fcmgt v25.4s, v24.4s, v1.4s
-	WORD $0x6EB91C38 // bit v24.16b, v1.16b, v25.16b
-	WORD $0x6E38DF19 // fmul v25.4s, v24.4s, v24.4s
-	WORD $0x6E271F3A // eor v26.16b, v25.16b, v7.16b
-	WORD $0x4E38CF1A // fmla v26.4s, v24.4s, v24.4s
-	WORD $0x6E23DF39 // fmul v25.4s, v25.4s, v3.4s
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CF3B // fmla v27.4s, v25.4s, v16.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	WORD $0x4EB1CF79 // fmls v25.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF79 // fmls v25.4s, v27.4s, v18.4s
-	WORD $0x4E23CF59 // fmla v25.4s, v26.4s, v3.4s
-	VMOV V23.B16, V26.B16
-	VMOV V22.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V21.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V20.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	VMOV V19.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	VMOV V25.B16, V28.B16
-	WORD $0x4E39CF5C // fmla v28.4s, v26.4s, v25.4s
-	VMOV V28.B16, V26.B16
-	WORD $0x4E25D759 // fadd v25.4s, v26.4s, v5.4s
-	WORD $0x4E21AB7A // fcvtns v26.4s, v27.4s
-	WORD $0x4F3F075B // sshr v27.4s, v26.4s, #1
+	FMOVS 0(R2), F20
+	WORD $0x6EB4E455 // fcmgt v21.4s, v2.4s, v20.4s
+	WORD $0x6EB51C54 // bit v20.16b, v2.16b, v21.16b
+	WORD $0x6EA1E695 // fcmgt v21.4s, v20.4s, v1.4s
+	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
+	WORD $0x6E34DE95 // fmul v21.4s, v20.4s, v20.4s
+	WORD $0x6E271EB6 // eor v22.16b, v21.16b, v7.16b
+	WORD $0x4E34CE96 // fmla v22.4s, v20.4s, v20.4s
+	WORD $0x6E23DEB5 // fmul v21.4s, v21.4s, v3.4s
+	VMOV V15.B16, V23.B16
+	WORD $0x4E30CEB7 // fmla v23.4s, v21.4s, v16.4s
+	WORD $0x4EAFD6F7 // fsub v23.4s, v23.4s, v15.4s
+	WORD $0x4EB1CEF5 // fmls v21.4s, v23.4s, v17.4s
+	WORD $0x4EB2CEF5 // fmls v21.4s, v23.4s, v18.4s
+	WORD $0x4E23CED5 // fmla v21.4s, v22.4s, v3.4s
+	MOVD $0x3ab5112b, R4
+	VDUP R4, V22.S4
+	MOVD $0x3c091d82, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	MOVD $0x3d2aac7c, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	MOVD $0x3e2aaa48, R4
+	VDUP R4, V24.S4
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	VMOV V19.B16, V24.B16
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
+	VMOV V21.B16, V24.B16
+	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
+	VMOV V24.B16, V22.B16
+	WORD $0x4E25D6D5 // fadd v21.4s, v22.4s, v5.4s
+	WORD $0x4E21AAF6 // fcvtns v22.4s, v23.4s
+	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
 	MOVD $0x3f800000, R4
-	VDUP R4, V28.S4
-	WORD $0x4F37577D // shl v29.4s, v27.4s, #23
-	WORD $0x4EBC87BD // add v29.4s, v29.4s, v28.4s
-	WORD $0x6E3DDF39 // fmul v25.4s, v25.4s, v29.4s
-	WORD $0x6EBB875A // sub v26.4s, v26.4s, v27.4s
-	WORD $0x4F37575A // shl v26.4s, v26.4s, #23
-	WORD $0x4EBC875A // add v26.4s, v26.4s, v28.4s
-	WORD $0x6E3ADF39 // fmul v25.4s, v25.4s, v26.4s
-	WORD $0x4E671F1A // bic v26.16b, v24.16b, v7.16b
-	VMOV V5.B16, V27.B16
-	WORD $0x4E24CF5B // fmla v27.4s, v26.4s, v4.4s
-	VMOV V27.B16, V26.B16
+	VDUP R4, V24.S4
+	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
+	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
+	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
+	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
+	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
+	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
+	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x4E671E96 // bic v22.16b, v20.16b, v7.16b
+	VMOV V5.B16, V23.B16
+	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s
+	VMOV V23.B16, V22.B16
 	MOVD $0x3f800000, R4
-	VDUP R4, V27.S4
-	WORD $0x6E3AFF7A // fdiv v26.4s, v27.4s, v26.4s
-	VMOV V14.B16, V27.B16
-	VMOV V13.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V12.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V11.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V10.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V9.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	VMOV V8.B16, V28.B16
-	WORD $0x4E3ACF7C // fmla v28.4s, v27.4s, v26.4s
-	VMOV V28.B16, V27.B16
-	WORD $0x6E3ADF7A // fmul v26.4s, v27.4s, v26.4s
-	WORD $0x6E39DF5A // fmul v26.4s, v26.4s, v25.4s
-	WORD $0x6EB8E41B // fcmgt v27.4s, v0.4s, v24.4s
-	WORD $0x4EBAD4BC // fsub v28.4s, v5.4s, v26.4s
-	WORD $0x6EBB1F5C // bit v28.16b, v26.16b, v27.16b
-	WORD $0x6E26DF39 // fmul v25.4s, v25.4s, v6.4s
-	WORD $0x4E39CF1C // fmla v28.4s, v24.4s, v25.4s
-	FMOVS 0(R1), F24
-	WORD $0x6E38DF98 // fmul v24.4s, v28.4s, v24.4s
-	FMOVS F24, 0(R0)
+	VDUP R4, V23.S4
+	WORD $0x6E36FEF6 // fdiv v22.4s, v23.4s, v22.4s
+	VMOV V14.B16, V23.B16
+	VMOV V13.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V12.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V11.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V10.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V9.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	VMOV V8.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x6E36DEF6 // fmul v22.4s, v23.4s, v22.4s
+	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x6EB4E417 // fcmgt v23.4s, v0.4s, v20.4s
+	WORD $0x4EB6D4B8 // fsub v24.4s, v5.4s, v22.4s
+	WORD $0x6EB71ED8 // bit v24.16b, v22.16b, v23.16b
+	WORD $0x6E26DEB5 // fmul v21.4s, v21.4s, v6.4s
+	WORD $0x4E35CE98 // fmla v24.4s, v20.4s, v21.4s
+	FMOVS 0(R1), F20
+	WORD $0x6E34DF14 // fmul v20.4s, v24.4s, v20.4s
+	FMOVS F20, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -1304,80 +1215,80 @@ TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	FMOVQ 16(R2), F14
+	WORD $0x6EADE48F // fcmgt v15.4s, v4.4s, v13.4s
+	WORD $0x6EAF1C8D // bit v13.16b, v4.16b, v15.16b
+	WORD $0x6EAEE48F // fcmgt v15.4s, v4.4s, v14.4s
+	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
+	WORD $0x6EA3E5AF // fcmgt v15.4s, v13.4s, v3.4s
+	WORD $0x6EAF1C6D // bit v13.16b, v3.16b, v15.16b
+	WORD $0x6EA3E5CF // fcmgt v15.4s, v14.4s, v3.4s
+	WORD $0x6EAF1C6E // bit v14.16b, v3.16b, v15.16b
+	VMOV V2.B16, V15.B16
+	VMOV V2.B16, V16.B16
+	WORD $0x4E21CDAF // fmla v15.4s, v13.4s, v1.4s
+	WORD $0x4E21CDD0 // fmla v16.4s, v14.4s, v1.4s
+	WORD $0x4EA2D5F1 // fsub v17.4s, v15.4s, v2.4s
+	WORD $0x4EA2D612 // fsub v18.4s, v16.4s, v2.4s
+	WORD $0x4E26CE2D // fmla v13.4s, v17.4s, v6.4s
+	WORD $0x4E26CE4E // fmla v14.4s, v18.4s, v6.4s
+	WORD $0x4E27CE2D // fmla v13.4s, v17.4s, v7.4s
+	WORD $0x4E27CE4E // fmla v14.4s, v18.4s, v7.4s
 	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	WORD $0x6E201DCE // eor v14.16b, v14.16b, v0.16b
+	VMOV V12.B16, V17.B16
+	VMOV V12.B16, V18.B16
+	VMOV V11.B16, V19.B16
+	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
+	VMOV V19.B16, V17.B16
+	VMOV V11.B16, V19.B16
+	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
+	VMOV V19.B16, V18.B16
+	VMOV V10.B16, V19.B16
+	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
+	VMOV V19.B16, V17.B16
+	VMOV V10.B16, V19.B16
+	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
+	VMOV V19.B16, V18.B16
+	VMOV V9.B16, V19.B16
+	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
+	VMOV V19.B16, V17.B16
+	VMOV V9.B16, V19.B16
+	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
+	VMOV V19.B16, V18.B16
+	VMOV V8.B16, V19.B16
+	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
+	VMOV V19.B16, V17.B16
+	VMOV V8.B16, V19.B16
+	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
+	VMOV V19.B16, V18.B16
+	WORD $0x6E2DDE31 // fmul v17.4s, v17.4s, v13.4s
+	WORD $0x6E2EDE52 // fmul v18.4s, v18.4s, v14.4s
+	VMOV V13.B16, V19.B16
+	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
+	VMOV V19.B16, V17.B16
+	VMOV V14.B16, V13.B16
+	WORD $0x4E2ECE4D // fmla v13.4s, v18.4s, v14.4s
+	VMOV V13.B16, V18.B16
+	WORD $0x4F3755ED // shl v13.4s, v15.4s, #23
+	WORD $0x4F37560E // shl v14.4s, v16.4s, #23
+	WORD $0x4E25D5AF // fadd v15.4s, v13.4s, v5.4s
+	WORD $0x4E25D5D0 // fadd v16.4s, v14.4s, v5.4s
+	WORD $0x4E31CDAF // fmla v15.4s, v13.4s, v17.4s
+	WORD $0x4E32CDD0 // fmla v16.4s, v14.4s, v18.4s
 	MOVD $0x3f800000, R4
 	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
+	WORD $0x6E2FFDAD // fdiv v13.4s, v13.4s, v15.4s
+	MOVD $0x3f800000, R4
+	VDUP R4, V14.S4
+	WORD $0x6E30FDCE // fdiv v14.4s, v14.4s, v16.4s
 	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ 0(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	WORD $0x6E25DDCE // fmul v14.4s, v14.4s, v5.4s
+	FMOVQ 0(R1), F15
+	WORD $0x6E2FDDAD // fmul v13.4s, v13.4s, v15.4s
 	FMOVQ F13, 0(R0)
-	FMOVQ 16(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
-	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
-	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ 16(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVQ 16(R1), F13
+	WORD $0x6E2DDDCD // fmul v13.4s, v14.4s, v13.4s
 	FMOVQ F13, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
@@ -1525,88 +1436,88 @@ TEXT ·ELUGrad(SB), NOSPLIT, $0-32
 
 while1:
 	FMOVQ 0(R2), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
+	FMOVQ 16(R2), F13
+	WORD $0x6EACE42E // fcmgt v14.4s, v1.4s, v12.4s
+	WORD $0x6EAE1C2C // bit v12.16b, v1.16b, v14.16b
+	WORD $0x6EADE42E // fcmgt v14.4s, v1.4s, v13.4s
+	WORD $0x6EAE1C2D // bit v13.16b, v1.16b, v14.16b
+	WORD $0x6EA0E58E // fcmgt v14.4s, v12.4s, v0.4s
+	WORD $0x6EAE1C0C // bit v12.16b, v0.16b, v14.16b
+	WORD $0x6EA0E5AE // fcmgt v14.4s, v13.4s, v0.4s
+	WORD $0x6EAE1C0D // bit v13.16b, v0.16b, v14.16b
+	VMOV V3.B16, V14.B16
+	VMOV V3.B16, V15.B16
+	WORD $0x4E24CD8E // fmla v14.4s, v12.4s, v4.4s
+	WORD $0x4E24CDAF // fmla v15.4s, v13.4s, v4.4s
+	WORD $0x4EA3D5CE // fsub v14.4s, v14.4s, v3.4s
+	WORD $0x4EA3D5EF // fsub v15.4s, v15.4s, v3.4s
+	WORD $0x4EA5CDCC // fmls v12.4s, v14.4s, v5.4s
+	WORD $0x4EA5CDED // fmls v13.4s, v15.4s, v5.4s
+	WORD $0x4EA6CDCC // fmls v12.4s, v14.4s, v6.4s
+	WORD $0x4EA6CDED // fmls v13.4s, v15.4s, v6.4s
+	VMOV V11.B16, V16.B16
+	VMOV V11.B16, V17.B16
+	VMOV V10.B16, V18.B16
+	WORD $0x4E2CCE12 // fmla v18.4s, v16.4s, v12.4s
+	VMOV V18.B16, V16.B16
+	VMOV V10.B16, V18.B16
+	WORD $0x4E2DCE32 // fmla v18.4s, v17.4s, v13.4s
+	VMOV V18.B16, V17.B16
+	VMOV V9.B16, V18.B16
+	WORD $0x4E2CCE12 // fmla v18.4s, v16.4s, v12.4s
+	VMOV V18.B16, V16.B16
+	VMOV V9.B16, V18.B16
+	WORD $0x4E2DCE32 // fmla v18.4s, v17.4s, v13.4s
+	VMOV V18.B16, V17.B16
+	VMOV V8.B16, V18.B16
+	WORD $0x4E2CCE12 // fmla v18.4s, v16.4s, v12.4s
+	VMOV V18.B16, V16.B16
+	VMOV V8.B16, V18.B16
+	WORD $0x4E2DCE32 // fmla v18.4s, v17.4s, v13.4s
+	VMOV V18.B16, V17.B16
+	VMOV V7.B16, V18.B16
+	WORD $0x4E2CCE12 // fmla v18.4s, v16.4s, v12.4s
+	VMOV V18.B16, V16.B16
+	VMOV V7.B16, V18.B16
+	WORD $0x4E2DCE32 // fmla v18.4s, v17.4s, v13.4s
+	VMOV V18.B16, V17.B16
+	WORD $0x6E2CDE10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x6E2DDE31 // fmul v17.4s, v17.4s, v13.4s
+	VMOV V12.B16, V18.B16
+	WORD $0x4E2CCE12 // fmla v18.4s, v16.4s, v12.4s
+	VMOV V18.B16, V16.B16
+	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCE2C // fmla v12.4s, v17.4s, v13.4s
+	VMOV V12.B16, V17.B16
+	WORD $0x4E22D60C // fadd v12.4s, v16.4s, v2.4s
+	WORD $0x4E22D62D // fadd v13.4s, v17.4s, v2.4s
+	WORD $0x4E21A9CE // fcvtns v14.4s, v14.4s
+	WORD $0x4F3F05D0 // sshr v16.4s, v14.4s, #1
 	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ 0(R1), F13
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
+	VDUP R4, V17.S4
+	WORD $0x4F375612 // shl v18.4s, v16.4s, #23
+	WORD $0x4EB18652 // add v18.4s, v18.4s, v17.4s
+	WORD $0x6E32DD8C // fmul v12.4s, v12.4s, v18.4s
+	WORD $0x6EB085CE // sub v14.4s, v14.4s, v16.4s
+	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
+	WORD $0x4EB185CE // add v14.4s, v14.4s, v17.4s
+	WORD $0x6E2EDD8C // fmul v12.4s, v12.4s, v14.4s
+	WORD $0x4E21A9EE // fcvtns v14.4s, v15.4s
+	WORD $0x4F3F05CF // sshr v15.4s, v14.4s, #1
+	MOVD $0x3f800000, R4
+	VDUP R4, V16.S4
+	WORD $0x4F3755F1 // shl v17.4s, v15.4s, #23
+	WORD $0x4EB08631 // add v17.4s, v17.4s, v16.4s
+	WORD $0x6E31DDAD // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x6EAF85CE // sub v14.4s, v14.4s, v15.4s
+	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
+	WORD $0x4EB085CE // add v14.4s, v14.4s, v16.4s
+	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVQ 0(R1), F14
+	WORD $0x6E2EDD8C // fmul v12.4s, v12.4s, v14.4s
 	FMOVQ F12, 0(R0)
-	FMOVQ 16(R2), F12
-	WORD $0x6EACE42D // fcmgt v13.4s, v1.4s, v12.4s
-	WORD $0x6EAD1C2C // bit v12.16b, v1.16b, v13.16b
-	WORD $0x6EA0E58D // fcmgt v13.4s, v12.4s, v0.4s
-	WORD $0x6EAD1C0C // bit v12.16b, v0.16b, v13.16b
-	VMOV V3.B16, V13.B16
-	WORD $0x4E24CD8D // fmla v13.4s, v12.4s, v4.4s
-	WORD $0x4EA3D5AD // fsub v13.4s, v13.4s, v3.4s
-	WORD $0x4EA5CDAC // fmls v12.4s, v13.4s, v5.4s
-	WORD $0x4EA6CDAC // fmls v12.4s, v13.4s, v6.4s
-	VMOV V11.B16, V14.B16
-	VMOV V10.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V9.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V8.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	VMOV V7.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x6E2CDDCE // fmul v14.4s, v14.4s, v12.4s
-	VMOV V12.B16, V15.B16
-	WORD $0x4E2CCDCF // fmla v15.4s, v14.4s, v12.4s
-	VMOV V15.B16, V14.B16
-	WORD $0x4E22D5CC // fadd v12.4s, v14.4s, v2.4s
-	WORD $0x4E21A9AD // fcvtns v13.4s, v13.4s
-	WORD $0x4F3F05AE // sshr v14.4s, v13.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x4F3755D0 // shl v16.4s, v14.4s, #23
-	WORD $0x4EAF8610 // add v16.4s, v16.4s, v15.4s
-	WORD $0x6E30DD8C // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x6EAE85AD // sub v13.4s, v13.4s, v14.4s
-	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
-	WORD $0x4EAF85AD // add v13.4s, v13.4s, v15.4s
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
-	FMOVQ 16(R1), F13
-	WORD $0x6E2DDD8C // fmul v12.4s, v12.4s, v13.4s
+	FMOVQ 16(R1), F12
+	WORD $0x6E2CDDAC // fmul v12.4s, v13.4s, v12.4s
 	FMOVQ F12, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
