@@ -68,31 +68,9 @@ func (m *machine) bandwidth(size int, t traffic) float64 {
 	for i := range s {
 		s[i] = filled(n)
 	}
-	one, zero := make([]float32, row), make([]float32, row)
-	for i := range one {
-		one[i] = 1
-	}
+	grain := max(1, (n/row+m.threads-1)/m.threads)
 	var best float64
-	for _, how := range []kernels.Store{kernels.Cached, kernels.Streamed} {
-		// part works on some rows.
-		part := func(lo, hi int) {
-			at, end, rows := lo*row, hi*row, hi-lo
-			switch {
-			case t == reading:
-				kernels.Sum(s[0][at:end])
-			case t == writing:
-				kernels.ChannelFill(s[0][at:end], one, rows, row, how)
-			case t == triad && how == kernels.Cached:
-				kernels.Add(s[0][at:end], s[1][at:end], s[2][at:end])
-			case t == triad:
-				kernels.BatchNormApplyAdd(kernels.Identity, s[0][at:end], s[1][at:end], s[2][at:end], one, zero, rows, row)
-			case how == kernels.Cached:
-				copy(s[0][at:end], s[1][at:end])
-			default:
-				kernels.ChannelScale(s[0][at:end], s[1][at:end], one, rows, row, how)
-			}
-		}
-		grain := max(1, (n/row+m.threads-1)/m.threads)
+	for _, part := range transferLoops(t, s, row) {
 		var samples []float64
 		for range 7 {
 			samples = append(samples, sample(func() { kernels.Parallel(n/row, grain, part) }))
@@ -104,6 +82,38 @@ func (m *machine) bandwidth(size int, t traffic) float64 {
 	}
 	m.bandwidths[key] = best
 	return best
+}
+
+// transferLoops returns loops with the traffic over rows lo to hi of s, each with row
+// elements, that store through the caches and past them.
+func transferLoops(t traffic, s [][]float32, row int) []func(lo, hi int) {
+	one, zero := make([]float32, row), make([]float32, row)
+	for i := range one {
+		one[i] = 1
+	}
+	fill := func(how kernels.Store) func(lo, hi int) {
+		return func(lo, hi int) { kernels.ChannelFill(s[0][lo*row:hi*row], one, hi-lo, row, how) }
+	}
+	scale := func(how kernels.Store) func(lo, hi int) {
+		return func(lo, hi int) {
+			kernels.ChannelScale(s[0][lo*row:hi*row], s[1][lo*row:hi*row], one, hi-lo, row, how)
+		}
+	}
+	switch t {
+	case reading:
+		return []func(lo, hi int){func(lo, hi int) { kernels.Sum(s[0][lo*row : hi*row]) }}
+	case writing:
+		return []func(lo, hi int){fill(kernels.Cached), fill(kernels.Streamed)}
+	case copying:
+		copied := func(lo, hi int) { copy(s[0][lo*row:hi*row], s[1][lo*row:hi*row]) }
+		return []func(lo, hi int){copied, scale(kernels.Cached), scale(kernels.Streamed)}
+	default:
+		cached := func(lo, hi int) { kernels.Add(s[0][lo*row:hi*row], s[1][lo*row:hi*row], s[2][lo*row:hi*row]) }
+		streamed := func(lo, hi int) {
+			kernels.BatchNormApplyAdd(kernels.Identity, s[0][lo*row:hi*row], s[1][lo*row:hi*row], s[2][lo*row:hi*row], one, zero, hi-lo, row)
+		}
+		return []func(lo, hi int){cached, streamed}
+	}
 }
 
 // ceilings describes what was measured, a line each.
