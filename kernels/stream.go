@@ -1,6 +1,9 @@
 package kernels
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // Elementwise kernels whose result goes past the caches: a block is computed in
 // the first-level cache and written from there.
@@ -55,14 +58,36 @@ func (s Store) Clamp(dst, x []float32, lo, hi float32) {
 	if !(lo <= hi) {
 		panic("kernels.Store.Clamp: not lo <= hi")
 	}
-	var block [streamBlock]float32
-	for i := 0; i < len(dst); {
-		end := streamUntil(dst, i)
-		clamp(block[:end-i], x[i:end], lo, hi)
-		streamCopy(dst[i:end], block[:end-i])
-		i = end
+	clampStreamed(dst, x, lo, hi)
+}
+
+// negativeZeros change nothing when they are added.
+var negativeZeros = func() (z [streamBlock]float32) {
+	for i := range z {
+		z[i] = float32(math.Copysign(0, -1))
 	}
-	streamFence()
+	return z
+}()
+
+// clampStreamed is clamp with whole blocks streamed as rows of a map, without a
+// block in between: reading and writing then overlap.
+func clampStreamed(dst, x []float32, lo, hi float32) {
+	edge := func(from, to int) {
+		if from < to {
+			clamp(dst[from:to], x[from:to], lo, hi)
+		}
+	}
+	from := streamUntil(dst, 0)
+	if from == streamBlock {
+		from = 0
+	}
+	edge(0, from)
+	for len(dst)-from >= streamBlock {
+		to := from + min(mapBlock, (len(dst)-from)/streamBlock*streamBlock)
+		rowsShift(dst[from:to], x[from:to], negativeZeros[:], lo, hi, Streamed)
+		from = to
+	}
+	edge(from, len(dst))
 }
 
 // Exp: see [Store.Add].
@@ -105,6 +130,11 @@ func (s Store) Activate(act Activation, dst, x []float32) {
 	checkSame("Store.Activate", dst, x)
 	if s == Cached {
 		Activate(act, dst, x)
+		return
+	}
+	if act == ReLU || act == ReLU6 {
+		lo, hi := activationBounds(act)
+		clampStreamed(dst, x, lo, hi)
 		return
 	}
 	var block [streamBlock]float32
