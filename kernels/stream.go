@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// Elementwise kernels whose result goes past the caches: a block is computed in
-// the first-level cache and written from there.
+// Elementwise kernels whose result goes past the caches. Most compute a block in
+// the first-level cache and write it from there.
 
 // streamBlock is the elements of a block, a multiple of every vector: few, so that
 // the next block is read while this one is written.
@@ -21,14 +21,38 @@ func (s Store) Add(dst, x, y []float32) {
 		Add(dst, x, y)
 		return
 	}
-	var block [streamBlock]float32
-	for lo := 0; lo < len(dst); {
-		hi := streamUntil(dst, lo)
-		add(block[:hi-lo], x[lo:hi], y[lo:hi])
-		streamCopy(dst[lo:hi], block[:hi-lo])
-		lo = hi
+	from, to := streamedRows(dst)
+	if from > 0 {
+		add(dst[:from], x[:from], y[:from])
 	}
-	streamFence()
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		rowsScaleShiftAddClamp(dst[from:end], x[from:end], y[from:end], ones[:], negativeZeros[:], negativeInf, positiveInf, Streamed)
+	}
+	if to < len(dst) {
+		add(dst[to:], x[to:], y[to:])
+	}
+}
+
+// streamedRows returns the part of dst that is whole blocks from the beginning of a
+// cache line on.
+func streamedRows(dst []float32) (from, to int) {
+	if from = streamUntil(dst, 0); from == streamBlock {
+		from = 0
+	}
+	return from, from + (len(dst)-from)/streamBlock*streamBlock
+}
+
+// ones and negativeZeros change nothing when they multiply and are added: with them
+// the streaming kernels over rows of a map serve slices. Unlike through a block in
+// the first-level cache, memory is then read and written at the same time.
+var ones, negativeZeros = constantBlock(1), constantBlock(float32(math.Copysign(0, -1)))
+
+func constantBlock(v float32) (block [streamBlock]float32) {
+	for i := range block {
+		block[i] = v
+	}
+	return block
 }
 
 // Mul: see [Store.Add].
@@ -61,33 +85,19 @@ func (s Store) Clamp(dst, x []float32, lo, hi float32) {
 	clampStreamed(dst, x, lo, hi)
 }
 
-// negativeZeros change nothing when they are added.
-var negativeZeros = func() (z [streamBlock]float32) {
-	for i := range z {
-		z[i] = float32(math.Copysign(0, -1))
-	}
-	return z
-}()
-
-// clampStreamed is clamp with whole blocks streamed as rows of a map, without a
-// block in between: reading and writing then overlap.
+// clampStreamed is clamp with whole blocks streamed.
 func clampStreamed(dst, x []float32, lo, hi float32) {
-	edge := func(from, to int) {
-		if from < to {
-			clamp(dst[from:to], x[from:to], lo, hi)
-		}
+	from, to := streamedRows(dst)
+	if from > 0 {
+		clamp(dst[:from], x[:from], lo, hi)
 	}
-	from := streamUntil(dst, 0)
-	if from == streamBlock {
-		from = 0
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		rowsShift(dst[from:end], x[from:end], negativeZeros[:], lo, hi, Streamed)
 	}
-	edge(0, from)
-	for len(dst)-from >= streamBlock {
-		to := from + min(mapBlock, (len(dst)-from)/streamBlock*streamBlock)
-		rowsShift(dst[from:to], x[from:to], negativeZeros[:], lo, hi, Streamed)
-		from = to
+	if to < len(dst) {
+		clamp(dst[to:], x[to:], lo, hi)
 	}
-	edge(from, len(dst))
 }
 
 // Exp: see [Store.Add].
