@@ -45,6 +45,30 @@ func mul(dst, x, y []float32) {
 	}
 }
 
+// mulStream and gateStream are mul and gate of whole vectors past the caches; dst is
+// aligned to a vector. streamFence need not follow.
+func mulStream(dst, x, y []float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.MulStream(&dst[0], &x[0], &y[0], len(dst))
+	case isa.AVX2:
+		avx2.MulStream(&dst[0], &x[0], &y[0], len(dst))
+	default:
+		mulGeneric(dst, x, y)
+	}
+}
+
+func gateStream(dx, dy, x []float32, lo, hi, slope float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.GateStream(&dx[0], &dy[0], &x[0], len(dx), lo, hi, slope)
+	case isa.AVX2:
+		avx2.GateStream(&dx[0], &dy[0], &x[0], len(dx), lo, hi, slope)
+	default:
+		gateGeneric(dx, dy, x, lo, hi, slope)
+	}
+}
+
 func scale(alpha float32, x []float32) {
 	switch isa.Active {
 	case isa.AVX512:

@@ -36,6 +36,11 @@ func mul(dst, x, y []float32) {
 	}
 }
 
+// mulStream and gateStream are mul and gate: there are no streamed stores.
+func mulStream(dst, x, y []float32) { mul(dst, x, y) }
+
+func gateStream(dx, dy, x []float32, lo, hi, slope float32) { gate(dx, dy, x, lo, hi, slope) }
+
 func scale(alpha float32, x []float32) {
 	switch isa.Active {
 	case isa.NEON:

@@ -17,6 +17,11 @@ func mul(dst, x, y []float32) {
 	mulGeneric(dst, x, y)
 }
 
+// mulStream and gateStream are mul and gate: there are no streamed stores.
+func mulStream(dst, x, y []float32) { mul(dst, x, y) }
+
+func gateStream(dx, dy, x []float32, lo, hi, slope float32) { gate(dx, dy, x, lo, hi, slope) }
+
 func scale(alpha float32, x []float32) {
 	scaleGeneric(alpha, x)
 }

@@ -62,14 +62,17 @@ func (s Store) Mul(dst, x, y []float32) {
 		Mul(dst, x, y)
 		return
 	}
-	var block [streamBlock]float32
-	for lo := 0; lo < len(dst); {
-		hi := streamUntil(dst, lo)
-		mul(block[:hi-lo], x[lo:hi], y[lo:hi])
-		streamCopy(dst[lo:hi], block[:hi-lo])
-		lo = hi
+	from, to := streamedRows(dst)
+	if from > 0 {
+		mul(dst[:from], x[:from], y[:from])
 	}
-	streamFence()
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		mulStream(dst[from:end], x[from:end], y[from:end])
+	}
+	if to < len(dst) {
+		mul(dst[to:], x[to:], y[to:])
+	}
 }
 
 // Clamp: see [Store.Add].
@@ -165,6 +168,10 @@ func (s Store) ActivateGrad(act Activation, dx, dy, x []float32) {
 		ActivateGrad(act, dx, dy, x)
 		return
 	}
+	if act == ReLU || act == ReLU6 {
+		gateStreamed(act, dx, dy, x)
+		return
+	}
 	var block [streamBlock]float32
 	for lo := 0; lo < len(dx); {
 		hi := streamUntil(dx, lo)
@@ -173,6 +180,25 @@ func (s Store) ActivateGrad(act Activation, dx, dy, x []float32) {
 		lo = hi
 	}
 	streamFence()
+}
+
+// gateStreamed is activateGrad of a clamp with whole blocks streamed.
+func gateStreamed(act Activation, dx, dy, x []float32) {
+	lo, hi := float32(0), float32(notANumber)
+	if act == ReLU6 {
+		hi = 6
+	}
+	from, to := streamedRows(dx)
+	if from > 0 {
+		gate(dx[:from], dy[:from], x[:from], lo, hi, 0)
+	}
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		gateStream(dx[from:end], dy[from:end], x[from:end], lo, hi, 0)
+	}
+	if to < len(dx) {
+		gate(dx[to:], dy[to:], x[to:], lo, hi, 0)
+	}
 }
 
 // streamUntil returns the end of the block of dst that begins at lo: the first

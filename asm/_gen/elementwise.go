@@ -36,17 +36,26 @@ func gradient(name, formula string, f function1) func(Machine) {
 
 // twoVectors makes dst[i] = x[i] op y[i].
 func twoVectors(name, symbol string, op func(m Machine, a, b Vec) Vec) func(Machine) {
-	return func(m Machine) {
-		m.Func(name, "func(dst, x, y *float32, n int)",
-			fmt.Sprintf("%s computes dst[i] = x[i] %s y[i] for i < n. dst may be x or y.", name, symbol))
-		dst, x, y, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("y"), m.ParamInt("n")
-		m.Strips(n, []Ptr{dst, x, y}, 4, func(s Strip) {
-			for u := range s.U {
-				s.Store(dst, u, op(m, s.Load(x, u), s.Load(y, u)))
-			}
-		})
-		m.Ret()
-	}
+	return func(m Machine) { twoVectorsAs(m, storeKind{}, name, symbol, op) }
+}
+
+func twoVectorsAs(m Machine, k storeKind, name, symbol string, op func(m Machine, a, b Vec) Vec) {
+	name += k.suffix()
+	m.Func(name, "func(dst, x, y *float32, n int)",
+		k.doc(fmt.Sprintf("%s computes dst[i] = x[i] %s y[i] for i < n. dst may be x or y.", name, symbol))...)
+	dst, x, y, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("y"), m.ParamInt("n")
+	m.Strips(n, []Ptr{dst, x, y}, 4, func(s Strip) {
+		for u := range s.U {
+			k.store(s)(dst, u, op(m, s.Load(x, u), s.Load(y, u)))
+		}
+	})
+	k.ret(m)
+}
+
+// elementwiseStream are those that write maps in memory.
+var elementwiseStream = []func(Machine, storeKind){
+	func(m Machine, k storeKind) { twoVectorsAs(m, k, "Mul", "*", Machine.Mul) },
+	gateAs,
 }
 
 // parametric makes a function of one vector and parameters.
@@ -105,10 +114,12 @@ var elementwise = []func(Machine){
 }
 
 // gate is the gradient of piecewise linear activations.
-func gate(m Machine) {
-	m.Func("Gate", "func(dx, dy, x *float32, n int, lo, hi, slope float32)",
-		"Gate computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,",
-		"where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.")
+func gate(m Machine) { gateAs(m, storeKind{}) }
+
+func gateAs(m Machine, k storeKind) {
+	m.Func("Gate"+k.suffix(), "func(dx, dy, x *float32, n int, lo, hi, slope float32)", k.doc(
+		"Gate"+k.suffix()+" computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,",
+		"where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.")...)
 	dx, dy, x, n := m.ParamPtr("dx"), m.ParamPtr("dy"), m.ParamPtr("x"), m.ParamInt("n")
 	lo, hi, slope := m.ParamF32("lo"), m.ParamF32("hi"), m.ParamF32("slope")
 	zero := m.Zero()
@@ -117,10 +128,10 @@ func gate(m Machine) {
 		for u := range s.U {
 			v, d := s.Load(x, u), s.Load(dy, u)
 			low := m.Select(flat, zero, m.Mul(d, slope))
-			s.Store(dx, u, m.Select(m.LessEq(v, lo), low, m.Select(m.LessEq(hi, v), low, d)))
+			k.store(s)(dx, u, m.Select(m.LessEq(v, lo), low, m.Select(m.LessEq(hi, v), low, d)))
 		}
 	})
-	m.Ret()
+	k.ret(m)
 }
 
 // transcendental kernels: four vectors together keep a core busy that waits four

@@ -6,6 +6,7 @@ package gen
 var manifest = []entry{
 	{"vector", on(avx2, avx512, neon), portable(axpy, dot, sum, maximum)},
 	{"elementwise", on(avx2, avx512, neon), portable(elementwise...)},
+	{"elementwise_stream", on(avx2, avx512), storing(storeKind{streamed: true}, elementwiseStream...)},
 	{"math", on(avx2, avx512, neon), portable(transcendental...)},
 	{"math_gradients", on(avx2, avx512, neon), portable(transcendentalGradients...)},
 	{"stream", on(avx2, avx512), portable(streamCopy, streamFence)},

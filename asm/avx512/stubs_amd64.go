@@ -90,6 +90,21 @@ func HardSwishGrad(dx *float32, dy *float32, x *float32, n int)
 //go:noescape
 func HardSigmoidGrad(dx *float32, dy *float32, x *float32, n int)
 
+// MulStream computes dst[i] = x[i] * y[i] for i < n. dst may be x or y.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func MulStream(dst *float32, x *float32, y *float32, n int)
+
+// GateStream computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,
+// where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func GateStream(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
+
 // Exp computes dst[i] = exp(x[i]) for i < n. dst may be x.
 //
 //go:noescape
