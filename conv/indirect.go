@@ -113,10 +113,43 @@ func (d *product) copyApart(dst, a []float32, s *Shape, i int) {
 		copy(dst, a[i*d.channels:][:d.channels])
 		return
 	}
-	lo, hi := insideRange(d.lineCols, 1, -s.PadLeft, s.W)
+	if lo, hi := d.lineInside(dst, s); lo < hi {
+		copy(dst[lo*s.C:hi*s.C], a[(i*s.W+lo-s.PadLeft)*s.C:])
+	}
+}
+
+// lineInside returns which pixels of a copied row are pixels of A, and clears the
+// others.
+func (d *product) lineInside(dst []float32, s *Shape) (lo, hi int) {
+	lo, hi = insideRange(d.lineCols, 1, -s.PadLeft, s.W)
 	clear(dst[:lo*s.C])
-	copy(dst[lo*s.C:hi*s.C], a[(i*s.W+lo-s.PadLeft)*s.C:])
 	clear(dst[hi*s.C:])
+	return lo, hi
+}
+
+// copyPlanes is copyApart of a row of A in NCHW.
+func (d *product) copyPlanes(dst, a []float32, s *Shape, i int) {
+	dst = dst[i*d.pitch:][:d.pitch]
+	lo, hi := d.lineInside(dst, s)
+	if lo >= hi {
+		return
+	}
+	dst = dst[lo*s.C : hi*s.C]
+	a = a[i/s.H*s.C*s.H*s.W+i%s.H*s.W+lo-s.PadLeft:]
+	plane := s.H * s.W
+	if s.C == 3 {
+		red, green, blue := a[:hi-lo], a[plane:][:hi-lo], a[2*plane:][:hi-lo]
+		for x, v := range red {
+			pixel := dst[3*x:][:3]
+			pixel[0], pixel[1], pixel[2] = v, green[x], blue[x]
+		}
+		return
+	}
+	for c := range s.C {
+		for x, v := range a[c*plane:][:hi-lo] {
+			dst[x*s.C+c] = v
+		}
+	}
 }
 
 // slidingProduct is the forward pass of few channels: a tap is a whole row of the
@@ -312,6 +345,7 @@ func newGatherWorker(tables, rows int) gatherWorker {
 // operands are the tensors of one run of a product.
 type operands struct {
 	a, b, c, bias, residual []float32
+	planes                  bool // a is NCHW, and copied before it is read
 }
 
 // run computes task t. A pass with fewer tasks than the longest has empty ones.

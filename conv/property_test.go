@@ -96,6 +96,13 @@ func TestWorkspace(t *testing.T) {
 					t.Errorf("%v: PackInPlace differs from Pack", s)
 				}
 			}
+			if p.ReadsPlanes() {
+				planes, dst := fenced(kerneltest.ToNCHW(src, s.N, s.C, s.H, s.W)), dirty(s.DstLen())
+				p.ForwardPlanes(dst, planes, packed, bias, residual, dirty(p.WorkspaceForwardPacked()))
+				if !slices.Equal(dst, want[0]) {
+					t.Errorf("%v: ForwardPlanes differs from Forward", s)
+				}
+			}
 			p.ForwardPacked(residual, src, packed, bias, residual, dirty(p.WorkspaceForwardPacked()))
 			if !slices.Equal(residual, want[0]) {
 				t.Errorf("%v: ForwardPacked in place of the residual differs from Forward", s)

@@ -73,7 +73,11 @@ func (p *Plan) task(worker, t int) {
 	case jobSpread:
 		pr := j.d.product
 		for i := t * spreadChunk; i < min(pr.pieces, (t+1)*spreadChunk); i++ {
-			pr.copyApart(j.c, j.a, &p.shape, i)
+			if j.planes {
+				pr.copyPlanes(j.c, j.a, &p.shape, i)
+			} else {
+				pr.copyApart(j.c, j.a, &p.shape, i)
+			}
 		}
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
@@ -217,7 +221,7 @@ func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
 		p.pack(&p.forward, packed, w, work)
 		w = packed
 	}
-	p.runForward(name, inline, dst, src, w, bias, residual, work)
+	p.runForward(name, inline, false, dst, src, w, bias, residual, work)
 }
 
 // ForwardPacked is [Plan.Forward] with weights from [Plan.Pack] and
@@ -225,11 +229,27 @@ func (p *Plan) Forward(dst, src, w, bias, residual, work []float32) {
 func (p *Plan) ForwardPacked(dst, src, packed, bias, residual, work []float32) {
 	const name = "ForwardPacked"
 	packed = need(name, "packed", packed, p.PackedLen())
-	p.runForward(name, false, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
+	p.runForward(name, false, false, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
 }
 
-// runForward computes Forward from packed weights, unless raw says they are not.
-func (p *Plan) runForward(name string, raw bool, dst, src, w, bias, residual, work []float32) {
+// ReadsPlanes reports whether [Plan.ForwardPlanes] can be used: the algorithm copies
+// src before it reads it, as that for few channels does.
+func (p *Plan) ReadsPlanes() bool { return p.forward.product != nil && p.forward.product.lineCols > 0 }
+
+// ForwardPlanes is [Plan.ForwardPacked] with src in NCHW, with the same bits. It
+// panics unless [Plan.ReadsPlanes].
+func (p *Plan) ForwardPlanes(dst, src, packed, bias, residual, work []float32) {
+	const name = "ForwardPlanes"
+	if !p.ReadsPlanes() {
+		panic("conv.Plan.ForwardPlanes: the algorithm reads NHWC")
+	}
+	packed = need(name, "packed", packed, p.PackedLen())
+	p.runForward(name, false, true, dst, src, packed, bias, residual, need(name, "work", work, p.WorkspaceForwardPacked()))
+}
+
+// runForward computes Forward from packed weights, unless raw says they are not, and
+// from src in NHWC, unless planes says it is not.
+func (p *Plan) runForward(name string, raw, planes bool, dst, src, w, bias, residual, work []float32) {
 	dst = need(name, "dst", dst, p.shape.DstLen())
 	src = need(name, "src", src, p.shape.SrcLen())
 	bias = optional(name, "bias", bias, p.shape.K)
@@ -237,7 +257,7 @@ func (p *Plan) runForward(name string, raw bool, dst, src, w, bias, residual, wo
 	if p.shape.N == 0 {
 		return
 	}
-	o := operands{a: src, b: w, c: dst, bias: bias, residual: residual}
+	o := operands{a: src, b: w, c: dst, bias: bias, residual: residual, planes: planes}
 	fused := p.runProduct(&p.forward, raw, o, work)
 	if !fused {
 		p.directForward(dst, src, w, bias, residual)
@@ -259,7 +279,7 @@ func (p *Plan) runProduct(d *direction, raw bool, o operands, work []float32) bo
 	switch {
 	case d.product != nil:
 		if pr := d.product; pr.pieces > 0 {
-			p.job = job{d: d, operands: operands{a: o.a, c: work}}
+			p.job = job{d: d, operands: operands{a: o.a, c: work, planes: o.planes}}
 			p.parallel(jobSpread, (pr.pieces+spreadChunk-1)/spreadChunk)
 			o.a = work[:pr.pieces*pr.pitch]
 		}

@@ -29,8 +29,13 @@ func (e *emitter) emitConv(o *fused) error {
 	packed := e.packed(first, o)
 	algorithm, _, _ := first.Algorithms()
 	i := instr{
-		title: o.title(), how: algorithm.String(), in: []int{e.need(o.in[0], pixels)}, reuse: -1,
-		work: first.WorkspaceForwardPacked(), flops: o.conv.FLOPs(),
+		title: o.title(), how: algorithm.String(), reuse: -1, work: first.WorkspaceForwardPacked(), flops: o.conv.FLOPs(),
+	}
+	planes := first.ReadsPlanes() && e.has(o.in[0], pixels) < 0 && e.has(o.in[0], plain) >= 0 && len(e.r.values[o.in[0]].shape) == 4
+	if planes {
+		i.in, i.how = []int{e.has(o.in[0], plain)}, i.how+" from NCHW"
+	} else {
+		i.in = []int{e.need(o.in[0], pixels)}
 	}
 	if o.act != kernels.Identity {
 		i.how += "+" + o.act.String()
@@ -55,7 +60,11 @@ func (e *emitter) emitConv(o *fused) error {
 			if len(in) > 1 {
 				residual = view[float32](in[1])
 			}
-			if n > 0 {
+			switch {
+			case n == 0:
+			case planes:
+				plan.ForwardPlanes(view[float32](out[0]), view[float32](in[0]), packed, bias, residual, work)
+			default:
 				plan.ForwardPacked(view[float32](out[0]), view[float32](in[0]), packed, bias, residual, work)
 			}
 			return nil
