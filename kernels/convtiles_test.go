@@ -179,7 +179,7 @@ func TestDepthwiseKernels(t *testing.T) {
 		for _, size := range []int{3, 5} {
 			for _, stride := range []int{1, 2} {
 				for _, c := range channelCounts {
-					for _, pixels := range []int{1, 2, 3, 4, 5, 9} {
+					for _, pixels := range []int{1, 2, 3, 4, 5, 8, 9, 13} {
 						t.Run(fmt.Sprintf("size=%d/stride=%d/c=%d/pixels=%d", size, stride, c, pixels), func(t *testing.T) {
 							testDepthwise(t, size, stride, c, pixels)
 						})

@@ -24,12 +24,13 @@ func registers(m Machine) int {
 	return 32
 }
 
-// pixelsAtOnce returns how many output pixels fit beside resident vectors.
-func pixelsAtOnce(m Machine, resident int) int {
+// pixelsAtOnce returns how many output pixels fit beside resident vectors, and the
+// smaller numbers for what is left of a row.
+func pixelsAtOnce(m Machine, resident int) []int {
 	if registers(m)-resident >= 12 {
-		return 4
+		return []int{4, 1}
 	}
-	return 2
+	return []int{2, 1}
 }
 
 // walkLoad loads count vectors of strip s, step apart from p on.
@@ -73,15 +74,15 @@ type pixelStep struct {
 	lo, hi Vec
 }
 
-func newPixelStep(m Machine, bounds bool, runs ...int) *pixelStep {
+func newPixelStep(m Machine, bounds bool, stride int, widths []int) *pixelStep {
 	s := &pixelStep{m: m, keeps: m.Lanes() == 4, runs: map[int]Int{}}
 	if !s.keeps {
 		return s
 	}
 	s.one = m.ParamInt("c")
-	for _, pixels := range runs {
-		s.runs[pixels] = m.CopyInt(s.one)
-		m.MulInt(s.runs[pixels], pixels)
+	for _, pw := range widths {
+		s.runs[pw*stride] = m.CopyInt(s.one)
+		m.MulInt(s.runs[pw*stride], pw*stride)
 	}
 	if bounds {
 		s.lo, s.hi = m.ParamF32("lo"), m.ParamF32("hi")
@@ -140,8 +141,11 @@ func depthwiseRow(m Machine, size, stride int) {
 		"max. pixels > 0.")
 	n, first := m.ParamInt("n"), m.ParamPtr("dst")
 	w, bias := m.ParamPtr("w"), m.ParamPtr("bias")
-	pw := pixelsAtOnce(m, size*size)
-	step := newPixelStep(m, true, pw*stride, stride)
+	widths := pixelsAtOnce(m, size*size)
+	if m.Lanes() == 4 && size == 3 { // four sums do not keep the multiply-add units busy
+		widths = []int{8, 4, 1}
+	}
+	step := newPixelStep(m, true, stride, widths)
 	m.Strips(n, []Ptr{first, w, bias}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
 		rows := rowPointers(m, size)
@@ -154,14 +158,12 @@ func depthwiseRow(m Machine, size, stride int) {
 			weights = walkLoad(m, s, w, m.ParamInt("wStride"), taps)
 		}
 		dst, left := m.CopyPtr(first), m.ParamInt("pixels")
-		m.While(left, pw, func() {
-			depthwisePixels(step, s, size, stride, pw, rows, dst, w, bias, weights)
-			m.SubInt(left, pw)
-		})
-		m.While(left, 1, func() {
-			depthwisePixels(step, s, size, stride, 1, rows, dst, w, bias, weights)
-			m.SubInt(left, 1)
-		})
+		for _, pw := range widths {
+			m.While(left, pw, func() {
+				depthwisePixels(step, s, size, stride, pw, rows, dst, w, bias, weights)
+				m.SubInt(left, pw)
+			})
+		}
 	})
 	m.Ret()
 }
@@ -247,8 +249,8 @@ func depthwiseGradRow(m Machine, size, stride int) {
 	if size*size+6 > registers(m) {
 		group = 1
 	}
-	pw := pixelsAtOnce(m, group*size+2)
-	pixels := newPixelStep(m, false, pw*stride, stride)
+	widths := pixelsAtOnce(m, group*size+2)
+	pixels := newPixelStep(m, false, stride, widths)
 	m.Strips(n, []Ptr{dw, dy}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
 		at := m.CopyPtr(dw)
@@ -260,14 +262,12 @@ func depthwiseGradRow(m Machine, size, stride int) {
 			step := m.ParamInt("wStride")
 			acc := walkLoad(m, s, at, step, group*size)
 			y, left := m.CopyPtr(dy), m.ParamInt("pixels")
-			m.While(left, pw, func() {
-				depthwiseGradPixels(pixels, s, size, stride, pw, rows, y, acc)
-				m.SubInt(left, pw)
-			})
-			m.While(left, 1, func() {
-				depthwiseGradPixels(pixels, s, size, stride, 1, rows, y, acc)
-				m.SubInt(left, 1)
-			})
+			for _, pw := range widths {
+				m.While(left, pw, func() {
+					depthwiseGradPixels(pixels, s, size, stride, pw, rows, y, acc)
+					m.SubInt(left, pw)
+				})
+			}
 			for _, v := range acc {
 				s.Store(at, 0, v)
 				m.AddPtr(at, m.ParamInt("wStride"))

@@ -12,11 +12,14 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $0-72
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
 	MOVD R4, R5
-	MOVD $4, R6
+	MOVD $8, R6
 	MUL R6, R5, R5
 	MOVD R4, R6
-	MOVD $1, R7
+	MOVD $4, R7
 	MUL R7, R6, R6
+	MOVD R4, R7
+	MOVD $1, R8
+	MUL R8, R7, R7
 	FMOVS lo+40(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
@@ -25,44 +28,44 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $0-72
 	BLT done2
 
 while1:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+48(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R11
-	FMOVQ 0(R11), F2
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F3
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F4
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F5
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F6
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F7
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F8
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F9
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F10
-	MOVD R1, R7
-	MOVD pixels+64(FP), R11
-	CMP $4, R11
+	MOVD R0, R8
+	MOVD $-1, R9
+	MUL R9, R8, R8
+	MOVD rows+8(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+48(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R8<<2, R10, R10
+	MOVD n+48(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R8<<2, R11, R11
+	MOVD n+48(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R8<<2, R9, R9
+	MOVD wStride+24(FP), R8
+	MOVD R2, R12
+	FMOVQ 0(R12), F2
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F3
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F4
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F5
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F6
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F7
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F8
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F9
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F10
+	MOVD R1, R8
+	MOVD pixels+64(FP), R12
+	CMP $8, R12
 	BLT done4
 
 while3:
@@ -70,164 +73,368 @@ while3:
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
 	FMOVQ 0(R3), F14
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	FMOVQ 0(R3), F15
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R3), F17
+	FMOVQ 0(R3), F18
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
+	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
+	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
+	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
+	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
+	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
 	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVQ F11, 0(R7)
-	ADD R4<<2, R7, R7
+	MOVD R11, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
+	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
+	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
+	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
+	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	ADD R5<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
+	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
+	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
+	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
+	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
+	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	ADD R5<<2, R9, R9
+	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
+	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
+	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
+	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
 	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
 	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
 	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R7)
-	ADD R4<<2, R7, R7
+	FMOVQ F12, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
 	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
 	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
 	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R7)
-	ADD R4<<2, R7, R7
+	FMOVQ F13, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
 	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
 	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
 	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $4, R11, R11
-	CMP $4, R11
+	FMOVQ F14, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
+	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
+	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
+	FMOVQ F15, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
+	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
+	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
+	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
+	FMOVQ F16, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
+	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
+	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
+	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
+	FMOVQ F17, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
+	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
+	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
+	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
+	FMOVQ F18, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $8, R12, R12
+	CMP $8, R12
 	BGE while3
 
 done4:
-	CMP $1, R11
+	CMP $4, R12
 	BLT done6
 
 while5:
 	FMOVQ 0(R3), F11
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
 	ADD R6<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	MOVD R11, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R6<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R6<<2, R9, R9
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVQ F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVQ F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVQ F14, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $4, R12, R12
+	CMP $4, R12
+	BGE while5
+
+done6:
+	CMP $1, R12
+	BLT done8
+
+while7:
+	FMOVQ 0(R3), F11
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R7<<2, R10, R10
+	MOVD R11, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R7<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R6<<2, R8, R8
+	ADD R7<<2, R9, R9
 	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
 	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
 	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
 	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVQ F11, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R11, R11
-	CMP $1, R11
-	BGE while5
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $1, R12, R12
+	CMP $1, R12
+	BGE while7
 
-done6:
+done8:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -237,220 +444,424 @@ done6:
 
 done2:
 	CMP $1, R0
-	BLT done8
-
-while7:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+48(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R11
-	FMOVS 0(R11), F2
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F3
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F4
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F5
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F6
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F7
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F8
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F9
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F10
-	MOVD R1, R7
-	MOVD pixels+64(FP), R11
-	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F11
-	FMOVS 0(R3), F12
-	FMOVS 0(R3), F13
-	FMOVS 0(R3), F14
+	MOVD R0, R8
+	MOVD $-1, R9
+	MUL R9, R8, R8
+	MOVD rows+8(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+48(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R8<<2, R10, R10
+	MOVD n+48(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R8<<2, R11, R11
+	MOVD n+48(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R8<<2, R9, R9
+	MOVD wStride+24(FP), R8
 	MOVD R2, R12
-	MOVD R9, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVS F11, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $4, R11, R11
-	CMP $4, R11
-	BGE while9
-
-done10:
-	CMP $1, R11
+	FMOVS 0(R12), F2
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F3
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F4
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F5
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F6
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F7
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F8
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F9
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F10
+	MOVD R1, R8
+	MOVD pixels+64(FP), R12
+	CMP $8, R12
 	BLT done12
 
 while11:
 	FMOVS 0(R3), F11
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	FMOVS 0(R3), F12
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	FMOVS 0(R3), F15
+	FMOVS 0(R3), F16
+	FMOVS 0(R3), F17
+	FMOVS 0(R3), F18
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
+	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
+	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
+	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
+	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
+	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
+	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
+	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
+	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
+	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
+	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
+	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
+	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
+	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	ADD R5<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
+	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
+	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
+	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
+	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
+	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
+	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	ADD R5<<2, R9, R9
+	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
+	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
+	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
+	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
+	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
+	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
+	FMOVS F15, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
+	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
+	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
+	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
+	FMOVS F16, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
+	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
+	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
+	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
+	FMOVS F17, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
+	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
+	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
+	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
+	FMOVS F18, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $8, R12, R12
+	CMP $8, R12
+	BGE while11
+
+done12:
+	CMP $4, R12
+	BLT done14
+
+while13:
+	FMOVS 0(R3), F11
+	FMOVS 0(R3), F12
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
 	ADD R6<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	MOVD R11, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R6<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R6<<2, R9, R9
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $4, R12, R12
+	CMP $4, R12
+	BGE while13
+
+done14:
+	CMP $1, R12
+	BLT done16
+
+while15:
+	FMOVS 0(R3), F11
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R7<<2, R10, R10
+	MOVD R11, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R7<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R6<<2, R8, R8
+	ADD R7<<2, R9, R9
 	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
 	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
 	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
 	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVS F11, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R11, R11
-	CMP $1, R11
-	BGE while11
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $1, R12, R12
+	CMP $1, R12
+	BGE while15
 
-done12:
+done16:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while9
 
-done8:
+done10:
 	RET
 
 // func DepthwiseGradRow3s1(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
@@ -905,11 +1316,14 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $0-72
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
 	MOVD R4, R5
-	MOVD $8, R6
+	MOVD $16, R6
 	MUL R6, R5, R5
 	MOVD R4, R6
-	MOVD $2, R7
+	MOVD $8, R7
 	MUL R7, R6, R6
+	MOVD R4, R7
+	MOVD $2, R8
+	MUL R8, R7, R7
 	FMOVS lo+40(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
@@ -918,44 +1332,44 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $0-72
 	BLT done2
 
 while1:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+48(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R11
-	FMOVQ 0(R11), F2
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F3
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F4
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F5
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F6
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F7
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F8
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F9
-	ADD R7<<2, R11, R11
-	FMOVQ 0(R11), F10
-	MOVD R1, R7
-	MOVD pixels+64(FP), R11
-	CMP $4, R11
+	MOVD R0, R8
+	MOVD $-1, R9
+	MUL R9, R8, R8
+	MOVD rows+8(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+48(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R8<<2, R10, R10
+	MOVD n+48(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R8<<2, R11, R11
+	MOVD n+48(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R8<<2, R9, R9
+	MOVD wStride+24(FP), R8
+	MOVD R2, R12
+	FMOVQ 0(R12), F2
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F3
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F4
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F5
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F6
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F7
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F8
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F9
+	ADD R8<<2, R12, R12
+	FMOVQ 0(R12), F10
+	MOVD R1, R8
+	MOVD pixels+64(FP), R12
+	CMP $8, R12
 	BLT done4
 
 while3:
@@ -963,182 +1377,428 @@ while3:
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
 	FMOVQ 0(R3), F14
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	FMOVQ 0(R3), F15
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R3), F17
+	FMOVQ 0(R3), F18
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
+	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
+	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
 	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVQ 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVQ F11, 0(R7)
-	ADD R4<<2, R7, R7
+	MOVD R11, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
+	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	ADD R5<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
+	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
+	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	FMOVQ 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	ADD R5<<2, R9, R9
+	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
+	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
+	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
+	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
 	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
 	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
 	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R7)
-	ADD R4<<2, R7, R7
+	FMOVQ F12, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
 	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
 	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
 	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R7)
-	ADD R4<<2, R7, R7
+	FMOVQ F13, 0(R8)
+	ADD R4<<2, R8, R8
 	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
 	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
 	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
 	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $4, R11, R11
-	CMP $4, R11
+	FMOVQ F14, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
+	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
+	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
+	FMOVQ F15, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
+	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
+	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
+	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
+	FMOVQ F16, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
+	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
+	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
+	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
+	FMOVQ F17, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
+	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
+	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
+	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
+	FMOVQ F18, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $8, R12, R12
+	CMP $8, R12
 	BGE while3
 
 done4:
-	CMP $1, R11
+	CMP $4, R12
 	BLT done6
 
 while5:
 	FMOVQ 0(R3), F11
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
 	ADD R6<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	MOVD R11, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R6<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVQ 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R6<<2, R9, R9
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVQ F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVQ F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVQ F14, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $4, R12, R12
+	CMP $4, R12
+	BGE while5
+
+done6:
+	CMP $1, R12
+	BLT done8
+
+while7:
+	FMOVQ 0(R3), F11
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R7<<2, R10, R10
+	MOVD R11, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R7<<2, R11, R11
+	MOVD R9, R13
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVQ 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVQ 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R6<<2, R8, R8
+	ADD R7<<2, R9, R9
 	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
 	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
 	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
 	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVQ F11, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R11, R11
-	CMP $1, R11
-	BGE while5
+	FMOVQ F11, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $1, R12, R12
+	CMP $1, R12
+	BGE while7
 
-done6:
+done8:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -1148,238 +1808,484 @@ done6:
 
 done2:
 	CMP $1, R0
-	BLT done8
-
-while7:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+48(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R11
-	FMOVS 0(R11), F2
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F3
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F4
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F5
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F6
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F7
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F8
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F9
-	ADD R7<<2, R11, R11
-	FMOVS 0(R11), F10
-	MOVD R1, R7
-	MOVD pixels+64(FP), R11
-	CMP $4, R11
 	BLT done10
 
 while9:
-	FMOVS 0(R3), F11
-	FMOVS 0(R3), F12
-	FMOVS 0(R3), F13
-	FMOVS 0(R3), F14
+	MOVD R0, R8
+	MOVD $-1, R9
+	MUL R9, R8, R8
+	MOVD rows+8(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+48(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R8<<2, R10, R10
+	MOVD n+48(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R8<<2, R11, R11
+	MOVD n+48(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R8<<2, R9, R9
+	MOVD wStride+24(FP), R8
 	MOVD R2, R12
-	MOVD R9, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVS 0(R12), F15
-	ADD R4<<2, R12, R12
-	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVS F11, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $4, R11, R11
-	CMP $4, R11
-	BGE while9
-
-done10:
-	CMP $1, R11
+	FMOVS 0(R12), F2
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F3
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F4
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F5
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F6
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F7
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F8
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F9
+	ADD R8<<2, R12, R12
+	FMOVS 0(R12), F10
+	MOVD R1, R8
+	MOVD pixels+64(FP), R12
+	CMP $8, R12
 	BLT done12
 
 while11:
 	FMOVS 0(R3), F11
-	MOVD R2, R12
-	MOVD R9, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
-	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	FMOVS 0(R3), F12
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	FMOVS 0(R3), F15
+	FMOVS 0(R3), F16
+	FMOVS 0(R3), F17
+	FMOVS 0(R3), F18
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
+	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
+	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
+	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
+	ADD R5<<2, R10, R10
+	MOVD R11, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
+	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
+	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	ADD R5<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
+	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
+	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	FMOVS 0(R13), F19
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	ADD R5<<2, R9, R9
+	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
+	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
+	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
+	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
+	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
+	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
+	FMOVS F15, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
+	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
+	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
+	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
+	FMOVS F16, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
+	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
+	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
+	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
+	FMOVS F17, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
+	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
+	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
+	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
+	FMOVS F18, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $8, R12, R12
+	CMP $8, R12
+	BGE while11
+
+done12:
+	CMP $4, R12
+	BLT done14
+
+while13:
+	FMOVS 0(R3), F11
+	FMOVS 0(R3), F12
+	FMOVS 0(R3), F13
+	FMOVS 0(R3), F14
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
+	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
 	ADD R6<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	MOVD R11, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
+	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	ADD R6<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
+	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	FMOVS 0(R13), F15
+	ADD R4<<2, R13, R13
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	ADD R6<<2, R9, R9
+	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
+	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
+	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
+	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
+	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
+	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
+	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
+	FMOVS F12, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
+	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
+	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
+	FMOVS F13, 0(R8)
+	ADD R4<<2, R8, R8
+	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
+	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
+	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
+	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
+	FMOVS F14, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $4, R12, R12
+	CMP $4, R12
+	BGE while13
+
+done14:
+	CMP $1, R12
+	BLT done16
+
+while15:
+	FMOVS 0(R3), F11
+	MOVD R2, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R7<<2, R10, R10
+	MOVD R11, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R7<<2, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVS 0(R12), F12
-	ADD R4<<2, R12, R12
+	FMOVS 0(R13), F12
+	ADD R4<<2, R13, R13
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R6<<2, R8, R8
+	ADD R7<<2, R9, R9
 	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
 	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
 	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
 	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVS F11, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R11, R11
-	CMP $1, R11
-	BGE while11
+	FMOVS F11, 0(R8)
+	ADD R4<<2, R8, R8
+	SUB $1, R12, R12
+	CMP $1, R12
+	BGE while15
 
-done12:
+done16:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while9
 
-done8:
+done10:
 	RET
 
 // func DepthwiseGradRow3s2(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
