@@ -129,7 +129,7 @@ func (f *fuser) filter(s *step, i int) (w filter, ok bool) {
 		return w, false
 	}
 	id := s.in[i]
-	return filter{tensor: v.data, alone: f.g.readers[id] == 1 && f.g.consts[id] == v.data}, true
+	return filter{tensor: v.data, alone: f.g.readers[id] == 1, model: f.g.consts[id] == v.data}, true
 }
 
 func (f *fuser) startConv(s *step, o *fused) {

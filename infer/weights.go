@@ -22,7 +22,8 @@ import (
 // that are folded into it.
 type filter struct {
 	tensor *Tensor
-	alone  bool      // nothing else reads the tensor, which is the model's
+	alone  bool      // nothing else reads the tensor
+	model  bool      // the tensor is the model's, not computed for this plan
 	turned bool      // the tensor is C x K, not K x C
 	scale  []float32 // by out-channel, nil for ones
 }
@@ -131,7 +132,7 @@ func (e *emitter) packed(plan *conv.Plan, o *fused) []float32 {
 func (s *Session) pack(plan *conv.Plan, f *filter) []float32 {
 	t := f.tensor
 	algorithm, _, _ := plan.Algorithms()
-	if s.takes && f.alone && t.repacked == nil && invertible(f.scale) && (algorithm == conv.Indirect || !f.turned) {
+	if f.alone && (s.takes || !f.model) && t.repacked == nil && invertible(f.scale) && (algorithm == conv.Indirect || !f.turned) {
 		s.take(plan, f)
 	}
 	if r := t.repacked; r != nil && r.plan != nil && algorithm == conv.Indirect && f.is(r) {

@@ -48,8 +48,10 @@ func weightsModel(seed uint64) *onnx.Model {
 	norm("dn", "d", 40)
 	node("Conv", "e", "dn", weights("we", 40, 40, 1, 1))
 	node("Conv", "f", "e", "we")
-	node("Flatten", "rows", "f")
-	node("Gemm", "g", "rows", weights("wg", 64, 40*144), weights("bg", 64)).Attributes = []onnx.Attribute{one("transB")}
+	node("Neg", "wi", weights("wn", 24, 40, 1, 1)) // computed for each plan
+	node("Conv", "i", "f", "wi")
+	node("Flatten", "rows", "i")
+	node("Gemm", "g", "rows", weights("wg", 64, 24*144), weights("bg", 64)).Attributes = []onnx.Attribute{one("transB")}
 	node("MatMul", "h", "g", weights("wh", 64, 48)) // turned
 	node("MatMul", "y", "h", weights("wy", 48, 10)) // turned and filled up
 	node("ReduceSum", "sum", weights("wz", 3, 3))   // a constant that is computed
