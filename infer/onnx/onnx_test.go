@@ -257,6 +257,8 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		} else if !strings.HasPrefix(err.Error(), "onnx: ") {
 			t.Errorf("%s: error %q does not begin with the package", name, err)
+		} else if len(b) > 1<<20 {
+			// The same from a file takes as long again.
 		} else if _, fromFile := onnx.ReadFile(writeTemp(t, b)); fromFile == nil || !strings.HasSuffix(fromFile.Error(), err.Error()) {
 			t.Errorf("%s: error %v from a file, want %v", name, fromFile, err)
 		}
