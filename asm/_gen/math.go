@@ -203,11 +203,17 @@ func (c constants) logistic64(x Vec) (y, clamped Vec) {
 	c.AccMulAdd(r, n, c.of(ln2Hi))
 	c.AccMulAdd(r, n, c.of(ln2Lo))
 	r = c.Xor(r, c.bits(signBit))
-	q := c.expm1Reduced(r)
 	s := c.ShlI32(t, 23)
-	d := c.Add(s, c.of(tiny64))
-	c.AccMulAdd(d, s, q)
-	return c.Reciprocal(d), x
+	rest := c.Mul(s, c.expm1Reduced(r))
+	most := c.Add(s, c.of(tiny64))
+	// The reciprocal of most + rest, by Newton's method from an estimate, without
+	// the rounding of that sum.
+	y = c.Estimate(c.Add(most, rest))
+	e := c.fresh(1)
+	c.AccMulSub(e, most, y)
+	c.AccMulSub(e, rest, y)
+	c.Horner(e, y, y)
+	return e, x
 }
 
 var sigmoidFunction = function1{append([]uint32{signBit}, logisticConstants...), func(c constants, x Vec) Vec {

@@ -780,167 +780,195 @@ TEXT ·Sigmoid(SB), NOSPLIT, $0-24
 	MOVD $0x3f800000, R3
 	VDUP R3, V6.S4
 	MOVD $0x4b400000, R3
-	VDUP R3, V6.S4
+	VDUP R3, V7.S4
 	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F6
-	FMOVQ 16(R1), F7
-	FMOVQ 32(R1), F8
-	FMOVQ 48(R1), F9
-	WORD $0x6EA6E48A // fcmgt v10.4s, v4.4s, v6.4s
-	WORD $0x6EAA1C86 // bit v6.16b, v4.16b, v10.16b
-	WORD $0x6EA7E48A // fcmgt v10.4s, v4.4s, v7.4s
-	WORD $0x6EAA1C87 // bit v7.16b, v4.16b, v10.16b
-	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
-	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
-	WORD $0x6EA9E48A // fcmgt v10.4s, v4.4s, v9.4s
-	WORD $0x6EAA1C89 // bit v9.16b, v4.16b, v10.16b
-	WORD $0x6EA3E4CA // fcmgt v10.4s, v6.4s, v3.4s
-	WORD $0x6EAA1C66 // bit v6.16b, v3.16b, v10.16b
-	WORD $0x6EA3E4EA // fcmgt v10.4s, v7.4s, v3.4s
-	WORD $0x6EAA1C67 // bit v7.16b, v3.16b, v10.16b
-	WORD $0x6EA3E50A // fcmgt v10.4s, v8.4s, v3.4s
-	WORD $0x6EAA1C68 // bit v8.16b, v3.16b, v10.16b
-	WORD $0x6EA3E52A // fcmgt v10.4s, v9.4s, v3.4s
-	WORD $0x6EAA1C69 // bit v9.16b, v3.16b, v10.16b
-	VMOV V2.B16, V10.B16
+	FMOVQ 0(R1), F7
+	FMOVQ 16(R1), F8
+	FMOVQ 32(R1), F9
+	FMOVQ 48(R1), F10
+	WORD $0x6EA7E48B // fcmgt v11.4s, v4.4s, v7.4s
+	WORD $0x6EAB1C87 // bit v7.16b, v4.16b, v11.16b
+	WORD $0x6EA8E48B // fcmgt v11.4s, v4.4s, v8.4s
+	WORD $0x6EAB1C88 // bit v8.16b, v4.16b, v11.16b
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EAAE48B // fcmgt v11.4s, v4.4s, v10.4s
+	WORD $0x6EAB1C8A // bit v10.16b, v4.16b, v11.16b
+	WORD $0x6EA3E4EB // fcmgt v11.4s, v7.4s, v3.4s
+	WORD $0x6EAB1C67 // bit v7.16b, v3.16b, v11.16b
+	WORD $0x6EA3E50B // fcmgt v11.4s, v8.4s, v3.4s
+	WORD $0x6EAB1C68 // bit v8.16b, v3.16b, v11.16b
+	WORD $0x6EA3E52B // fcmgt v11.4s, v9.4s, v3.4s
+	WORD $0x6EAB1C69 // bit v9.16b, v3.16b, v11.16b
+	WORD $0x6EA3E54B // fcmgt v11.4s, v10.4s, v3.4s
+	WORD $0x6EAB1C6A // bit v10.16b, v3.16b, v11.16b
 	VMOV V2.B16, V11.B16
 	VMOV V2.B16, V12.B16
 	VMOV V2.B16, V13.B16
-	WORD $0x4E21CCCA // fmla v10.4s, v6.4s, v1.4s
+	VMOV V2.B16, V14.B16
 	WORD $0x4E21CCEB // fmla v11.4s, v7.4s, v1.4s
 	WORD $0x4E21CD0C // fmla v12.4s, v8.4s, v1.4s
 	WORD $0x4E21CD2D // fmla v13.4s, v9.4s, v1.4s
-	WORD $0x4EA2D54E // fsub v14.4s, v10.4s, v2.4s
+	WORD $0x4E21CD4E // fmla v14.4s, v10.4s, v1.4s
 	WORD $0x4EA2D56F // fsub v15.4s, v11.4s, v2.4s
 	WORD $0x4EA2D590 // fsub v16.4s, v12.4s, v2.4s
 	WORD $0x4EA2D5B1 // fsub v17.4s, v13.4s, v2.4s
+	WORD $0x4EA2D5D2 // fsub v18.4s, v14.4s, v2.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V18.S4
-	WORD $0x4E32CDC6 // fmla v6.4s, v14.4s, v18.4s
-	WORD $0x4E32CDE7 // fmla v7.4s, v15.4s, v18.4s
-	WORD $0x4E32CE08 // fmla v8.4s, v16.4s, v18.4s
-	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
+	VDUP R3, V19.S4
+	WORD $0x4E33CDE7 // fmla v7.4s, v15.4s, v19.4s
+	WORD $0x4E33CE08 // fmla v8.4s, v16.4s, v19.4s
+	WORD $0x4E33CE29 // fmla v9.4s, v17.4s, v19.4s
+	WORD $0x4E33CE4A // fmla v10.4s, v18.4s, v19.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V18.S4
-	WORD $0x4E32CDC6 // fmla v6.4s, v14.4s, v18.4s
-	WORD $0x4E32CDE7 // fmla v7.4s, v15.4s, v18.4s
-	WORD $0x4E32CE08 // fmla v8.4s, v16.4s, v18.4s
-	WORD $0x4E32CE29 // fmla v9.4s, v17.4s, v18.4s
-	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	VDUP R3, V19.S4
+	WORD $0x4E33CDE7 // fmla v7.4s, v15.4s, v19.4s
+	WORD $0x4E33CE08 // fmla v8.4s, v16.4s, v19.4s
+	WORD $0x4E33CE29 // fmla v9.4s, v17.4s, v19.4s
+	WORD $0x4E33CE4A // fmla v10.4s, v18.4s, v19.4s
 	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
 	WORD $0x6E201D08 // eor v8.16b, v8.16b, v0.16b
 	WORD $0x6E201D29 // eor v9.16b, v9.16b, v0.16b
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V14.S4
+	WORD $0x6E201D4A // eor v10.16b, v10.16b, v0.16b
+	WORD $0x4F37556B // shl v11.4s, v11.4s, #23
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
+	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V15.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V16.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V17.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V18.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V18.S4
-	VMOV V18.B16, V19.B16
-	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
-	VMOV V19.B16, V14.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
-	VMOV V19.B16, V15.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
-	VMOV V19.B16, V16.B16
-	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
-	VMOV V18.B16, V17.B16
+	VDUP R3, V19.S4
+	VMOV V19.B16, V20.B16
+	WORD $0x4E27CDF4 // fmla v20.4s, v15.4s, v7.4s
+	VMOV V20.B16, V15.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
+	VMOV V20.B16, V17.B16
+	WORD $0x4E2ACE53 // fmla v19.4s, v18.4s, v10.4s
+	VMOV V19.B16, V18.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V18.S4
-	VMOV V18.B16, V19.B16
-	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
-	VMOV V19.B16, V14.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
-	VMOV V19.B16, V15.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
-	VMOV V19.B16, V16.B16
-	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
-	VMOV V18.B16, V17.B16
+	VDUP R3, V19.S4
+	VMOV V19.B16, V20.B16
+	WORD $0x4E27CDF4 // fmla v20.4s, v15.4s, v7.4s
+	VMOV V20.B16, V15.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
+	VMOV V20.B16, V17.B16
+	WORD $0x4E2ACE53 // fmla v19.4s, v18.4s, v10.4s
+	VMOV V19.B16, V18.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V18.S4
-	VMOV V18.B16, V19.B16
-	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
-	VMOV V19.B16, V14.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
-	VMOV V19.B16, V15.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
-	VMOV V19.B16, V16.B16
-	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
-	VMOV V18.B16, V17.B16
+	VDUP R3, V19.S4
+	VMOV V19.B16, V20.B16
+	WORD $0x4E27CDF4 // fmla v20.4s, v15.4s, v7.4s
+	VMOV V20.B16, V15.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
+	VMOV V20.B16, V17.B16
+	WORD $0x4E2ACE53 // fmla v19.4s, v18.4s, v10.4s
+	VMOV V19.B16, V18.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V18.S4
-	VMOV V18.B16, V19.B16
-	WORD $0x4E26CDD3 // fmla v19.4s, v14.4s, v6.4s
-	VMOV V19.B16, V14.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
-	VMOV V19.B16, V15.B16
-	VMOV V18.B16, V19.B16
-	WORD $0x4E28CE13 // fmla v19.4s, v16.4s, v8.4s
-	VMOV V19.B16, V16.B16
-	WORD $0x4E29CE32 // fmla v18.4s, v17.4s, v9.4s
-	VMOV V18.B16, V17.B16
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
+	VDUP R3, V19.S4
+	VMOV V19.B16, V20.B16
+	WORD $0x4E27CDF4 // fmla v20.4s, v15.4s, v7.4s
+	VMOV V20.B16, V15.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
+	VMOV V20.B16, V16.B16
+	VMOV V19.B16, V20.B16
+	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
+	VMOV V20.B16, V17.B16
+	WORD $0x4E2ACE53 // fmla v19.4s, v18.4s, v10.4s
+	VMOV V19.B16, V18.B16
 	WORD $0x6E27DDEF // fmul v15.4s, v15.4s, v7.4s
 	WORD $0x6E28DE10 // fmul v16.4s, v16.4s, v8.4s
 	WORD $0x6E29DE31 // fmul v17.4s, v17.4s, v9.4s
-	VMOV V6.B16, V18.B16
-	WORD $0x4E26CDD2 // fmla v18.4s, v14.4s, v6.4s
-	VMOV V18.B16, V14.B16
-	VMOV V7.B16, V6.B16
-	WORD $0x4E27CDE6 // fmla v6.4s, v15.4s, v7.4s
-	VMOV V6.B16, V15.B16
-	VMOV V8.B16, V6.B16
-	WORD $0x4E28CE06 // fmla v6.4s, v16.4s, v8.4s
-	VMOV V6.B16, V16.B16
-	VMOV V9.B16, V6.B16
-	WORD $0x4E29CE26 // fmla v6.4s, v17.4s, v9.4s
-	VMOV V6.B16, V17.B16
-	WORD $0x4F375546 // shl v6.4s, v10.4s, #23
-	WORD $0x4F375567 // shl v7.4s, v11.4s, #23
-	WORD $0x4F375588 // shl v8.4s, v12.4s, #23
-	WORD $0x4F3755A9 // shl v9.4s, v13.4s, #23
-	WORD $0x4E25D4CA // fadd v10.4s, v6.4s, v5.4s
-	WORD $0x4E25D4EB // fadd v11.4s, v7.4s, v5.4s
-	WORD $0x4E25D50C // fadd v12.4s, v8.4s, v5.4s
-	WORD $0x4E25D52D // fadd v13.4s, v9.4s, v5.4s
-	WORD $0x4E2ECCCA // fmla v10.4s, v6.4s, v14.4s
-	WORD $0x4E2FCCEB // fmla v11.4s, v7.4s, v15.4s
-	WORD $0x4E30CD0C // fmla v12.4s, v8.4s, v16.4s
-	WORD $0x4E31CD2D // fmla v13.4s, v9.4s, v17.4s
+	WORD $0x6E2ADE52 // fmul v18.4s, v18.4s, v10.4s
+	VMOV V7.B16, V19.B16
+	WORD $0x4E27CDF3 // fmla v19.4s, v15.4s, v7.4s
+	VMOV V19.B16, V15.B16
+	VMOV V8.B16, V7.B16
+	WORD $0x4E28CE07 // fmla v7.4s, v16.4s, v8.4s
+	VMOV V7.B16, V16.B16
+	VMOV V9.B16, V7.B16
+	WORD $0x4E29CE27 // fmla v7.4s, v17.4s, v9.4s
+	VMOV V7.B16, V17.B16
+	VMOV V10.B16, V7.B16
+	WORD $0x4E2ACE47 // fmla v7.4s, v18.4s, v10.4s
+	VMOV V7.B16, V18.B16
+	WORD $0x6E2FDD67 // fmul v7.4s, v11.4s, v15.4s
+	WORD $0x6E30DD88 // fmul v8.4s, v12.4s, v16.4s
+	WORD $0x6E31DDA9 // fmul v9.4s, v13.4s, v17.4s
+	WORD $0x6E32DDCA // fmul v10.4s, v14.4s, v18.4s
+	WORD $0x4E25D56B // fadd v11.4s, v11.4s, v5.4s
+	WORD $0x4E25D58C // fadd v12.4s, v12.4s, v5.4s
+	WORD $0x4E25D5AD // fadd v13.4s, v13.4s, v5.4s
+	WORD $0x4E25D5CE // fadd v14.4s, v14.4s, v5.4s
+	WORD $0x4E27D56F // fadd v15.4s, v11.4s, v7.4s
+	WORD $0x4E28D590 // fadd v16.4s, v12.4s, v8.4s
+	WORD $0x4E29D5B1 // fadd v17.4s, v13.4s, v9.4s
+	WORD $0x4E2AD5D2 // fadd v18.4s, v14.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x6E2AFCC6 // fdiv v6.4s, v6.4s, v10.4s
+	VDUP R3, V19.S4
+	WORD $0x6E2FFE6F // fdiv v15.4s, v19.4s, v15.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V7.S4
-	WORD $0x6E2BFCE7 // fdiv v7.4s, v7.4s, v11.4s
+	VDUP R3, V19.S4
+	WORD $0x6E30FE70 // fdiv v16.4s, v19.4s, v16.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x6E2CFD08 // fdiv v8.4s, v8.4s, v12.4s
+	VDUP R3, V19.S4
+	WORD $0x6E31FE71 // fdiv v17.4s, v19.4s, v17.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V9.S4
-	WORD $0x6E2DFD29 // fdiv v9.4s, v9.4s, v13.4s
-	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
-	WORD $0x6E25DCE7 // fmul v7.4s, v7.4s, v5.4s
-	WORD $0x6E25DD08 // fmul v8.4s, v8.4s, v5.4s
-	WORD $0x6E25DD29 // fmul v9.4s, v9.4s, v5.4s
-	FMOVQ F6, 0(R0)
-	FMOVQ F7, 16(R0)
-	FMOVQ F8, 32(R0)
-	FMOVQ F9, 48(R0)
+	VDUP R3, V19.S4
+	WORD $0x6E32FE72 // fdiv v18.4s, v19.4s, v18.4s
+	VMOV V6.B16, V19.B16
+	VMOV V6.B16, V20.B16
+	VMOV V6.B16, V21.B16
+	VMOV V6.B16, V22.B16
+	WORD $0x4EAFCD73 // fmls v19.4s, v11.4s, v15.4s
+	WORD $0x4EB0CD94 // fmls v20.4s, v12.4s, v16.4s
+	WORD $0x4EB1CDB5 // fmls v21.4s, v13.4s, v17.4s
+	WORD $0x4EB2CDD6 // fmls v22.4s, v14.4s, v18.4s
+	WORD $0x4EAFCCF3 // fmls v19.4s, v7.4s, v15.4s
+	WORD $0x4EB0CD14 // fmls v20.4s, v8.4s, v16.4s
+	WORD $0x4EB1CD35 // fmls v21.4s, v9.4s, v17.4s
+	WORD $0x4EB2CD56 // fmls v22.4s, v10.4s, v18.4s
+	VMOV V15.B16, V7.B16
+	WORD $0x4E2FCE67 // fmla v7.4s, v19.4s, v15.4s
+	VMOV V7.B16, V19.B16
+	VMOV V16.B16, V7.B16
+	WORD $0x4E30CE87 // fmla v7.4s, v20.4s, v16.4s
+	VMOV V7.B16, V20.B16
+	VMOV V17.B16, V7.B16
+	WORD $0x4E31CEA7 // fmla v7.4s, v21.4s, v17.4s
+	VMOV V7.B16, V21.B16
+	VMOV V18.B16, V7.B16
+	WORD $0x4E32CEC7 // fmla v7.4s, v22.4s, v18.4s
+	VMOV V7.B16, V22.B16
+	WORD $0x6E25DE67 // fmul v7.4s, v19.4s, v5.4s
+	WORD $0x6E25DE88 // fmul v8.4s, v20.4s, v5.4s
+	WORD $0x6E25DEA9 // fmul v9.4s, v21.4s, v5.4s
+	WORD $0x6E25DECA // fmul v10.4s, v22.4s, v5.4s
+	FMOVQ F7, 0(R0)
+	FMOVQ F8, 16(R0)
+	FMOVQ F9, 32(R0)
+	FMOVQ F10, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
@@ -952,51 +980,58 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F6
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
-	WORD $0x6EA71C66 // bit v6.16b, v3.16b, v7.16b
-	VMOV V2.B16, V7.B16
-	WORD $0x4E21CCC7 // fmla v7.4s, v6.4s, v1.4s
-	WORD $0x4EA2D4E8 // fsub v8.4s, v7.4s, v2.4s
+	FMOVQ 0(R1), F7
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA3E4E8 // fcmgt v8.4s, v7.4s, v3.4s
+	WORD $0x6EA81C67 // bit v7.16b, v3.16b, v8.16b
+	VMOV V2.B16, V8.B16
+	WORD $0x4E21CCE8 // fmla v8.4s, v7.4s, v1.4s
+	WORD $0x4EA2D509 // fsub v9.4s, v8.4s, v2.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V9.S4
-	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V9.S4
-	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
-	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
+	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V8.S4
+	VDUP R3, V9.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
-	WORD $0x6E26DD08 // fmul v8.4s, v8.4s, v6.4s
-	VMOV V6.B16, V9.B16
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
-	WORD $0x4F3754E6 // shl v6.4s, v7.4s, #23
-	WORD $0x4E25D4C7 // fadd v7.4s, v6.4s, v5.4s
-	WORD $0x4E28CCC7 // fmla v7.4s, v6.4s, v8.4s
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E27DD29 // fmul v9.4s, v9.4s, v7.4s
+	VMOV V7.B16, V10.B16
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E29DD07 // fmul v7.4s, v8.4s, v9.4s
+	WORD $0x4E25D508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0x4E27D509 // fadd v9.4s, v8.4s, v7.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
-	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
-	FMOVQ F6, 0(R0)
+	VDUP R3, V10.S4
+	WORD $0x6E29FD49 // fdiv v9.4s, v10.4s, v9.4s
+	VMOV V6.B16, V10.B16
+	WORD $0x4EA9CD0A // fmls v10.4s, v8.4s, v9.4s
+	WORD $0x4EA9CCEA // fmls v10.4s, v7.4s, v9.4s
+	VMOV V9.B16, V7.B16
+	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
+	VMOV V7.B16, V10.B16
+	WORD $0x6E25DD47 // fmul v7.4s, v10.4s, v5.4s
+	FMOVQ F7, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -1008,51 +1043,58 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F6
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
-	WORD $0x6EA71C66 // bit v6.16b, v3.16b, v7.16b
-	VMOV V2.B16, V7.B16
-	WORD $0x4E21CCC7 // fmla v7.4s, v6.4s, v1.4s
-	WORD $0x4EA2D4E8 // fsub v8.4s, v7.4s, v2.4s
+	FMOVS 0(R1), F7
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA3E4E8 // fcmgt v8.4s, v7.4s, v3.4s
+	WORD $0x6EA81C67 // bit v7.16b, v3.16b, v8.16b
+	VMOV V2.B16, V8.B16
+	WORD $0x4E21CCE8 // fmla v8.4s, v7.4s, v1.4s
+	WORD $0x4EA2D509 // fsub v9.4s, v8.4s, v2.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V9.S4
-	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V9.S4
-	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
-	WORD $0x6E201CC6 // eor v6.16b, v6.16b, v0.16b
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
+	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V8.S4
+	VDUP R3, V9.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V9.S4
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
-	WORD $0x6E26DD08 // fmul v8.4s, v8.4s, v6.4s
-	VMOV V6.B16, V9.B16
-	WORD $0x4E26CD09 // fmla v9.4s, v8.4s, v6.4s
-	VMOV V9.B16, V8.B16
-	WORD $0x4F3754E6 // shl v6.4s, v7.4s, #23
-	WORD $0x4E25D4C7 // fadd v7.4s, v6.4s, v5.4s
-	WORD $0x4E28CCC7 // fmla v7.4s, v6.4s, v8.4s
+	VDUP R3, V10.S4
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E27DD29 // fmul v9.4s, v9.4s, v7.4s
+	VMOV V7.B16, V10.B16
+	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E29DD07 // fmul v7.4s, v8.4s, v9.4s
+	WORD $0x4E25D508 // fadd v8.4s, v8.4s, v5.4s
+	WORD $0x4E27D509 // fadd v9.4s, v8.4s, v7.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V6.S4
-	WORD $0x6E27FCC6 // fdiv v6.4s, v6.4s, v7.4s
-	WORD $0x6E25DCC6 // fmul v6.4s, v6.4s, v5.4s
-	FMOVS F6, 0(R0)
+	VDUP R3, V10.S4
+	WORD $0x6E29FD49 // fdiv v9.4s, v10.4s, v9.4s
+	VMOV V6.B16, V10.B16
+	WORD $0x4EA9CD0A // fmls v10.4s, v8.4s, v9.4s
+	WORD $0x4EA9CCEA // fmls v10.4s, v7.4s, v9.4s
+	VMOV V9.B16, V7.B16
+	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
+	VMOV V7.B16, V10.B16
+	WORD $0x6E25DD47 // fmul v7.4s, v10.4s, v5.4s
+	FMOVS F7, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -1087,182 +1129,210 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F7
-	FMOVQ 16(R1), F8
-	FMOVQ 32(R1), F9
-	FMOVQ 48(R1), F10
-	WORD $0x6EA7E4AB // fcmgt v11.4s, v5.4s, v7.4s
-	VMOV V7.B16, V12.B16
-	WORD $0x6EAB1CAC // bit v12.16b, v5.16b, v11.16b
-	WORD $0x6EA8E4AB // fcmgt v11.4s, v5.4s, v8.4s
+	FMOVQ 0(R1), F8
+	FMOVQ 16(R1), F9
+	FMOVQ 32(R1), F10
+	FMOVQ 48(R1), F11
+	WORD $0x6EA8E4AC // fcmgt v12.4s, v5.4s, v8.4s
 	VMOV V8.B16, V13.B16
-	WORD $0x6EAB1CAD // bit v13.16b, v5.16b, v11.16b
-	WORD $0x6EA9E4AB // fcmgt v11.4s, v5.4s, v9.4s
+	WORD $0x6EAC1CAD // bit v13.16b, v5.16b, v12.16b
+	WORD $0x6EA9E4AC // fcmgt v12.4s, v5.4s, v9.4s
 	VMOV V9.B16, V14.B16
-	WORD $0x6EAB1CAE // bit v14.16b, v5.16b, v11.16b
-	WORD $0x6EAAE4AB // fcmgt v11.4s, v5.4s, v10.4s
+	WORD $0x6EAC1CAE // bit v14.16b, v5.16b, v12.16b
+	WORD $0x6EAAE4AC // fcmgt v12.4s, v5.4s, v10.4s
 	VMOV V10.B16, V15.B16
-	WORD $0x6EAB1CAF // bit v15.16b, v5.16b, v11.16b
-	WORD $0x6EA4E58B // fcmgt v11.4s, v12.4s, v4.4s
-	WORD $0x6EAB1C8C // bit v12.16b, v4.16b, v11.16b
-	WORD $0x6EA4E5AB // fcmgt v11.4s, v13.4s, v4.4s
-	WORD $0x6EAB1C8D // bit v13.16b, v4.16b, v11.16b
-	WORD $0x6EA4E5CB // fcmgt v11.4s, v14.4s, v4.4s
-	WORD $0x6EAB1C8E // bit v14.16b, v4.16b, v11.16b
-	WORD $0x6EA4E5EB // fcmgt v11.4s, v15.4s, v4.4s
-	WORD $0x6EAB1C8F // bit v15.16b, v4.16b, v11.16b
-	VMOV V3.B16, V11.B16
-	VMOV V3.B16, V16.B16
+	WORD $0x6EAC1CAF // bit v15.16b, v5.16b, v12.16b
+	WORD $0x6EABE4AC // fcmgt v12.4s, v5.4s, v11.4s
+	VMOV V11.B16, V16.B16
+	WORD $0x6EAC1CB0 // bit v16.16b, v5.16b, v12.16b
+	WORD $0x6EA4E5AC // fcmgt v12.4s, v13.4s, v4.4s
+	WORD $0x6EAC1C8D // bit v13.16b, v4.16b, v12.16b
+	WORD $0x6EA4E5CC // fcmgt v12.4s, v14.4s, v4.4s
+	WORD $0x6EAC1C8E // bit v14.16b, v4.16b, v12.16b
+	WORD $0x6EA4E5EC // fcmgt v12.4s, v15.4s, v4.4s
+	WORD $0x6EAC1C8F // bit v15.16b, v4.16b, v12.16b
+	WORD $0x6EA4E60C // fcmgt v12.4s, v16.4s, v4.4s
+	WORD $0x6EAC1C90 // bit v16.16b, v4.16b, v12.16b
+	VMOV V3.B16, V12.B16
 	VMOV V3.B16, V17.B16
 	VMOV V3.B16, V18.B16
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	WORD $0x4E22CDB0 // fmla v16.4s, v13.4s, v2.4s
+	VMOV V3.B16, V19.B16
+	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
 	WORD $0x4E22CDD1 // fmla v17.4s, v14.4s, v2.4s
 	WORD $0x4E22CDF2 // fmla v18.4s, v15.4s, v2.4s
-	WORD $0x4EA3D573 // fsub v19.4s, v11.4s, v3.4s
-	WORD $0x4EA3D614 // fsub v20.4s, v16.4s, v3.4s
+	WORD $0x4E22CE13 // fmla v19.4s, v16.4s, v2.4s
+	WORD $0x4EA3D594 // fsub v20.4s, v12.4s, v3.4s
 	WORD $0x4EA3D635 // fsub v21.4s, v17.4s, v3.4s
 	WORD $0x4EA3D656 // fsub v22.4s, v18.4s, v3.4s
+	WORD $0x4EA3D677 // fsub v23.4s, v19.4s, v3.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V23.S4
-	WORD $0x4E37CE6C // fmla v12.4s, v19.4s, v23.4s
-	WORD $0x4E37CE8D // fmla v13.4s, v20.4s, v23.4s
-	WORD $0x4E37CEAE // fmla v14.4s, v21.4s, v23.4s
-	WORD $0x4E37CECF // fmla v15.4s, v22.4s, v23.4s
+	VDUP R3, V24.S4
+	WORD $0x4E38CE8D // fmla v13.4s, v20.4s, v24.4s
+	WORD $0x4E38CEAE // fmla v14.4s, v21.4s, v24.4s
+	WORD $0x4E38CECF // fmla v15.4s, v22.4s, v24.4s
+	WORD $0x4E38CEF0 // fmla v16.4s, v23.4s, v24.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V23.S4
-	WORD $0x4E37CE6C // fmla v12.4s, v19.4s, v23.4s
-	WORD $0x4E37CE8D // fmla v13.4s, v20.4s, v23.4s
-	WORD $0x4E37CEAE // fmla v14.4s, v21.4s, v23.4s
-	WORD $0x4E37CECF // fmla v15.4s, v22.4s, v23.4s
-	WORD $0x6E211D8C // eor v12.16b, v12.16b, v1.16b
+	VDUP R3, V24.S4
+	WORD $0x4E38CE8D // fmla v13.4s, v20.4s, v24.4s
+	WORD $0x4E38CEAE // fmla v14.4s, v21.4s, v24.4s
+	WORD $0x4E38CECF // fmla v15.4s, v22.4s, v24.4s
+	WORD $0x4E38CEF0 // fmla v16.4s, v23.4s, v24.4s
 	WORD $0x6E211DAD // eor v13.16b, v13.16b, v1.16b
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
 	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
+	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
+	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4F375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V20.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V21.S4
 	MOVD $0x3ab5112b, R3
 	VDUP R3, V22.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V23.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V23.S4
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
-	VMOV V24.B16, V19.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
-	VMOV V24.B16, V20.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
-	VMOV V24.B16, V21.B16
-	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
-	VMOV V23.B16, V22.B16
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCE99 // fmla v25.4s, v20.4s, v13.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECEB9 // fmla v25.4s, v21.4s, v14.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2FCED9 // fmla v25.4s, v22.4s, v15.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E30CEF8 // fmla v24.4s, v23.4s, v16.4s
+	VMOV V24.B16, V23.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V23.S4
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
-	VMOV V24.B16, V19.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
-	VMOV V24.B16, V20.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
-	VMOV V24.B16, V21.B16
-	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
-	VMOV V23.B16, V22.B16
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCE99 // fmla v25.4s, v20.4s, v13.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECEB9 // fmla v25.4s, v21.4s, v14.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2FCED9 // fmla v25.4s, v22.4s, v15.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E30CEF8 // fmla v24.4s, v23.4s, v16.4s
+	VMOV V24.B16, V23.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V23.S4
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
-	VMOV V24.B16, V19.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
-	VMOV V24.B16, V20.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
-	VMOV V24.B16, V21.B16
-	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
-	VMOV V23.B16, V22.B16
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCE99 // fmla v25.4s, v20.4s, v13.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECEB9 // fmla v25.4s, v21.4s, v14.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2FCED9 // fmla v25.4s, v22.4s, v15.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E30CEF8 // fmla v24.4s, v23.4s, v16.4s
+	VMOV V24.B16, V23.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V23.S4
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2CCE78 // fmla v24.4s, v19.4s, v12.4s
-	VMOV V24.B16, V19.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
-	VMOV V24.B16, V20.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E2ECEB8 // fmla v24.4s, v21.4s, v14.4s
-	VMOV V24.B16, V21.B16
-	WORD $0x4E2FCED7 // fmla v23.4s, v22.4s, v15.4s
-	VMOV V23.B16, V22.B16
-	WORD $0x6E2CDE73 // fmul v19.4s, v19.4s, v12.4s
+	VDUP R3, V24.S4
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2DCE99 // fmla v25.4s, v20.4s, v13.4s
+	VMOV V25.B16, V20.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2ECEB9 // fmla v25.4s, v21.4s, v14.4s
+	VMOV V25.B16, V21.B16
+	VMOV V24.B16, V25.B16
+	WORD $0x4E2FCED9 // fmla v25.4s, v22.4s, v15.4s
+	VMOV V25.B16, V22.B16
+	WORD $0x4E30CEF8 // fmla v24.4s, v23.4s, v16.4s
+	VMOV V24.B16, V23.B16
 	WORD $0x6E2DDE94 // fmul v20.4s, v20.4s, v13.4s
 	WORD $0x6E2EDEB5 // fmul v21.4s, v21.4s, v14.4s
 	WORD $0x6E2FDED6 // fmul v22.4s, v22.4s, v15.4s
-	VMOV V12.B16, V23.B16
-	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
-	VMOV V23.B16, V19.B16
-	VMOV V13.B16, V12.B16
-	WORD $0x4E2DCE8C // fmla v12.4s, v20.4s, v13.4s
-	VMOV V12.B16, V20.B16
-	VMOV V14.B16, V12.B16
-	WORD $0x4E2ECEAC // fmla v12.4s, v21.4s, v14.4s
-	VMOV V12.B16, V21.B16
-	VMOV V15.B16, V12.B16
-	WORD $0x4E2FCECC // fmla v12.4s, v22.4s, v15.4s
-	VMOV V12.B16, V22.B16
-	WORD $0x4F37556B // shl v11.4s, v11.4s, #23
-	WORD $0x4F37560C // shl v12.4s, v16.4s, #23
-	WORD $0x4F37562D // shl v13.4s, v17.4s, #23
-	WORD $0x4F37564E // shl v14.4s, v18.4s, #23
-	WORD $0x4E26D56F // fadd v15.4s, v11.4s, v6.4s
-	WORD $0x4E26D590 // fadd v16.4s, v12.4s, v6.4s
-	WORD $0x4E26D5B1 // fadd v17.4s, v13.4s, v6.4s
-	WORD $0x4E26D5D2 // fadd v18.4s, v14.4s, v6.4s
-	WORD $0x4E33CD6F // fmla v15.4s, v11.4s, v19.4s
-	WORD $0x4E34CD90 // fmla v16.4s, v12.4s, v20.4s
-	WORD $0x4E35CDB1 // fmla v17.4s, v13.4s, v21.4s
-	WORD $0x4E36CDD2 // fmla v18.4s, v14.4s, v22.4s
+	WORD $0x6E30DEF7 // fmul v23.4s, v23.4s, v16.4s
+	VMOV V13.B16, V24.B16
+	WORD $0x4E2DCE98 // fmla v24.4s, v20.4s, v13.4s
+	VMOV V24.B16, V20.B16
+	VMOV V14.B16, V13.B16
+	WORD $0x4E2ECEAD // fmla v13.4s, v21.4s, v14.4s
+	VMOV V13.B16, V21.B16
+	VMOV V15.B16, V13.B16
+	WORD $0x4E2FCECD // fmla v13.4s, v22.4s, v15.4s
+	VMOV V13.B16, V22.B16
+	VMOV V16.B16, V13.B16
+	WORD $0x4E30CEED // fmla v13.4s, v23.4s, v16.4s
+	VMOV V13.B16, V23.B16
+	WORD $0x6E34DD8D // fmul v13.4s, v12.4s, v20.4s
+	WORD $0x6E35DE2E // fmul v14.4s, v17.4s, v21.4s
+	WORD $0x6E36DE4F // fmul v15.4s, v18.4s, v22.4s
+	WORD $0x6E37DE70 // fmul v16.4s, v19.4s, v23.4s
+	WORD $0x4E26D58C // fadd v12.4s, v12.4s, v6.4s
+	WORD $0x4E26D631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x4E26D652 // fadd v18.4s, v18.4s, v6.4s
+	WORD $0x4E26D673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x4E2DD594 // fadd v20.4s, v12.4s, v13.4s
+	WORD $0x4E2ED635 // fadd v21.4s, v17.4s, v14.4s
+	WORD $0x4E2FD656 // fadd v22.4s, v18.4s, v15.4s
+	WORD $0x4E30D677 // fadd v23.4s, v19.4s, v16.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V11.S4
-	WORD $0x6E2FFD6B // fdiv v11.4s, v11.4s, v15.4s
+	VDUP R3, V24.S4
+	WORD $0x6E34FF14 // fdiv v20.4s, v24.4s, v20.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V12.S4
-	WORD $0x6E30FD8C // fdiv v12.4s, v12.4s, v16.4s
+	VDUP R3, V24.S4
+	WORD $0x6E35FF15 // fdiv v21.4s, v24.4s, v21.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V13.S4
-	WORD $0x6E31FDAD // fdiv v13.4s, v13.4s, v17.4s
+	VDUP R3, V24.S4
+	WORD $0x6E36FF16 // fdiv v22.4s, v24.4s, v22.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V14.S4
-	WORD $0x6E32FDCE // fdiv v14.4s, v14.4s, v18.4s
-	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
-	WORD $0x6E20DD8C // fmul v12.4s, v12.4s, v0.4s
-	WORD $0x6E20DDAD // fmul v13.4s, v13.4s, v0.4s
-	WORD $0x6E20DDCE // fmul v14.4s, v14.4s, v0.4s
-	WORD $0x6E2BDCEB // fmul v11.4s, v7.4s, v11.4s
+	VDUP R3, V24.S4
+	WORD $0x6E37FF17 // fdiv v23.4s, v24.4s, v23.4s
+	VMOV V7.B16, V24.B16
+	VMOV V7.B16, V25.B16
+	VMOV V7.B16, V26.B16
+	VMOV V7.B16, V27.B16
+	WORD $0x4EB4CD98 // fmls v24.4s, v12.4s, v20.4s
+	WORD $0x4EB5CE39 // fmls v25.4s, v17.4s, v21.4s
+	WORD $0x4EB6CE5A // fmls v26.4s, v18.4s, v22.4s
+	WORD $0x4EB7CE7B // fmls v27.4s, v19.4s, v23.4s
+	WORD $0x4EB4CDB8 // fmls v24.4s, v13.4s, v20.4s
+	WORD $0x4EB5CDD9 // fmls v25.4s, v14.4s, v21.4s
+	WORD $0x4EB6CDFA // fmls v26.4s, v15.4s, v22.4s
+	WORD $0x4EB7CE1B // fmls v27.4s, v16.4s, v23.4s
+	VMOV V20.B16, V12.B16
+	WORD $0x4E34CF0C // fmla v12.4s, v24.4s, v20.4s
+	VMOV V12.B16, V24.B16
+	VMOV V21.B16, V12.B16
+	WORD $0x4E35CF2C // fmla v12.4s, v25.4s, v21.4s
+	VMOV V12.B16, V25.B16
+	VMOV V22.B16, V12.B16
+	WORD $0x4E36CF4C // fmla v12.4s, v26.4s, v22.4s
+	VMOV V12.B16, V26.B16
+	VMOV V23.B16, V12.B16
+	WORD $0x4E37CF6C // fmla v12.4s, v27.4s, v23.4s
+	VMOV V12.B16, V27.B16
+	WORD $0x6E20DF0C // fmul v12.4s, v24.4s, v0.4s
+	WORD $0x6E20DF2D // fmul v13.4s, v25.4s, v0.4s
+	WORD $0x6E20DF4E // fmul v14.4s, v26.4s, v0.4s
+	WORD $0x6E20DF6F // fmul v15.4s, v27.4s, v0.4s
 	WORD $0x6E2CDD0C // fmul v12.4s, v8.4s, v12.4s
 	WORD $0x6E2DDD2D // fmul v13.4s, v9.4s, v13.4s
 	WORD $0x6E2EDD4E // fmul v14.4s, v10.4s, v14.4s
-	WORD $0x6E20DD6B // fmul v11.4s, v11.4s, v0.4s
+	WORD $0x6E2FDD6F // fmul v15.4s, v11.4s, v15.4s
 	WORD $0x6E20DD8C // fmul v12.4s, v12.4s, v0.4s
 	WORD $0x6E20DDAD // fmul v13.4s, v13.4s, v0.4s
 	WORD $0x6E20DDCE // fmul v14.4s, v14.4s, v0.4s
-	WORD $0x6EA4E4EF // fcmgt v15.4s, v7.4s, v4.4s
+	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
 	WORD $0x6EA4E510 // fcmgt v16.4s, v8.4s, v4.4s
 	WORD $0x6EA4E531 // fcmgt v17.4s, v9.4s, v4.4s
 	WORD $0x6EA4E552 // fcmgt v18.4s, v10.4s, v4.4s
-	WORD $0x6EAF1CEB // bit v11.16b, v7.16b, v15.16b
+	WORD $0x6EA4E573 // fcmgt v19.4s, v11.4s, v4.4s
 	WORD $0x6EB01D0C // bit v12.16b, v8.16b, v16.16b
 	WORD $0x6EB11D2D // bit v13.16b, v9.16b, v17.16b
 	WORD $0x6EB21D4E // bit v14.16b, v10.16b, v18.16b
-	FMOVQ F11, 0(R0)
-	FMOVQ F12, 16(R0)
-	FMOVQ F13, 32(R0)
-	FMOVQ F14, 48(R0)
+	WORD $0x6EB31D6F // bit v15.16b, v11.16b, v19.16b
+	FMOVQ F12, 0(R0)
+	FMOVQ F13, 16(R0)
+	FMOVQ F14, 32(R0)
+	FMOVQ F15, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
@@ -1274,56 +1344,63 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F7
-	WORD $0x6EA7E4A8 // fcmgt v8.4s, v5.4s, v7.4s
-	VMOV V7.B16, V9.B16
-	WORD $0x6EA81CA9 // bit v9.16b, v5.16b, v8.16b
-	WORD $0x6EA4E528 // fcmgt v8.4s, v9.4s, v4.4s
-	WORD $0x6EA81C89 // bit v9.16b, v4.16b, v8.16b
-	VMOV V3.B16, V8.B16
-	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
-	WORD $0x4EA3D50A // fsub v10.4s, v8.4s, v3.4s
+	FMOVQ 0(R1), F8
+	WORD $0x6EA8E4A9 // fcmgt v9.4s, v5.4s, v8.4s
+	VMOV V8.B16, V10.B16
+	WORD $0x6EA91CAA // bit v10.16b, v5.16b, v9.16b
+	WORD $0x6EA4E549 // fcmgt v9.4s, v10.4s, v4.4s
+	WORD $0x6EA91C8A // bit v10.16b, v4.16b, v9.16b
+	VMOV V3.B16, V9.B16
+	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
+	WORD $0x4EA3D52B // fsub v11.4s, v9.4s, v3.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V11.S4
-	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V11.S4
-	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
-	WORD $0x6E211D29 // eor v9.16b, v9.16b, v1.16b
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
+	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
+	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
+	VDUP R3, V11.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6B // fmul v11.4s, v11.4s, v10.4s
+	VMOV V10.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2BDD2A // fmul v10.4s, v9.4s, v11.4s
+	WORD $0x4E26D529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x4E2AD52B // fadd v11.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x6E29FD08 // fdiv v8.4s, v8.4s, v9.4s
-	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6E28DCE8 // fmul v8.4s, v7.4s, v8.4s
-	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6EA4E4E9 // fcmgt v9.4s, v7.4s, v4.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVQ F8, 0(R0)
+	VDUP R3, V12.S4
+	WORD $0x6E2BFD8B // fdiv v11.4s, v12.4s, v11.4s
+	VMOV V7.B16, V12.B16
+	WORD $0x4EABCD2C // fmls v12.4s, v9.4s, v11.4s
+	WORD $0x4EABCD4C // fmls v12.4s, v10.4s, v11.4s
+	VMOV V11.B16, V9.B16
+	WORD $0x4E2BCD89 // fmla v9.4s, v12.4s, v11.4s
+	VMOV V9.B16, V12.B16
+	WORD $0x6E20DD89 // fmul v9.4s, v12.4s, v0.4s
+	WORD $0x6E29DD09 // fmul v9.4s, v8.4s, v9.4s
+	WORD $0x6E20DD29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6EA4E50A // fcmgt v10.4s, v8.4s, v4.4s
+	WORD $0x6EAA1D09 // bit v9.16b, v8.16b, v10.16b
+	FMOVQ F9, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -1335,56 +1412,63 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F7
-	WORD $0x6EA7E4A8 // fcmgt v8.4s, v5.4s, v7.4s
-	VMOV V7.B16, V9.B16
-	WORD $0x6EA81CA9 // bit v9.16b, v5.16b, v8.16b
-	WORD $0x6EA4E528 // fcmgt v8.4s, v9.4s, v4.4s
-	WORD $0x6EA81C89 // bit v9.16b, v4.16b, v8.16b
-	VMOV V3.B16, V8.B16
-	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
-	WORD $0x4EA3D50A // fsub v10.4s, v8.4s, v3.4s
+	FMOVS 0(R1), F8
+	WORD $0x6EA8E4A9 // fcmgt v9.4s, v5.4s, v8.4s
+	VMOV V8.B16, V10.B16
+	WORD $0x6EA91CAA // bit v10.16b, v5.16b, v9.16b
+	WORD $0x6EA4E549 // fcmgt v9.4s, v10.4s, v4.4s
+	WORD $0x6EA91C8A // bit v10.16b, v4.16b, v9.16b
+	VMOV V3.B16, V9.B16
+	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
+	WORD $0x4EA3D52B // fsub v11.4s, v9.4s, v3.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V11.S4
-	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V11.S4
-	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
-	WORD $0x6E211D29 // eor v9.16b, v9.16b, v1.16b
+	VDUP R3, V12.S4
+	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
+	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
+	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
+	VDUP R3, V11.S4
 	MOVD $0x3c091d82, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3e2aaa48, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
 	MOVD $0x3efffffe, R3
-	VDUP R3, V11.S4
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
-	VMOV V9.B16, V11.B16
-	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
-	VMOV V11.B16, V10.B16
-	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
+	VDUP R3, V12.S4
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2ADD6B // fmul v11.4s, v11.4s, v10.4s
+	VMOV V10.B16, V12.B16
+	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
+	VMOV V12.B16, V11.B16
+	WORD $0x6E2BDD2A // fmul v10.4s, v9.4s, v11.4s
+	WORD $0x4E26D529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x4E2AD52B // fadd v11.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
-	VDUP R3, V8.S4
-	WORD $0x6E29FD08 // fdiv v8.4s, v8.4s, v9.4s
-	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6E28DCE8 // fmul v8.4s, v7.4s, v8.4s
-	WORD $0x6E20DD08 // fmul v8.4s, v8.4s, v0.4s
-	WORD $0x6EA4E4E9 // fcmgt v9.4s, v7.4s, v4.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVS F8, 0(R0)
+	VDUP R3, V12.S4
+	WORD $0x6E2BFD8B // fdiv v11.4s, v12.4s, v11.4s
+	VMOV V7.B16, V12.B16
+	WORD $0x4EABCD2C // fmls v12.4s, v9.4s, v11.4s
+	WORD $0x4EABCD4C // fmls v12.4s, v10.4s, v11.4s
+	VMOV V11.B16, V9.B16
+	WORD $0x4E2BCD89 // fmla v9.4s, v12.4s, v11.4s
+	VMOV V9.B16, V12.B16
+	WORD $0x6E20DD89 // fmul v9.4s, v12.4s, v0.4s
+	WORD $0x6E29DD09 // fmul v9.4s, v8.4s, v9.4s
+	WORD $0x6E20DD29 // fmul v9.4s, v9.4s, v0.4s
+	WORD $0x6EA4E50A // fcmgt v10.4s, v8.4s, v4.4s
+	WORD $0x6EAA1D09 // bit v9.16b, v8.16b, v10.16b
+	FMOVS F9, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2

@@ -70,6 +70,8 @@ while1:
 	WORD $0x4E28CE75 // fmla v21.4s, v19.4s, v8.4s
 	WORD $0x6E211E92 // eor v18.16b, v20.16b, v1.16b
 	WORD $0x6E211EB3 // eor v19.16b, v21.16b, v1.16b
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	VMOV V13.B16, V20.B16
 	VMOV V13.B16, V21.B16
 	VMOV V12.B16, V22.B16
@@ -104,20 +106,32 @@ while1:
 	VMOV V19.B16, V18.B16
 	WORD $0x4E33CEB2 // fmla v18.4s, v21.4s, v19.4s
 	VMOV V18.B16, V21.B16
-	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4E26D612 // fadd v18.4s, v16.4s, v6.4s
-	WORD $0x4E26D633 // fadd v19.4s, v17.4s, v6.4s
-	WORD $0x4E34CE12 // fmla v18.4s, v16.4s, v20.4s
-	WORD $0x4E35CE33 // fmla v19.4s, v17.4s, v21.4s
+	WORD $0x6E34DE12 // fmul v18.4s, v16.4s, v20.4s
+	WORD $0x6E35DE33 // fmul v19.4s, v17.4s, v21.4s
+	WORD $0x4E26D610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x4E26D631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x4E32D614 // fadd v20.4s, v16.4s, v18.4s
+	WORD $0x4E33D635 // fadd v21.4s, v17.4s, v19.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V16.S4
-	WORD $0x6E32FE10 // fdiv v16.4s, v16.4s, v18.4s
+	VDUP R4, V22.S4
+	WORD $0x6E34FED4 // fdiv v20.4s, v22.4s, v20.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V17.S4
-	WORD $0x6E33FE31 // fdiv v17.4s, v17.4s, v19.4s
-	WORD $0x6E26DE10 // fmul v16.4s, v16.4s, v6.4s
-	WORD $0x6E26DE31 // fmul v17.4s, v17.4s, v6.4s
+	VDUP R4, V22.S4
+	WORD $0x6E35FED5 // fdiv v21.4s, v22.4s, v21.4s
+	VMOV V0.B16, V22.B16
+	VMOV V0.B16, V23.B16
+	WORD $0x4EB4CE16 // fmls v22.4s, v16.4s, v20.4s
+	WORD $0x4EB5CE37 // fmls v23.4s, v17.4s, v21.4s
+	WORD $0x4EB4CE56 // fmls v22.4s, v18.4s, v20.4s
+	WORD $0x4EB5CE77 // fmls v23.4s, v19.4s, v21.4s
+	VMOV V20.B16, V16.B16
+	WORD $0x4E34CED0 // fmla v16.4s, v22.4s, v20.4s
+	VMOV V16.B16, V22.B16
+	VMOV V21.B16, V16.B16
+	WORD $0x4E35CEF0 // fmla v16.4s, v23.4s, v21.4s
+	VMOV V16.B16, V23.B16
+	WORD $0x6E26DED0 // fmul v16.4s, v22.4s, v6.4s
+	WORD $0x6E26DEF1 // fmul v17.4s, v23.4s, v6.4s
 	WORD $0x4EB0D412 // fsub v18.4s, v0.4s, v16.4s
 	WORD $0x4EB1D413 // fsub v19.4s, v0.4s, v17.4s
 	VMOV V0.B16, V20.B16
@@ -158,6 +172,7 @@ while3:
 	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
 	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
 	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V17.B16
 	VMOV V12.B16, V18.B16
 	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
@@ -175,13 +190,19 @@ while3:
 	VMOV V16.B16, V18.B16
 	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
 	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	WORD $0x6E31DDF0 // fmul v16.4s, v15.4s, v17.4s
+	WORD $0x4E26D5EF // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4E30D5F1 // fadd v17.4s, v15.4s, v16.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
+	VDUP R4, V18.S4
+	WORD $0x6E31FE51 // fdiv v17.4s, v18.4s, v17.4s
+	VMOV V0.B16, V18.B16
+	WORD $0x4EB1CDF2 // fmls v18.4s, v15.4s, v17.4s
+	WORD $0x4EB1CE12 // fmls v18.4s, v16.4s, v17.4s
+	VMOV V17.B16, V15.B16
+	WORD $0x4E31CE4F // fmla v15.4s, v18.4s, v17.4s
+	VMOV V15.B16, V18.B16
+	WORD $0x6E26DE4F // fmul v15.4s, v18.4s, v6.4s
 	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
 	VMOV V0.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
@@ -214,6 +235,7 @@ while5:
 	WORD $0x4E27CE11 // fmla v17.4s, v16.4s, v7.4s
 	WORD $0x4E28CE11 // fmla v17.4s, v16.4s, v8.4s
 	WORD $0x6E211E30 // eor v16.16b, v17.16b, v1.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V17.B16
 	VMOV V12.B16, V18.B16
 	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
@@ -231,13 +253,19 @@ while5:
 	VMOV V16.B16, V18.B16
 	WORD $0x4E30CE32 // fmla v18.4s, v17.4s, v16.4s
 	VMOV V18.B16, V17.B16
-	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
-	WORD $0x4E26D5F0 // fadd v16.4s, v15.4s, v6.4s
-	WORD $0x4E31CDF0 // fmla v16.4s, v15.4s, v17.4s
+	WORD $0x6E31DDF0 // fmul v16.4s, v15.4s, v17.4s
+	WORD $0x4E26D5EF // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4E30D5F1 // fadd v17.4s, v15.4s, v16.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E30FDEF // fdiv v15.4s, v15.4s, v16.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
+	VDUP R4, V18.S4
+	WORD $0x6E31FE51 // fdiv v17.4s, v18.4s, v17.4s
+	VMOV V0.B16, V18.B16
+	WORD $0x4EB1CDF2 // fmls v18.4s, v15.4s, v17.4s
+	WORD $0x4EB1CE12 // fmls v18.4s, v16.4s, v17.4s
+	VMOV V17.B16, V15.B16
+	WORD $0x4E31CE4F // fmla v15.4s, v18.4s, v17.4s
+	VMOV V15.B16, V18.B16
+	WORD $0x6E26DE4F // fmul v15.4s, v18.4s, v6.4s
 	WORD $0x4EAFD410 // fsub v16.4s, v0.4s, v15.4s
 	VMOV V0.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
@@ -320,6 +348,8 @@ while1:
 	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
 	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	VMOV V13.B16, V18.B16
 	VMOV V13.B16, V19.B16
 	VMOV V12.B16, V20.B16
@@ -354,20 +384,32 @@ while1:
 	VMOV V15.B16, V14.B16
 	WORD $0x4E2FCE6E // fmla v14.4s, v19.4s, v15.4s
 	VMOV V14.B16, V19.B16
-	WORD $0x4F37560E // shl v14.4s, v16.4s, #23
-	WORD $0x4F37562F // shl v15.4s, v17.4s, #23
-	WORD $0x4E26D5D0 // fadd v16.4s, v14.4s, v6.4s
-	WORD $0x4E26D5F1 // fadd v17.4s, v15.4s, v6.4s
-	WORD $0x4E32CDD0 // fmla v16.4s, v14.4s, v18.4s
-	WORD $0x4E33CDF1 // fmla v17.4s, v15.4s, v19.4s
+	WORD $0x6E32DE0E // fmul v14.4s, v16.4s, v18.4s
+	WORD $0x6E33DE2F // fmul v15.4s, v17.4s, v19.4s
+	WORD $0x4E26D610 // fadd v16.4s, v16.4s, v6.4s
+	WORD $0x4E26D631 // fadd v17.4s, v17.4s, v6.4s
+	WORD $0x4E2ED612 // fadd v18.4s, v16.4s, v14.4s
+	WORD $0x4E2FD633 // fadd v19.4s, v17.4s, v15.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E30FDCE // fdiv v14.4s, v14.4s, v16.4s
+	VDUP R4, V20.S4
+	WORD $0x6E32FE92 // fdiv v18.4s, v20.4s, v18.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V15.S4
-	WORD $0x6E31FDEF // fdiv v15.4s, v15.4s, v17.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
-	WORD $0x6E26DDEF // fmul v15.4s, v15.4s, v6.4s
+	VDUP R4, V20.S4
+	WORD $0x6E33FE93 // fdiv v19.4s, v20.4s, v19.4s
+	VMOV V0.B16, V20.B16
+	VMOV V0.B16, V21.B16
+	WORD $0x4EB2CE14 // fmls v20.4s, v16.4s, v18.4s
+	WORD $0x4EB3CE35 // fmls v21.4s, v17.4s, v19.4s
+	WORD $0x4EB2CDD4 // fmls v20.4s, v14.4s, v18.4s
+	WORD $0x4EB3CDF5 // fmls v21.4s, v15.4s, v19.4s
+	VMOV V18.B16, V14.B16
+	WORD $0x4E32CE8E // fmla v14.4s, v20.4s, v18.4s
+	VMOV V14.B16, V20.B16
+	VMOV V19.B16, V14.B16
+	WORD $0x4E33CEAE // fmla v14.4s, v21.4s, v19.4s
+	VMOV V14.B16, V21.B16
+	WORD $0x6E26DE8E // fmul v14.4s, v20.4s, v6.4s
+	WORD $0x6E26DEAF // fmul v15.4s, v21.4s, v6.4s
 	WORD $0x4EAED410 // fsub v16.4s, v0.4s, v14.4s
 	WORD $0x4EAFD411 // fsub v17.4s, v0.4s, v15.4s
 	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
@@ -401,6 +443,7 @@ while3:
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V16.B16
 	VMOV V12.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
@@ -418,13 +461,19 @@ while3:
 	VMOV V14.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
 	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
+	WORD $0x6E30DDEE // fmul v14.4s, v15.4s, v16.4s
+	WORD $0x4E26D5EF // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4E2ED5F0 // fadd v16.4s, v15.4s, v14.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
+	VDUP R4, V17.S4
+	WORD $0x6E30FE30 // fdiv v16.4s, v17.4s, v16.4s
+	VMOV V0.B16, V17.B16
+	WORD $0x4EB0CDF1 // fmls v17.4s, v15.4s, v16.4s
+	WORD $0x4EB0CDD1 // fmls v17.4s, v14.4s, v16.4s
+	VMOV V16.B16, V14.B16
+	WORD $0x4E30CE2E // fmla v14.4s, v17.4s, v16.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x6E26DE2E // fmul v14.4s, v17.4s, v6.4s
 	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
 	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
 	FMOVQ 0(R1), F15
@@ -453,6 +502,7 @@ while5:
 	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
 	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
 	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V16.B16
 	VMOV V12.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
@@ -470,13 +520,19 @@ while5:
 	VMOV V14.B16, V17.B16
 	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
 	VMOV V17.B16, V16.B16
-	WORD $0x4F3755EE // shl v14.4s, v15.4s, #23
-	WORD $0x4E26D5CF // fadd v15.4s, v14.4s, v6.4s
-	WORD $0x4E30CDCF // fmla v15.4s, v14.4s, v16.4s
+	WORD $0x6E30DDEE // fmul v14.4s, v15.4s, v16.4s
+	WORD $0x4E26D5EF // fadd v15.4s, v15.4s, v6.4s
+	WORD $0x4E2ED5F0 // fadd v16.4s, v15.4s, v14.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E2FFDCE // fdiv v14.4s, v14.4s, v15.4s
-	WORD $0x6E26DDCE // fmul v14.4s, v14.4s, v6.4s
+	VDUP R4, V17.S4
+	WORD $0x6E30FE30 // fdiv v16.4s, v17.4s, v16.4s
+	VMOV V0.B16, V17.B16
+	WORD $0x4EB0CDF1 // fmls v17.4s, v15.4s, v16.4s
+	WORD $0x4EB0CDD1 // fmls v17.4s, v14.4s, v16.4s
+	VMOV V16.B16, V14.B16
+	WORD $0x4E30CE2E // fmla v14.4s, v17.4s, v16.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x6E26DE2E // fmul v14.4s, v17.4s, v6.4s
 	WORD $0x4EAED40F // fsub v15.4s, v0.4s, v14.4s
 	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
 	FMOVS 0(R1), F15
@@ -1193,103 +1249,117 @@ TEXT ·SoftplusGrad(SB), NOSPLIT, $0-32
 	MOVD $0x3f800000, R4
 	VDUP R4, V6.S4
 	MOVD $0x4b400000, R4
-	VDUP R4, V6.S4
-	MOVD $0x3fb8aa3b, R4
-	VDUP R4, V6.S4
-	MOVD $0x3f317200, R4
-	VDUP R4, V6.S4
-	MOVD $0x35bfbe8e, R4
 	VDUP R4, V7.S4
-	MOVD $0x3efffffe, R4
+	MOVD $0x3fb8aa3b, R4
+	VDUP R4, V7.S4
+	MOVD $0x3f317200, R4
+	VDUP R4, V7.S4
+	MOVD $0x35bfbe8e, R4
 	VDUP R4, V8.S4
-	MOVD $0x3e2aaa48, R4
+	MOVD $0x3efffffe, R4
 	VDUP R4, V9.S4
-	MOVD $0x3d2aac7c, R4
+	MOVD $0x3e2aaa48, R4
 	VDUP R4, V10.S4
-	MOVD $0x3c091d82, R4
+	MOVD $0x3d2aac7c, R4
 	VDUP R4, V11.S4
-	MOVD $0x3ab5112b, R4
+	MOVD $0x3c091d82, R4
 	VDUP R4, V12.S4
+	MOVD $0x3ab5112b, R4
+	VDUP R4, V13.S4
 	CMP $8, R3
 	BLT done2
 
 while1:
-	FMOVQ 0(R2), F13
-	FMOVQ 16(R2), F14
-	WORD $0x6EADE48F // fcmgt v15.4s, v4.4s, v13.4s
-	WORD $0x6EAF1C8D // bit v13.16b, v4.16b, v15.16b
-	WORD $0x6EAEE48F // fcmgt v15.4s, v4.4s, v14.4s
-	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
-	WORD $0x6EA3E5AF // fcmgt v15.4s, v13.4s, v3.4s
-	WORD $0x6EAF1C6D // bit v13.16b, v3.16b, v15.16b
-	WORD $0x6EA3E5CF // fcmgt v15.4s, v14.4s, v3.4s
-	WORD $0x6EAF1C6E // bit v14.16b, v3.16b, v15.16b
-	VMOV V2.B16, V15.B16
+	FMOVQ 0(R2), F14
+	FMOVQ 16(R2), F15
+	WORD $0x6EAEE490 // fcmgt v16.4s, v4.4s, v14.4s
+	WORD $0x6EB01C8E // bit v14.16b, v4.16b, v16.16b
+	WORD $0x6EAFE490 // fcmgt v16.4s, v4.4s, v15.4s
+	WORD $0x6EB01C8F // bit v15.16b, v4.16b, v16.16b
+	WORD $0x6EA3E5D0 // fcmgt v16.4s, v14.4s, v3.4s
+	WORD $0x6EB01C6E // bit v14.16b, v3.16b, v16.16b
+	WORD $0x6EA3E5F0 // fcmgt v16.4s, v15.4s, v3.4s
+	WORD $0x6EB01C6F // bit v15.16b, v3.16b, v16.16b
 	VMOV V2.B16, V16.B16
-	WORD $0x4E21CDAF // fmla v15.4s, v13.4s, v1.4s
+	VMOV V2.B16, V17.B16
 	WORD $0x4E21CDD0 // fmla v16.4s, v14.4s, v1.4s
-	WORD $0x4EA2D5F1 // fsub v17.4s, v15.4s, v2.4s
+	WORD $0x4E21CDF1 // fmla v17.4s, v15.4s, v1.4s
 	WORD $0x4EA2D612 // fsub v18.4s, v16.4s, v2.4s
-	WORD $0x4E26CE2D // fmla v13.4s, v17.4s, v6.4s
-	WORD $0x4E26CE4E // fmla v14.4s, v18.4s, v6.4s
-	WORD $0x4E27CE2D // fmla v13.4s, v17.4s, v7.4s
+	WORD $0x4EA2D633 // fsub v19.4s, v17.4s, v2.4s
 	WORD $0x4E27CE4E // fmla v14.4s, v18.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
+	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
+	WORD $0x4E28CE4E // fmla v14.4s, v18.4s, v8.4s
+	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
 	WORD $0x6E201DCE // eor v14.16b, v14.16b, v0.16b
-	VMOV V12.B16, V17.B16
-	VMOV V12.B16, V18.B16
-	VMOV V11.B16, V19.B16
-	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
-	VMOV V19.B16, V17.B16
-	VMOV V11.B16, V19.B16
-	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
-	VMOV V19.B16, V17.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
-	VMOV V19.B16, V17.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
-	VMOV V19.B16, V18.B16
-	VMOV V8.B16, V19.B16
-	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
-	VMOV V19.B16, V17.B16
-	VMOV V8.B16, V19.B16
-	WORD $0x4E2ECE53 // fmla v19.4s, v18.4s, v14.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E2DDE31 // fmul v17.4s, v17.4s, v13.4s
-	WORD $0x6E2EDE52 // fmul v18.4s, v18.4s, v14.4s
-	VMOV V13.B16, V19.B16
-	WORD $0x4E2DCE33 // fmla v19.4s, v17.4s, v13.4s
-	VMOV V19.B16, V17.B16
-	VMOV V14.B16, V13.B16
-	WORD $0x4E2ECE4D // fmla v13.4s, v18.4s, v14.4s
+	WORD $0x6E201DEF // eor v15.16b, v15.16b, v0.16b
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	VMOV V13.B16, V18.B16
-	WORD $0x4F3755ED // shl v13.4s, v15.4s, #23
-	WORD $0x4F37560E // shl v14.4s, v16.4s, #23
-	WORD $0x4E25D5AF // fadd v15.4s, v13.4s, v5.4s
-	WORD $0x4E25D5D0 // fadd v16.4s, v14.4s, v5.4s
-	WORD $0x4E31CDAF // fmla v15.4s, v13.4s, v17.4s
-	WORD $0x4E32CDD0 // fmla v16.4s, v14.4s, v18.4s
+	VMOV V13.B16, V19.B16
+	VMOV V12.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V12.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V11.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V11.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V10.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V10.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	VMOV V9.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V9.B16, V20.B16
+	WORD $0x4E2FCE74 // fmla v20.4s, v19.4s, v15.4s
+	VMOV V20.B16, V19.B16
+	WORD $0x6E2EDE52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x6E2FDE73 // fmul v19.4s, v19.4s, v15.4s
+	VMOV V14.B16, V20.B16
+	WORD $0x4E2ECE54 // fmla v20.4s, v18.4s, v14.4s
+	VMOV V20.B16, V18.B16
+	VMOV V15.B16, V14.B16
+	WORD $0x4E2FCE6E // fmla v14.4s, v19.4s, v15.4s
+	VMOV V14.B16, V19.B16
+	WORD $0x6E32DE0E // fmul v14.4s, v16.4s, v18.4s
+	WORD $0x6E33DE2F // fmul v15.4s, v17.4s, v19.4s
+	WORD $0x4E25D610 // fadd v16.4s, v16.4s, v5.4s
+	WORD $0x4E25D631 // fadd v17.4s, v17.4s, v5.4s
+	WORD $0x4E2ED612 // fadd v18.4s, v16.4s, v14.4s
+	WORD $0x4E2FD633 // fadd v19.4s, v17.4s, v15.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2FFDAD // fdiv v13.4s, v13.4s, v15.4s
+	VDUP R4, V20.S4
+	WORD $0x6E32FE92 // fdiv v18.4s, v20.4s, v18.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V14.S4
-	WORD $0x6E30FDCE // fdiv v14.4s, v14.4s, v16.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	WORD $0x6E25DDCE // fmul v14.4s, v14.4s, v5.4s
-	FMOVQ 0(R1), F15
-	WORD $0x6E2FDDAD // fmul v13.4s, v13.4s, v15.4s
-	FMOVQ F13, 0(R0)
-	FMOVQ 16(R1), F13
-	WORD $0x6E2DDDCD // fmul v13.4s, v14.4s, v13.4s
-	FMOVQ F13, 16(R0)
+	VDUP R4, V20.S4
+	WORD $0x6E33FE93 // fdiv v19.4s, v20.4s, v19.4s
+	VMOV V6.B16, V20.B16
+	VMOV V6.B16, V21.B16
+	WORD $0x4EB2CE14 // fmls v20.4s, v16.4s, v18.4s
+	WORD $0x4EB3CE35 // fmls v21.4s, v17.4s, v19.4s
+	WORD $0x4EB2CDD4 // fmls v20.4s, v14.4s, v18.4s
+	WORD $0x4EB3CDF5 // fmls v21.4s, v15.4s, v19.4s
+	VMOV V18.B16, V14.B16
+	WORD $0x4E32CE8E // fmla v14.4s, v20.4s, v18.4s
+	VMOV V14.B16, V20.B16
+	VMOV V19.B16, V14.B16
+	WORD $0x4E33CEAE // fmla v14.4s, v21.4s, v19.4s
+	VMOV V14.B16, V21.B16
+	WORD $0x6E25DE8E // fmul v14.4s, v20.4s, v5.4s
+	WORD $0x6E25DEAF // fmul v15.4s, v21.4s, v5.4s
+	FMOVQ 0(R1), F16
+	WORD $0x6E30DDCE // fmul v14.4s, v14.4s, v16.4s
+	FMOVQ F14, 0(R0)
+	FMOVQ 16(R1), F14
+	WORD $0x6E2EDDEE // fmul v14.4s, v15.4s, v14.4s
+	FMOVQ F14, 16(R0)
 	ADD $32, R0, R0
 	ADD $32, R1, R1
 	ADD $32, R2, R2
@@ -1302,44 +1372,51 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
+	FMOVQ 0(R2), F14
+	WORD $0x6EAEE48F // fcmgt v15.4s, v4.4s, v14.4s
+	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
+	WORD $0x6EA3E5CF // fcmgt v15.4s, v14.4s, v3.4s
+	WORD $0x6EAF1C6E // bit v14.16b, v3.16b, v15.16b
+	VMOV V2.B16, V15.B16
+	WORD $0x4E21CDCF // fmla v15.4s, v14.4s, v1.4s
+	WORD $0x4EA2D5F0 // fsub v16.4s, v15.4s, v2.4s
+	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
+	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
+	WORD $0x6E201DCE // eor v14.16b, v14.16b, v0.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	VMOV V12.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V10.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V9.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E30DDEE // fmul v14.4s, v15.4s, v16.4s
+	WORD $0x4E25D5EF // fadd v15.4s, v15.4s, v5.4s
+	WORD $0x4E2ED5F0 // fadd v16.4s, v15.4s, v14.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVQ 0(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
-	FMOVQ F13, 0(R0)
+	VDUP R4, V17.S4
+	WORD $0x6E30FE30 // fdiv v16.4s, v17.4s, v16.4s
+	VMOV V6.B16, V17.B16
+	WORD $0x4EB0CDF1 // fmls v17.4s, v15.4s, v16.4s
+	WORD $0x4EB0CDD1 // fmls v17.4s, v14.4s, v16.4s
+	VMOV V16.B16, V14.B16
+	WORD $0x4E30CE2E // fmla v14.4s, v17.4s, v16.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x6E25DE2E // fmul v14.4s, v17.4s, v5.4s
+	FMOVQ 0(R1), F15
+	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	FMOVQ F14, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -1352,44 +1429,51 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R2), F13
-	WORD $0x6EADE48E // fcmgt v14.4s, v4.4s, v13.4s
-	WORD $0x6EAE1C8D // bit v13.16b, v4.16b, v14.16b
-	WORD $0x6EA3E5AE // fcmgt v14.4s, v13.4s, v3.4s
-	WORD $0x6EAE1C6D // bit v13.16b, v3.16b, v14.16b
-	VMOV V2.B16, V14.B16
-	WORD $0x4E21CDAE // fmla v14.4s, v13.4s, v1.4s
-	WORD $0x4EA2D5CF // fsub v15.4s, v14.4s, v2.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x6E201DAD // eor v13.16b, v13.16b, v0.16b
-	VMOV V12.B16, V15.B16
-	VMOV V11.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V10.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V9.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	VMOV V8.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
+	FMOVS 0(R2), F14
+	WORD $0x6EAEE48F // fcmgt v15.4s, v4.4s, v14.4s
+	WORD $0x6EAF1C8E // bit v14.16b, v4.16b, v15.16b
+	WORD $0x6EA3E5CF // fcmgt v15.4s, v14.4s, v3.4s
+	WORD $0x6EAF1C6E // bit v14.16b, v3.16b, v15.16b
+	VMOV V2.B16, V15.B16
+	WORD $0x4E21CDCF // fmla v15.4s, v14.4s, v1.4s
+	WORD $0x4EA2D5F0 // fsub v16.4s, v15.4s, v2.4s
+	WORD $0x4E27CE0E // fmla v14.4s, v16.4s, v7.4s
+	WORD $0x4E28CE0E // fmla v14.4s, v16.4s, v8.4s
+	WORD $0x6E201DCE // eor v14.16b, v14.16b, v0.16b
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
 	VMOV V13.B16, V16.B16
-	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
-	VMOV V16.B16, V15.B16
-	WORD $0x4F3755CD // shl v13.4s, v14.4s, #23
-	WORD $0x4E25D5AE // fadd v14.4s, v13.4s, v5.4s
-	WORD $0x4E2FCDAE // fmla v14.4s, v13.4s, v15.4s
+	VMOV V12.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V10.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	VMOV V9.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E2EDE10 // fmul v16.4s, v16.4s, v14.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x4E2ECE11 // fmla v17.4s, v16.4s, v14.4s
+	VMOV V17.B16, V16.B16
+	WORD $0x6E30DDEE // fmul v14.4s, v15.4s, v16.4s
+	WORD $0x4E25D5EF // fadd v15.4s, v15.4s, v5.4s
+	WORD $0x4E2ED5F0 // fadd v16.4s, v15.4s, v14.4s
 	MOVD $0x3f800000, R4
-	VDUP R4, V13.S4
-	WORD $0x6E2EFDAD // fdiv v13.4s, v13.4s, v14.4s
-	WORD $0x6E25DDAD // fmul v13.4s, v13.4s, v5.4s
-	FMOVS 0(R1), F14
-	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
-	FMOVS F13, 0(R0)
+	VDUP R4, V17.S4
+	WORD $0x6E30FE30 // fdiv v16.4s, v17.4s, v16.4s
+	VMOV V6.B16, V17.B16
+	WORD $0x4EB0CDF1 // fmls v17.4s, v15.4s, v16.4s
+	WORD $0x4EB0CDD1 // fmls v17.4s, v14.4s, v16.4s
+	VMOV V16.B16, V14.B16
+	WORD $0x4E30CE2E // fmla v14.4s, v17.4s, v16.4s
+	VMOV V14.B16, V17.B16
+	WORD $0x6E25DE2E // fmul v14.4s, v17.4s, v5.4s
+	FMOVS 0(R1), F15
+	WORD $0x6E2FDDCE // fmul v14.4s, v14.4s, v15.4s
+	FMOVS F14, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	ADD $4, R2, R2
