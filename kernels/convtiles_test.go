@@ -179,7 +179,7 @@ func TestDepthwiseKernels(t *testing.T) {
 		for _, size := range []int{3, 5} {
 			for _, stride := range []int{1, 2} {
 				for _, c := range channelCounts {
-					for _, pixels := range []int{1, 2, 3, 4, 5, 8, 9, 13} {
+					for _, pixels := range []int{1, 2, 3, 4, 5, 8, 9, 13, 17} {
 						t.Run(fmt.Sprintf("size=%d/stride=%d/c=%d/pixels=%d", size, stride, c, pixels), func(t *testing.T) {
 							testDepthwise(t, size, stride, c, pixels)
 						})
@@ -205,11 +205,15 @@ func testDepthwise(t *testing.T, size, stride, c, pixels int) {
 	run := func() [][]float32 {
 		dst, dw := kerneltest.Guarded(t, pixels*c), kerneltest.GuardedCopy(t, w)
 		one, grad := kerneltest.Guarded(t, c), kerneltest.GuardedCopy(t, w)
+		free, half := kerneltest.Guarded(t, pixels*c), kerneltest.Guarded(t, pixels*c)
+		inf := float32(math.Inf(1))
 		kernels.DepthwiseRow(size, stride, dst, src, rows, zero, w, wStride, bias, -100, 100, c, pixels)
+		kernels.DepthwiseRow(size, stride, free, src, rows, zero, w, wStride, bias, -inf, inf, c, pixels)
+		kernels.DepthwiseRow(size, stride, half, src, rows, zero, w, wStride, bias, 0, inf, c, pixels)
 		kernels.DepthwiseGradRow(size, stride, dw, wStride, src, rows, zero, dy, c, pixels)
 		kernels.DepthwisePixel(one, src, w, taps, bias, -100, 100, c)
 		kernels.DepthwiseGradPixel(grad, src, taps, dy[:c], c)
-		return [][]float32{dst, dw, one, grad}
+		return [][]float32{dst, dw, one, grad, free, half}
 	}
 	got := run()
 	var want [][]float32
@@ -219,4 +223,40 @@ func testDepthwise(t *testing.T, size, stride, c, pixels int) {
 			t.Fatalf("seed=%d kernel=%d: got %v, want %v", seed, i, got[i], want[i])
 		}
 	}
+}
+
+// TestDepthwiseRowNaN puts a NaN into one pixel: it must come through the limits, and
+// only in the pixels whose taps it is.
+func TestDepthwiseRowNaN(t *testing.T) {
+	const size, c, pixels = 3, 9, 14
+	inf := float32(math.Inf(1))
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		length := (pixels + size - 1) * c
+		src, w, bias := make([]float32, size*length), make([]float32, size*size*c), make([]float32, c)
+		for i := range w {
+			w[i] = 1
+		}
+		for _, at := range []int{0, 5, 9, pixels + 1} {
+			for i := range src {
+				src[i] = 10
+			}
+			for i := range c {
+				src[length+at*c+i] = float32(math.NaN())
+			}
+			for _, limits := range [][2]float32{{0, 6}, {-inf, inf}} {
+				dst := kerneltest.Guarded(t, pixels*c)
+				kernels.DepthwiseRow(size, 1, dst, src, []int{0, length, 2 * length}, nil, w, c, bias, limits[0], limits[1], c, pixels)
+				for i, v := range dst {
+					p, want := i/c, min(90, limits[1])
+					if p <= at && at < p+size {
+						if v == v {
+							t.Fatalf("limits=%v at=%d: pixel %d is %v, want NaN", limits, at, p, v)
+						}
+					} else if v != want {
+						t.Fatalf("limits=%v at=%d: pixel %d is %v, want %v", limits, at, p, v, want)
+					}
+				}
+			}
+		}
+	})
 }

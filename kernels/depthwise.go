@@ -47,8 +47,9 @@ func (d *depthwiseRows) fill(name string, size, stride int, src []float32, rows 
 //
 // where row(r) is src from rows[r] on, or zero if rows[r] is negative. The sum
 // starts with the bias and adds products in the order of r, then s, fused where
-// the ISA has FMA. NaN passes through min and max. dst must not overlap the
-// other arguments. size and stride must be as [HasDepthwiseRow] says.
+// the ISA has FMA. NaN passes through min and max; lo and hi are not NaN. Where a
+// limit and y are zeros of different sign, either may be the result. dst must not
+// overlap the other arguments. size and stride must be as [HasDepthwiseRow] says.
 func DepthwiseRow(size, stride int, dst, src []float32, rows []int, zero, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
 	var table depthwiseRows
 	table.fill("DepthwiseRow", size, stride, src, rows, zero, c, pixels)

@@ -1,6 +1,9 @@
 package gen
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Depthwise convolution: channels in the lanes, one filter per channel. Filters
 // lie tap by tap: w[tap*wStride+c].
@@ -64,57 +67,192 @@ func (s stripShift) move(p Ptr) {
 }
 
 // A pixelStep moves pointers over pixels of c channels. NEON has general-purpose
-// registers to keep the distances and the bounds of the result in; elsewhere they are
-// loaded where they are needed.
+// registers to keep the distances in, as bytes, and loads and stores that add one to
+// their pointer; elsewhere they are loaded where they are needed.
 type pixelStep struct {
-	m      Machine
-	keeps  bool
-	one    Int         // c
-	runs   map[int]Int // by pixels: so many times c
-	lo, hi Vec
+	m    Machine
+	neon *arm64      // m, or nil
+	one  Int         // bytes of c
+	runs map[int]Int // by pixels: so many times one
 }
 
-func newPixelStep(m Machine, bounds bool, stride int, widths []int) *pixelStep {
-	s := &pixelStep{m: m, keeps: m.Lanes() == 4, runs: map[int]Int{}}
-	if !s.keeps {
+// stepChain is the number of loads or stores after which the pointer that they move is
+// set anew: each move may take as long as a load.
+const stepChain = 4
+
+func newPixelStep(m Machine, stride int, widths []int) *pixelStep {
+	s := &pixelStep{m: m, runs: map[int]Int{}}
+	neon, ok := m.(*arm64)
+	if !ok {
 		return s
 	}
-	s.one = m.ParamInt("c")
-	for _, pw := range widths {
-		s.runs[pw*stride] = m.CopyInt(s.one)
-		m.MulInt(s.runs[pw*stride], pw*stride)
-	}
-	if bounds {
-		s.lo, s.hi = m.ParamF32("lo"), m.ParamF32("hi")
+	s.neon, s.one = neon, neon.paramIntBytes("c")
+	for _, pw := range append([]int{stepChain}, widths...) {
+		for _, pixels := range []int{pw, pw * stride} {
+			if _, ok := s.runs[pixels]; !ok {
+				s.runs[pixels] = m.CopyInt(s.one)
+				m.MulInt(s.runs[pixels], pixels)
+			}
+		}
 	}
 	return s
 }
 
-// next moves p to the next pixel, skip over one of the runs of pixels.
-func (s *pixelStep) next(p Ptr) {
-	if s.keeps {
-		s.m.AddPtr(p, s.one)
-	} else {
+// skip moves p over one of the runs of pixels.
+func (s *pixelStep) skip(p Ptr, pixels int) {
+	if s.neon != nil {
+		s.neon.addPtrBytes(p, s.runs[pixels])
+		return
+	}
+	for range pixels {
 		s.m.AddPtr(p, s.m.ParamInt("c"))
 	}
 }
 
-func (s *pixelStep) skip(p Ptr, pixels int) {
-	if run, ok := s.runs[pixels]; ok {
-		s.m.AddPtr(p, run)
-		return
+// load returns the vector of strip t at p and moves p to the next pixel.
+func (s *pixelStep) load(t Strip, p Ptr) Vec {
+	if s.neon != nil {
+		return s.neon.loadStep(t, p, s.one)
 	}
-	for range pixels {
-		s.next(p)
+	v := t.Load(p, 0)
+	s.m.AddPtr(p, s.m.ParamInt("c"))
+	return v
+}
+
+// A pixelWalk loads count vectors, stride pixels apart, on NEON. It moves start over as
+// many of them as are multiples of stepChain.
+type pixelWalk struct {
+	*pixelStep
+	t             Strip
+	start, x      Ptr
+	stride        int
+	loaded, count int
+}
+
+func (k *pixelWalk) next() Vec {
+	first := k.loaded%stepChain == 0
+	if first && k.loaded > 0 {
+		k.skip(k.start, stepChain*k.stride)
+	}
+	k.loaded++
+	last := k.loaded%stepChain == 0 || k.loaded == k.count
+	switch {
+	case first && last:
+		return k.t.Load(k.start, 0)
+	case first:
+		k.x = k.m.CopyPtr(k.start)
+	case last:
+		return k.t.Load(k.x, 0)
+	}
+	return k.neon.loadStep(k.t, k.x, k.runs[k.stride])
+}
+
+// sweep calls use with every output pixel of pw, every tap of a filter row and the vector
+// of strip t that they multiply, and moves row over the pixels. It loads each vector
+// once. For one pixel taps come in ascending order, for one tap pixels do. x is a copy of
+// row, which it may use.
+func (s *pixelStep) sweep(t Strip, row, x Ptr, size, stride, pw int, use func(pixel, tap int, v Vec)) {
+	count := (pw-1)*stride + size
+	walk := &pixelWalk{pixelStep: s, t: t, start: row, stride: 1, count: count}
+	chained := s.neon != nil && (count-1)/stepChain*stepChain == pw*stride
+	for col := range count {
+		var v Vec
+		if chained {
+			v = walk.next()
+		} else {
+			v = s.load(t, x)
+		}
+		for pixel := range pw {
+			if tap := col - pixel*stride; tap >= 0 && tap < size {
+				use(pixel, tap, v)
+			}
+		}
+	}
+	if !chained {
+		s.skip(row, pw*stride)
 	}
 }
 
-// bounds returns the parameters lo and hi.
-func (s *pixelStep) bounds() (lo, hi Vec) {
-	if s.keeps {
-		return s.lo, s.hi
+// sweepTaps is [pixelStep.sweep] on NEON for a multiple of stepChain pixels, a tap after
+// the other: products that follow each other belong to different pixels.
+func (s *pixelStep) sweepTaps(t Strip, row Ptr, size, stride, pw int, use func(pixel, tap int, v Vec)) {
+	// Taps of one phase, which differ by a multiple of the stride, share vectors. The
+	// walk of phase 0 moves row over all pixels.
+	phases, columns := make([]*pixelWalk, stride), make([][]Vec, stride)
+	for phase := stride - 1; phase >= 0; phase-- {
+		start := row
+		if phase > 0 {
+			start = s.m.CopyPtr(row)
+			s.skip(start, phase)
+		}
+		phases[phase] = &pixelWalk{pixelStep: s, t: t, start: start, stride: stride, count: pw + (size-1-phase)/stride}
 	}
-	return s.m.ParamF32("lo"), s.m.ParamF32("hi")
+	for tap := range size {
+		phase, first := tap%stride, tap/stride
+		for pixel := range pw {
+			if first+pixel == len(columns[phase]) {
+				columns[phase] = append(columns[phase], phases[phase].next())
+			}
+			use(pixel, tap, columns[phase][first+pixel])
+		}
+	}
+}
+
+// storePixels writes vectors of strip t to pixels from p on, each after limit, and moves
+// p behind them.
+func (s *pixelStep) storePixels(t Strip, p Ptr, list []Vec, limit func(v Vec) Vec) {
+	for s.neon != nil && len(list) > stepChain {
+		x := s.m.CopyPtr(p)
+		s.skip(p, stepChain)
+		for _, v := range list[:stepChain] {
+			s.store(t, x, limit(v))
+		}
+		list = list[stepChain:]
+	}
+	for _, v := range list {
+		s.store(t, p, limit(v))
+	}
+}
+
+// store writes the vector of strip t to p and moves p to the next pixel.
+func (s *pixelStep) store(t Strip, p Ptr, v Vec) {
+	if s.neon != nil {
+		s.neon.storeStep(t, p, s.one, v)
+		return
+	}
+	t.Store(p, 0, v)
+	s.m.AddPtr(p, s.m.ParamInt("c"))
+}
+
+// A rowClamp limits results to the parameters lo and hi, which must not be NaN. NEON
+// keeps them in registers and has a value that is zero where they limit nothing.
+type rowClamp struct {
+	m      Machine
+	neon   *arm64
+	lo, hi Vec
+	active Int
+}
+
+func newRowClamp(m Machine) *rowClamp {
+	k := &rowClamp{m: m}
+	if neon, ok := m.(*arm64); ok {
+		k.neon, k.lo, k.hi = neon, m.ParamF32("lo"), m.ParamF32("hi")
+		k.active = neon.differs("lo", float32(math.Inf(-1)), "hi", float32(math.Inf(1)))
+	}
+	return k
+}
+
+// limit returns a function that limits a vector; NaN stays NaN. On NEON the maximum of
+// zeros of both signs is +0 and their minimum -0. It limits nothing if k is nil.
+func (k *rowClamp) limit() func(v Vec) Vec {
+	if k == nil {
+		return func(v Vec) Vec { return v }
+	}
+	if k.neon != nil {
+		return func(v Vec) Vec { return k.neon.three(encFMIN, k.hi, k.neon.three(encFMAX, k.lo, v)) }
+	}
+	lo, hi := k.m.ParamF32("lo"), k.m.ParamF32("hi")
+	return func(v Vec) Vec { return clampNaN(k.m, v, lo, hi) }
 }
 
 // rowPointers loads the pointers of the filter's rows.
@@ -142,10 +280,14 @@ func depthwiseRow(m Machine, size, stride int) {
 	n, first := m.ParamInt("n"), m.ParamPtr("dst")
 	w, bias := m.ParamPtr("w"), m.ParamPtr("bias")
 	widths := pixelsAtOnce(m, size*size)
-	if m.Lanes() == 4 && size == 3 { // four sums do not keep the multiply-add units busy
+	if m.Lanes() == 4 { // fewer sums do not keep the multiply-add units busy
 		widths = []int{8, 4, 1}
 	}
-	step := newPixelStep(m, true, stride, widths)
+	step, clamp := newPixelStep(m, stride, widths), newRowClamp(m)
+	var next Int
+	if step.neon != nil {
+		next = step.neon.paramIntBytes("wStride")
+	}
 	m.Strips(n, []Ptr{first, w, bias}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
 		rows := rowPointers(m, size)
@@ -154,22 +296,29 @@ func depthwiseRow(m Machine, size, stride int) {
 		}
 		taps := size * size
 		var weights []Vec
-		if taps+6 <= registers(m) {
+		if taps+6 <= registers(m) && (step.neon == nil || size == 3) { // NEON needs registers for eight sums
 			weights = walkLoad(m, s, w, m.ParamInt("wStride"), taps)
 		}
 		dst, left := m.CopyPtr(first), m.ParamInt("pixels")
-		for _, pw := range widths {
+		run := func(pw int, clamp *rowClamp) {
 			m.While(left, pw, func() {
-				depthwisePixels(step, s, size, stride, pw, rows, dst, w, bias, weights)
+				depthwisePixels(step, s, size, stride, pw, rows, dst, w, bias, weights, next, clamp)
 				m.SubInt(left, pw)
 			})
+		}
+		if step.neon != nil && !s.partial { // the clamp takes multiply-add units
+			m.IfZero(clamp.active, func() { run(widths[0], nil) })
+		}
+		for _, pw := range widths {
+			run(pw, clamp)
 		}
 	})
 	m.Ret()
 }
 
-// depthwisePixels emits pw pixels and moves rows and dst behind them.
-func depthwisePixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr, dst, w, bias Ptr, weights []Vec) {
+// depthwisePixels emits pw pixels and moves rows and dst behind them. Without weights
+// it loads them, on NEON next bytes apart. clamp may be nil.
+func depthwisePixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr, dst, w, bias Ptr, weights []Vec, next Int, clamp *rowClamp) {
 	m := step.m
 	acc := make([]Vec, pw)
 	for p := range acc {
@@ -177,10 +326,18 @@ func depthwisePixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr,
 	}
 	at := m.CopyPtr(w)
 	for r := range size {
-		x := m.CopyPtr(rows[r])
+		byTap := step.neon != nil && pw%stepChain == 0
+		var x Ptr
+		if !byTap {
+			x = m.CopyPtr(rows[r])
+		}
 		var row []Vec
 		if weights != nil {
 			row = weights[r*size:][:size]
+		} else if step.neon != nil {
+			for range size {
+				row = append(row, step.neon.loadStep(s, at, next))
+			}
 		} else {
 			next := m.ParamInt("wStride")
 			row = walkLoad(m, s, at, next, size)
@@ -188,22 +345,14 @@ func depthwisePixels(step *pixelStep, s Strip, size, stride, pw int, rows []Ptr,
 				m.AddPtr(at, next)
 			}
 		}
-		for col := range (pw-1)*stride + size {
-			v := s.Load(x, 0)
-			step.next(x)
-			for p := range acc {
-				if q := col - p*stride; q >= 0 && q < size {
-					m.AccMulAdd(acc[p], v, row[q])
-				}
-			}
+		multiply := func(pixel, tap int, v Vec) { m.AccMulAdd(acc[pixel], v, row[tap]) }
+		if byTap {
+			step.sweepTaps(s, rows[r], size, stride, pw, multiply)
+		} else {
+			step.sweep(s, rows[r], x, size, stride, pw, multiply)
 		}
-		step.skip(rows[r], pw*stride)
 	}
-	lo, hi := step.bounds()
-	for p := range acc {
-		s.Store(dst, 0, m.Min(hi, m.Max(lo, acc[p])))
-		step.next(dst)
-	}
+	step.storePixels(s, dst, acc, clamp.limit())
 }
 
 // depthwisePixel emits the kernel of one output pixel with any taps.
@@ -250,7 +399,7 @@ func depthwiseGradRow(m Machine, size, stride int) {
 		group = 1
 	}
 	widths := pixelsAtOnce(m, group*size+2)
-	pixels := newPixelStep(m, false, stride, widths)
+	pixels := newPixelStep(m, stride, widths)
 	m.Strips(n, []Ptr{dw, dy}, 1, func(s Strip) {
 		shift := newStripShift(m, n)
 		at := m.CopyPtr(dw)
@@ -281,21 +430,10 @@ func depthwiseGradPixels(step *pixelStep, s Strip, size, stride, pw int, rows []
 	m := step.m
 	dy := make([]Vec, pw)
 	for p := range dy {
-		dy[p] = s.Load(y, 0)
-		step.next(y)
+		dy[p] = step.load(s, y)
 	}
 	for r := range rows {
-		x := m.CopyPtr(rows[r])
-		for col := range (pw-1)*stride + size {
-			v := s.Load(x, 0)
-			step.next(x)
-			for p := range dy {
-				if q := col - p*stride; q >= 0 && q < size {
-					m.AccMulAdd(acc[r*size+q], v, dy[p])
-				}
-			}
-		}
-		step.skip(rows[r], pw*stride)
+		step.sweep(s, rows[r], m.CopyPtr(rows[r]), size, stride, pw, func(pixel, tap int, v Vec) { m.AccMulAdd(acc[r*size+tap], v, dy[pixel]) })
 	}
 }
 

@@ -11,19 +11,29 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $0-72
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
+	LSL $2, R4, R4
 	MOVD R4, R5
-	MOVD $8, R6
+	MOVD $4, R6
 	MUL R6, R5, R5
 	MOVD R4, R6
-	MOVD $4, R7
+	MOVD $8, R7
 	MUL R7, R6, R6
-	MOVD R4, R7
-	MOVD $1, R8
-	MUL R8, R7, R7
+	MOVD R4, R6
+	MOVD $1, R7
+	MUL R7, R6, R6
 	FMOVS lo+40(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	MOVWU lo+40(FP), R7
+	MOVD $0xff800000, R8
+	EOR R8, R7, R7
+	MOVWU hi+44(FP), R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8, R8
+	ORR R8, R7, R7
+	MOVD wStride+24(FP), R8
+	LSL $2, R8, R8
 	CMP $4, R0
 	BLT done2
 
@@ -65,10 +75,11 @@ while1:
 	FMOVQ 0(R12), F10
 	MOVD R1, R8
 	MOVD pixels+64(FP), R12
+	CBNZ R7, nonzero3
 	CMP $8, R12
-	BLT done4
+	BLT done5
 
-while3:
+while4:
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
@@ -79,362 +90,427 @@ while3:
 	FMOVQ 0(R3), F18
 	MOVD R2, R13
 	MOVD R10, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
-	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
-	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
-	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
-	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
-	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E23CE8C // fmla v12.4s, v20.4s, v3.4s
+	WORD $0x4E23CEAD // fmla v13.4s, v21.4s, v3.4s
+	WORD $0x4E23CECE // fmla v14.4s, v22.4s, v3.4s
+	WORD $0x4E23CEEF // fmla v15.4s, v23.4s, v3.4s
+	WORD $0x4E23CF10 // fmla v16.4s, v24.4s, v3.4s
+	WORD $0x4E23CF31 // fmla v17.4s, v25.4s, v3.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	WORD $0x4E24CE8B // fmla v11.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAC // fmla v12.4s, v21.4s, v4.4s
+	WORD $0x4E24CECD // fmla v13.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEE // fmla v14.4s, v23.4s, v4.4s
+	WORD $0x4E24CF0F // fmla v15.4s, v24.4s, v4.4s
+	WORD $0x4E24CF30 // fmla v16.4s, v25.4s, v4.4s
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
 	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
 	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
-	ADD R5<<2, R10, R10
 	MOVD R11, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
-	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
-	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
-	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
-	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
-	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	WORD $0x4E26CE8C // fmla v12.4s, v20.4s, v6.4s
+	WORD $0x4E26CEAD // fmla v13.4s, v21.4s, v6.4s
+	WORD $0x4E26CECE // fmla v14.4s, v22.4s, v6.4s
+	WORD $0x4E26CEEF // fmla v15.4s, v23.4s, v6.4s
+	WORD $0x4E26CF10 // fmla v16.4s, v24.4s, v6.4s
+	WORD $0x4E26CF31 // fmla v17.4s, v25.4s, v6.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	WORD $0x4E27CE8B // fmla v11.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAC // fmla v12.4s, v21.4s, v7.4s
+	WORD $0x4E27CECD // fmla v13.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEE // fmla v14.4s, v23.4s, v7.4s
+	WORD $0x4E27CF0F // fmla v15.4s, v24.4s, v7.4s
+	WORD $0x4E27CF30 // fmla v16.4s, v25.4s, v7.4s
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
 	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
 	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
-	ADD R5<<2, R11, R11
 	MOVD R9, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
-	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
-	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
-	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
-	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
-	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x4E29CE8C // fmla v12.4s, v20.4s, v9.4s
+	WORD $0x4E29CEAD // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4E29CECE // fmla v14.4s, v22.4s, v9.4s
+	WORD $0x4E29CEEF // fmla v15.4s, v23.4s, v9.4s
+	WORD $0x4E29CF10 // fmla v16.4s, v24.4s, v9.4s
+	WORD $0x4E29CF31 // fmla v17.4s, v25.4s, v9.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V19.S4]
 	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	WORD $0x4E2ACE8B // fmla v11.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAC // fmla v12.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECD // fmla v13.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEE // fmla v14.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF0F // fmla v15.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF30 // fmla v16.4s, v25.4s, v10.4s
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
 	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
 	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
-	ADD R5<<2, R9, R9
-	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
-	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
-	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
-	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
-	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
-	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
-	FMOVQ F15, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
-	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
-	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
-	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
-	FMOVQ F16, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
-	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
-	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
-	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
-	FMOVQ F17, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
-	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
-	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
-	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
-	FMOVQ F18, 0(R8)
-	ADD R4<<2, R8, R8
+	MOVD R8, R13
+	ADD R5<<0, R8, R8
+	VST1.P [V11.S4], (R13)(R4)
+	VST1.P [V12.S4], (R13)(R4)
+	VST1.P [V13.S4], (R13)(R4)
+	VST1.P [V14.S4], (R13)(R4)
+	VST1.P [V15.S4], (R8)(R4)
+	VST1.P [V16.S4], (R8)(R4)
+	VST1.P [V17.S4], (R8)(R4)
+	VST1.P [V18.S4], (R8)(R4)
 	SUB $8, R12, R12
 	CMP $8, R12
-	BGE while3
+	BGE while4
 
-done4:
+done5:
+
+nonzero3:
+	CMP $8, R12
+	BLT done7
+
+while6:
+	FMOVQ 0(R3), F11
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	FMOVQ 0(R3), F15
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R3), F17
+	FMOVQ 0(R3), F18
+	MOVD R2, R13
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E23CE8C // fmla v12.4s, v20.4s, v3.4s
+	WORD $0x4E23CEAD // fmla v13.4s, v21.4s, v3.4s
+	WORD $0x4E23CECE // fmla v14.4s, v22.4s, v3.4s
+	WORD $0x4E23CEEF // fmla v15.4s, v23.4s, v3.4s
+	WORD $0x4E23CF10 // fmla v16.4s, v24.4s, v3.4s
+	WORD $0x4E23CF31 // fmla v17.4s, v25.4s, v3.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	WORD $0x4E24CE8B // fmla v11.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAC // fmla v12.4s, v21.4s, v4.4s
+	WORD $0x4E24CECD // fmla v13.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEE // fmla v14.4s, v23.4s, v4.4s
+	WORD $0x4E24CF0F // fmla v15.4s, v24.4s, v4.4s
+	WORD $0x4E24CF30 // fmla v16.4s, v25.4s, v4.4s
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	FMOVQ 0(R13), F19
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	WORD $0x4E26CE8C // fmla v12.4s, v20.4s, v6.4s
+	WORD $0x4E26CEAD // fmla v13.4s, v21.4s, v6.4s
+	WORD $0x4E26CECE // fmla v14.4s, v22.4s, v6.4s
+	WORD $0x4E26CEEF // fmla v15.4s, v23.4s, v6.4s
+	WORD $0x4E26CF10 // fmla v16.4s, v24.4s, v6.4s
+	WORD $0x4E26CF31 // fmla v17.4s, v25.4s, v6.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	WORD $0x4E27CE8B // fmla v11.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAC // fmla v12.4s, v21.4s, v7.4s
+	WORD $0x4E27CECD // fmla v13.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEE // fmla v14.4s, v23.4s, v7.4s
+	WORD $0x4E27CF0F // fmla v15.4s, v24.4s, v7.4s
+	WORD $0x4E27CF30 // fmla v16.4s, v25.4s, v7.4s
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	FMOVQ 0(R13), F19
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	VLD1.P (R13)(R6), [V20.S4]
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVQ 0(R13), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V22.S4]
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	VLD1.P (R13)(R6), [V23.S4]
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	VLD1.P (R13)(R6), [V24.S4]
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVQ 0(R13), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x4E29CE8C // fmla v12.4s, v20.4s, v9.4s
+	WORD $0x4E29CEAD // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4E29CECE // fmla v14.4s, v22.4s, v9.4s
+	WORD $0x4E29CEEF // fmla v15.4s, v23.4s, v9.4s
+	WORD $0x4E29CF10 // fmla v16.4s, v24.4s, v9.4s
+	WORD $0x4E29CF31 // fmla v17.4s, v25.4s, v9.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V19.S4]
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	WORD $0x4E2ACE8B // fmla v11.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAC // fmla v12.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECD // fmla v13.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEE // fmla v14.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF0F // fmla v15.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF30 // fmla v16.4s, v25.4s, v10.4s
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	FMOVQ 0(R13), F19
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	MOVD R8, R13
+	ADD R5<<0, R8, R8
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R13)(R4)
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R13)(R4)
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R13)(R4)
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R13)(R4)
+	WORD $0x4E2FF40B // fmax v11.4s, v0.4s, v15.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E30F40B // fmax v11.4s, v0.4s, v16.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E31F40B // fmax v11.4s, v0.4s, v17.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E32F40B // fmax v11.4s, v0.4s, v18.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	SUB $8, R12, R12
+	CMP $8, R12
+	BGE while6
+
+done7:
 	CMP $4, R12
-	BLT done6
+	BLT done9
 
-while5:
+while8:
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
 	FMOVQ 0(R3), F14
 	MOVD R2, R13
 	MOVD R10, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	VLD1.P (R13)(R6), [V16.S4]
+	WORD $0x4E22CE0D // fmla v13.4s, v16.4s, v2.4s
+	FMOVQ 0(R13), F17
+	WORD $0x4E22CE2E // fmla v14.4s, v17.4s, v2.4s
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E23CE0C // fmla v12.4s, v16.4s, v3.4s
+	WORD $0x4E23CE2D // fmla v13.4s, v17.4s, v3.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
+	WORD $0x4E24CE0B // fmla v11.4s, v16.4s, v4.4s
+	WORD $0x4E24CE2C // fmla v12.4s, v17.4s, v4.4s
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
 	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
 	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R6<<2, R10, R10
 	MOVD R11, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	VLD1.P (R13)(R6), [V16.S4]
+	WORD $0x4E25CE0D // fmla v13.4s, v16.4s, v5.4s
+	FMOVQ 0(R13), F17
+	WORD $0x4E25CE2E // fmla v14.4s, v17.4s, v5.4s
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E26CE0C // fmla v12.4s, v16.4s, v6.4s
+	WORD $0x4E26CE2D // fmla v13.4s, v17.4s, v6.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
+	WORD $0x4E27CE0B // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x4E27CE2C // fmla v12.4s, v17.4s, v7.4s
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
 	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
 	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R6<<2, R11, R11
 	MOVD R9, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	VLD1.P (R13)(R6), [V16.S4]
+	WORD $0x4E28CE0D // fmla v13.4s, v16.4s, v8.4s
+	FMOVQ 0(R13), F17
+	WORD $0x4E28CE2E // fmla v14.4s, v17.4s, v8.4s
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E29CE0C // fmla v12.4s, v16.4s, v9.4s
+	WORD $0x4E29CE2D // fmla v13.4s, v17.4s, v9.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R6), [V15.S4]
 	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
+	WORD $0x4E2ACE0B // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4E2ACE2C // fmla v12.4s, v17.4s, v10.4s
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
 	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
 	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R6<<2, R9, R9
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R8)
-	ADD R4<<2, R8, R8
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
 	SUB $4, R12, R12
 	CMP $4, R12
-	BGE while5
+	BGE while8
 
-done6:
+done9:
 	CMP $1, R12
-	BLT done8
+	BLT done11
 
-while7:
+while10:
 	FMOVQ 0(R3), F11
 	MOVD R2, R13
 	MOVD R10, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R7<<2, R10, R10
+	ADD R6<<0, R10, R10
 	MOVD R11, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
-	ADD R7<<2, R11, R11
+	ADD R6<<0, R11, R11
 	MOVD R9, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
+	VLD1.P (R13)(R4), [V12.S4]
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R7<<2, R9, R9
-	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
-	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
-	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
-	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
+	ADD R6<<0, R9, R9
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R8)(R4)
 	SUB $1, R12, R12
 	CMP $1, R12
-	BGE while7
+	BGE while10
 
-done8:
+done11:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -444,50 +520,50 @@ done8:
 
 done2:
 	CMP $1, R0
-	BLT done10
+	BLT done13
 
-while9:
-	MOVD R0, R8
-	MOVD $-1, R9
-	MUL R9, R8, R8
-	MOVD rows+8(FP), R9
-	MOVD 0(R9), R10
-	MOVD 8(R9), R11
-	MOVD 16(R9), R9
-	MOVD n+48(FP), R12
-	ADD R12<<2, R10, R10
-	ADD R8<<2, R10, R10
-	MOVD n+48(FP), R12
-	ADD R12<<2, R11, R11
-	ADD R8<<2, R11, R11
-	MOVD n+48(FP), R12
-	ADD R12<<2, R9, R9
-	ADD R8<<2, R9, R9
-	MOVD wStride+24(FP), R8
-	MOVD R2, R12
-	FMOVS 0(R12), F2
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F3
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F4
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F5
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F6
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F7
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F8
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F9
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F10
-	MOVD R1, R8
-	MOVD pixels+64(FP), R12
-	CMP $8, R12
-	BLT done12
+while12:
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD rows+8(FP), R8
+	MOVD 0(R8), R9
+	MOVD 8(R8), R10
+	MOVD 16(R8), R8
+	MOVD n+48(FP), R11
+	ADD R11<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD n+48(FP), R11
+	ADD R11<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+48(FP), R11
+	ADD R11<<2, R8, R8
+	ADD R7<<2, R8, R8
+	MOVD wStride+24(FP), R7
+	MOVD R2, R11
+	FMOVS 0(R11), F2
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R7<<2, R11, R11
+	FMOVS 0(R11), F10
+	MOVD R1, R7
+	MOVD pixels+64(FP), R11
+	CMP $8, R11
+	BLT done15
 
-while11:
+while14:
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
 	FMOVS 0(R3), F13
@@ -496,372 +572,345 @@ while11:
 	FMOVS 0(R3), F16
 	FMOVS 0(R3), F17
 	FMOVS 0(R3), F18
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
-	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
-	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
-	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
-	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
-	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
-	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
-	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	FMOVS 0(R12), F20
+	ADD R6<<0, R12, R12
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVS 0(R12), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R12
+	FMOVS 0(R12), F22
+	ADD R6<<0, R12, R12
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	FMOVS 0(R12), F23
+	ADD R6<<0, R12, R12
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	FMOVS 0(R12), F24
+	ADD R6<<0, R12, R12
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVS 0(R12), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
+	WORD $0x4E23CE8C // fmla v12.4s, v20.4s, v3.4s
+	WORD $0x4E23CEAD // fmla v13.4s, v21.4s, v3.4s
+	WORD $0x4E23CECE // fmla v14.4s, v22.4s, v3.4s
+	WORD $0x4E23CEEF // fmla v15.4s, v23.4s, v3.4s
+	WORD $0x4E23CF10 // fmla v16.4s, v24.4s, v3.4s
+	WORD $0x4E23CF31 // fmla v17.4s, v25.4s, v3.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	WORD $0x4E24CE8B // fmla v11.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAC // fmla v12.4s, v21.4s, v4.4s
+	WORD $0x4E24CECD // fmla v13.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEE // fmla v14.4s, v23.4s, v4.4s
+	WORD $0x4E24CF0F // fmla v15.4s, v24.4s, v4.4s
+	WORD $0x4E24CF30 // fmla v16.4s, v25.4s, v4.4s
+	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
+	FMOVS 0(R12), F19
 	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R10, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
-	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
-	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
-	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
-	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
-	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
-	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
-	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	FMOVS 0(R12), F20
+	ADD R6<<0, R12, R12
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVS 0(R12), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R12
+	FMOVS 0(R12), F22
+	ADD R6<<0, R12, R12
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	FMOVS 0(R12), F23
+	ADD R6<<0, R12, R12
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	FMOVS 0(R12), F24
+	ADD R6<<0, R12, R12
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVS 0(R12), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
+	WORD $0x4E26CE8C // fmla v12.4s, v20.4s, v6.4s
+	WORD $0x4E26CEAD // fmla v13.4s, v21.4s, v6.4s
+	WORD $0x4E26CECE // fmla v14.4s, v22.4s, v6.4s
+	WORD $0x4E26CEEF // fmla v15.4s, v23.4s, v6.4s
+	WORD $0x4E26CF10 // fmla v16.4s, v24.4s, v6.4s
+	WORD $0x4E26CF31 // fmla v17.4s, v25.4s, v6.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	WORD $0x4E27CE8B // fmla v11.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAC // fmla v12.4s, v21.4s, v7.4s
+	WORD $0x4E27CECD // fmla v13.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEE // fmla v14.4s, v23.4s, v7.4s
+	WORD $0x4E27CF0F // fmla v15.4s, v24.4s, v7.4s
+	WORD $0x4E27CF30 // fmla v16.4s, v25.4s, v7.4s
+	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
+	FMOVS 0(R12), F19
 	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
-	ADD R5<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R8, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
-	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
-	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
-	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
-	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
-	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
-	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
-	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	FMOVS 0(R12), F20
+	ADD R6<<0, R12, R12
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVS 0(R12), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R5<<0, R8, R8
+	MOVD R8, R12
+	FMOVS 0(R12), F22
+	ADD R6<<0, R12, R12
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	FMOVS 0(R12), F23
+	ADD R6<<0, R12, R12
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	FMOVS 0(R12), F24
+	ADD R6<<0, R12, R12
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVS 0(R12), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
+	WORD $0x4E29CE8C // fmla v12.4s, v20.4s, v9.4s
+	WORD $0x4E29CEAD // fmla v13.4s, v21.4s, v9.4s
+	WORD $0x4E29CECE // fmla v14.4s, v22.4s, v9.4s
+	WORD $0x4E29CEEF // fmla v15.4s, v23.4s, v9.4s
+	WORD $0x4E29CF10 // fmla v16.4s, v24.4s, v9.4s
+	WORD $0x4E29CF31 // fmla v17.4s, v25.4s, v9.4s
+	ADD R5<<0, R8, R8
+	MOVD R8, R12
+	FMOVS 0(R12), F19
+	ADD R6<<0, R12, R12
 	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE8B // fmla v11.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAC // fmla v12.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECD // fmla v13.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEE // fmla v14.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF0F // fmla v15.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF30 // fmla v16.4s, v25.4s, v10.4s
+	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
+	FMOVS 0(R12), F19
 	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
-	ADD R5<<2, R9, R9
-	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
-	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
-	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
-	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
-	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
-	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
-	FMOVS F15, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
-	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
-	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
-	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
-	FMOVS F16, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
-	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
-	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
-	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
-	FMOVS F17, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
-	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
-	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
-	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
-	FMOVS F18, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $8, R12, R12
-	CMP $8, R12
-	BGE while11
+	MOVD R7, R12
+	ADD R5<<0, R7, R7
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R12)
+	ADD R4<<0, R12, R12
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R12)
+	ADD R4<<0, R12, R12
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R12)
+	ADD R4<<0, R12, R12
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R12)
+	ADD R4<<0, R12, R12
+	WORD $0x4E2FF40B // fmax v11.4s, v0.4s, v15.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E30F40B // fmax v11.4s, v0.4s, v16.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E31F40B // fmax v11.4s, v0.4s, v17.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E32F40B // fmax v11.4s, v0.4s, v18.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $8, R11, R11
+	CMP $8, R11
+	BGE while14
 
-done12:
-	CMP $4, R12
-	BLT done14
+done15:
+	CMP $4, R11
+	BLT done17
 
-while13:
+while16:
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
 	FMOVS 0(R3), F13
 	FMOVS 0(R3), F14
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	FMOVS 0(R12), F16
+	ADD R6<<0, R12, R12
+	WORD $0x4E22CE0D // fmla v13.4s, v16.4s, v2.4s
+	FMOVS 0(R12), F17
+	WORD $0x4E22CE2E // fmla v14.4s, v17.4s, v2.4s
+	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
+	WORD $0x4E23CE0C // fmla v12.4s, v16.4s, v3.4s
+	WORD $0x4E23CE2D // fmla v13.4s, v17.4s, v3.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	WORD $0x4E24CE0B // fmla v11.4s, v16.4s, v4.4s
+	WORD $0x4E24CE2C // fmla v12.4s, v17.4s, v4.4s
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	FMOVS 0(R12), F15
 	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R10, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	FMOVS 0(R12), F16
+	ADD R6<<0, R12, R12
+	WORD $0x4E25CE0D // fmla v13.4s, v16.4s, v5.4s
+	FMOVS 0(R12), F17
+	WORD $0x4E25CE2E // fmla v14.4s, v17.4s, v5.4s
+	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
+	WORD $0x4E26CE0C // fmla v12.4s, v16.4s, v6.4s
+	WORD $0x4E26CE2D // fmla v13.4s, v17.4s, v6.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	WORD $0x4E27CE0B // fmla v11.4s, v16.4s, v7.4s
+	WORD $0x4E27CE2C // fmla v12.4s, v17.4s, v7.4s
+	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
+	FMOVS 0(R12), F15
 	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R6<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R8, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	FMOVS 0(R12), F16
+	ADD R6<<0, R12, R12
+	WORD $0x4E28CE0D // fmla v13.4s, v16.4s, v8.4s
+	FMOVS 0(R12), F17
+	WORD $0x4E28CE2E // fmla v14.4s, v17.4s, v8.4s
+	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
+	WORD $0x4E29CE0C // fmla v12.4s, v16.4s, v9.4s
+	WORD $0x4E29CE2D // fmla v13.4s, v17.4s, v9.4s
+	ADD R5<<0, R8, R8
+	MOVD R8, R12
+	FMOVS 0(R12), F15
+	ADD R6<<0, R12, R12
 	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	WORD $0x4E2ACE0B // fmla v11.4s, v16.4s, v10.4s
+	WORD $0x4E2ACE2C // fmla v12.4s, v17.4s, v10.4s
+	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
+	FMOVS 0(R12), F15
 	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R6<<2, R9, R9
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $4, R12, R12
-	CMP $4, R12
-	BGE while13
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $4, R11, R11
+	CMP $4, R11
+	BGE while16
 
-done14:
-	CMP $1, R12
-	BLT done16
+done17:
+	CMP $1, R11
+	BLT done19
 
-while15:
+while18:
 	FMOVS 0(R3), F11
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	MOVD R2, R12
+	MOVD R9, R12
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R7<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	ADD R6<<0, R9, R9
+	MOVD R10, R12
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
-	ADD R7<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	ADD R6<<0, R10, R10
+	MOVD R8, R12
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R12), F12
+	ADD R4<<0, R12, R12
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R7<<2, R9, R9
-	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
-	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
-	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
-	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $1, R12, R12
-	CMP $1, R12
-	BGE while15
+	ADD R6<<0, R8, R8
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $1, R11, R11
+	CMP $1, R11
+	BGE while18
 
-done16:
+done19:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while9
+	BGE while12
 
-done10:
+done13:
 	RET
 
 // func DepthwiseGradRow3s1(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
@@ -870,6 +919,7 @@ TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $0-56
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
 	MOVD c+40(FP), R3
+	LSL $2, R3, R3
 	MOVD R3, R4
 	MOVD $4, R5
 	MUL R5, R4, R4
@@ -922,92 +972,76 @@ while1:
 	BLT done4
 
 while3:
-	FMOVQ 0(R6), F9
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F10
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F11
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F12
-	ADD R3<<2, R6, R6
+	VLD1.P (R6)(R3), [V9.S4]
+	VLD1.P (R6)(R3), [V10.S4]
+	VLD1.P (R6)(R3), [V11.S4]
+	VLD1.P (R6)(R3), [V12.S4]
 	MOVD R9, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R9, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
 	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R9, R9
+	MOVD R9, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
 	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	ADD R4<<2, R9, R9
 	MOVD R10, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R10, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
 	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R10, R10
+	MOVD R10, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
 	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	ADD R4<<2, R10, R10
 	MOVD R8, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R8, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R5), [V13.S4]
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA7 // fmla v7.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA6 // fmla v6.4s, v13.4s, v11.4s
 	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R8, R8
+	MOVD R8, R12
+	VLD1.P (R12)(R5), [V9.S4]
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
 	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	ADD R4<<2, R8, R8
 	SUB $4, R11, R11
 	CMP $4, R11
 	BGE while3
@@ -1017,41 +1051,31 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F9
-	ADD R3<<2, R6, R6
+	VLD1.P (R6)(R3), [V9.S4]
 	MOVD R9, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	ADD R5<<2, R9, R9
+	ADD R5<<0, R9, R9
 	MOVD R10, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	ADD R5<<2, R10, R10
+	ADD R5<<0, R10, R10
 	MOVD R8, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R12)(R3), [V10.S4]
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	ADD R5<<2, R8, R8
+	ADD R5<<0, R8, R8
 	SUB $1, R11, R11
 	CMP $1, R11
 	BGE while5
@@ -1138,91 +1162,91 @@ while7:
 
 while9:
 	FMOVS 0(R6), F9
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	FMOVS 0(R6), F10
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	FMOVS 0(R6), F11
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	FMOVS 0(R6), F12
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
+	MOVD R9, R12
 	MOVD R9, R12
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
+	ADD R4<<0, R9, R9
+	MOVD R9, R12
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	ADD R4<<2, R9, R9
+	MOVD R10, R12
 	MOVD R10, R12
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
+	ADD R4<<0, R10, R10
+	MOVD R10, R12
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	ADD R4<<2, R10, R10
+	MOVD R8, R12
 	MOVD R8, R12
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
 	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA7 // fmla v7.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA6 // fmla v6.4s, v13.4s, v11.4s
 	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
+	ADD R4<<0, R8, R8
+	MOVD R8, R12
 	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R5<<0, R12, R12
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
 	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	ADD R4<<2, R8, R8
 	SUB $4, R11, R11
 	CMP $4, R11
 	BGE while9
@@ -1233,40 +1257,40 @@ done10:
 
 while11:
 	FMOVS 0(R6), F9
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	MOVD R9, R12
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	ADD R5<<2, R9, R9
+	ADD R5<<0, R9, R9
 	MOVD R10, R12
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	ADD R5<<2, R10, R10
+	ADD R5<<0, R10, R10
 	MOVD R8, R12
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
 	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R3<<0, R12, R12
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	ADD R5<<2, R8, R8
+	ADD R5<<0, R8, R8
 	SUB $1, R11, R11
 	CMP $1, R11
 	BGE while11
@@ -1315,64 +1339,81 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $0-72
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
+	LSL $2, R4, R4
 	MOVD R4, R5
-	MOVD $16, R6
+	MOVD $4, R6
 	MUL R6, R5, R5
 	MOVD R4, R6
 	MOVD $8, R7
 	MUL R7, R6, R6
 	MOVD R4, R7
-	MOVD $2, R8
+	MOVD $16, R8
 	MUL R8, R7, R7
+	MOVD R4, R7
+	MOVD $1, R8
+	MUL R8, R7, R7
+	MOVD R4, R8
+	MOVD $2, R9
+	MUL R9, R8, R8
 	FMOVS lo+40(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	MOVWU lo+40(FP), R9
+	MOVD $0xff800000, R10
+	EOR R10, R9, R9
+	MOVWU hi+44(FP), R10
+	MOVD $0x7f800000, R11
+	EOR R11, R10, R10
+	ORR R10, R9, R9
+	MOVD wStride+24(FP), R10
+	LSL $2, R10, R10
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R8
-	MOVD $-1, R9
-	MUL R9, R8, R8
-	MOVD rows+8(FP), R9
-	MOVD 0(R9), R10
-	MOVD 8(R9), R11
-	MOVD 16(R9), R9
-	MOVD n+48(FP), R12
-	ADD R12<<2, R10, R10
-	ADD R8<<2, R10, R10
-	MOVD n+48(FP), R12
-	ADD R12<<2, R11, R11
-	ADD R8<<2, R11, R11
-	MOVD n+48(FP), R12
-	ADD R12<<2, R9, R9
-	ADD R8<<2, R9, R9
-	MOVD wStride+24(FP), R8
-	MOVD R2, R12
-	FMOVQ 0(R12), F2
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F3
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F4
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F5
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F6
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F7
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F8
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F9
-	ADD R8<<2, R12, R12
-	FMOVQ 0(R12), F10
-	MOVD R1, R8
-	MOVD pixels+64(FP), R12
-	CMP $8, R12
-	BLT done4
+	MOVD R0, R10
+	MOVD $-1, R11
+	MUL R11, R10, R10
+	MOVD rows+8(FP), R11
+	MOVD 0(R11), R12
+	MOVD 8(R11), R13
+	MOVD 16(R11), R11
+	MOVD n+48(FP), R14
+	ADD R14<<2, R12, R12
+	ADD R10<<2, R12, R12
+	MOVD n+48(FP), R14
+	ADD R14<<2, R13, R13
+	ADD R10<<2, R13, R13
+	MOVD n+48(FP), R14
+	ADD R14<<2, R11, R11
+	ADD R10<<2, R11, R11
+	MOVD wStride+24(FP), R10
+	MOVD R2, R14
+	FMOVQ 0(R14), F2
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F3
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F4
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F5
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F6
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F7
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F8
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F9
+	ADD R10<<2, R14, R14
+	FMOVQ 0(R14), F10
+	MOVD R1, R10
+	MOVD pixels+64(FP), R14
+	CBNZ R9, nonzero3
+	CMP $8, R14
+	BLT done5
 
-while3:
+while4:
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
@@ -1381,424 +1422,501 @@ while3:
 	FMOVQ 0(R3), F16
 	FMOVQ 0(R3), F17
 	FMOVQ 0(R3), F18
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R2, R15
+	MOVD R12, R15
+	ADD R7<<0, R15, R15
+	MOVD R12, R19
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
-	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
-	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
-	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4B // fmla v11.4s, v26.4s, v3.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4C // fmla v12.4s, v26.4s, v3.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4D // fmla v13.4s, v26.4s, v3.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E23CF4E // fmla v14.4s, v26.4s, v3.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF4F // fmla v15.4s, v26.4s, v3.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF50 // fmla v16.4s, v26.4s, v3.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF51 // fmla v17.4s, v26.4s, v3.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E23CF52 // fmla v18.4s, v26.4s, v3.4s
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E24CE8C // fmla v12.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAD // fmla v13.4s, v21.4s, v4.4s
+	WORD $0x4E24CECE // fmla v14.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEF // fmla v15.4s, v23.4s, v4.4s
+	WORD $0x4E24CF10 // fmla v16.4s, v24.4s, v4.4s
+	WORD $0x4E24CF31 // fmla v17.4s, v25.4s, v4.4s
+	ADD R6<<0, R12, R12
+	FMOVQ 0(R12), F19
 	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R13, R15
+	ADD R7<<0, R15, R15
+	MOVD R13, R19
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4B // fmla v11.4s, v26.4s, v6.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4C // fmla v12.4s, v26.4s, v6.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4D // fmla v13.4s, v26.4s, v6.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E26CF4E // fmla v14.4s, v26.4s, v6.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF4F // fmla v15.4s, v26.4s, v6.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF50 // fmla v16.4s, v26.4s, v6.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF51 // fmla v17.4s, v26.4s, v6.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E26CF52 // fmla v18.4s, v26.4s, v6.4s
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E27CE8C // fmla v12.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAD // fmla v13.4s, v21.4s, v7.4s
+	WORD $0x4E27CECE // fmla v14.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEF // fmla v15.4s, v23.4s, v7.4s
+	WORD $0x4E27CF10 // fmla v16.4s, v24.4s, v7.4s
+	WORD $0x4E27CF31 // fmla v17.4s, v25.4s, v7.4s
+	ADD R6<<0, R13, R13
 	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
-	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
-	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
-	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
 	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
-	ADD R5<<2, R11, R11
-	MOVD R9, R13
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R11, R15
+	ADD R7<<0, R15, R15
+	MOVD R11, R19
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	VLD1.P (R19)(R8), [V19.S4]
 	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
-	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
-	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
-	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
-	FMOVQ 0(R13), F19
-	ADD R4<<2, R13, R13
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4B // fmla v11.4s, v26.4s, v9.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4C // fmla v12.4s, v26.4s, v9.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4D // fmla v13.4s, v26.4s, v9.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E29CF4E // fmla v14.4s, v26.4s, v9.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF4F // fmla v15.4s, v26.4s, v9.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF50 // fmla v16.4s, v26.4s, v9.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF51 // fmla v17.4s, v26.4s, v9.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E29CF52 // fmla v18.4s, v26.4s, v9.4s
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E2ACE8C // fmla v12.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAD // fmla v13.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECE // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEF // fmla v15.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF10 // fmla v16.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF31 // fmla v17.4s, v25.4s, v10.4s
+	ADD R6<<0, R11, R11
+	FMOVQ 0(R11), F19
 	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
-	ADD R5<<2, R9, R9
-	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
-	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
-	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
-	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
-	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
-	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
-	FMOVQ F15, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
-	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
-	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
-	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
-	FMOVQ F16, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
-	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
-	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
-	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
-	FMOVQ F17, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
-	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
-	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
-	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
-	FMOVQ F18, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $8, R12, R12
-	CMP $8, R12
-	BGE while3
+	MOVD R10, R15
+	ADD R5<<0, R10, R10
+	VST1.P [V11.S4], (R15)(R4)
+	VST1.P [V12.S4], (R15)(R4)
+	VST1.P [V13.S4], (R15)(R4)
+	VST1.P [V14.S4], (R15)(R4)
+	VST1.P [V15.S4], (R10)(R4)
+	VST1.P [V16.S4], (R10)(R4)
+	VST1.P [V17.S4], (R10)(R4)
+	VST1.P [V18.S4], (R10)(R4)
+	SUB $8, R14, R14
+	CMP $8, R14
+	BGE while4
 
-done4:
-	CMP $4, R12
-	BLT done6
+done5:
 
-while5:
+nonzero3:
+	CMP $8, R14
+	BLT done7
+
+while6:
 	FMOVQ 0(R3), F11
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R3), F13
 	FMOVQ 0(R3), F14
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R6<<2, R11, R11
-	MOVD R9, R13
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVQ 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R6<<2, R9, R9
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVQ F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVQ F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVQ F14, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $4, R12, R12
-	CMP $4, R12
-	BGE while5
+	FMOVQ 0(R3), F15
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R3), F17
+	FMOVQ 0(R3), F18
+	MOVD R2, R15
+	MOVD R12, R15
+	ADD R7<<0, R15, R15
+	MOVD R12, R19
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4B // fmla v11.4s, v26.4s, v3.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4C // fmla v12.4s, v26.4s, v3.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E23CF4D // fmla v13.4s, v26.4s, v3.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E23CF4E // fmla v14.4s, v26.4s, v3.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF4F // fmla v15.4s, v26.4s, v3.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF50 // fmla v16.4s, v26.4s, v3.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E23CF51 // fmla v17.4s, v26.4s, v3.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E23CF52 // fmla v18.4s, v26.4s, v3.4s
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E24CE8C // fmla v12.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAD // fmla v13.4s, v21.4s, v4.4s
+	WORD $0x4E24CECE // fmla v14.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEF // fmla v15.4s, v23.4s, v4.4s
+	WORD $0x4E24CF10 // fmla v16.4s, v24.4s, v4.4s
+	WORD $0x4E24CF31 // fmla v17.4s, v25.4s, v4.4s
+	ADD R6<<0, R12, R12
+	FMOVQ 0(R12), F19
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
+	MOVD R13, R15
+	ADD R7<<0, R15, R15
+	MOVD R13, R19
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4B // fmla v11.4s, v26.4s, v6.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4C // fmla v12.4s, v26.4s, v6.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E26CF4D // fmla v13.4s, v26.4s, v6.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E26CF4E // fmla v14.4s, v26.4s, v6.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF4F // fmla v15.4s, v26.4s, v6.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF50 // fmla v16.4s, v26.4s, v6.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E26CF51 // fmla v17.4s, v26.4s, v6.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E26CF52 // fmla v18.4s, v26.4s, v6.4s
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E27CE8C // fmla v12.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAD // fmla v13.4s, v21.4s, v7.4s
+	WORD $0x4E27CECE // fmla v14.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEF // fmla v15.4s, v23.4s, v7.4s
+	WORD $0x4E27CF10 // fmla v16.4s, v24.4s, v7.4s
+	WORD $0x4E27CF31 // fmla v17.4s, v25.4s, v7.4s
+	ADD R6<<0, R13, R13
+	FMOVQ 0(R13), F19
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	MOVD R11, R15
+	ADD R7<<0, R15, R15
+	MOVD R11, R19
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
+	VLD1.P (R19)(R8), [V19.S4]
+	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
+	VLD1.P (R19)(R8), [V20.S4]
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R19
+	VLD1.P (R19)(R8), [V22.S4]
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	VLD1.P (R19)(R8), [V23.S4]
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	VLD1.P (R19)(R8), [V24.S4]
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVQ 0(R19), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	MOVD R15, R19
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4B // fmla v11.4s, v26.4s, v9.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4C // fmla v12.4s, v26.4s, v9.4s
+	VLD1.P (R19)(R8), [V26.S4]
+	WORD $0x4E29CF4D // fmla v13.4s, v26.4s, v9.4s
+	FMOVQ 0(R19), F26
+	WORD $0x4E29CF4E // fmla v14.4s, v26.4s, v9.4s
+	ADD R6<<0, R15, R15
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF4F // fmla v15.4s, v26.4s, v9.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF50 // fmla v16.4s, v26.4s, v9.4s
+	VLD1.P (R15)(R8), [V26.S4]
+	WORD $0x4E29CF51 // fmla v17.4s, v26.4s, v9.4s
+	FMOVQ 0(R15), F26
+	WORD $0x4E29CF52 // fmla v18.4s, v26.4s, v9.4s
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E2ACE8C // fmla v12.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAD // fmla v13.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECE // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEF // fmla v15.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF10 // fmla v16.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF31 // fmla v17.4s, v25.4s, v10.4s
+	ADD R6<<0, R11, R11
+	FMOVQ 0(R11), F19
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	MOVD R10, R15
+	ADD R5<<0, R10, R10
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R15)(R4)
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R15)(R4)
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R15)(R4)
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R15)(R4)
+	WORD $0x4E2FF40B // fmax v11.4s, v0.4s, v15.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E30F40B // fmax v11.4s, v0.4s, v16.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E31F40B // fmax v11.4s, v0.4s, v17.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E32F40B // fmax v11.4s, v0.4s, v18.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	SUB $8, R14, R14
+	CMP $8, R14
+	BGE while6
 
-done6:
-	CMP $1, R12
-	BLT done8
+done7:
+	CMP $4, R14
+	BLT done9
 
-while7:
+while8:
 	FMOVQ 0(R3), F11
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R7<<2, R10, R10
-	MOVD R11, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
-	ADD R7<<2, R11, R11
-	MOVD R9, R13
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVQ 0(R13), F12
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R7<<2, R9, R9
-	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
-	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
-	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
-	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVQ F11, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $1, R12, R12
-	CMP $1, R12
-	BGE while7
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R3), F13
+	FMOVQ 0(R3), F14
+	MOVD R2, R15
+	MOVD R12, R15
+	ADD R7<<0, R15, R15
+	MOVD R12, R19
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
+	VLD1.P (R19)(R8), [V16.S4]
+	WORD $0x4E22CE0D // fmla v13.4s, v16.4s, v2.4s
+	FMOVQ 0(R19), F17
+	WORD $0x4E22CE2E // fmla v14.4s, v17.4s, v2.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E23CE4B // fmla v11.4s, v18.4s, v3.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E23CE4C // fmla v12.4s, v18.4s, v3.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E23CE4D // fmla v13.4s, v18.4s, v3.4s
+	FMOVQ 0(R15), F18
+	WORD $0x4E23CE4E // fmla v14.4s, v18.4s, v3.4s
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E24CE0C // fmla v12.4s, v16.4s, v4.4s
+	WORD $0x4E24CE2D // fmla v13.4s, v17.4s, v4.4s
+	ADD R6<<0, R12, R12
+	FMOVQ 0(R12), F15
+	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
+	MOVD R13, R15
+	ADD R7<<0, R15, R15
+	MOVD R13, R19
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
+	VLD1.P (R19)(R8), [V16.S4]
+	WORD $0x4E25CE0D // fmla v13.4s, v16.4s, v5.4s
+	FMOVQ 0(R19), F17
+	WORD $0x4E25CE2E // fmla v14.4s, v17.4s, v5.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E26CE4B // fmla v11.4s, v18.4s, v6.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E26CE4C // fmla v12.4s, v18.4s, v6.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E26CE4D // fmla v13.4s, v18.4s, v6.4s
+	FMOVQ 0(R15), F18
+	WORD $0x4E26CE4E // fmla v14.4s, v18.4s, v6.4s
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E27CE0C // fmla v12.4s, v16.4s, v7.4s
+	WORD $0x4E27CE2D // fmla v13.4s, v17.4s, v7.4s
+	ADD R6<<0, R13, R13
+	FMOVQ 0(R13), F15
+	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
+	MOVD R11, R15
+	ADD R7<<0, R15, R15
+	MOVD R11, R19
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
+	VLD1.P (R19)(R8), [V15.S4]
+	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
+	VLD1.P (R19)(R8), [V16.S4]
+	WORD $0x4E28CE0D // fmla v13.4s, v16.4s, v8.4s
+	FMOVQ 0(R19), F17
+	WORD $0x4E28CE2E // fmla v14.4s, v17.4s, v8.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E29CE4B // fmla v11.4s, v18.4s, v9.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E29CE4C // fmla v12.4s, v18.4s, v9.4s
+	VLD1.P (R15)(R8), [V18.S4]
+	WORD $0x4E29CE4D // fmla v13.4s, v18.4s, v9.4s
+	FMOVQ 0(R15), F18
+	WORD $0x4E29CE4E // fmla v14.4s, v18.4s, v9.4s
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E2ACE0C // fmla v12.4s, v16.4s, v10.4s
+	WORD $0x4E2ACE2D // fmla v13.4s, v17.4s, v10.4s
+	ADD R6<<0, R11, R11
+	FMOVQ 0(R11), F15
+	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	SUB $4, R14, R14
+	CMP $4, R14
+	BGE while8
 
-done8:
+done9:
+	CMP $1, R14
+	BLT done11
+
+while10:
+	FMOVQ 0(R3), F11
+	MOVD R2, R15
+	MOVD R12, R15
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
+	ADD R8<<0, R12, R12
+	MOVD R13, R15
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	ADD R8<<0, R13, R13
+	MOVD R11, R15
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
+	VLD1.P (R15)(R4), [V12.S4]
+	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
+	ADD R8<<0, R11, R11
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	VST1.P [V11.S4], (R10)(R4)
+	SUB $1, R14, R14
+	CMP $1, R14
+	BGE while10
+
+done11:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -1808,50 +1926,50 @@ done8:
 
 done2:
 	CMP $1, R0
-	BLT done10
+	BLT done13
 
-while9:
-	MOVD R0, R8
-	MOVD $-1, R9
-	MUL R9, R8, R8
-	MOVD rows+8(FP), R9
-	MOVD 0(R9), R10
-	MOVD 8(R9), R11
-	MOVD 16(R9), R9
-	MOVD n+48(FP), R12
-	ADD R12<<2, R10, R10
-	ADD R8<<2, R10, R10
-	MOVD n+48(FP), R12
-	ADD R12<<2, R11, R11
-	ADD R8<<2, R11, R11
-	MOVD n+48(FP), R12
-	ADD R12<<2, R9, R9
-	ADD R8<<2, R9, R9
-	MOVD wStride+24(FP), R8
-	MOVD R2, R12
-	FMOVS 0(R12), F2
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F3
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F4
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F5
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F6
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F7
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F8
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F9
-	ADD R8<<2, R12, R12
-	FMOVS 0(R12), F10
-	MOVD R1, R8
-	MOVD pixels+64(FP), R12
-	CMP $8, R12
-	BLT done12
+while12:
+	MOVD R0, R9
+	MOVD $-1, R10
+	MUL R10, R9, R9
+	MOVD rows+8(FP), R10
+	MOVD 0(R10), R11
+	MOVD 8(R10), R12
+	MOVD 16(R10), R10
+	MOVD n+48(FP), R13
+	ADD R13<<2, R11, R11
+	ADD R9<<2, R11, R11
+	MOVD n+48(FP), R13
+	ADD R13<<2, R12, R12
+	ADD R9<<2, R12, R12
+	MOVD n+48(FP), R13
+	ADD R13<<2, R10, R10
+	ADD R9<<2, R10, R10
+	MOVD wStride+24(FP), R9
+	MOVD R2, R13
+	FMOVS 0(R13), F2
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F3
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F4
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F5
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F6
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F7
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F8
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F9
+	ADD R9<<2, R13, R13
+	FMOVS 0(R13), F10
+	MOVD R1, R9
+	MOVD pixels+64(FP), R13
+	CMP $8, R13
+	BLT done15
 
-while11:
+while14:
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
 	FMOVS 0(R3), F13
@@ -1860,432 +1978,408 @@ while11:
 	FMOVS 0(R3), F16
 	FMOVS 0(R3), F17
 	FMOVS 0(R3), F18
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R2, R14
+	MOVD R11, R14
+	ADD R7<<0, R14, R14
+	MOVD R11, R15
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E22CE6B // fmla v11.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E22CE6C // fmla v12.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6C // fmla v12.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6C // fmla v12.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6D // fmla v13.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6D // fmla v13.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6D // fmla v13.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6E // fmla v14.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6E // fmla v14.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6E // fmla v14.4s, v19.4s, v4.4s
-	WORD $0x4E22CE6F // fmla v15.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE6F // fmla v15.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE6F // fmla v15.4s, v19.4s, v4.4s
-	WORD $0x4E22CE70 // fmla v16.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE70 // fmla v16.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE70 // fmla v16.4s, v19.4s, v4.4s
-	WORD $0x4E22CE71 // fmla v17.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE71 // fmla v17.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CE71 // fmla v17.4s, v19.4s, v4.4s
-	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F20
+	ADD R8<<0, R15, R15
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVS 0(R15), F21
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R15
+	FMOVS 0(R15), F22
+	ADD R8<<0, R15, R15
+	WORD $0x4E22CECF // fmla v15.4s, v22.4s, v2.4s
+	FMOVS 0(R15), F23
+	ADD R8<<0, R15, R15
+	WORD $0x4E22CEF0 // fmla v16.4s, v23.4s, v2.4s
+	FMOVS 0(R15), F24
+	ADD R8<<0, R15, R15
+	WORD $0x4E22CF11 // fmla v17.4s, v24.4s, v2.4s
+	FMOVS 0(R15), F25
+	WORD $0x4E22CF32 // fmla v18.4s, v25.4s, v2.4s
+	MOVD R14, R15
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E23CF4B // fmla v11.4s, v26.4s, v3.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E23CF4C // fmla v12.4s, v26.4s, v3.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E23CF4D // fmla v13.4s, v26.4s, v3.4s
+	FMOVS 0(R15), F26
+	WORD $0x4E23CF4E // fmla v14.4s, v26.4s, v3.4s
+	ADD R6<<0, R14, R14
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CF4F // fmla v15.4s, v26.4s, v3.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CF50 // fmla v16.4s, v26.4s, v3.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CF51 // fmla v17.4s, v26.4s, v3.4s
+	FMOVS 0(R14), F26
+	WORD $0x4E23CF52 // fmla v18.4s, v26.4s, v3.4s
+	WORD $0x4E24CE6B // fmla v11.4s, v19.4s, v4.4s
+	WORD $0x4E24CE8C // fmla v12.4s, v20.4s, v4.4s
+	WORD $0x4E24CEAD // fmla v13.4s, v21.4s, v4.4s
+	WORD $0x4E24CECE // fmla v14.4s, v22.4s, v4.4s
+	WORD $0x4E24CEEF // fmla v15.4s, v23.4s, v4.4s
+	WORD $0x4E24CF10 // fmla v16.4s, v24.4s, v4.4s
+	WORD $0x4E24CF31 // fmla v17.4s, v25.4s, v4.4s
+	ADD R6<<0, R11, R11
+	FMOVS 0(R11), F19
 	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R12, R14
+	ADD R7<<0, R14, R14
+	MOVD R12, R15
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E25CE6B // fmla v11.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6B // fmla v11.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E25CE6C // fmla v12.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6C // fmla v12.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6C // fmla v12.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6D // fmla v13.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6D // fmla v13.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6D // fmla v13.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6E // fmla v14.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6E // fmla v14.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6E // fmla v14.4s, v19.4s, v7.4s
-	WORD $0x4E25CE6F // fmla v15.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE6F // fmla v15.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE6F // fmla v15.4s, v19.4s, v7.4s
-	WORD $0x4E25CE70 // fmla v16.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE70 // fmla v16.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE70 // fmla v16.4s, v19.4s, v7.4s
-	WORD $0x4E25CE71 // fmla v17.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE71 // fmla v17.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CE71 // fmla v17.4s, v19.4s, v7.4s
-	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F20
+	ADD R8<<0, R15, R15
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVS 0(R15), F21
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R15
+	FMOVS 0(R15), F22
+	ADD R8<<0, R15, R15
+	WORD $0x4E25CECF // fmla v15.4s, v22.4s, v5.4s
+	FMOVS 0(R15), F23
+	ADD R8<<0, R15, R15
+	WORD $0x4E25CEF0 // fmla v16.4s, v23.4s, v5.4s
+	FMOVS 0(R15), F24
+	ADD R8<<0, R15, R15
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVS 0(R15), F25
+	WORD $0x4E25CF32 // fmla v18.4s, v25.4s, v5.4s
+	MOVD R14, R15
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E26CF4B // fmla v11.4s, v26.4s, v6.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E26CF4C // fmla v12.4s, v26.4s, v6.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E26CF4D // fmla v13.4s, v26.4s, v6.4s
+	FMOVS 0(R15), F26
+	WORD $0x4E26CF4E // fmla v14.4s, v26.4s, v6.4s
+	ADD R6<<0, R14, R14
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CF4F // fmla v15.4s, v26.4s, v6.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CF50 // fmla v16.4s, v26.4s, v6.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CF51 // fmla v17.4s, v26.4s, v6.4s
+	FMOVS 0(R14), F26
+	WORD $0x4E26CF52 // fmla v18.4s, v26.4s, v6.4s
+	WORD $0x4E27CE6B // fmla v11.4s, v19.4s, v7.4s
+	WORD $0x4E27CE8C // fmla v12.4s, v20.4s, v7.4s
+	WORD $0x4E27CEAD // fmla v13.4s, v21.4s, v7.4s
+	WORD $0x4E27CECE // fmla v14.4s, v22.4s, v7.4s
+	WORD $0x4E27CEEF // fmla v15.4s, v23.4s, v7.4s
+	WORD $0x4E27CF10 // fmla v16.4s, v24.4s, v7.4s
+	WORD $0x4E27CF31 // fmla v17.4s, v25.4s, v7.4s
+	ADD R6<<0, R12, R12
+	FMOVS 0(R12), F19
 	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
-	ADD R5<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	MOVD R10, R14
+	ADD R7<<0, R14, R14
+	MOVD R10, R15
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E28CE6B // fmla v11.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6B // fmla v11.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	FMOVS 0(R15), F19
+	ADD R8<<0, R15, R15
 	WORD $0x4E28CE6C // fmla v12.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6C // fmla v12.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6C // fmla v12.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6D // fmla v13.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6D // fmla v13.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6D // fmla v13.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6E // fmla v14.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6E // fmla v14.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6E // fmla v14.4s, v19.4s, v10.4s
-	WORD $0x4E28CE6F // fmla v15.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE6F // fmla v15.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE6F // fmla v15.4s, v19.4s, v10.4s
-	WORD $0x4E28CE70 // fmla v16.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE70 // fmla v16.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE70 // fmla v16.4s, v19.4s, v10.4s
-	WORD $0x4E28CE71 // fmla v17.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE71 // fmla v17.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACE71 // fmla v17.4s, v19.4s, v10.4s
-	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
-	FMOVS 0(R13), F19
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F20
+	ADD R8<<0, R15, R15
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVS 0(R15), F21
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	ADD R6<<0, R10, R10
+	MOVD R10, R15
+	FMOVS 0(R15), F22
+	ADD R8<<0, R15, R15
+	WORD $0x4E28CECF // fmla v15.4s, v22.4s, v8.4s
+	FMOVS 0(R15), F23
+	ADD R8<<0, R15, R15
+	WORD $0x4E28CEF0 // fmla v16.4s, v23.4s, v8.4s
+	FMOVS 0(R15), F24
+	ADD R8<<0, R15, R15
+	WORD $0x4E28CF11 // fmla v17.4s, v24.4s, v8.4s
+	FMOVS 0(R15), F25
+	WORD $0x4E28CF32 // fmla v18.4s, v25.4s, v8.4s
+	MOVD R14, R15
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E29CF4B // fmla v11.4s, v26.4s, v9.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E29CF4C // fmla v12.4s, v26.4s, v9.4s
+	FMOVS 0(R15), F26
+	ADD R8<<0, R15, R15
+	WORD $0x4E29CF4D // fmla v13.4s, v26.4s, v9.4s
+	FMOVS 0(R15), F26
+	WORD $0x4E29CF4E // fmla v14.4s, v26.4s, v9.4s
+	ADD R6<<0, R14, R14
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CF4F // fmla v15.4s, v26.4s, v9.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CF50 // fmla v16.4s, v26.4s, v9.4s
+	FMOVS 0(R14), F26
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CF51 // fmla v17.4s, v26.4s, v9.4s
+	FMOVS 0(R14), F26
+	WORD $0x4E29CF52 // fmla v18.4s, v26.4s, v9.4s
+	WORD $0x4E2ACE6B // fmla v11.4s, v19.4s, v10.4s
+	WORD $0x4E2ACE8C // fmla v12.4s, v20.4s, v10.4s
+	WORD $0x4E2ACEAD // fmla v13.4s, v21.4s, v10.4s
+	WORD $0x4E2ACECE // fmla v14.4s, v22.4s, v10.4s
+	WORD $0x4E2ACEEF // fmla v15.4s, v23.4s, v10.4s
+	WORD $0x4E2ACF10 // fmla v16.4s, v24.4s, v10.4s
+	WORD $0x4E2ACF31 // fmla v17.4s, v25.4s, v10.4s
+	ADD R6<<0, R10, R10
+	FMOVS 0(R10), F19
 	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
-	ADD R5<<2, R9, R9
-	WORD $0x6EABE413 // fcmgt v19.4s, v0.4s, v11.4s
-	WORD $0x6EB31C0B // bit v11.16b, v0.16b, v19.16b
-	WORD $0x6EA1E573 // fcmgt v19.4s, v11.4s, v1.4s
-	WORD $0x6EB31C2B // bit v11.16b, v1.16b, v19.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAFE40B // fcmgt v11.4s, v0.4s, v15.4s
-	WORD $0x6EAB1C0F // bit v15.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
-	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
-	FMOVS F15, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB0E40B // fcmgt v11.4s, v0.4s, v16.4s
-	WORD $0x6EAB1C10 // bit v16.16b, v0.16b, v11.16b
-	WORD $0x6EA1E60B // fcmgt v11.4s, v16.4s, v1.4s
-	WORD $0x6EAB1C30 // bit v16.16b, v1.16b, v11.16b
-	FMOVS F16, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB1E40B // fcmgt v11.4s, v0.4s, v17.4s
-	WORD $0x6EAB1C11 // bit v17.16b, v0.16b, v11.16b
-	WORD $0x6EA1E62B // fcmgt v11.4s, v17.4s, v1.4s
-	WORD $0x6EAB1C31 // bit v17.16b, v1.16b, v11.16b
-	FMOVS F17, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EB2E40B // fcmgt v11.4s, v0.4s, v18.4s
-	WORD $0x6EAB1C12 // bit v18.16b, v0.16b, v11.16b
-	WORD $0x6EA1E64B // fcmgt v11.4s, v18.4s, v1.4s
-	WORD $0x6EAB1C32 // bit v18.16b, v1.16b, v11.16b
-	FMOVS F18, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $8, R12, R12
-	CMP $8, R12
-	BGE while11
+	MOVD R9, R14
+	ADD R5<<0, R9, R9
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R14)
+	ADD R4<<0, R14, R14
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R14)
+	ADD R4<<0, R14, R14
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R14)
+	ADD R4<<0, R14, R14
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R14)
+	ADD R4<<0, R14, R14
+	WORD $0x4E2FF40B // fmax v11.4s, v0.4s, v15.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E30F40B // fmax v11.4s, v0.4s, v16.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E31F40B // fmax v11.4s, v0.4s, v17.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E32F40B // fmax v11.4s, v0.4s, v18.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $8, R13, R13
+	CMP $8, R13
+	BGE while14
 
-done12:
-	CMP $4, R12
-	BLT done14
+done15:
+	CMP $4, R13
+	BLT done17
 
-while13:
+while16:
 	FMOVS 0(R3), F11
 	FMOVS 0(R3), F12
 	FMOVS 0(R3), F13
 	FMOVS 0(R3), F14
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R2, R14
+	MOVD R11, R14
+	ADD R7<<0, R14, R14
+	MOVD R11, R15
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEB // fmla v11.4s, v15.4s, v3.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E22CDEC // fmla v12.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDEC // fmla v12.4s, v15.4s, v4.4s
-	WORD $0x4E22CDED // fmla v13.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDED // fmla v13.4s, v15.4s, v3.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
-	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E23CDEE // fmla v14.4s, v15.4s, v3.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F16
+	ADD R8<<0, R15, R15
+	WORD $0x4E22CE0D // fmla v13.4s, v16.4s, v2.4s
+	FMOVS 0(R15), F17
+	WORD $0x4E22CE2E // fmla v14.4s, v17.4s, v2.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CE4B // fmla v11.4s, v18.4s, v3.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CE4C // fmla v12.4s, v18.4s, v3.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E23CE4D // fmla v13.4s, v18.4s, v3.4s
+	FMOVS 0(R14), F18
+	WORD $0x4E23CE4E // fmla v14.4s, v18.4s, v3.4s
+	WORD $0x4E24CDEB // fmla v11.4s, v15.4s, v4.4s
+	WORD $0x4E24CE0C // fmla v12.4s, v16.4s, v4.4s
+	WORD $0x4E24CE2D // fmla v13.4s, v17.4s, v4.4s
+	ADD R6<<0, R11, R11
+	FMOVS 0(R11), F15
 	WORD $0x4E24CDEE // fmla v14.4s, v15.4s, v4.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R12, R14
+	ADD R7<<0, R14, R14
+	MOVD R12, R15
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEB // fmla v11.4s, v15.4s, v6.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E25CDEC // fmla v12.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEC // fmla v12.4s, v15.4s, v6.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDEC // fmla v12.4s, v15.4s, v7.4s
-	WORD $0x4E25CDED // fmla v13.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDED // fmla v13.4s, v15.4s, v6.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E27CDED // fmla v13.4s, v15.4s, v7.4s
-	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E26CDEE // fmla v14.4s, v15.4s, v6.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F16
+	ADD R8<<0, R15, R15
+	WORD $0x4E25CE0D // fmla v13.4s, v16.4s, v5.4s
+	FMOVS 0(R15), F17
+	WORD $0x4E25CE2E // fmla v14.4s, v17.4s, v5.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CE4B // fmla v11.4s, v18.4s, v6.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CE4C // fmla v12.4s, v18.4s, v6.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E26CE4D // fmla v13.4s, v18.4s, v6.4s
+	FMOVS 0(R14), F18
+	WORD $0x4E26CE4E // fmla v14.4s, v18.4s, v6.4s
+	WORD $0x4E27CDEB // fmla v11.4s, v15.4s, v7.4s
+	WORD $0x4E27CE0C // fmla v12.4s, v16.4s, v7.4s
+	WORD $0x4E27CE2D // fmla v13.4s, v17.4s, v7.4s
+	ADD R6<<0, R12, R12
+	FMOVS 0(R12), F15
 	WORD $0x4E27CDEE // fmla v14.4s, v15.4s, v7.4s
-	ADD R6<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	MOVD R10, R14
+	ADD R7<<0, R14, R14
+	MOVD R10, R15
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E28CDEB // fmla v11.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEB // fmla v11.4s, v15.4s, v9.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	FMOVS 0(R15), F15
+	ADD R8<<0, R15, R15
 	WORD $0x4E28CDEC // fmla v12.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDEC // fmla v12.4s, v15.4s, v10.4s
-	WORD $0x4E28CDED // fmla v13.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDED // fmla v13.4s, v15.4s, v9.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
-	WORD $0x4E28CDEE // fmla v14.4s, v15.4s, v8.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
-	WORD $0x4E29CDEE // fmla v14.4s, v15.4s, v9.4s
-	FMOVS 0(R13), F15
-	ADD R4<<2, R13, R13
+	FMOVS 0(R15), F16
+	ADD R8<<0, R15, R15
+	WORD $0x4E28CE0D // fmla v13.4s, v16.4s, v8.4s
+	FMOVS 0(R15), F17
+	WORD $0x4E28CE2E // fmla v14.4s, v17.4s, v8.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CE4B // fmla v11.4s, v18.4s, v9.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CE4C // fmla v12.4s, v18.4s, v9.4s
+	FMOVS 0(R14), F18
+	ADD R8<<0, R14, R14
+	WORD $0x4E29CE4D // fmla v13.4s, v18.4s, v9.4s
+	FMOVS 0(R14), F18
+	WORD $0x4E29CE4E // fmla v14.4s, v18.4s, v9.4s
+	WORD $0x4E2ACDEB // fmla v11.4s, v15.4s, v10.4s
+	WORD $0x4E2ACE0C // fmla v12.4s, v16.4s, v10.4s
+	WORD $0x4E2ACE2D // fmla v13.4s, v17.4s, v10.4s
+	ADD R6<<0, R10, R10
+	FMOVS 0(R10), F15
 	WORD $0x4E2ACDEE // fmla v14.4s, v15.4s, v10.4s
-	ADD R6<<2, R9, R9
-	WORD $0x6EABE40F // fcmgt v15.4s, v0.4s, v11.4s
-	WORD $0x6EAF1C0B // bit v11.16b, v0.16b, v15.16b
-	WORD $0x6EA1E56F // fcmgt v15.4s, v11.4s, v1.4s
-	WORD $0x6EAF1C2B // bit v11.16b, v1.16b, v15.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EACE40B // fcmgt v11.4s, v0.4s, v12.4s
-	WORD $0x6EAB1C0C // bit v12.16b, v0.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	FMOVS F12, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EADE40B // fcmgt v11.4s, v0.4s, v13.4s
-	WORD $0x6EAB1C0D // bit v13.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	FMOVS F13, 0(R8)
-	ADD R4<<2, R8, R8
-	WORD $0x6EAEE40B // fcmgt v11.4s, v0.4s, v14.4s
-	WORD $0x6EAB1C0E // bit v14.16b, v0.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	FMOVS F14, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $4, R12, R12
-	CMP $4, R12
-	BGE while13
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E2CF40B // fmax v11.4s, v0.4s, v12.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E2DF40B // fmax v11.4s, v0.4s, v13.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E2EF40B // fmax v11.4s, v0.4s, v14.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $4, R13, R13
+	CMP $4, R13
+	BGE while16
 
-done14:
-	CMP $1, R12
-	BLT done16
+done17:
+	CMP $1, R13
+	BLT done19
 
-while15:
+while18:
 	FMOVS 0(R3), F11
-	MOVD R2, R13
-	MOVD R10, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	MOVD R2, R14
+	MOVD R11, R14
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E24CD8B // fmla v11.4s, v12.4s, v4.4s
-	ADD R7<<2, R10, R10
-	MOVD R11, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	ADD R8<<0, R11, R11
+	MOVD R12, R14
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E25CD8B // fmla v11.4s, v12.4s, v5.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E26CD8B // fmla v11.4s, v12.4s, v6.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
-	ADD R7<<2, R11, R11
-	MOVD R9, R13
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	ADD R8<<0, R12, R12
+	MOVD R10, R14
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E28CD8B // fmla v11.4s, v12.4s, v8.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E29CD8B // fmla v11.4s, v12.4s, v9.4s
-	FMOVS 0(R13), F12
-	ADD R4<<2, R13, R13
+	FMOVS 0(R14), F12
+	ADD R4<<0, R14, R14
 	WORD $0x4E2ACD8B // fmla v11.4s, v12.4s, v10.4s
-	ADD R7<<2, R9, R9
-	WORD $0x6EABE40C // fcmgt v12.4s, v0.4s, v11.4s
-	WORD $0x6EAC1C0B // bit v11.16b, v0.16b, v12.16b
-	WORD $0x6EA1E56C // fcmgt v12.4s, v11.4s, v1.4s
-	WORD $0x6EAC1C2B // bit v11.16b, v1.16b, v12.16b
-	FMOVS F11, 0(R8)
-	ADD R4<<2, R8, R8
-	SUB $1, R12, R12
-	CMP $1, R12
-	BGE while15
+	ADD R8<<0, R10, R10
+	WORD $0x4E2BF40B // fmax v11.4s, v0.4s, v11.4s
+	WORD $0x4EABF42B // fmin v11.4s, v1.4s, v11.4s
+	FMOVS F11, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $1, R13, R13
+	CMP $1, R13
+	BGE while18
 
-done16:
+done19:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while9
+	BGE while12
 
-done10:
+done13:
 	RET
 
 // func DepthwiseGradRow3s2(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
@@ -2294,238 +2388,213 @@ TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $0-56
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
 	MOVD c+40(FP), R3
+	LSL $2, R3, R3
 	MOVD R3, R4
-	MOVD $8, R5
+	MOVD $4, R5
 	MUL R5, R4, R4
 	MOVD R3, R5
-	MOVD $2, R6
+	MOVD $8, R6
 	MUL R6, R5, R5
+	MOVD R3, R5
+	MOVD $1, R6
+	MUL R6, R5, R5
+	MOVD R3, R6
+	MOVD $2, R7
+	MUL R7, R6, R6
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R6
-	MOVD $-1, R7
-	MUL R7, R6, R6
-	MOVD R1, R7
-	MOVD rows+16(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+32(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R6<<2, R9, R9
-	MOVD n+32(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R6<<2, R10, R10
-	MOVD n+32(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R6<<2, R8, R8
-	MOVD wStride+8(FP), R6
-	MOVD R7, R11
-	FMOVQ 0(R11), F0
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F1
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F2
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F3
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F4
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F5
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F6
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F7
-	ADD R6<<2, R11, R11
-	FMOVQ 0(R11), F8
-	MOVD R2, R6
-	MOVD pixels+48(FP), R11
-	CMP $4, R11
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD R1, R8
+	MOVD rows+16(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+32(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+32(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+32(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD wStride+8(FP), R7
+	MOVD R8, R12
+	FMOVQ 0(R12), F0
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F1
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F2
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F3
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F4
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F5
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F6
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F7
+	ADD R7<<2, R12, R12
+	FMOVQ 0(R12), F8
+	MOVD R2, R7
+	MOVD pixels+48(FP), R12
+	CMP $4, R12
 	BLT done4
 
 while3:
-	FMOVQ 0(R6), F9
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F10
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F11
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F12
-	ADD R3<<2, R6, R6
-	MOVD R9, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R7)(R3), [V9.S4]
+	VLD1.P (R7)(R3), [V10.S4]
+	VLD1.P (R7)(R3), [V11.S4]
+	VLD1.P (R7)(R3), [V12.S4]
+	MOVD R10, R13
+	MOVD R10, R13
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F13
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R10, R10
+	MOVD R10, R13
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F13
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R10, R10
+	FMOVQ 0(R10), F13
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	ADD R4<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R11, R13
+	MOVD R11, R13
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F13
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R11, R11
+	MOVD R11, R13
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F13
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R11, R11
+	FMOVQ 0(R11), F13
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	ADD R4<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R9, R13
+	MOVD R9, R13
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
-	FMOVQ 0(R12), F13
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V13.S4]
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F9
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R9, R9
+	MOVD R9, R13
+	VLD1.P (R13)(R5), [V9.S4]
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD26 // fmla v6.4s, v9.4s, v11.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V9.S4]
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R5), [V9.S4]
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVQ 0(R13), F9
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVQ 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R9, R9
+	FMOVQ 0(R9), F9
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	ADD R4<<2, R8, R8
-	SUB $4, R11, R11
-	CMP $4, R11
+	SUB $4, R12, R12
+	CMP $4, R12
 	BGE while3
 
 done4:
-	CMP $1, R11
+	CMP $1, R12
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F9
-	ADD R3<<2, R6, R6
-	MOVD R9, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R7)(R3), [V9.S4]
+	MOVD R10, R13
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R6<<0, R10, R10
+	MOVD R11, R13
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R6<<0, R11, R11
+	MOVD R9, R13
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVQ 0(R12), F10
-	ADD R3<<2, R12, R12
+	VLD1.P (R13)(R3), [V10.S4]
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	ADD R5<<2, R8, R8
-	SUB $1, R11, R11
-	CMP $1, R11
+	ADD R6<<0, R9, R9
+	SUB $1, R12, R12
+	CMP $1, R12
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F1, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F2, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F3, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F4, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F5, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F6, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F7, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F8, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
+	FMOVQ F0, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F1, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F2, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F3, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F4, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F5, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F6, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F7, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F8, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -2537,228 +2606,228 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R6
-	MOVD $-1, R7
-	MUL R7, R6, R6
-	MOVD R1, R7
-	MOVD rows+16(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R8
-	MOVD n+32(FP), R11
-	ADD R11<<2, R9, R9
-	ADD R6<<2, R9, R9
-	MOVD n+32(FP), R11
-	ADD R11<<2, R10, R10
-	ADD R6<<2, R10, R10
-	MOVD n+32(FP), R11
-	ADD R11<<2, R8, R8
-	ADD R6<<2, R8, R8
-	MOVD wStride+8(FP), R6
-	MOVD R7, R11
-	FMOVS 0(R11), F0
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F1
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F2
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F3
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F4
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F5
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F6
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F7
-	ADD R6<<2, R11, R11
-	FMOVS 0(R11), F8
-	MOVD R2, R6
-	MOVD pixels+48(FP), R11
-	CMP $4, R11
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD R1, R8
+	MOVD rows+16(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R9
+	MOVD n+32(FP), R12
+	ADD R12<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+32(FP), R12
+	ADD R12<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+32(FP), R12
+	ADD R12<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD wStride+8(FP), R7
+	MOVD R8, R12
+	FMOVS 0(R12), F0
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F1
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F2
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F3
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F4
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F5
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F6
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F7
+	ADD R7<<2, R12, R12
+	FMOVS 0(R12), F8
+	MOVD R2, R7
+	MOVD pixels+48(FP), R12
+	CMP $4, R12
 	BLT done10
 
 while9:
-	FMOVS 0(R6), F9
-	ADD R3<<2, R6, R6
-	FMOVS 0(R6), F10
-	ADD R3<<2, R6, R6
-	FMOVS 0(R6), F11
-	ADD R3<<2, R6, R6
-	FMOVS 0(R6), F12
-	ADD R3<<2, R6, R6
-	MOVD R9, R12
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R7), F9
+	ADD R3<<0, R7, R7
+	FMOVS 0(R7), F10
+	ADD R3<<0, R7, R7
+	FMOVS 0(R7), F11
+	ADD R3<<0, R7, R7
+	FMOVS 0(R7), F12
+	ADD R3<<0, R7, R7
+	MOVD R10, R13
+	MOVD R10, R13
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA0 // fmla v0.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA1 // fmla v1.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA0 // fmla v0.4s, v13.4s, v10.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
 	WORD $0x4E2ACDA1 // fmla v1.4s, v13.4s, v10.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R10, R10
+	MOVD R10, R13
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2ACDA2 // fmla v2.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA0 // fmla v0.4s, v13.4s, v11.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCDA1 // fmla v1.4s, v13.4s, v11.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCDA2 // fmla v2.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA0 // fmla v0.4s, v13.4s, v12.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
 	WORD $0x4E2CCDA1 // fmla v1.4s, v13.4s, v12.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R10, R10
+	FMOVS 0(R10), F13
 	WORD $0x4E2CCDA2 // fmla v2.4s, v13.4s, v12.4s
-	ADD R4<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R11, R13
+	MOVD R11, R13
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA3 // fmla v3.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA4 // fmla v4.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA5 // fmla v5.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
 	WORD $0x4E2ACDA4 // fmla v4.4s, v13.4s, v10.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R11, R11
+	MOVD R11, R13
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2ACDA5 // fmla v5.4s, v13.4s, v10.4s
 	WORD $0x4E2BCDA3 // fmla v3.4s, v13.4s, v11.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCDA4 // fmla v4.4s, v13.4s, v11.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCDA5 // fmla v5.4s, v13.4s, v11.4s
 	WORD $0x4E2CCDA3 // fmla v3.4s, v13.4s, v12.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
 	WORD $0x4E2CCDA4 // fmla v4.4s, v13.4s, v12.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R11, R11
+	FMOVS 0(R11), F13
 	WORD $0x4E2CCDA5 // fmla v5.4s, v13.4s, v12.4s
-	ADD R4<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	MOVD R9, R13
+	MOVD R9, R13
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA6 // fmla v6.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA7 // fmla v7.4s, v13.4s, v9.4s
-	FMOVS 0(R12), F13
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F13
+	ADD R5<<0, R13, R13
 	WORD $0x4E29CDA8 // fmla v8.4s, v13.4s, v9.4s
 	WORD $0x4E2ACDA6 // fmla v6.4s, v13.4s, v10.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F9
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R9, R9
+	MOVD R9, R13
+	FMOVS 0(R13), F9
+	ADD R5<<0, R13, R13
 	WORD $0x4E2ACD28 // fmla v8.4s, v9.4s, v10.4s
 	WORD $0x4E2BCD26 // fmla v6.4s, v9.4s, v11.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F9
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F9
+	ADD R5<<0, R13, R13
 	WORD $0x4E2BCD28 // fmla v8.4s, v9.4s, v11.4s
 	WORD $0x4E2CCD26 // fmla v6.4s, v9.4s, v12.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F9
 	WORD $0x4E2CCD27 // fmla v7.4s, v9.4s, v12.4s
-	FMOVS 0(R12), F9
-	ADD R3<<2, R12, R12
+	ADD R4<<0, R9, R9
+	FMOVS 0(R9), F9
 	WORD $0x4E2CCD28 // fmla v8.4s, v9.4s, v12.4s
-	ADD R4<<2, R8, R8
-	SUB $4, R11, R11
-	CMP $4, R11
+	SUB $4, R12, R12
+	CMP $4, R12
 	BGE while9
 
 done10:
-	CMP $1, R11
+	CMP $1, R12
 	BLT done12
 
 while11:
-	FMOVS 0(R6), F9
-	ADD R3<<2, R6, R6
-	MOVD R9, R12
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R7), F9
+	ADD R3<<0, R7, R7
+	MOVD R10, R13
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD40 // fmla v0.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD41 // fmla v1.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD42 // fmla v2.4s, v10.4s, v9.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R12
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R6<<0, R10, R10
+	MOVD R11, R13
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD43 // fmla v3.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD44 // fmla v4.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD45 // fmla v5.4s, v10.4s, v9.4s
-	ADD R5<<2, R10, R10
-	MOVD R8, R12
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	ADD R6<<0, R11, R11
+	MOVD R9, R13
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD46 // fmla v6.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD47 // fmla v7.4s, v10.4s, v9.4s
-	FMOVS 0(R12), F10
-	ADD R3<<2, R12, R12
+	FMOVS 0(R13), F10
+	ADD R3<<0, R13, R13
 	WORD $0x4E29CD48 // fmla v8.4s, v10.4s, v9.4s
-	ADD R5<<2, R8, R8
-	SUB $1, R11, R11
-	CMP $1, R11
+	ADD R6<<0, R9, R9
+	SUB $1, R12, R12
+	CMP $1, R12
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F1, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F2, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F3, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F4, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F5, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F6, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F7, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F8, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
+	FMOVS F0, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F1, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F2, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F3, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F4, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F5, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F6, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F7, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F8, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
@@ -2775,9 +2844,13 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $0-72
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
+	LSL $2, R4, R4
 	MOVD R4, R5
-	MOVD $2, R6
+	MOVD $4, R6
 	MUL R6, R5, R5
+	MOVD R4, R6
+	MOVD $8, R7
+	MUL R7, R6, R6
 	MOVD R4, R6
 	MOVD $1, R7
 	MUL R7, R6, R6
@@ -2785,333 +2858,1045 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $0-72
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	MOVWU lo+40(FP), R7
+	MOVD $0xff800000, R8
+	EOR R8, R7, R7
+	MOVWU hi+44(FP), R8
+	MOVD $0x7f800000, R9
+	EOR R9, R8, R8
+	ORR R8, R7, R7
+	MOVD wStride+24(FP), R8
+	LSL $2, R8, R8
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+48(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R13
-	ADD R13<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R13
-	ADD R13<<2, R11, R11
-	ADD R7<<2, R11, R11
-	MOVD n+48(FP), R13
-	ADD R13<<2, R12, R12
-	ADD R7<<2, R12, R12
-	MOVD n+48(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R13
-	FMOVQ 0(R13), F2
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F3
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F4
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F5
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F6
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F7
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F8
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F9
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F10
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F11
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F12
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F13
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F14
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F15
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F16
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F17
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F18
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F19
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F20
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F21
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F22
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F23
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F24
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F25
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F26
-	MOVD R1, R7
-	MOVD pixels+64(FP), R13
-	CMP $2, R13
-	BLT done4
+	MOVD R0, R9
+	MOVD $-1, R10
+	MUL R10, R9, R9
+	MOVD rows+8(FP), R10
+	MOVD 0(R10), R11
+	MOVD 8(R10), R12
+	MOVD 16(R10), R13
+	MOVD 24(R10), R14
+	MOVD 32(R10), R10
+	MOVD n+48(FP), R15
+	ADD R15<<2, R11, R11
+	ADD R9<<2, R11, R11
+	MOVD n+48(FP), R15
+	ADD R15<<2, R12, R12
+	ADD R9<<2, R12, R12
+	MOVD n+48(FP), R15
+	ADD R15<<2, R13, R13
+	ADD R9<<2, R13, R13
+	MOVD n+48(FP), R15
+	ADD R15<<2, R14, R14
+	ADD R9<<2, R14, R14
+	MOVD n+48(FP), R15
+	ADD R15<<2, R10, R10
+	ADD R9<<2, R10, R10
+	MOVD R1, R9
+	MOVD pixels+64(FP), R15
+	CBNZ R7, nonzero3
+	CMP $8, R15
+	BLT done5
 
-while3:
-	FMOVQ 0(R3), F27
-	FMOVQ 0(R3), F28
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
-	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
-	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
-	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
-	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
-	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
-	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
-	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
-	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
-	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
-	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
-	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
-	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
-	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
-	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
-	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
-	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
-	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
-	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
-	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
-	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
-	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
-	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
-	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
-	FMOVQ F27, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
-	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
-	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
-	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
-	FMOVQ F28, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $2, R13, R13
-	CMP $2, R13
-	BGE while3
+while4:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R3), F9
+	MOVD R2, R19
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R14, R14
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R14, R14
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R19)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R19)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R19)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R19)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R19)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R19)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R9, R19
+	ADD R5<<0, R9, R9
+	VST1.P [V2.S4], (R19)(R4)
+	VST1.P [V3.S4], (R19)(R4)
+	VST1.P [V4.S4], (R19)(R4)
+	VST1.P [V5.S4], (R19)(R4)
+	VST1.P [V6.S4], (R9)(R4)
+	VST1.P [V7.S4], (R9)(R4)
+	VST1.P [V8.S4], (R9)(R4)
+	VST1.P [V9.S4], (R9)(R4)
+	SUB $8, R15, R15
+	CMP $8, R15
+	BGE while4
 
-done4:
-	CMP $1, R13
-	BLT done6
+done5:
 
-while5:
-	FMOVQ 0(R3), F27
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
-	ADD R6<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
-	ADD R6<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
-	ADD R6<<2, R8, R8
-	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
-	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
-	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
-	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
-	FMOVQ F27, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R13, R13
-	CMP $1, R13
-	BGE while5
+nonzero3:
+	CMP $8, R15
+	BLT done7
 
-done6:
+while6:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R3), F9
+	MOVD R2, R19
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R20)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R20), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R14, R14
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R20)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R20)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R20), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R14, R14
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R20), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R19)(R8), [V10.S4]
+	VLD1.P (R19)(R8), [V11.S4]
+	VLD1.P (R19)(R8), [V12.S4]
+	VLD1.P (R19)(R8), [V13.S4]
+	VLD1.P (R19)(R8), [V14.S4]
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R19)(R6), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R19)(R6), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R19)(R6), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R19)(R6), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V10.S4]
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	VLD1.P (R19)(R6), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	VLD1.P (R19)(R6), [V12.S4]
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVQ 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R9, R19
+	ADD R5<<0, R9, R9
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R19)(R4)
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R19)(R4)
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R19)(R4)
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R19)(R4)
+	WORD $0x4E26F402 // fmax v2.4s, v0.4s, v6.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E27F402 // fmax v2.4s, v0.4s, v7.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E28F402 // fmax v2.4s, v0.4s, v8.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E29F402 // fmax v2.4s, v0.4s, v9.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	SUB $8, R15, R15
+	CMP $8, R15
+	BGE while6
+
+done7:
+	CMP $4, R15
+	BLT done9
+
+while8:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	MOVD R2, R19
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R19)(R8), [V8.S4]
+	VLD1.P (R19)(R8), [V9.S4]
+	VLD1.P (R19)(R8), [V10.S4]
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R20), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R20
+	VLD1.P (R20)(R6), [V6.S4]
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	VLD1.P (R20)(R6), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	VLD1.P (R20)(R6), [V8.S4]
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVQ 0(R20), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R19)(R8), [V8.S4]
+	VLD1.P (R19)(R8), [V9.S4]
+	VLD1.P (R19)(R8), [V10.S4]
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R20), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R20
+	VLD1.P (R20)(R6), [V6.S4]
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	VLD1.P (R20)(R6), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	VLD1.P (R20)(R6), [V8.S4]
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVQ 0(R20), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R19)(R8), [V8.S4]
+	VLD1.P (R19)(R8), [V9.S4]
+	VLD1.P (R19)(R8), [V10.S4]
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R20), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R20
+	VLD1.P (R20)(R6), [V6.S4]
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	VLD1.P (R20)(R6), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	VLD1.P (R20)(R6), [V8.S4]
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVQ 0(R20), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R19)(R8), [V8.S4]
+	VLD1.P (R19)(R8), [V9.S4]
+	VLD1.P (R19)(R8), [V10.S4]
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R20)(R6), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R20), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R14, R14
+	MOVD R14, R20
+	VLD1.P (R20)(R6), [V6.S4]
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	VLD1.P (R20)(R6), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	VLD1.P (R20)(R6), [V8.S4]
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVQ 0(R20), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R19)(R8), [V8.S4]
+	VLD1.P (R19)(R8), [V9.S4]
+	VLD1.P (R19)(R8), [V10.S4]
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R19)(R6), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R19)(R6), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R19), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	VLD1.P (R19)(R6), [V6.S4]
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	VLD1.P (R19)(R6), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	VLD1.P (R19)(R6), [V8.S4]
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVQ 0(R19), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	SUB $4, R15, R15
+	CMP $4, R15
+	BGE while8
+
+done9:
+	CMP $1, R15
+	BLT done11
+
+while10:
+	FMOVQ 0(R3), F2
+	MOVD R2, R19
+	MOVD R11, R20
+	VLD1.P (R19)(R8), [V3.S4]
+	VLD1.P (R19)(R8), [V4.S4]
+	VLD1.P (R19)(R8), [V5.S4]
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R20)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R11, R11
+	MOVD R12, R20
+	VLD1.P (R19)(R8), [V3.S4]
+	VLD1.P (R19)(R8), [V4.S4]
+	VLD1.P (R19)(R8), [V5.S4]
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R20)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R12, R12
+	MOVD R13, R20
+	VLD1.P (R19)(R8), [V3.S4]
+	VLD1.P (R19)(R8), [V4.S4]
+	VLD1.P (R19)(R8), [V5.S4]
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R20)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R13, R13
+	MOVD R14, R20
+	VLD1.P (R19)(R8), [V3.S4]
+	VLD1.P (R19)(R8), [V4.S4]
+	VLD1.P (R19)(R8), [V5.S4]
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R20)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R14, R14
+	MOVD R10, R20
+	VLD1.P (R19)(R8), [V3.S4]
+	VLD1.P (R19)(R8), [V4.S4]
+	VLD1.P (R19)(R8), [V5.S4]
+	VLD1.P (R19)(R8), [V6.S4]
+	VLD1.P (R19)(R8), [V7.S4]
+	VLD1.P (R20)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R20)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R10, R10
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R9)(R4)
+	SUB $1, R15, R15
+	CMP $1, R15
+	BGE while10
+
+done11:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3121,340 +3906,890 @@ done6:
 
 done2:
 	CMP $1, R0
-	BLT done8
+	BLT done13
 
-while7:
+while12:
 	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+48(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R13
-	ADD R13<<2, R10, R10
+	MOVD $-1, R9
+	MUL R9, R7, R7
+	MOVD rows+8(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R12
+	MOVD 24(R9), R13
+	MOVD 32(R9), R9
+	MOVD n+48(FP), R14
+	ADD R14<<2, R10, R10
 	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R13
-	ADD R13<<2, R11, R11
+	MOVD n+48(FP), R14
+	ADD R14<<2, R11, R11
 	ADD R7<<2, R11, R11
-	MOVD n+48(FP), R13
-	ADD R13<<2, R12, R12
+	MOVD n+48(FP), R14
+	ADD R14<<2, R12, R12
 	ADD R7<<2, R12, R12
-	MOVD n+48(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R13
-	FMOVS 0(R13), F2
+	MOVD n+48(FP), R14
+	ADD R14<<2, R13, R13
 	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F3
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F4
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F5
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F6
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F7
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F8
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F9
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F10
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F11
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F12
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F13
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F14
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F15
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F16
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F17
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F18
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F19
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F20
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F21
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F22
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F23
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F24
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F25
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F26
+	MOVD n+48(FP), R14
+	ADD R14<<2, R9, R9
+	ADD R7<<2, R9, R9
 	MOVD R1, R7
-	MOVD pixels+64(FP), R13
-	CMP $2, R13
-	BLT done10
+	MOVD pixels+64(FP), R14
+	CMP $8, R14
+	BLT done15
 
-while9:
-	FMOVS 0(R3), F27
-	FMOVS 0(R3), F28
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
-	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
-	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
-	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
-	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
-	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
-	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
-	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
-	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
-	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
-	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
-	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
-	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
-	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
-	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
-	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
-	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
-	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
-	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
-	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
-	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
-	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
-	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
-	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
-	FMOVS F27, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
-	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
-	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
-	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
-	FMOVS F28, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $2, R13, R13
-	CMP $2, R13
-	BGE while9
+while14:
+	FMOVS 0(R3), F2
+	FMOVS 0(R3), F3
+	FMOVS 0(R3), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R3), F7
+	FMOVS 0(R3), F8
+	FMOVS 0(R3), F9
+	MOVD R2, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F11
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F12
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F13
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F14
+	ADD R8<<0, R15, R15
+	MOVD R10, R19
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F16
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	FMOVS 0(R19), F18
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R19), F19
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R19), F20
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	FMOVS 0(R19), F10
+	ADD R6<<0, R19, R19
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVS 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F11
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F12
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F13
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F14
+	ADD R8<<0, R15, R15
+	MOVD R11, R19
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F16
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R19
+	FMOVS 0(R19), F18
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R19), F19
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R19), F20
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R19
+	FMOVS 0(R19), F10
+	ADD R6<<0, R19, R19
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVS 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F11
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F12
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F13
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F14
+	ADD R8<<0, R15, R15
+	MOVD R12, R19
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F16
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R19
+	FMOVS 0(R19), F18
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R19), F19
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R19), F20
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R19
+	FMOVS 0(R19), F10
+	ADD R6<<0, R19, R19
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVS 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F11
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F12
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F13
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F14
+	ADD R8<<0, R15, R15
+	MOVD R13, R19
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F15
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R19), F16
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R19), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R19
+	FMOVS 0(R19), F18
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R19), F19
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R19), F20
+	ADD R6<<0, R19, R19
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R19), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R19
+	FMOVS 0(R19), F10
+	ADD R6<<0, R19, R19
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVS 0(R19), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F11
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F12
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F13
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F14
+	ADD R8<<0, R15, R15
+	MOVD R9, R15
+	FMOVS 0(R15), F15
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R15), F15
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R15), F16
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R15), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R15
+	FMOVS 0(R15), F18
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R15), F19
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R15), F20
+	ADD R6<<0, R15, R15
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R15), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	WORD $0x4E2BCDE2 // fmla v2.4s, v15.4s, v11.4s
+	WORD $0x4E2BCE03 // fmla v3.4s, v16.4s, v11.4s
+	WORD $0x4E2BCE24 // fmla v4.4s, v17.4s, v11.4s
+	WORD $0x4E2BCE45 // fmla v5.4s, v18.4s, v11.4s
+	WORD $0x4E2BCE66 // fmla v6.4s, v19.4s, v11.4s
+	WORD $0x4E2BCE87 // fmla v7.4s, v20.4s, v11.4s
+	WORD $0x4E2BCEA8 // fmla v8.4s, v21.4s, v11.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R15
+	FMOVS 0(R15), F10
+	ADD R6<<0, R15, R15
+	WORD $0x4E2BCD49 // fmla v9.4s, v10.4s, v11.4s
+	WORD $0x4E2CCE02 // fmla v2.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE23 // fmla v3.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE44 // fmla v4.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE65 // fmla v5.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE86 // fmla v6.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA7 // fmla v7.4s, v21.4s, v12.4s
+	WORD $0x4E2CCD48 // fmla v8.4s, v10.4s, v12.4s
+	FMOVS 0(R15), F11
+	ADD R6<<0, R15, R15
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCE22 // fmla v2.4s, v17.4s, v13.4s
+	WORD $0x4E2DCE43 // fmla v3.4s, v18.4s, v13.4s
+	WORD $0x4E2DCE64 // fmla v4.4s, v19.4s, v13.4s
+	WORD $0x4E2DCE85 // fmla v5.4s, v20.4s, v13.4s
+	WORD $0x4E2DCEA6 // fmla v6.4s, v21.4s, v13.4s
+	WORD $0x4E2DCD47 // fmla v7.4s, v10.4s, v13.4s
+	WORD $0x4E2DCD68 // fmla v8.4s, v11.4s, v13.4s
+	FMOVS 0(R15), F12
+	ADD R6<<0, R15, R15
+	WORD $0x4E2DCD89 // fmla v9.4s, v12.4s, v13.4s
+	WORD $0x4E2ECE42 // fmla v2.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE63 // fmla v3.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE84 // fmla v4.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA5 // fmla v5.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD46 // fmla v6.4s, v10.4s, v14.4s
+	WORD $0x4E2ECD67 // fmla v7.4s, v11.4s, v14.4s
+	WORD $0x4E2ECD88 // fmla v8.4s, v12.4s, v14.4s
+	FMOVS 0(R15), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R7, R15
+	ADD R5<<0, R7, R7
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R15)
+	ADD R4<<0, R15, R15
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R15)
+	ADD R4<<0, R15, R15
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R15)
+	ADD R4<<0, R15, R15
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R15)
+	ADD R4<<0, R15, R15
+	WORD $0x4E26F402 // fmax v2.4s, v0.4s, v6.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E27F402 // fmax v2.4s, v0.4s, v7.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E28F402 // fmax v2.4s, v0.4s, v8.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E29F402 // fmax v2.4s, v0.4s, v9.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $8, R14, R14
+	CMP $8, R14
+	BGE while14
 
-done10:
-	CMP $1, R13
-	BLT done12
+done15:
+	CMP $4, R14
+	BLT done17
 
-while11:
-	FMOVS 0(R3), F27
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
-	ADD R6<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
-	ADD R6<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
-	ADD R6<<2, R8, R8
-	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
-	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
-	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
-	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
-	FMOVS F27, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R13, R13
-	CMP $1, R13
-	BGE while11
+while16:
+	FMOVS 0(R3), F2
+	FMOVS 0(R3), F3
+	FMOVS 0(R3), F4
+	FMOVS 0(R3), F5
+	MOVD R2, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F8
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F9
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	MOVD R10, R19
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R19), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R10, R10
+	MOVD R10, R19
+	FMOVS 0(R19), F6
+	ADD R6<<0, R19, R19
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	FMOVS 0(R19), F7
+	ADD R6<<0, R19, R19
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	FMOVS 0(R19), F8
+	ADD R6<<0, R19, R19
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVS 0(R19), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F8
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F9
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	MOVD R11, R19
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R19), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R11, R11
+	MOVD R11, R19
+	FMOVS 0(R19), F6
+	ADD R6<<0, R19, R19
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	FMOVS 0(R19), F7
+	ADD R6<<0, R19, R19
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	FMOVS 0(R19), F8
+	ADD R6<<0, R19, R19
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVS 0(R19), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F8
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F9
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	MOVD R12, R19
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R19), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R12, R12
+	MOVD R12, R19
+	FMOVS 0(R19), F6
+	ADD R6<<0, R19, R19
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	FMOVS 0(R19), F7
+	ADD R6<<0, R19, R19
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	FMOVS 0(R19), F8
+	ADD R6<<0, R19, R19
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVS 0(R19), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F8
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F9
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	MOVD R13, R19
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F11
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R19), F12
+	ADD R6<<0, R19, R19
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R19), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R13, R13
+	MOVD R13, R19
+	FMOVS 0(R19), F6
+	ADD R6<<0, R19, R19
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	FMOVS 0(R19), F7
+	ADD R6<<0, R19, R19
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	FMOVS 0(R19), F8
+	ADD R6<<0, R19, R19
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVS 0(R19), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F8
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F9
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F10
+	ADD R8<<0, R15, R15
+	MOVD R9, R15
+	FMOVS 0(R15), F11
+	ADD R6<<0, R15, R15
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R15), F11
+	ADD R6<<0, R15, R15
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R15), F12
+	ADD R6<<0, R15, R15
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R15), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	WORD $0x4E27CD62 // fmla v2.4s, v11.4s, v7.4s
+	WORD $0x4E27CD83 // fmla v3.4s, v12.4s, v7.4s
+	WORD $0x4E27CDA4 // fmla v4.4s, v13.4s, v7.4s
+	ADD R5<<0, R9, R9
+	MOVD R9, R15
+	FMOVS 0(R15), F6
+	ADD R6<<0, R15, R15
+	WORD $0x4E27CCC5 // fmla v5.4s, v6.4s, v7.4s
+	WORD $0x4E28CD82 // fmla v2.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA3 // fmla v3.4s, v13.4s, v8.4s
+	WORD $0x4E28CCC4 // fmla v4.4s, v6.4s, v8.4s
+	FMOVS 0(R15), F7
+	ADD R6<<0, R15, R15
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CDA2 // fmla v2.4s, v13.4s, v9.4s
+	WORD $0x4E29CCC3 // fmla v3.4s, v6.4s, v9.4s
+	WORD $0x4E29CCE4 // fmla v4.4s, v7.4s, v9.4s
+	FMOVS 0(R15), F8
+	ADD R6<<0, R15, R15
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	WORD $0x4E2ACCC2 // fmla v2.4s, v6.4s, v10.4s
+	WORD $0x4E2ACCE3 // fmla v3.4s, v7.4s, v10.4s
+	WORD $0x4E2ACD04 // fmla v4.4s, v8.4s, v10.4s
+	FMOVS 0(R15), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $4, R14, R14
+	CMP $4, R14
+	BGE while16
 
-done12:
+done17:
+	CMP $1, R14
+	BLT done19
+
+while18:
+	FMOVS 0(R3), F2
+	MOVD R2, R15
+	MOVD R10, R19
+	FMOVS 0(R15), F3
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F4
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F5
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R19), F8
+	ADD R4<<0, R19, R19
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R10, R10
+	MOVD R11, R19
+	FMOVS 0(R15), F3
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F4
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F5
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R19), F8
+	ADD R4<<0, R19, R19
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R11, R11
+	MOVD R12, R19
+	FMOVS 0(R15), F3
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F4
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F5
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R19), F8
+	ADD R4<<0, R19, R19
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R12, R12
+	MOVD R13, R19
+	FMOVS 0(R15), F3
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F4
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F5
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R19), F8
+	ADD R4<<0, R19, R19
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R13, R13
+	MOVD R9, R19
+	FMOVS 0(R15), F3
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F4
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F5
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F6
+	ADD R8<<0, R15, R15
+	FMOVS 0(R15), F7
+	ADD R8<<0, R15, R15
+	FMOVS 0(R19), F8
+	ADD R4<<0, R19, R19
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R19), F3
+	ADD R4<<0, R19, R19
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R6<<0, R9, R9
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R7)
+	ADD R4<<0, R7, R7
+	SUB $1, R14, R14
+	CMP $1, R14
+	BGE while18
+
+done19:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while12
 
-done8:
+done13:
 	RET
 
 // func DepthwiseGradRow5s1(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
@@ -3463,6 +4798,10 @@ TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $0-56
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
 	MOVD c+40(FP), R3
+	LSL $2, R3, R3
+	MOVD R3, R4
+	MOVD $4, R5
+	MUL R5, R4, R4
 	MOVD R3, R4
 	MOVD $2, R5
 	MUL R5, R4, R4
@@ -3555,130 +4894,98 @@ while1:
 	BLT done4
 
 while3:
-	FMOVQ 0(R6), F25
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F26
-	ADD R3<<2, R6, R6
+	VLD1.P (R6)(R3), [V25.S4]
+	VLD1.P (R6)(R3), [V26.S4]
 	MOVD R9, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	ADD R4<<2, R9, R9
+	ADD R4<<0, R9, R9
 	MOVD R10, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	ADD R4<<2, R10, R10
+	ADD R4<<0, R10, R10
 	MOVD R11, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	ADD R4<<2, R11, R11
+	ADD R4<<0, R11, R11
 	MOVD R12, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	ADD R4<<2, R12, R12
+	ADD R4<<0, R12, R12
 	MOVD R8, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V27.S4]
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF77 // fmla v23.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F25
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V25.S4]
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	ADD R4<<2, R8, R8
+	ADD R4<<0, R8, R8
 	SUB $2, R13, R13
 	CMP $2, R13
 	BGE while3
@@ -3688,93 +4995,67 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F25
-	ADD R3<<2, R6, R6
+	VLD1.P (R6)(R3), [V25.S4]
 	MOVD R9, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	ADD R5<<2, R9, R9
+	ADD R5<<0, R9, R9
 	MOVD R10, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	ADD R5<<2, R10, R10
+	ADD R5<<0, R10, R10
 	MOVD R11, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	ADD R5<<2, R11, R11
+	ADD R5<<0, R11, R11
 	MOVD R12, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	ADD R5<<2, R12, R12
+	ADD R5<<0, R12, R12
 	MOVD R8, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R14)(R3), [V26.S4]
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	ADD R5<<2, R8, R8
+	ADD R5<<0, R8, R8
 	SUB $1, R13, R13
 	CMP $1, R13
 	BGE while5
@@ -3949,129 +5230,129 @@ while7:
 
 while9:
 	FMOVS 0(R6), F25
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	FMOVS 0(R6), F26
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	MOVD R9, R14
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	ADD R4<<2, R9, R9
+	ADD R4<<0, R9, R9
 	MOVD R10, R14
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	ADD R4<<2, R10, R10
+	ADD R4<<0, R10, R10
 	MOVD R11, R14
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	ADD R4<<2, R11, R11
+	ADD R4<<0, R11, R11
 	MOVD R12, R14
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	ADD R4<<2, R12, R12
+	ADD R4<<0, R12, R12
 	MOVD R8, R14
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF77 // fmla v23.4s, v27.4s, v26.4s
 	FMOVS 0(R14), F25
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	ADD R4<<2, R8, R8
+	ADD R4<<0, R8, R8
 	SUB $2, R13, R13
 	CMP $2, R13
 	BGE while9
@@ -4082,92 +5363,92 @@ done10:
 
 while11:
 	FMOVS 0(R6), F25
-	ADD R3<<2, R6, R6
+	ADD R3<<0, R6, R6
 	MOVD R9, R14
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	ADD R5<<2, R9, R9
+	ADD R5<<0, R9, R9
 	MOVD R10, R14
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	ADD R5<<2, R10, R10
+	ADD R5<<0, R10, R10
 	MOVD R11, R14
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	ADD R5<<2, R11, R11
+	ADD R5<<0, R11, R11
 	MOVD R12, R14
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	ADD R5<<2, R12, R12
+	ADD R5<<0, R12, R12
 	MOVD R8, R14
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
 	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R3<<0, R14, R14
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	ADD R5<<2, R8, R8
+	ADD R5<<0, R8, R8
 	SUB $1, R13, R13
 	CMP $1, R13
 	BGE while11
@@ -4264,353 +5545,1230 @@ TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $0-72
 	MOVD w+16(FP), R2
 	MOVD bias+32(FP), R3
 	MOVD c+56(FP), R4
+	LSL $2, R4, R4
 	MOVD R4, R5
 	MOVD $4, R6
 	MUL R6, R5, R5
 	MOVD R4, R6
-	MOVD $2, R7
+	MOVD $8, R7
 	MUL R7, R6, R6
+	MOVD R4, R7
+	MOVD $16, R8
+	MUL R8, R7, R7
+	MOVD R4, R7
+	MOVD $1, R8
+	MUL R8, R7, R7
+	MOVD R4, R8
+	MOVD $2, R9
+	MUL R9, R8, R8
 	FMOVS lo+40(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
 	FMOVS hi+44(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	MOVWU lo+40(FP), R9
+	MOVD $0xff800000, R10
+	EOR R10, R9, R9
+	MOVWU hi+44(FP), R10
+	MOVD $0x7f800000, R11
+	EOR R11, R10, R10
+	ORR R10, R9, R9
+	MOVD wStride+24(FP), R10
+	LSL $2, R10, R10
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+48(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R13
-	ADD R13<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R13
-	ADD R13<<2, R11, R11
-	ADD R7<<2, R11, R11
-	MOVD n+48(FP), R13
-	ADD R13<<2, R12, R12
-	ADD R7<<2, R12, R12
-	MOVD n+48(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R13
-	FMOVQ 0(R13), F2
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F3
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F4
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F5
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F6
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F7
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F8
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F9
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F10
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F11
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F12
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F13
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F14
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F15
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F16
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F17
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F18
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F19
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F20
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F21
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F22
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F23
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F24
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F25
-	ADD R7<<2, R13, R13
-	FMOVQ 0(R13), F26
-	MOVD R1, R7
-	MOVD pixels+64(FP), R13
-	CMP $2, R13
-	BLT done4
+	MOVD R0, R11
+	MOVD $-1, R12
+	MUL R12, R11, R11
+	MOVD rows+8(FP), R12
+	MOVD 0(R12), R13
+	MOVD 8(R12), R14
+	MOVD 16(R12), R15
+	MOVD 24(R12), R19
+	MOVD 32(R12), R12
+	MOVD n+48(FP), R20
+	ADD R20<<2, R13, R13
+	ADD R11<<2, R13, R13
+	MOVD n+48(FP), R20
+	ADD R20<<2, R14, R14
+	ADD R11<<2, R14, R14
+	MOVD n+48(FP), R20
+	ADD R20<<2, R15, R15
+	ADD R11<<2, R15, R15
+	MOVD n+48(FP), R20
+	ADD R20<<2, R19, R19
+	ADD R11<<2, R19, R19
+	MOVD n+48(FP), R20
+	ADD R20<<2, R12, R12
+	ADD R11<<2, R12, R12
+	MOVD R1, R11
+	MOVD pixels+64(FP), R20
+	CBNZ R9, nonzero3
+	CMP $8, R20
+	BLT done5
 
-while3:
-	FMOVQ 0(R3), F27
-	FMOVQ 0(R3), F28
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
-	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
-	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
-	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
-	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
-	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
-	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
-	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
-	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
-	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
-	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
-	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
-	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
-	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
-	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
-	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
-	FMOVQ 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
-	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
-	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
-	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
-	FMOVQ F27, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
-	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
-	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
-	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
-	FMOVQ F28, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $2, R13, R13
-	CMP $2, R13
-	BGE while3
+while4:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R3), F9
+	MOVD R2, R21
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R13, R22
+	ADD R7<<0, R22, R22
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R14, R22
+	ADD R7<<0, R22, R22
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R15, R22
+	ADD R7<<0, R22, R22
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R19, R22
+	ADD R7<<0, R22, R22
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R19, R19
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R19, R19
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R12, R21
+	ADD R7<<0, R21, R21
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R22)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R22)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R22)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R22)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	VLD1.P (R22)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R22)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R22)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	VLD1.P (R22)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R22)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R22)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVQ 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R11, R21
+	ADD R5<<0, R11, R11
+	VST1.P [V2.S4], (R21)(R4)
+	VST1.P [V3.S4], (R21)(R4)
+	VST1.P [V4.S4], (R21)(R4)
+	VST1.P [V5.S4], (R21)(R4)
+	VST1.P [V6.S4], (R11)(R4)
+	VST1.P [V7.S4], (R11)(R4)
+	VST1.P [V8.S4], (R11)(R4)
+	VST1.P [V9.S4], (R11)(R4)
+	SUB $8, R20, R20
+	CMP $8, R20
+	BGE while4
 
-done4:
-	CMP $1, R13
-	BLT done6
+done5:
 
-while5:
-	FMOVQ 0(R3), F27
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
-	ADD R6<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
-	ADD R6<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
-	FMOVQ 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
-	ADD R6<<2, R8, R8
-	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
-	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
-	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
-	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
-	FMOVQ F27, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R13, R13
-	CMP $1, R13
-	BGE while5
+nonzero3:
+	CMP $8, R20
+	BLT done7
 
-done6:
+while6:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R3), F7
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R3), F9
+	MOVD R2, R21
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R13, R22
+	ADD R7<<0, R22, R22
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R14, R22
+	ADD R7<<0, R22, R22
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R15, R22
+	ADD R7<<0, R22, R22
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R19, R22
+	ADD R7<<0, R22, R22
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R23)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R23), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R19, R19
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R23)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R23)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R23), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R23)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R23), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R22, R22
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R23)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R23)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R23), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R19, R19
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R23), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	VLD1.P (R21)(R10), [V10.S4]
+	VLD1.P (R21)(R10), [V11.S4]
+	VLD1.P (R21)(R10), [V12.S4]
+	VLD1.P (R21)(R10), [V13.S4]
+	VLD1.P (R21)(R10), [V14.S4]
+	MOVD R12, R21
+	ADD R7<<0, R21, R21
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V15.S4]
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	VLD1.P (R22)(R8), [V15.S4]
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	VLD1.P (R22)(R8), [V16.S4]
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVQ 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V18.S4]
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	VLD1.P (R22)(R8), [V19.S4]
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	VLD1.P (R22)(R8), [V20.S4]
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVQ 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	VLD1.P (R22)(R8), [V10.S4]
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	VLD1.P (R22)(R8), [V10.S4]
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	VLD1.P (R22)(R8), [V22.S4]
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVQ 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	VLD1.P (R22)(R8), [V24.S4]
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	VLD1.P (R22)(R8), [V25.S4]
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	VLD1.P (R22)(R8), [V26.S4]
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVQ 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V11.S4]
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVQ 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVQ 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R11, R21
+	ADD R5<<0, R11, R11
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R21)(R4)
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R21)(R4)
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R21)(R4)
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R21)(R4)
+	WORD $0x4E26F402 // fmax v2.4s, v0.4s, v6.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E27F402 // fmax v2.4s, v0.4s, v7.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E28F402 // fmax v2.4s, v0.4s, v8.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E29F402 // fmax v2.4s, v0.4s, v9.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	SUB $8, R20, R20
+	CMP $8, R20
+	BGE while6
+
+done7:
+	CMP $4, R20
+	BLT done9
+
+while8:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R3), F5
+	MOVD R2, R21
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R21)(R10), [V8.S4]
+	VLD1.P (R21)(R10), [V9.S4]
+	VLD1.P (R21)(R10), [V10.S4]
+	MOVD R13, R22
+	ADD R7<<0, R22, R22
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R23), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V14.S4]
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVQ 0(R23), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R23
+	VLD1.P (R23)(R8), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVQ 0(R23), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R21)(R10), [V8.S4]
+	VLD1.P (R21)(R10), [V9.S4]
+	VLD1.P (R21)(R10), [V10.S4]
+	MOVD R14, R22
+	ADD R7<<0, R22, R22
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R23), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V14.S4]
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVQ 0(R23), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R23
+	VLD1.P (R23)(R8), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVQ 0(R23), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R21)(R10), [V8.S4]
+	VLD1.P (R21)(R10), [V9.S4]
+	VLD1.P (R21)(R10), [V10.S4]
+	MOVD R15, R22
+	ADD R7<<0, R22, R22
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R23), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V14.S4]
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVQ 0(R23), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R23
+	VLD1.P (R23)(R8), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVQ 0(R23), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R21)(R10), [V8.S4]
+	VLD1.P (R21)(R10), [V9.S4]
+	VLD1.P (R21)(R10), [V10.S4]
+	MOVD R19, R22
+	ADD R7<<0, R22, R22
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R23)(R8), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R23), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R22, R23
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V6.S4]
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	VLD1.P (R23)(R8), [V14.S4]
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVQ 0(R23), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R19, R19
+	MOVD R19, R23
+	VLD1.P (R23)(R8), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R22, R22
+	FMOVQ 0(R22), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVQ 0(R23), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R21)(R10), [V8.S4]
+	VLD1.P (R21)(R10), [V9.S4]
+	VLD1.P (R21)(R10), [V10.S4]
+	MOVD R12, R21
+	ADD R7<<0, R21, R21
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V11.S4]
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	VLD1.P (R22)(R8), [V11.S4]
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	VLD1.P (R22)(R8), [V12.S4]
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVQ 0(R22), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R21, R22
+	VLD1.P (R22)(R8), [V6.S4]
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P (R22)(R8), [V6.S4]
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	VLD1.P (R22)(R8), [V14.S4]
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVQ 0(R22), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	VLD1.P (R22)(R8), [V7.S4]
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R21, R21
+	FMOVQ 0(R21), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVQ 0(R22), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	SUB $4, R20, R20
+	CMP $4, R20
+	BGE while8
+
+done9:
+	CMP $1, R20
+	BLT done11
+
+while10:
+	FMOVQ 0(R3), F2
+	MOVD R2, R21
+	MOVD R13, R22
+	VLD1.P (R21)(R10), [V3.S4]
+	VLD1.P (R21)(R10), [V4.S4]
+	VLD1.P (R21)(R10), [V5.S4]
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R22)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R13, R13
+	MOVD R14, R22
+	VLD1.P (R21)(R10), [V3.S4]
+	VLD1.P (R21)(R10), [V4.S4]
+	VLD1.P (R21)(R10), [V5.S4]
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R22)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R14, R14
+	MOVD R15, R22
+	VLD1.P (R21)(R10), [V3.S4]
+	VLD1.P (R21)(R10), [V4.S4]
+	VLD1.P (R21)(R10), [V5.S4]
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R22)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R15, R15
+	MOVD R19, R22
+	VLD1.P (R21)(R10), [V3.S4]
+	VLD1.P (R21)(R10), [V4.S4]
+	VLD1.P (R21)(R10), [V5.S4]
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R22)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R19, R19
+	MOVD R12, R22
+	VLD1.P (R21)(R10), [V3.S4]
+	VLD1.P (R21)(R10), [V4.S4]
+	VLD1.P (R21)(R10), [V5.S4]
+	VLD1.P (R21)(R10), [V6.S4]
+	VLD1.P (R21)(R10), [V7.S4]
+	VLD1.P (R22)(R4), [V8.S4]
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	VLD1.P (R22)(R4), [V3.S4]
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R12, R12
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	VST1.P [V2.S4], (R11)(R4)
+	SUB $1, R20, R20
+	CMP $1, R20
+	BGE while10
+
+done11:
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4620,350 +6778,1015 @@ done6:
 
 done2:
 	CMP $1, R0
-	BLT done8
+	BLT done13
 
-while7:
-	MOVD R0, R7
-	MOVD $-1, R8
-	MUL R8, R7, R7
-	MOVD rows+8(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+48(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R7<<2, R9, R9
-	MOVD n+48(FP), R13
-	ADD R13<<2, R10, R10
-	ADD R7<<2, R10, R10
-	MOVD n+48(FP), R13
-	ADD R13<<2, R11, R11
-	ADD R7<<2, R11, R11
-	MOVD n+48(FP), R13
-	ADD R13<<2, R12, R12
-	ADD R7<<2, R12, R12
-	MOVD n+48(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R7<<2, R8, R8
-	MOVD wStride+24(FP), R7
-	MOVD R2, R13
-	FMOVS 0(R13), F2
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F3
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F4
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F5
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F6
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F7
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F8
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F9
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F10
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F11
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F12
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F13
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F14
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F15
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F16
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F17
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F18
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F19
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F20
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F21
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F22
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F23
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F24
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F25
-	ADD R7<<2, R13, R13
-	FMOVS 0(R13), F26
-	MOVD R1, R7
-	MOVD pixels+64(FP), R13
-	CMP $2, R13
-	BLT done10
+while12:
+	MOVD R0, R9
+	MOVD $-1, R11
+	MUL R11, R9, R9
+	MOVD rows+8(FP), R11
+	MOVD 0(R11), R12
+	MOVD 8(R11), R13
+	MOVD 16(R11), R14
+	MOVD 24(R11), R15
+	MOVD 32(R11), R11
+	MOVD n+48(FP), R19
+	ADD R19<<2, R12, R12
+	ADD R9<<2, R12, R12
+	MOVD n+48(FP), R19
+	ADD R19<<2, R13, R13
+	ADD R9<<2, R13, R13
+	MOVD n+48(FP), R19
+	ADD R19<<2, R14, R14
+	ADD R9<<2, R14, R14
+	MOVD n+48(FP), R19
+	ADD R19<<2, R15, R15
+	ADD R9<<2, R15, R15
+	MOVD n+48(FP), R19
+	ADD R19<<2, R11, R11
+	ADD R9<<2, R11, R11
+	MOVD R1, R9
+	MOVD pixels+64(FP), R19
+	CMP $8, R19
+	BLT done15
 
-while9:
-	FMOVS 0(R3), F27
-	FMOVS 0(R3), F28
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CFBB // fmla v27.4s, v29.4s, v2.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CFBB // fmla v27.4s, v29.4s, v3.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CFBB // fmla v27.4s, v29.4s, v4.4s
-	WORD $0x4E22CFBC // fmla v28.4s, v29.4s, v2.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBB // fmla v27.4s, v29.4s, v5.4s
-	WORD $0x4E23CFBC // fmla v28.4s, v29.4s, v3.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBB // fmla v27.4s, v29.4s, v6.4s
-	WORD $0x4E24CFBC // fmla v28.4s, v29.4s, v4.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CFBC // fmla v28.4s, v29.4s, v5.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CFBC // fmla v28.4s, v29.4s, v6.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CFBB // fmla v27.4s, v29.4s, v7.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CFBB // fmla v27.4s, v29.4s, v8.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CFBB // fmla v27.4s, v29.4s, v9.4s
-	WORD $0x4E27CFBC // fmla v28.4s, v29.4s, v7.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBB // fmla v27.4s, v29.4s, v10.4s
-	WORD $0x4E28CFBC // fmla v28.4s, v29.4s, v8.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBB // fmla v27.4s, v29.4s, v11.4s
-	WORD $0x4E29CFBC // fmla v28.4s, v29.4s, v9.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACFBC // fmla v28.4s, v29.4s, v10.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCFBC // fmla v28.4s, v29.4s, v11.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCFBB // fmla v27.4s, v29.4s, v12.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCFBB // fmla v27.4s, v29.4s, v13.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECFBB // fmla v27.4s, v29.4s, v14.4s
-	WORD $0x4E2CCFBC // fmla v28.4s, v29.4s, v12.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBB // fmla v27.4s, v29.4s, v15.4s
-	WORD $0x4E2DCFBC // fmla v28.4s, v29.4s, v13.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBB // fmla v27.4s, v29.4s, v16.4s
-	WORD $0x4E2ECFBC // fmla v28.4s, v29.4s, v14.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCFBC // fmla v28.4s, v29.4s, v15.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CFBC // fmla v28.4s, v29.4s, v16.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CFBB // fmla v27.4s, v29.4s, v17.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CFBB // fmla v27.4s, v29.4s, v18.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CFBB // fmla v27.4s, v29.4s, v19.4s
-	WORD $0x4E31CFBC // fmla v28.4s, v29.4s, v17.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBB // fmla v27.4s, v29.4s, v20.4s
-	WORD $0x4E32CFBC // fmla v28.4s, v29.4s, v18.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBB // fmla v27.4s, v29.4s, v21.4s
-	WORD $0x4E33CFBC // fmla v28.4s, v29.4s, v19.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CFBC // fmla v28.4s, v29.4s, v20.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CFBC // fmla v28.4s, v29.4s, v21.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CFBB // fmla v27.4s, v29.4s, v22.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CFBB // fmla v27.4s, v29.4s, v23.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CFBB // fmla v27.4s, v29.4s, v24.4s
-	WORD $0x4E36CFBC // fmla v28.4s, v29.4s, v22.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBB // fmla v27.4s, v29.4s, v25.4s
-	WORD $0x4E37CFBC // fmla v28.4s, v29.4s, v23.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBB // fmla v27.4s, v29.4s, v26.4s
-	WORD $0x4E38CFBC // fmla v28.4s, v29.4s, v24.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CFBC // fmla v28.4s, v29.4s, v25.4s
-	FMOVS 0(R14), F29
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACFBC // fmla v28.4s, v29.4s, v26.4s
-	ADD R5<<2, R8, R8
-	WORD $0x6EBBE41D // fcmgt v29.4s, v0.4s, v27.4s
-	WORD $0x6EBD1C1B // bit v27.16b, v0.16b, v29.16b
-	WORD $0x6EA1E77D // fcmgt v29.4s, v27.4s, v1.4s
-	WORD $0x6EBD1C3B // bit v27.16b, v1.16b, v29.16b
-	FMOVS F27, 0(R7)
-	ADD R4<<2, R7, R7
-	WORD $0x6EBCE41B // fcmgt v27.4s, v0.4s, v28.4s
-	WORD $0x6EBB1C1C // bit v28.16b, v0.16b, v27.16b
-	WORD $0x6EA1E79B // fcmgt v27.4s, v28.4s, v1.4s
-	WORD $0x6EBB1C3C // bit v28.16b, v1.16b, v27.16b
-	FMOVS F28, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $2, R13, R13
-	CMP $2, R13
-	BGE while9
+while14:
+	FMOVS 0(R3), F2
+	FMOVS 0(R3), F3
+	FMOVS 0(R3), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R3), F7
+	FMOVS 0(R3), F8
+	FMOVS 0(R3), F9
+	MOVD R2, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F11
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F12
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F13
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F14
+	ADD R10<<0, R20, R20
+	MOVD R12, R21
+	ADD R7<<0, R21, R21
+	MOVD R12, R22
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F16
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	FMOVS 0(R22), F18
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R22), F19
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R22), F20
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F22
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVS 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	FMOVS 0(R22), F24
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	FMOVS 0(R22), F25
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	FMOVS 0(R22), F26
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVS 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVS 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F11
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F12
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F13
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F14
+	ADD R10<<0, R20, R20
+	MOVD R13, R21
+	ADD R7<<0, R21, R21
+	MOVD R13, R22
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F16
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R22
+	FMOVS 0(R22), F18
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R22), F19
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R22), F20
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F22
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVS 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	FMOVS 0(R22), F24
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	FMOVS 0(R22), F25
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	FMOVS 0(R22), F26
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVS 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVS 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F11
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F12
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F13
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F14
+	ADD R10<<0, R20, R20
+	MOVD R14, R21
+	ADD R7<<0, R21, R21
+	MOVD R14, R22
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F16
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R22
+	FMOVS 0(R22), F18
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R22), F19
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R22), F20
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F22
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVS 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	FMOVS 0(R22), F24
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	FMOVS 0(R22), F25
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	FMOVS 0(R22), F26
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVS 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVS 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F11
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F12
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F13
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F14
+	ADD R10<<0, R20, R20
+	MOVD R15, R21
+	ADD R7<<0, R21, R21
+	MOVD R15, R22
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F15
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R22), F16
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R22), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R22
+	FMOVS 0(R22), F18
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R22), F19
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R22), F20
+	ADD R8<<0, R22, R22
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R22), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F10
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	FMOVS 0(R22), F22
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVS 0(R22), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R21, R21
+	MOVD R21, R22
+	FMOVS 0(R22), F24
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	FMOVS 0(R22), F25
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	FMOVS 0(R22), F26
+	ADD R8<<0, R22, R22
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVS 0(R22), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVS 0(R22), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F11
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F12
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F13
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F14
+	ADD R10<<0, R20, R20
+	MOVD R11, R20
+	ADD R7<<0, R20, R20
+	MOVD R11, R21
+	FMOVS 0(R21), F15
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACDE2 // fmla v2.4s, v15.4s, v10.4s
+	FMOVS 0(R21), F15
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACDE3 // fmla v3.4s, v15.4s, v10.4s
+	FMOVS 0(R21), F16
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACE04 // fmla v4.4s, v16.4s, v10.4s
+	FMOVS 0(R21), F17
+	WORD $0x4E2ACE25 // fmla v5.4s, v17.4s, v10.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R21
+	FMOVS 0(R21), F18
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACE46 // fmla v6.4s, v18.4s, v10.4s
+	FMOVS 0(R21), F19
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACE67 // fmla v7.4s, v19.4s, v10.4s
+	FMOVS 0(R21), F20
+	ADD R8<<0, R21, R21
+	WORD $0x4E2ACE88 // fmla v8.4s, v20.4s, v10.4s
+	FMOVS 0(R21), F21
+	WORD $0x4E2ACEA9 // fmla v9.4s, v21.4s, v10.4s
+	MOVD R20, R21
+	FMOVS 0(R21), F10
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCD42 // fmla v2.4s, v10.4s, v11.4s
+	FMOVS 0(R21), F10
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCD43 // fmla v3.4s, v10.4s, v11.4s
+	FMOVS 0(R21), F22
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCEC4 // fmla v4.4s, v22.4s, v11.4s
+	FMOVS 0(R21), F23
+	WORD $0x4E2BCEE5 // fmla v5.4s, v23.4s, v11.4s
+	ADD R6<<0, R20, R20
+	MOVD R20, R21
+	FMOVS 0(R21), F24
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCF06 // fmla v6.4s, v24.4s, v11.4s
+	FMOVS 0(R21), F25
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCF27 // fmla v7.4s, v25.4s, v11.4s
+	FMOVS 0(R21), F26
+	ADD R8<<0, R21, R21
+	WORD $0x4E2BCF48 // fmla v8.4s, v26.4s, v11.4s
+	FMOVS 0(R21), F27
+	WORD $0x4E2BCF69 // fmla v9.4s, v27.4s, v11.4s
+	WORD $0x4E2CCDE2 // fmla v2.4s, v15.4s, v12.4s
+	WORD $0x4E2CCE03 // fmla v3.4s, v16.4s, v12.4s
+	WORD $0x4E2CCE24 // fmla v4.4s, v17.4s, v12.4s
+	WORD $0x4E2CCE45 // fmla v5.4s, v18.4s, v12.4s
+	WORD $0x4E2CCE66 // fmla v6.4s, v19.4s, v12.4s
+	WORD $0x4E2CCE87 // fmla v7.4s, v20.4s, v12.4s
+	WORD $0x4E2CCEA8 // fmla v8.4s, v21.4s, v12.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R21
+	FMOVS 0(R21), F11
+	ADD R8<<0, R21, R21
+	WORD $0x4E2CCD69 // fmla v9.4s, v11.4s, v12.4s
+	WORD $0x4E2DCD42 // fmla v2.4s, v10.4s, v13.4s
+	WORD $0x4E2DCEC3 // fmla v3.4s, v22.4s, v13.4s
+	WORD $0x4E2DCEE4 // fmla v4.4s, v23.4s, v13.4s
+	WORD $0x4E2DCF05 // fmla v5.4s, v24.4s, v13.4s
+	WORD $0x4E2DCF26 // fmla v6.4s, v25.4s, v13.4s
+	WORD $0x4E2DCF47 // fmla v7.4s, v26.4s, v13.4s
+	WORD $0x4E2DCF68 // fmla v8.4s, v27.4s, v13.4s
+	ADD R6<<0, R20, R20
+	FMOVS 0(R20), F10
+	WORD $0x4E2DCD49 // fmla v9.4s, v10.4s, v13.4s
+	WORD $0x4E2ECE02 // fmla v2.4s, v16.4s, v14.4s
+	WORD $0x4E2ECE23 // fmla v3.4s, v17.4s, v14.4s
+	WORD $0x4E2ECE44 // fmla v4.4s, v18.4s, v14.4s
+	WORD $0x4E2ECE65 // fmla v5.4s, v19.4s, v14.4s
+	WORD $0x4E2ECE86 // fmla v6.4s, v20.4s, v14.4s
+	WORD $0x4E2ECEA7 // fmla v7.4s, v21.4s, v14.4s
+	WORD $0x4E2ECD68 // fmla v8.4s, v11.4s, v14.4s
+	FMOVS 0(R21), F10
+	WORD $0x4E2ECD49 // fmla v9.4s, v10.4s, v14.4s
+	MOVD R9, R20
+	ADD R5<<0, R9, R9
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R20)
+	ADD R4<<0, R20, R20
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R20)
+	ADD R4<<0, R20, R20
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R20)
+	ADD R4<<0, R20, R20
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R20)
+	ADD R4<<0, R20, R20
+	WORD $0x4E26F402 // fmax v2.4s, v0.4s, v6.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E27F402 // fmax v2.4s, v0.4s, v7.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E28F402 // fmax v2.4s, v0.4s, v8.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E29F402 // fmax v2.4s, v0.4s, v9.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $8, R19, R19
+	CMP $8, R19
+	BGE while14
 
-done10:
-	CMP $1, R13
-	BLT done12
+done15:
+	CMP $4, R19
+	BLT done17
 
-while11:
-	FMOVS 0(R3), F27
-	MOVD R2, R14
-	MOVD R9, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E22CF9B // fmla v27.4s, v28.4s, v2.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E24CF9B // fmla v27.4s, v28.4s, v4.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E25CF9B // fmla v27.4s, v28.4s, v5.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E26CF9B // fmla v27.4s, v28.4s, v6.4s
-	ADD R6<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E28CF9B // fmla v27.4s, v28.4s, v8.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E29CF9B // fmla v27.4s, v28.4s, v9.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ACF9B // fmla v27.4s, v28.4s, v10.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
-	ADD R6<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2CCF9B // fmla v27.4s, v28.4s, v12.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2DCF9B // fmla v27.4s, v28.4s, v13.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2ECF9B // fmla v27.4s, v28.4s, v14.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E30CF9B // fmla v27.4s, v28.4s, v16.4s
-	ADD R6<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E31CF9B // fmla v27.4s, v28.4s, v17.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E32CF9B // fmla v27.4s, v28.4s, v18.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E34CF9B // fmla v27.4s, v28.4s, v20.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E35CF9B // fmla v27.4s, v28.4s, v21.4s
-	ADD R6<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E36CF9B // fmla v27.4s, v28.4s, v22.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E38CF9B // fmla v27.4s, v28.4s, v24.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E39CF9B // fmla v27.4s, v28.4s, v25.4s
-	FMOVS 0(R14), F28
-	ADD R4<<2, R14, R14
-	WORD $0x4E3ACF9B // fmla v27.4s, v28.4s, v26.4s
-	ADD R6<<2, R8, R8
-	WORD $0x6EBBE41C // fcmgt v28.4s, v0.4s, v27.4s
-	WORD $0x6EBC1C1B // bit v27.16b, v0.16b, v28.16b
-	WORD $0x6EA1E77C // fcmgt v28.4s, v27.4s, v1.4s
-	WORD $0x6EBC1C3B // bit v27.16b, v1.16b, v28.16b
-	FMOVS F27, 0(R7)
-	ADD R4<<2, R7, R7
-	SUB $1, R13, R13
-	CMP $1, R13
-	BGE while11
+while16:
+	FMOVS 0(R3), F2
+	FMOVS 0(R3), F3
+	FMOVS 0(R3), F4
+	FMOVS 0(R3), F5
+	MOVD R2, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F8
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F9
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	MOVD R12, R21
+	ADD R7<<0, R21, R21
+	MOVD R12, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F12
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R22), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F14
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVS 0(R22), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R12, R12
+	MOVD R12, R22
+	FMOVS 0(R22), F7
+	ADD R8<<0, R22, R22
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVS 0(R22), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F8
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F9
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	MOVD R13, R21
+	ADD R7<<0, R21, R21
+	MOVD R13, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F12
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R22), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F14
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVS 0(R22), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R13, R13
+	MOVD R13, R22
+	FMOVS 0(R22), F7
+	ADD R8<<0, R22, R22
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVS 0(R22), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F8
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F9
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	MOVD R14, R21
+	ADD R7<<0, R21, R21
+	MOVD R14, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F12
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R22), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F14
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVS 0(R22), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R14, R14
+	MOVD R14, R22
+	FMOVS 0(R22), F7
+	ADD R8<<0, R22, R22
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVS 0(R22), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F8
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F9
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	MOVD R15, R21
+	ADD R7<<0, R21, R21
+	MOVD R15, R22
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F11
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R22), F12
+	ADD R8<<0, R22, R22
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R22), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R21, R22
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F6
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	FMOVS 0(R22), F14
+	ADD R8<<0, R22, R22
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVS 0(R22), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R15, R15
+	MOVD R15, R22
+	FMOVS 0(R22), F7
+	ADD R8<<0, R22, R22
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R21, R21
+	FMOVS 0(R21), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVS 0(R22), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F8
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F9
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F10
+	ADD R10<<0, R20, R20
+	MOVD R11, R20
+	ADD R7<<0, R20, R20
+	MOVD R11, R21
+	FMOVS 0(R21), F11
+	ADD R8<<0, R21, R21
+	WORD $0x4E26CD62 // fmla v2.4s, v11.4s, v6.4s
+	FMOVS 0(R21), F11
+	ADD R8<<0, R21, R21
+	WORD $0x4E26CD63 // fmla v3.4s, v11.4s, v6.4s
+	FMOVS 0(R21), F12
+	ADD R8<<0, R21, R21
+	WORD $0x4E26CD84 // fmla v4.4s, v12.4s, v6.4s
+	FMOVS 0(R21), F13
+	WORD $0x4E26CDA5 // fmla v5.4s, v13.4s, v6.4s
+	MOVD R20, R21
+	FMOVS 0(R21), F6
+	ADD R8<<0, R21, R21
+	WORD $0x4E27CCC2 // fmla v2.4s, v6.4s, v7.4s
+	FMOVS 0(R21), F6
+	ADD R8<<0, R21, R21
+	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
+	FMOVS 0(R21), F14
+	ADD R8<<0, R21, R21
+	WORD $0x4E27CDC4 // fmla v4.4s, v14.4s, v7.4s
+	FMOVS 0(R21), F15
+	WORD $0x4E27CDE5 // fmla v5.4s, v15.4s, v7.4s
+	WORD $0x4E28CD62 // fmla v2.4s, v11.4s, v8.4s
+	WORD $0x4E28CD83 // fmla v3.4s, v12.4s, v8.4s
+	WORD $0x4E28CDA4 // fmla v4.4s, v13.4s, v8.4s
+	ADD R6<<0, R11, R11
+	MOVD R11, R21
+	FMOVS 0(R21), F7
+	ADD R8<<0, R21, R21
+	WORD $0x4E28CCE5 // fmla v5.4s, v7.4s, v8.4s
+	WORD $0x4E29CCC2 // fmla v2.4s, v6.4s, v9.4s
+	WORD $0x4E29CDC3 // fmla v3.4s, v14.4s, v9.4s
+	WORD $0x4E29CDE4 // fmla v4.4s, v15.4s, v9.4s
+	ADD R6<<0, R20, R20
+	FMOVS 0(R20), F6
+	WORD $0x4E29CCC5 // fmla v5.4s, v6.4s, v9.4s
+	WORD $0x4E2ACD82 // fmla v2.4s, v12.4s, v10.4s
+	WORD $0x4E2ACDA3 // fmla v3.4s, v13.4s, v10.4s
+	WORD $0x4E2ACCE4 // fmla v4.4s, v7.4s, v10.4s
+	FMOVS 0(R21), F6
+	WORD $0x4E2ACCC5 // fmla v5.4s, v6.4s, v10.4s
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E23F402 // fmax v2.4s, v0.4s, v3.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E24F402 // fmax v2.4s, v0.4s, v4.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	WORD $0x4E25F402 // fmax v2.4s, v0.4s, v5.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $4, R19, R19
+	CMP $4, R19
+	BGE while16
 
-done12:
+done17:
+	CMP $1, R19
+	BLT done19
+
+while18:
+	FMOVS 0(R3), F2
+	MOVD R2, R20
+	MOVD R12, R21
+	FMOVS 0(R20), F3
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F4
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F5
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R21), F8
+	ADD R4<<0, R21, R21
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R12, R12
+	MOVD R13, R21
+	FMOVS 0(R20), F3
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F4
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F5
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R21), F8
+	ADD R4<<0, R21, R21
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R13, R13
+	MOVD R14, R21
+	FMOVS 0(R20), F3
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F4
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F5
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R21), F8
+	ADD R4<<0, R21, R21
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R14, R14
+	MOVD R15, R21
+	FMOVS 0(R20), F3
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F4
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F5
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R21), F8
+	ADD R4<<0, R21, R21
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R15, R15
+	MOVD R11, R21
+	FMOVS 0(R20), F3
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F4
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F5
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F6
+	ADD R10<<0, R20, R20
+	FMOVS 0(R20), F7
+	ADD R10<<0, R20, R20
+	FMOVS 0(R21), F8
+	ADD R4<<0, R21, R21
+	WORD $0x4E23CD02 // fmla v2.4s, v8.4s, v3.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E24CC62 // fmla v2.4s, v3.4s, v4.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E25CC62 // fmla v2.4s, v3.4s, v5.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E26CC62 // fmla v2.4s, v3.4s, v6.4s
+	FMOVS 0(R21), F3
+	ADD R4<<0, R21, R21
+	WORD $0x4E27CC62 // fmla v2.4s, v3.4s, v7.4s
+	ADD R8<<0, R11, R11
+	WORD $0x4E22F402 // fmax v2.4s, v0.4s, v2.4s
+	WORD $0x4EA2F422 // fmin v2.4s, v1.4s, v2.4s
+	FMOVS F2, 0(R9)
+	ADD R4<<0, R9, R9
+	SUB $1, R19, R19
+	CMP $1, R19
+	BGE while18
+
+done19:
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while12
 
-done8:
+done13:
 	RET
 
 // func DepthwiseGradRow5s2(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
@@ -4972,408 +7795,362 @@ TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $0-56
 	MOVD dw+0(FP), R1
 	MOVD dy+24(FP), R2
 	MOVD c+40(FP), R3
+	LSL $2, R3, R3
 	MOVD R3, R4
 	MOVD $4, R5
 	MUL R5, R4, R4
 	MOVD R3, R5
+	MOVD $8, R6
+	MUL R6, R5, R5
+	MOVD R3, R5
 	MOVD $2, R6
 	MUL R6, R5, R5
+	MOVD R3, R6
+	MOVD $1, R7
+	MUL R7, R6, R6
 	CMP $4, R0
 	BLT done2
 
 while1:
-	MOVD R0, R6
-	MOVD $-1, R7
-	MUL R7, R6, R6
-	MOVD R1, R7
-	MOVD rows+16(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+32(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R6<<2, R9, R9
-	MOVD n+32(FP), R13
-	ADD R13<<2, R10, R10
-	ADD R6<<2, R10, R10
-	MOVD n+32(FP), R13
-	ADD R13<<2, R11, R11
-	ADD R6<<2, R11, R11
-	MOVD n+32(FP), R13
-	ADD R13<<2, R12, R12
-	ADD R6<<2, R12, R12
-	MOVD n+32(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R6<<2, R8, R8
-	MOVD wStride+8(FP), R6
-	MOVD R7, R13
-	FMOVQ 0(R13), F0
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F1
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F2
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F3
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F4
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F5
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F6
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F7
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F8
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F9
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F10
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F11
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F12
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F13
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F14
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F15
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F16
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F17
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F18
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F19
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F20
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F21
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F22
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F23
-	ADD R6<<2, R13, R13
-	FMOVQ 0(R13), F24
-	MOVD R2, R6
-	MOVD pixels+48(FP), R13
-	CMP $2, R13
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD R1, R8
+	MOVD rows+16(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R12
+	MOVD 24(R9), R13
+	MOVD 32(R9), R9
+	MOVD n+32(FP), R14
+	ADD R14<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+32(FP), R14
+	ADD R14<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+32(FP), R14
+	ADD R14<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+32(FP), R14
+	ADD R14<<2, R13, R13
+	ADD R7<<2, R13, R13
+	MOVD n+32(FP), R14
+	ADD R14<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD wStride+8(FP), R7
+	MOVD R8, R14
+	FMOVQ 0(R14), F0
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F1
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F2
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F3
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F4
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F5
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F6
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F7
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F8
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F9
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F10
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F11
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F12
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F13
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F14
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F15
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F16
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F17
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F18
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F19
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F20
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F21
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F22
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F23
+	ADD R7<<2, R14, R14
+	FMOVQ 0(R14), F24
+	MOVD R2, R7
+	MOVD pixels+48(FP), R14
+	CMP $2, R14
 	BLT done4
 
 while3:
-	FMOVQ 0(R6), F25
-	ADD R3<<2, R6, R6
-	FMOVQ 0(R6), F26
-	ADD R3<<2, R6, R6
-	MOVD R9, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R7)(R3), [V25.S4]
+	VLD1.P (R7)(R3), [V26.S4]
+	MOVD R10, R15
+	MOVD R10, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R10, R10
+	MOVD R10, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	ADD R4<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R11, R15
+	MOVD R11, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R11, R11
+	MOVD R11, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	ADD R4<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R12, R15
+	MOVD R12, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R12, R12
+	MOVD R12, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	ADD R4<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R13, R15
+	MOVD R13, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R13, R13
+	MOVD R13, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	ADD R4<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R9, R15
+	MOVD R9, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F27
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R9, R9
+	MOVD R9, R15
+	VLD1.P (R15)(R6), [V27.S4]
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVQ 0(R14), F25
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R6), [V25.S4]
 	WORD $0x4E3ACF37 // fmla v23.4s, v25.4s, v26.4s
-	FMOVQ 0(R14), F25
-	ADD R3<<2, R14, R14
+	FMOVQ 0(R15), F25
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	ADD R4<<2, R8, R8
-	SUB $2, R13, R13
-	CMP $2, R13
+	SUB $2, R14, R14
+	CMP $2, R14
 	BGE while3
 
 done4:
-	CMP $1, R13
+	CMP $1, R14
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F25
-	ADD R3<<2, R6, R6
-	MOVD R9, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R7)(R3), [V25.S4]
+	MOVD R10, R15
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R10, R10
+	MOVD R11, R15
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R11, R11
+	MOVD R12, R15
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R12, R12
+	MOVD R13, R15
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R13, R13
+	MOVD R9, R15
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVQ 0(R14), F26
-	ADD R3<<2, R14, R14
+	VLD1.P (R15)(R3), [V26.S4]
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	ADD R5<<2, R8, R8
-	SUB $1, R13, R13
-	CMP $1, R13
+	ADD R5<<0, R9, R9
+	SUB $1, R14, R14
+	CMP $1, R14
 	BGE while5
 
 done6:
-	FMOVQ F0, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F1, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F2, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F3, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F4, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F5, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F6, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F7, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F8, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F9, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F10, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F11, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F12, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F13, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F14, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F15, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F16, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F17, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F18, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F19, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F20, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F21, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F22, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F23, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVQ F24, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
+	FMOVQ F0, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F1, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F2, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F3, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F4, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F5, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F6, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F7, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F8, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F9, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F10, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F11, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F12, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F13, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F14, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F15, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F16, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F17, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F18, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F19, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F20, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F21, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F22, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F23, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVQ F24, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
 	ADD $16, R1, R1
 	ADD $16, R2, R2
 	SUB $4, R0, R0
@@ -5385,398 +8162,398 @@ done2:
 	BLT done8
 
 while7:
-	MOVD R0, R6
-	MOVD $-1, R7
-	MUL R7, R6, R6
-	MOVD R1, R7
-	MOVD rows+16(FP), R8
-	MOVD 0(R8), R9
-	MOVD 8(R8), R10
-	MOVD 16(R8), R11
-	MOVD 24(R8), R12
-	MOVD 32(R8), R8
-	MOVD n+32(FP), R13
-	ADD R13<<2, R9, R9
-	ADD R6<<2, R9, R9
-	MOVD n+32(FP), R13
-	ADD R13<<2, R10, R10
-	ADD R6<<2, R10, R10
-	MOVD n+32(FP), R13
-	ADD R13<<2, R11, R11
-	ADD R6<<2, R11, R11
-	MOVD n+32(FP), R13
-	ADD R13<<2, R12, R12
-	ADD R6<<2, R12, R12
-	MOVD n+32(FP), R13
-	ADD R13<<2, R8, R8
-	ADD R6<<2, R8, R8
-	MOVD wStride+8(FP), R6
-	MOVD R7, R13
-	FMOVS 0(R13), F0
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F1
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F2
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F3
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F4
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F5
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F6
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F7
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F8
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F9
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F10
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F11
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F12
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F13
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F14
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F15
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F16
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F17
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F18
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F19
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F20
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F21
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F22
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F23
-	ADD R6<<2, R13, R13
-	FMOVS 0(R13), F24
-	MOVD R2, R6
-	MOVD pixels+48(FP), R13
-	CMP $2, R13
+	MOVD R0, R7
+	MOVD $-1, R8
+	MUL R8, R7, R7
+	MOVD R1, R8
+	MOVD rows+16(FP), R9
+	MOVD 0(R9), R10
+	MOVD 8(R9), R11
+	MOVD 16(R9), R12
+	MOVD 24(R9), R13
+	MOVD 32(R9), R9
+	MOVD n+32(FP), R14
+	ADD R14<<2, R10, R10
+	ADD R7<<2, R10, R10
+	MOVD n+32(FP), R14
+	ADD R14<<2, R11, R11
+	ADD R7<<2, R11, R11
+	MOVD n+32(FP), R14
+	ADD R14<<2, R12, R12
+	ADD R7<<2, R12, R12
+	MOVD n+32(FP), R14
+	ADD R14<<2, R13, R13
+	ADD R7<<2, R13, R13
+	MOVD n+32(FP), R14
+	ADD R14<<2, R9, R9
+	ADD R7<<2, R9, R9
+	MOVD wStride+8(FP), R7
+	MOVD R8, R14
+	FMOVS 0(R14), F0
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F1
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F2
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F3
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F4
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F5
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F6
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F7
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F8
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F9
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F10
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F11
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F12
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F13
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F14
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F15
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F16
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F17
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F18
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F19
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F20
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F21
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F22
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F23
+	ADD R7<<2, R14, R14
+	FMOVS 0(R14), F24
+	MOVD R2, R7
+	MOVD pixels+48(FP), R14
+	CMP $2, R14
 	BLT done10
 
 while9:
-	FMOVS 0(R6), F25
-	ADD R3<<2, R6, R6
-	FMOVS 0(R6), F26
-	ADD R3<<2, R6, R6
-	MOVD R9, R14
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R7), F25
+	ADD R3<<0, R7, R7
+	FMOVS 0(R7), F26
+	ADD R3<<0, R7, R7
+	MOVD R10, R15
+	MOVD R10, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF60 // fmla v0.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF61 // fmla v1.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF62 // fmla v2.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF60 // fmla v0.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E39CF63 // fmla v3.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF61 // fmla v1.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R10, R10
+	MOVD R10, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF64 // fmla v4.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF62 // fmla v2.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E3ACF63 // fmla v3.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E3ACF64 // fmla v4.4s, v27.4s, v26.4s
-	ADD R4<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R11, R15
+	MOVD R11, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF65 // fmla v5.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF66 // fmla v6.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF67 // fmla v7.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF65 // fmla v5.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E39CF68 // fmla v8.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF66 // fmla v6.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R11, R11
+	MOVD R11, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF69 // fmla v9.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF67 // fmla v7.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E3ACF68 // fmla v8.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E3ACF69 // fmla v9.4s, v27.4s, v26.4s
-	ADD R4<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R12, R15
+	MOVD R12, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF6A // fmla v10.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF6B // fmla v11.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF6C // fmla v12.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6A // fmla v10.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E39CF6D // fmla v13.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6B // fmla v11.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R12, R12
+	MOVD R12, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF6E // fmla v14.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6C // fmla v12.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E3ACF6D // fmla v13.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E3ACF6E // fmla v14.4s, v27.4s, v26.4s
-	ADD R4<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R13, R15
+	MOVD R13, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF6F // fmla v15.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF70 // fmla v16.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF71 // fmla v17.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF6F // fmla v15.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E39CF72 // fmla v18.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF70 // fmla v16.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R13, R13
+	MOVD R13, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF73 // fmla v19.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF71 // fmla v17.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E3ACF72 // fmla v18.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E3ACF73 // fmla v19.4s, v27.4s, v26.4s
-	ADD R4<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	MOVD R9, R15
+	MOVD R9, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF74 // fmla v20.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF75 // fmla v21.4s, v27.4s, v25.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF76 // fmla v22.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF74 // fmla v20.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F27
 	WORD $0x4E39CF77 // fmla v23.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF75 // fmla v21.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F27
-	ADD R3<<2, R14, R14
+	ADD R4<<0, R9, R9
+	MOVD R9, R15
+	FMOVS 0(R15), F27
+	ADD R6<<0, R15, R15
 	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
 	WORD $0x4E3ACF76 // fmla v22.4s, v27.4s, v26.4s
-	FMOVS 0(R14), F25
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F25
+	ADD R6<<0, R15, R15
 	WORD $0x4E3ACF37 // fmla v23.4s, v25.4s, v26.4s
-	FMOVS 0(R14), F25
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F25
 	WORD $0x4E3ACF38 // fmla v24.4s, v25.4s, v26.4s
-	ADD R4<<2, R8, R8
-	SUB $2, R13, R13
-	CMP $2, R13
+	SUB $2, R14, R14
+	CMP $2, R14
 	BGE while9
 
 done10:
-	CMP $1, R13
+	CMP $1, R14
 	BLT done12
 
 while11:
-	FMOVS 0(R6), F25
-	ADD R3<<2, R6, R6
-	MOVD R9, R14
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R7), F25
+	ADD R3<<0, R7, R7
+	MOVD R10, R15
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF40 // fmla v0.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF41 // fmla v1.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF42 // fmla v2.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF43 // fmla v3.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF44 // fmla v4.4s, v26.4s, v25.4s
-	ADD R5<<2, R9, R9
-	MOVD R10, R14
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R10, R10
+	MOVD R11, R15
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF45 // fmla v5.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF46 // fmla v6.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF47 // fmla v7.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF48 // fmla v8.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF49 // fmla v9.4s, v26.4s, v25.4s
-	ADD R5<<2, R10, R10
-	MOVD R11, R14
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R11, R11
+	MOVD R12, R15
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4A // fmla v10.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4B // fmla v11.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4C // fmla v12.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4D // fmla v13.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4E // fmla v14.4s, v26.4s, v25.4s
-	ADD R5<<2, R11, R11
-	MOVD R12, R14
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R12, R12
+	MOVD R13, R15
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF4F // fmla v15.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF50 // fmla v16.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF51 // fmla v17.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF52 // fmla v18.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF53 // fmla v19.4s, v26.4s, v25.4s
-	ADD R5<<2, R12, R12
-	MOVD R8, R14
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	ADD R5<<0, R13, R13
+	MOVD R9, R15
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF54 // fmla v20.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF55 // fmla v21.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF56 // fmla v22.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF57 // fmla v23.4s, v26.4s, v25.4s
-	FMOVS 0(R14), F26
-	ADD R3<<2, R14, R14
+	FMOVS 0(R15), F26
+	ADD R3<<0, R15, R15
 	WORD $0x4E39CF58 // fmla v24.4s, v26.4s, v25.4s
-	ADD R5<<2, R8, R8
-	SUB $1, R13, R13
-	CMP $1, R13
+	ADD R5<<0, R9, R9
+	SUB $1, R14, R14
+	CMP $1, R14
 	BGE while11
 
 done12:
-	FMOVS F0, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F1, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F2, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F3, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F4, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F5, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F6, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F7, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F8, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F9, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F10, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F11, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F12, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F13, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F14, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F15, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F16, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F17, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F18, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F19, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F20, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F21, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F22, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F23, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
-	FMOVS F24, 0(R7)
-	MOVD wStride+8(FP), R6
-	ADD R6<<2, R7, R7
+	FMOVS F0, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F1, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F2, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F3, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F4, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F5, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F6, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F7, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F8, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F9, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F10, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F11, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F12, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F13, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F14, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F15, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F16, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F17, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F18, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F19, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F20, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F21, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F22, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F23, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
+	FMOVS F24, 0(R8)
+	MOVD wStride+8(FP), R7
+	ADD R7<<2, R8, R8
 	ADD $4, R1, R1
 	ADD $4, R2, R2
 	SUB $1, R0, R0
