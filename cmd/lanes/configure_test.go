@@ -38,7 +38,7 @@ func TestFlagsReachTheRun(t *testing.T) {
 		args string
 		want string // part of the configuration as JSON
 	}{
-		{"", `"kind":"cc","lambda":0.1,"ramp":1,"cc":{"Metric":0,"Form":0,"Eps":0,"Margin":0.5},"stages":1`},
+		{"", `"kind":"cc","lambda":0.1,"ramp":1,"cc":{"Metric":1,"Form":0,"Eps":0,"Margin":0.5},"stages":1`},
 		{"--lambda 0.3 --ramp 0 --cc-metric euclidean --cc-form margin --cc-margin 0.7 --stages 3", `"kind":"cc","lambda":0.3,"cc":{"Metric":1,"Form":2,"Eps":0,"Margin":0.7},"stages":3`},
 		{"--stages 3", `"placement":"stages"`},
 		{"--loss ce --label-smoothing 0.1", `"kind":"ce","label_smoothing":0.1,`},

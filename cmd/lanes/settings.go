@@ -42,7 +42,7 @@ type Settings struct {
 	Loss           string  `json:"loss" enum:"${losses}" default:"cc" group:"Loss" help:"ce is the cross entropy; cc, center, supcon and triplet add lambda times a second term to it; focal, arcface and cosface change it: ${enum} (default ${default})."`
 	Lambda         float64 `json:"lambda" default:"0.1" placeholder:"F" group:"Loss" help:"Weight of the second term (default ${default})."`
 	Ramp           float64 `json:"ramp" default:"1" placeholder:"F" group:"Loss" help:"Epochs over which lambda rises from 0: vectors that are still alike would get too large a push (default ${default})."`
-	CCMetric       string  `json:"cc-metric" enum:"euclidean,squared" default:"squared" group:"Loss" help:"cc: distance between attention vectors: ${enum} (default ${default})."`
+	CCMetric       string  `json:"cc-metric" enum:"euclidean,squared" default:"euclidean" group:"Loss" help:"cc: distance between attention vectors: ${enum} (default ${default})."`
 	CCForm         string  `json:"cc-form" enum:"ratio,difference,margin" default:"ratio" group:"Loss" help:"cc: how distances within and between classes combine: ${enum} (default ${default})."`
 	CCMargin       float64 `json:"cc-margin" default:"0.5" placeholder:"F" group:"Loss" help:"cc: distance from which form margin leaves different classes alone, in units of the root of the number of channels (default ${default})."`
 	Stages         int     `json:"stages" default:"1" placeholder:"N" group:"Loss" help:"cc: how many of the last stages the loss looks at (default ${default})."`
