@@ -42,6 +42,17 @@ func (m *arm64) storeStep(s Strip, p Ptr, n Int, v Vec) {
 	m.update(vr(p.op), []vreg{vr(n.op), vr(v.op)}, asmf("VST1.P [V%[3]d.S4], (R%[1]d)(R%[2]d)"))
 }
 
+// storeNext stores vector after vector of a strip at p and moves p behind them. Unlike
+// the other forms this one takes a Neoverse N1's multiply-add unit once, not twice.
+func (m *arm64) storeNext(s Strip, p Ptr, v Vec) {
+	if s.partial {
+		s.Store(p, 0, v)
+		m.AddPtrConst(p, 1)
+		return
+	}
+	m.update(vr(p.op), []vreg{vr(v.op)}, asmf("VST1.P [V%[2]d.S4], 16(R%[1]d)"))
+}
+
 // differs returns zero if the float32 parameters a and b have the bits of x and y.
 func (m *arm64) differs(a string, x float32, b string, y float32) Int {
 	var diff []vreg

@@ -8,7 +8,7 @@ import (
 
 // The tiles of products in which one side is short, whose cost is reading the
 // other operand once. Both hold the short side in registers and read four rows of
-// the long operand side by side: dots where these run along k, axpys where they
+// the long operand or more side by side: dots where these run along k, axpys where they
 // run along the result.
 
 // dots multiplies groups of four rows of A with cols vectors, all along k, each
@@ -115,17 +115,28 @@ func (m *amd64) AddSums(p Ptr, off int, v [4][]Vec) {
 	m.Store(p, off, m.Add(sums, m.Load(p, off)))
 }
 
-// axpys adds multiples of the rows of B, four at a time, to rows of Y.
+// axpysSteps returns the rows of B that axpys adds at once, most first, and the vectors
+// of each. Of NEON's registers these leave few: fewer steps would spend more time on
+// loading and storing Y, fewer vectors more on waiting for the sums before.
+func axpysSteps(m Machine, rows int) (steps []int, vecs int) {
+	if m.Lanes() != 4 {
+		return []int{4, 1}, 1
+	}
+	most := map[int]struct{ steps, vecs int }{1: {12, 8}, 2: {8, 4}, 3: {6, 3}, 4: {6, 1}}[rows]
+	return []int{most.steps, 4, 2, 1}, most.vecs
+}
+
+// axpys adds multiples of the rows of B, several at a time, to rows of Y.
 func axpys(rows int) func(Machine) {
-	const few = 4
 	return func(m Machine) {
-		name := fmt.Sprintf("Axpys%dx%d", few, rows)
+		name := fmt.Sprintf("Axpys4x%d", rows)
 		m.Func(name, "func(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)",
 			fmt.Sprintf("%s computes y[i*ldy+j] += sum over p < k of a[i*rsa+p*csa] * b[p*ldb+j]", name),
 			fmt.Sprintf("for i < %d, j < n. The sum is one chain of fused multiply-adds in ascending", rows),
 			"p that begins with y. y must not overlap a or b.")
 		k, a, b := m.ParamInt("k"), m.ParamPtr("a"), m.ParamPtr("b")
-		step := func(depth int) {
+		steps, vecs := axpysSteps(m, rows)
+		for _, depth := range steps {
 			m.While(k, depth, func() {
 				var factor [][]Vec
 				rsa, csa := m.ParamInt("rsa"), m.ParamInt("csa")
@@ -142,7 +153,7 @@ func axpys(rows int) func(Machine) {
 					factor = append(factor, column)
 				}
 				ldb, ldy, y := m.ParamInt("ldb"), m.ParamInt("ldy"), m.ParamPtr("y")
-				var bp, yp, all []Ptr
+				var bp, yp []Ptr
 				for range depth {
 					bp = append(bp, m.CopyPtr(b))
 					m.AddPtr(b, ldb)
@@ -153,39 +164,65 @@ func axpys(rows int) func(Machine) {
 						m.AddPtr(y, ldy)
 					}
 				}
-				all = append(append(all, bp...), yp...)
-				n := m.ParamInt("n")
-				m.Strips(n, all, 1, func(s Strip) {
-					if s.partial {
-						// AVX2 needs a register for the mask.
-						for i, p := range yp {
-							sum := s.Load(p, 0)
-							for d, p := range bp {
-								m.AccMulAdd(sum, s.Load(p, 0), factor[d][i])
-							}
-							s.Store(p, 0, sum)
-						}
-						return
-					}
-					var sum []Vec
-					for _, p := range yp {
-						sum = append(sum, s.Load(p, 0))
-					}
-					for d, p := range bp {
-						v := s.Load(p, 0)
-						for i := range sum {
-							m.AccMulAdd(sum[i], v, factor[d][i])
-						}
-					}
-					for i, p := range yp {
-						s.Store(p, 0, sum[i])
-					}
-				})
+				axpysRows(m, factor, bp, yp, vecs)
 				m.SubInt(k, depth)
 			})
 		}
-		step(few)
-		step(1)
 		m.Ret()
 	}
+}
+
+// axpysRows adds factor[d][i] times the row at bp[d] to the row at yp[i], n elements
+// long, vecs vectors at once.
+func axpysRows(m Machine, factor [][]Vec, bp, yp []Ptr, vecs int) {
+	n := m.ParamInt("n")
+	neon, ok := m.(*arm64)
+	all := append(append([]Ptr{}, bp...), yp...)
+	to := yp
+	if ok { // stores move their pointers, once they have the sums, which loads need not wait for
+		to = nil
+		for _, p := range yp {
+			to = append(to, m.CopyPtr(p))
+		}
+	}
+	m.Strips(n, all, vecs, func(s Strip) {
+		if s.partial {
+			// AVX2 needs a register for the mask.
+			for i, p := range yp {
+				sum := s.Load(p, 0)
+				for d, p := range bp {
+					m.AccMulAdd(sum, s.Load(p, 0), factor[d][i])
+				}
+				if ok {
+					neon.storeNext(s, to[i], sum)
+				} else {
+					s.Store(p, 0, sum)
+				}
+			}
+			return
+		}
+		sum := make([][]Vec, s.U)
+		for u := range sum {
+			for _, p := range yp {
+				sum[u] = append(sum[u], s.Load(p, u))
+			}
+		}
+		for d, p := range bp {
+			for u := range sum {
+				v := s.Load(p, u)
+				for i := range yp {
+					m.AccMulAdd(sum[u][i], v, factor[d][i])
+				}
+			}
+		}
+		for u := range sum {
+			for i, p := range to {
+				if ok {
+					neon.storeNext(s, p, sum[u][i])
+				} else {
+					s.Store(p, u, sum[u][i])
+				}
+			}
+		}
+	})
 }

@@ -9,10 +9,425 @@ TEXT ·Axpys4x1(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-	CMP $4, R0
+	CMP $12, R0
 	BLT done2
 
 while1:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R3
+	MOVD R1, R4
+	FMOVS 0(R4), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F6
+	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F9
+	WORD $0x4E040529 // dup v9.4s, v9.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F10
+	WORD $0x4E04054A // dup v10.4s, v10.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F11
+	WORD $0x4E04056B // dup v11.4s, v11.s[0]
+	ADD R3<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R4
+	MOVD R2, R5
+	ADD R3<<2, R2, R2
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R2, R8
+	ADD R3<<2, R2, R2
+	MOVD R2, R9
+	ADD R3<<2, R2, R2
+	MOVD R2, R10
+	ADD R3<<2, R2, R2
+	MOVD R2, R11
+	ADD R3<<2, R2, R2
+	MOVD R2, R12
+	ADD R3<<2, R2, R2
+	MOVD R2, R13
+	ADD R3<<2, R2, R2
+	MOVD R2, R14
+	ADD R3<<2, R2, R2
+	MOVD R2, R15
+	ADD R3<<2, R2, R2
+	MOVD R2, R19
+	ADD R3<<2, R2, R2
+	MOVD n+8(FP), R3
+	MOVD R4, R20
+	CMP $32, R3
+	BLT done4
+
+while3:
+	FMOVQ 0(R4), F12
+	FMOVQ 16(R4), F13
+	FMOVQ 32(R4), F14
+	FMOVQ 48(R4), F15
+	FMOVQ 64(R4), F16
+	FMOVQ 80(R4), F17
+	FMOVQ 96(R4), F18
+	FMOVQ 112(R4), F19
+	FMOVQ 0(R5), F20
+	WORD $0x4E20CE8C // fmla v12.4s, v20.4s, v0.4s
+	FMOVQ 16(R5), F20
+	WORD $0x4E20CE8D // fmla v13.4s, v20.4s, v0.4s
+	FMOVQ 32(R5), F20
+	WORD $0x4E20CE8E // fmla v14.4s, v20.4s, v0.4s
+	FMOVQ 48(R5), F20
+	WORD $0x4E20CE8F // fmla v15.4s, v20.4s, v0.4s
+	FMOVQ 64(R5), F20
+	WORD $0x4E20CE90 // fmla v16.4s, v20.4s, v0.4s
+	FMOVQ 80(R5), F20
+	WORD $0x4E20CE91 // fmla v17.4s, v20.4s, v0.4s
+	FMOVQ 96(R5), F20
+	WORD $0x4E20CE92 // fmla v18.4s, v20.4s, v0.4s
+	FMOVQ 112(R5), F20
+	WORD $0x4E20CE93 // fmla v19.4s, v20.4s, v0.4s
+	FMOVQ 0(R6), F20
+	WORD $0x4E21CE8C // fmla v12.4s, v20.4s, v1.4s
+	FMOVQ 16(R6), F20
+	WORD $0x4E21CE8D // fmla v13.4s, v20.4s, v1.4s
+	FMOVQ 32(R6), F20
+	WORD $0x4E21CE8E // fmla v14.4s, v20.4s, v1.4s
+	FMOVQ 48(R6), F20
+	WORD $0x4E21CE8F // fmla v15.4s, v20.4s, v1.4s
+	FMOVQ 64(R6), F20
+	WORD $0x4E21CE90 // fmla v16.4s, v20.4s, v1.4s
+	FMOVQ 80(R6), F20
+	WORD $0x4E21CE91 // fmla v17.4s, v20.4s, v1.4s
+	FMOVQ 96(R6), F20
+	WORD $0x4E21CE92 // fmla v18.4s, v20.4s, v1.4s
+	FMOVQ 112(R6), F20
+	WORD $0x4E21CE93 // fmla v19.4s, v20.4s, v1.4s
+	FMOVQ 0(R7), F20
+	WORD $0x4E22CE8C // fmla v12.4s, v20.4s, v2.4s
+	FMOVQ 16(R7), F20
+	WORD $0x4E22CE8D // fmla v13.4s, v20.4s, v2.4s
+	FMOVQ 32(R7), F20
+	WORD $0x4E22CE8E // fmla v14.4s, v20.4s, v2.4s
+	FMOVQ 48(R7), F20
+	WORD $0x4E22CE8F // fmla v15.4s, v20.4s, v2.4s
+	FMOVQ 64(R7), F20
+	WORD $0x4E22CE90 // fmla v16.4s, v20.4s, v2.4s
+	FMOVQ 80(R7), F20
+	WORD $0x4E22CE91 // fmla v17.4s, v20.4s, v2.4s
+	FMOVQ 96(R7), F20
+	WORD $0x4E22CE92 // fmla v18.4s, v20.4s, v2.4s
+	FMOVQ 112(R7), F20
+	WORD $0x4E22CE93 // fmla v19.4s, v20.4s, v2.4s
+	FMOVQ 0(R8), F20
+	WORD $0x4E23CE8C // fmla v12.4s, v20.4s, v3.4s
+	FMOVQ 16(R8), F20
+	WORD $0x4E23CE8D // fmla v13.4s, v20.4s, v3.4s
+	FMOVQ 32(R8), F20
+	WORD $0x4E23CE8E // fmla v14.4s, v20.4s, v3.4s
+	FMOVQ 48(R8), F20
+	WORD $0x4E23CE8F // fmla v15.4s, v20.4s, v3.4s
+	FMOVQ 64(R8), F20
+	WORD $0x4E23CE90 // fmla v16.4s, v20.4s, v3.4s
+	FMOVQ 80(R8), F20
+	WORD $0x4E23CE91 // fmla v17.4s, v20.4s, v3.4s
+	FMOVQ 96(R8), F20
+	WORD $0x4E23CE92 // fmla v18.4s, v20.4s, v3.4s
+	FMOVQ 112(R8), F20
+	WORD $0x4E23CE93 // fmla v19.4s, v20.4s, v3.4s
+	FMOVQ 0(R9), F20
+	WORD $0x4E24CE8C // fmla v12.4s, v20.4s, v4.4s
+	FMOVQ 16(R9), F20
+	WORD $0x4E24CE8D // fmla v13.4s, v20.4s, v4.4s
+	FMOVQ 32(R9), F20
+	WORD $0x4E24CE8E // fmla v14.4s, v20.4s, v4.4s
+	FMOVQ 48(R9), F20
+	WORD $0x4E24CE8F // fmla v15.4s, v20.4s, v4.4s
+	FMOVQ 64(R9), F20
+	WORD $0x4E24CE90 // fmla v16.4s, v20.4s, v4.4s
+	FMOVQ 80(R9), F20
+	WORD $0x4E24CE91 // fmla v17.4s, v20.4s, v4.4s
+	FMOVQ 96(R9), F20
+	WORD $0x4E24CE92 // fmla v18.4s, v20.4s, v4.4s
+	FMOVQ 112(R9), F20
+	WORD $0x4E24CE93 // fmla v19.4s, v20.4s, v4.4s
+	FMOVQ 0(R10), F20
+	WORD $0x4E25CE8C // fmla v12.4s, v20.4s, v5.4s
+	FMOVQ 16(R10), F20
+	WORD $0x4E25CE8D // fmla v13.4s, v20.4s, v5.4s
+	FMOVQ 32(R10), F20
+	WORD $0x4E25CE8E // fmla v14.4s, v20.4s, v5.4s
+	FMOVQ 48(R10), F20
+	WORD $0x4E25CE8F // fmla v15.4s, v20.4s, v5.4s
+	FMOVQ 64(R10), F20
+	WORD $0x4E25CE90 // fmla v16.4s, v20.4s, v5.4s
+	FMOVQ 80(R10), F20
+	WORD $0x4E25CE91 // fmla v17.4s, v20.4s, v5.4s
+	FMOVQ 96(R10), F20
+	WORD $0x4E25CE92 // fmla v18.4s, v20.4s, v5.4s
+	FMOVQ 112(R10), F20
+	WORD $0x4E25CE93 // fmla v19.4s, v20.4s, v5.4s
+	FMOVQ 0(R11), F20
+	WORD $0x4E26CE8C // fmla v12.4s, v20.4s, v6.4s
+	FMOVQ 16(R11), F20
+	WORD $0x4E26CE8D // fmla v13.4s, v20.4s, v6.4s
+	FMOVQ 32(R11), F20
+	WORD $0x4E26CE8E // fmla v14.4s, v20.4s, v6.4s
+	FMOVQ 48(R11), F20
+	WORD $0x4E26CE8F // fmla v15.4s, v20.4s, v6.4s
+	FMOVQ 64(R11), F20
+	WORD $0x4E26CE90 // fmla v16.4s, v20.4s, v6.4s
+	FMOVQ 80(R11), F20
+	WORD $0x4E26CE91 // fmla v17.4s, v20.4s, v6.4s
+	FMOVQ 96(R11), F20
+	WORD $0x4E26CE92 // fmla v18.4s, v20.4s, v6.4s
+	FMOVQ 112(R11), F20
+	WORD $0x4E26CE93 // fmla v19.4s, v20.4s, v6.4s
+	FMOVQ 0(R12), F20
+	WORD $0x4E27CE8C // fmla v12.4s, v20.4s, v7.4s
+	FMOVQ 16(R12), F20
+	WORD $0x4E27CE8D // fmla v13.4s, v20.4s, v7.4s
+	FMOVQ 32(R12), F20
+	WORD $0x4E27CE8E // fmla v14.4s, v20.4s, v7.4s
+	FMOVQ 48(R12), F20
+	WORD $0x4E27CE8F // fmla v15.4s, v20.4s, v7.4s
+	FMOVQ 64(R12), F20
+	WORD $0x4E27CE90 // fmla v16.4s, v20.4s, v7.4s
+	FMOVQ 80(R12), F20
+	WORD $0x4E27CE91 // fmla v17.4s, v20.4s, v7.4s
+	FMOVQ 96(R12), F20
+	WORD $0x4E27CE92 // fmla v18.4s, v20.4s, v7.4s
+	FMOVQ 112(R12), F20
+	WORD $0x4E27CE93 // fmla v19.4s, v20.4s, v7.4s
+	FMOVQ 0(R13), F20
+	WORD $0x4E28CE8C // fmla v12.4s, v20.4s, v8.4s
+	FMOVQ 16(R13), F20
+	WORD $0x4E28CE8D // fmla v13.4s, v20.4s, v8.4s
+	FMOVQ 32(R13), F20
+	WORD $0x4E28CE8E // fmla v14.4s, v20.4s, v8.4s
+	FMOVQ 48(R13), F20
+	WORD $0x4E28CE8F // fmla v15.4s, v20.4s, v8.4s
+	FMOVQ 64(R13), F20
+	WORD $0x4E28CE90 // fmla v16.4s, v20.4s, v8.4s
+	FMOVQ 80(R13), F20
+	WORD $0x4E28CE91 // fmla v17.4s, v20.4s, v8.4s
+	FMOVQ 96(R13), F20
+	WORD $0x4E28CE92 // fmla v18.4s, v20.4s, v8.4s
+	FMOVQ 112(R13), F20
+	WORD $0x4E28CE93 // fmla v19.4s, v20.4s, v8.4s
+	FMOVQ 0(R14), F20
+	WORD $0x4E29CE8C // fmla v12.4s, v20.4s, v9.4s
+	FMOVQ 16(R14), F20
+	WORD $0x4E29CE8D // fmla v13.4s, v20.4s, v9.4s
+	FMOVQ 32(R14), F20
+	WORD $0x4E29CE8E // fmla v14.4s, v20.4s, v9.4s
+	FMOVQ 48(R14), F20
+	WORD $0x4E29CE8F // fmla v15.4s, v20.4s, v9.4s
+	FMOVQ 64(R14), F20
+	WORD $0x4E29CE90 // fmla v16.4s, v20.4s, v9.4s
+	FMOVQ 80(R14), F20
+	WORD $0x4E29CE91 // fmla v17.4s, v20.4s, v9.4s
+	FMOVQ 96(R14), F20
+	WORD $0x4E29CE92 // fmla v18.4s, v20.4s, v9.4s
+	FMOVQ 112(R14), F20
+	WORD $0x4E29CE93 // fmla v19.4s, v20.4s, v9.4s
+	FMOVQ 0(R15), F20
+	WORD $0x4E2ACE8C // fmla v12.4s, v20.4s, v10.4s
+	FMOVQ 16(R15), F20
+	WORD $0x4E2ACE8D // fmla v13.4s, v20.4s, v10.4s
+	FMOVQ 32(R15), F20
+	WORD $0x4E2ACE8E // fmla v14.4s, v20.4s, v10.4s
+	FMOVQ 48(R15), F20
+	WORD $0x4E2ACE8F // fmla v15.4s, v20.4s, v10.4s
+	FMOVQ 64(R15), F20
+	WORD $0x4E2ACE90 // fmla v16.4s, v20.4s, v10.4s
+	FMOVQ 80(R15), F20
+	WORD $0x4E2ACE91 // fmla v17.4s, v20.4s, v10.4s
+	FMOVQ 96(R15), F20
+	WORD $0x4E2ACE92 // fmla v18.4s, v20.4s, v10.4s
+	FMOVQ 112(R15), F20
+	WORD $0x4E2ACE93 // fmla v19.4s, v20.4s, v10.4s
+	FMOVQ 0(R19), F20
+	WORD $0x4E2BCE8C // fmla v12.4s, v20.4s, v11.4s
+	FMOVQ 16(R19), F20
+	WORD $0x4E2BCE8D // fmla v13.4s, v20.4s, v11.4s
+	FMOVQ 32(R19), F20
+	WORD $0x4E2BCE8E // fmla v14.4s, v20.4s, v11.4s
+	FMOVQ 48(R19), F20
+	WORD $0x4E2BCE8F // fmla v15.4s, v20.4s, v11.4s
+	FMOVQ 64(R19), F20
+	WORD $0x4E2BCE90 // fmla v16.4s, v20.4s, v11.4s
+	FMOVQ 80(R19), F20
+	WORD $0x4E2BCE91 // fmla v17.4s, v20.4s, v11.4s
+	FMOVQ 96(R19), F20
+	WORD $0x4E2BCE92 // fmla v18.4s, v20.4s, v11.4s
+	FMOVQ 112(R19), F20
+	WORD $0x4E2BCE93 // fmla v19.4s, v20.4s, v11.4s
+	VST1.P [V12.S4], 16(R20)
+	VST1.P [V13.S4], 16(R20)
+	VST1.P [V14.S4], 16(R20)
+	VST1.P [V15.S4], 16(R20)
+	VST1.P [V16.S4], 16(R20)
+	VST1.P [V17.S4], 16(R20)
+	VST1.P [V18.S4], 16(R20)
+	VST1.P [V19.S4], 16(R20)
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	ADD $128, R7, R7
+	ADD $128, R8, R8
+	ADD $128, R9, R9
+	ADD $128, R10, R10
+	ADD $128, R11, R11
+	ADD $128, R12, R12
+	ADD $128, R13, R13
+	ADD $128, R14, R14
+	ADD $128, R15, R15
+	ADD $128, R19, R19
+	ADD $128, R4, R4
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while3
+
+done4:
+	CMP $4, R3
+	BLT done6
+
+while5:
+	FMOVQ 0(R4), F12
+	FMOVQ 0(R5), F13
+	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
+	FMOVQ 0(R6), F13
+	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
+	FMOVQ 0(R7), F13
+	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
+	FMOVQ 0(R8), F13
+	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
+	FMOVQ 0(R9), F13
+	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
+	FMOVQ 0(R10), F13
+	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
+	FMOVQ 0(R11), F13
+	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
+	FMOVQ 0(R12), F13
+	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
+	FMOVQ 0(R13), F13
+	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
+	FMOVQ 0(R14), F13
+	WORD $0x4E29CDAC // fmla v12.4s, v13.4s, v9.4s
+	FMOVQ 0(R15), F13
+	WORD $0x4E2ACDAC // fmla v12.4s, v13.4s, v10.4s
+	FMOVQ 0(R19), F13
+	WORD $0x4E2BCDAC // fmla v12.4s, v13.4s, v11.4s
+	VST1.P [V12.S4], 16(R20)
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R12, R12
+	ADD $16, R13, R13
+	ADD $16, R14, R14
+	ADD $16, R15, R15
+	ADD $16, R19, R19
+	ADD $16, R4, R4
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while5
+
+done6:
+	CMP $1, R3
+	BLT done8
+
+while7:
+	FMOVS 0(R4), F12
+	FMOVS 0(R5), F13
+	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
+	FMOVS 0(R6), F13
+	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
+	FMOVS 0(R7), F13
+	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
+	FMOVS 0(R8), F13
+	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
+	FMOVS 0(R9), F13
+	WORD $0x4E24CDAC // fmla v12.4s, v13.4s, v4.4s
+	FMOVS 0(R10), F13
+	WORD $0x4E25CDAC // fmla v12.4s, v13.4s, v5.4s
+	FMOVS 0(R11), F13
+	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
+	FMOVS 0(R12), F13
+	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
+	FMOVS 0(R13), F13
+	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
+	FMOVS 0(R14), F13
+	WORD $0x4E29CDAC // fmla v12.4s, v13.4s, v9.4s
+	FMOVS 0(R15), F13
+	WORD $0x4E2ACDAC // fmla v12.4s, v13.4s, v10.4s
+	FMOVS 0(R19), F13
+	WORD $0x4E2BCDAC // fmla v12.4s, v13.4s, v11.4s
+	FMOVS F12, 0(R20)
+	ADD $4, R20, R20
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R12, R12
+	ADD $4, R13, R13
+	ADD $4, R14, R14
+	ADD $4, R15, R15
+	ADD $4, R19, R19
+	ADD $4, R4, R4
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while7
+
+done8:
+	SUB $12, R0, R0
+	CMP $12, R0
+	BGE while1
+
+done2:
+	CMP $4, R0
+	BLT done10
+
+while9:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R3
 	MOVD R1, R4
@@ -43,10 +458,105 @@ while1:
 	MOVD R2, R8
 	ADD R3<<2, R2, R2
 	MOVD n+8(FP), R3
-	CMP $4, R3
-	BLT done4
+	MOVD R4, R9
+	CMP $32, R3
+	BLT done12
 
-while3:
+while11:
+	FMOVQ 0(R4), F4
+	FMOVQ 16(R4), F5
+	FMOVQ 32(R4), F6
+	FMOVQ 48(R4), F7
+	FMOVQ 64(R4), F8
+	FMOVQ 80(R4), F9
+	FMOVQ 96(R4), F10
+	FMOVQ 112(R4), F11
+	FMOVQ 0(R5), F12
+	WORD $0x4E20CD84 // fmla v4.4s, v12.4s, v0.4s
+	FMOVQ 16(R5), F12
+	WORD $0x4E20CD85 // fmla v5.4s, v12.4s, v0.4s
+	FMOVQ 32(R5), F12
+	WORD $0x4E20CD86 // fmla v6.4s, v12.4s, v0.4s
+	FMOVQ 48(R5), F12
+	WORD $0x4E20CD87 // fmla v7.4s, v12.4s, v0.4s
+	FMOVQ 64(R5), F12
+	WORD $0x4E20CD88 // fmla v8.4s, v12.4s, v0.4s
+	FMOVQ 80(R5), F12
+	WORD $0x4E20CD89 // fmla v9.4s, v12.4s, v0.4s
+	FMOVQ 96(R5), F12
+	WORD $0x4E20CD8A // fmla v10.4s, v12.4s, v0.4s
+	FMOVQ 112(R5), F12
+	WORD $0x4E20CD8B // fmla v11.4s, v12.4s, v0.4s
+	FMOVQ 0(R6), F12
+	WORD $0x4E21CD84 // fmla v4.4s, v12.4s, v1.4s
+	FMOVQ 16(R6), F12
+	WORD $0x4E21CD85 // fmla v5.4s, v12.4s, v1.4s
+	FMOVQ 32(R6), F12
+	WORD $0x4E21CD86 // fmla v6.4s, v12.4s, v1.4s
+	FMOVQ 48(R6), F12
+	WORD $0x4E21CD87 // fmla v7.4s, v12.4s, v1.4s
+	FMOVQ 64(R6), F12
+	WORD $0x4E21CD88 // fmla v8.4s, v12.4s, v1.4s
+	FMOVQ 80(R6), F12
+	WORD $0x4E21CD89 // fmla v9.4s, v12.4s, v1.4s
+	FMOVQ 96(R6), F12
+	WORD $0x4E21CD8A // fmla v10.4s, v12.4s, v1.4s
+	FMOVQ 112(R6), F12
+	WORD $0x4E21CD8B // fmla v11.4s, v12.4s, v1.4s
+	FMOVQ 0(R7), F12
+	WORD $0x4E22CD84 // fmla v4.4s, v12.4s, v2.4s
+	FMOVQ 16(R7), F12
+	WORD $0x4E22CD85 // fmla v5.4s, v12.4s, v2.4s
+	FMOVQ 32(R7), F12
+	WORD $0x4E22CD86 // fmla v6.4s, v12.4s, v2.4s
+	FMOVQ 48(R7), F12
+	WORD $0x4E22CD87 // fmla v7.4s, v12.4s, v2.4s
+	FMOVQ 64(R7), F12
+	WORD $0x4E22CD88 // fmla v8.4s, v12.4s, v2.4s
+	FMOVQ 80(R7), F12
+	WORD $0x4E22CD89 // fmla v9.4s, v12.4s, v2.4s
+	FMOVQ 96(R7), F12
+	WORD $0x4E22CD8A // fmla v10.4s, v12.4s, v2.4s
+	FMOVQ 112(R7), F12
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	FMOVQ 0(R8), F12
+	WORD $0x4E23CD84 // fmla v4.4s, v12.4s, v3.4s
+	FMOVQ 16(R8), F12
+	WORD $0x4E23CD85 // fmla v5.4s, v12.4s, v3.4s
+	FMOVQ 32(R8), F12
+	WORD $0x4E23CD86 // fmla v6.4s, v12.4s, v3.4s
+	FMOVQ 48(R8), F12
+	WORD $0x4E23CD87 // fmla v7.4s, v12.4s, v3.4s
+	FMOVQ 64(R8), F12
+	WORD $0x4E23CD88 // fmla v8.4s, v12.4s, v3.4s
+	FMOVQ 80(R8), F12
+	WORD $0x4E23CD89 // fmla v9.4s, v12.4s, v3.4s
+	FMOVQ 96(R8), F12
+	WORD $0x4E23CD8A // fmla v10.4s, v12.4s, v3.4s
+	FMOVQ 112(R8), F12
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	VST1.P [V4.S4], 16(R9)
+	VST1.P [V5.S4], 16(R9)
+	VST1.P [V6.S4], 16(R9)
+	VST1.P [V7.S4], 16(R9)
+	VST1.P [V8.S4], 16(R9)
+	VST1.P [V9.S4], 16(R9)
+	VST1.P [V10.S4], 16(R9)
+	VST1.P [V11.S4], 16(R9)
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	ADD $128, R7, R7
+	ADD $128, R8, R8
+	ADD $128, R4, R4
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while11
+
+done12:
+	CMP $4, R3
+	BLT done14
+
+while13:
 	FMOVQ 0(R4), F4
 	FMOVQ 0(R5), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
@@ -56,7 +566,7 @@ while3:
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
 	FMOVQ 0(R8), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVQ F4, 0(R4)
+	VST1.P [V4.S4], 16(R9)
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	ADD $16, R7, R7
@@ -64,13 +574,13 @@ while3:
 	ADD $16, R4, R4
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE while3
+	BGE while13
 
-done4:
+done14:
 	CMP $1, R3
-	BLT done6
+	BLT done16
 
-while5:
+while15:
 	FMOVS 0(R4), F4
 	FMOVS 0(R5), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
@@ -80,7 +590,8 @@ while5:
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
 	FMOVS 0(R8), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVS F4, 0(R4)
+	FMOVS F4, 0(R9)
+	ADD $4, R9, R9
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	ADD $4, R7, R7
@@ -88,18 +599,143 @@ while5:
 	ADD $4, R4, R4
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE while5
+	BGE while15
 
-done6:
+done16:
 	SUB $4, R0, R0
 	CMP $4, R0
-	BGE while1
+	BGE while9
 
-done2:
+done10:
+	CMP $2, R0
+	BLT done18
+
+while17:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R3
+	MOVD R1, R4
+	FMOVS 0(R4), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R1, R1
+	MOVD R1, R4
+	FMOVS 0(R4), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R4
+	MOVD R2, R5
+	ADD R3<<2, R2, R2
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD n+8(FP), R3
+	MOVD R4, R7
+	CMP $32, R3
+	BLT done20
+
+while19:
+	FMOVQ 0(R4), F2
+	FMOVQ 16(R4), F3
+	FMOVQ 32(R4), F4
+	FMOVQ 48(R4), F5
+	FMOVQ 64(R4), F6
+	FMOVQ 80(R4), F7
+	FMOVQ 96(R4), F8
+	FMOVQ 112(R4), F9
+	FMOVQ 0(R5), F10
+	WORD $0x4E20CD42 // fmla v2.4s, v10.4s, v0.4s
+	FMOVQ 16(R5), F10
+	WORD $0x4E20CD43 // fmla v3.4s, v10.4s, v0.4s
+	FMOVQ 32(R5), F10
+	WORD $0x4E20CD44 // fmla v4.4s, v10.4s, v0.4s
+	FMOVQ 48(R5), F10
+	WORD $0x4E20CD45 // fmla v5.4s, v10.4s, v0.4s
+	FMOVQ 64(R5), F10
+	WORD $0x4E20CD46 // fmla v6.4s, v10.4s, v0.4s
+	FMOVQ 80(R5), F10
+	WORD $0x4E20CD47 // fmla v7.4s, v10.4s, v0.4s
+	FMOVQ 96(R5), F10
+	WORD $0x4E20CD48 // fmla v8.4s, v10.4s, v0.4s
+	FMOVQ 112(R5), F10
+	WORD $0x4E20CD49 // fmla v9.4s, v10.4s, v0.4s
+	FMOVQ 0(R6), F10
+	WORD $0x4E21CD42 // fmla v2.4s, v10.4s, v1.4s
+	FMOVQ 16(R6), F10
+	WORD $0x4E21CD43 // fmla v3.4s, v10.4s, v1.4s
+	FMOVQ 32(R6), F10
+	WORD $0x4E21CD44 // fmla v4.4s, v10.4s, v1.4s
+	FMOVQ 48(R6), F10
+	WORD $0x4E21CD45 // fmla v5.4s, v10.4s, v1.4s
+	FMOVQ 64(R6), F10
+	WORD $0x4E21CD46 // fmla v6.4s, v10.4s, v1.4s
+	FMOVQ 80(R6), F10
+	WORD $0x4E21CD47 // fmla v7.4s, v10.4s, v1.4s
+	FMOVQ 96(R6), F10
+	WORD $0x4E21CD48 // fmla v8.4s, v10.4s, v1.4s
+	FMOVQ 112(R6), F10
+	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
+	VST1.P [V2.S4], 16(R7)
+	VST1.P [V3.S4], 16(R7)
+	VST1.P [V4.S4], 16(R7)
+	VST1.P [V5.S4], 16(R7)
+	VST1.P [V6.S4], 16(R7)
+	VST1.P [V7.S4], 16(R7)
+	VST1.P [V8.S4], 16(R7)
+	VST1.P [V9.S4], 16(R7)
+	ADD $128, R5, R5
+	ADD $128, R6, R6
+	ADD $128, R4, R4
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while19
+
+done20:
+	CMP $4, R3
+	BLT done22
+
+while21:
+	FMOVQ 0(R4), F2
+	FMOVQ 0(R5), F3
+	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
+	FMOVQ 0(R6), F3
+	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
+	VST1.P [V2.S4], 16(R7)
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R4, R4
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while21
+
+done22:
+	CMP $1, R3
+	BLT done24
+
+while23:
+	FMOVS 0(R4), F2
+	FMOVS 0(R5), F3
+	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
+	FMOVS 0(R6), F3
+	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
+	FMOVS F2, 0(R7)
+	ADD $4, R7, R7
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R4, R4
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while23
+
+done24:
+	SUB $2, R0, R0
+	CMP $2, R0
+	BGE while17
+
+done18:
 	CMP $1, R0
-	BLT done8
+	BLT done26
 
-while7:
+while25:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R3
 	MOVD R1, R4
@@ -112,41 +748,86 @@ while7:
 	MOVD R2, R5
 	ADD R3<<2, R2, R2
 	MOVD n+8(FP), R3
-	CMP $4, R3
-	BLT done10
+	MOVD R4, R6
+	CMP $32, R3
+	BLT done28
 
-while9:
+while27:
+	FMOVQ 0(R4), F1
+	FMOVQ 16(R4), F2
+	FMOVQ 32(R4), F3
+	FMOVQ 48(R4), F4
+	FMOVQ 64(R4), F5
+	FMOVQ 80(R4), F6
+	FMOVQ 96(R4), F7
+	FMOVQ 112(R4), F8
+	FMOVQ 0(R5), F9
+	WORD $0x4E20CD21 // fmla v1.4s, v9.4s, v0.4s
+	FMOVQ 16(R5), F9
+	WORD $0x4E20CD22 // fmla v2.4s, v9.4s, v0.4s
+	FMOVQ 32(R5), F9
+	WORD $0x4E20CD23 // fmla v3.4s, v9.4s, v0.4s
+	FMOVQ 48(R5), F9
+	WORD $0x4E20CD24 // fmla v4.4s, v9.4s, v0.4s
+	FMOVQ 64(R5), F9
+	WORD $0x4E20CD25 // fmla v5.4s, v9.4s, v0.4s
+	FMOVQ 80(R5), F9
+	WORD $0x4E20CD26 // fmla v6.4s, v9.4s, v0.4s
+	FMOVQ 96(R5), F9
+	WORD $0x4E20CD27 // fmla v7.4s, v9.4s, v0.4s
+	FMOVQ 112(R5), F9
+	WORD $0x4E20CD28 // fmla v8.4s, v9.4s, v0.4s
+	VST1.P [V1.S4], 16(R6)
+	VST1.P [V2.S4], 16(R6)
+	VST1.P [V3.S4], 16(R6)
+	VST1.P [V4.S4], 16(R6)
+	VST1.P [V5.S4], 16(R6)
+	VST1.P [V6.S4], 16(R6)
+	VST1.P [V7.S4], 16(R6)
+	VST1.P [V8.S4], 16(R6)
+	ADD $128, R5, R5
+	ADD $128, R4, R4
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while27
+
+done28:
+	CMP $4, R3
+	BLT done30
+
+while29:
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R5), F2
 	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
-	FMOVQ F1, 0(R4)
+	VST1.P [V1.S4], 16(R6)
 	ADD $16, R5, R5
 	ADD $16, R4, R4
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE while9
+	BGE while29
 
-done10:
+done30:
 	CMP $1, R3
-	BLT done12
+	BLT done32
 
-while11:
+while31:
 	FMOVS 0(R4), F1
 	FMOVS 0(R5), F2
 	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
-	FMOVS F1, 0(R4)
+	FMOVS F1, 0(R6)
+	ADD $4, R6, R6
 	ADD $4, R5, R5
 	ADD $4, R4, R4
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE while11
+	BGE while31
 
-done12:
+done32:
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while25
 
-done8:
+done26:
 	RET
 
 // func Axpys4x2(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
@@ -154,10 +835,336 @@ TEXT ·Axpys4x2(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-	CMP $4, R0
+	CMP $8, R0
 	BLT done2
 
 while1:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F6
+	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F9
+	WORD $0x4E040529 // dup v9.4s, v9.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F10
+	WORD $0x4E04054A // dup v10.4s, v10.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F11
+	WORD $0x4E04056B // dup v11.4s, v11.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F12
+	WORD $0x4E04058C // dup v12.4s, v12.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F13
+	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F14
+	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F15
+	WORD $0x4E0405EF // dup v15.4s, v15.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R2, R8
+	ADD R3<<2, R2, R2
+	MOVD R2, R9
+	ADD R3<<2, R2, R2
+	MOVD R2, R10
+	ADD R3<<2, R2, R2
+	MOVD R2, R11
+	ADD R3<<2, R2, R2
+	MOVD R2, R12
+	ADD R3<<2, R2, R2
+	MOVD R2, R13
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R14
+	MOVD R5, R15
+	CMP $16, R4
+	BLT done4
+
+while3:
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R5), F17
+	FMOVQ 16(R3), F18
+	FMOVQ 16(R5), F19
+	FMOVQ 32(R3), F20
+	FMOVQ 32(R5), F21
+	FMOVQ 48(R3), F22
+	FMOVQ 48(R5), F23
+	FMOVQ 0(R6), F24
+	WORD $0x4E20CF10 // fmla v16.4s, v24.4s, v0.4s
+	WORD $0x4E21CF11 // fmla v17.4s, v24.4s, v1.4s
+	FMOVQ 16(R6), F24
+	WORD $0x4E20CF12 // fmla v18.4s, v24.4s, v0.4s
+	WORD $0x4E21CF13 // fmla v19.4s, v24.4s, v1.4s
+	FMOVQ 32(R6), F24
+	WORD $0x4E20CF14 // fmla v20.4s, v24.4s, v0.4s
+	WORD $0x4E21CF15 // fmla v21.4s, v24.4s, v1.4s
+	FMOVQ 48(R6), F24
+	WORD $0x4E20CF16 // fmla v22.4s, v24.4s, v0.4s
+	WORD $0x4E21CF17 // fmla v23.4s, v24.4s, v1.4s
+	FMOVQ 0(R7), F24
+	WORD $0x4E22CF10 // fmla v16.4s, v24.4s, v2.4s
+	WORD $0x4E23CF11 // fmla v17.4s, v24.4s, v3.4s
+	FMOVQ 16(R7), F24
+	WORD $0x4E22CF12 // fmla v18.4s, v24.4s, v2.4s
+	WORD $0x4E23CF13 // fmla v19.4s, v24.4s, v3.4s
+	FMOVQ 32(R7), F24
+	WORD $0x4E22CF14 // fmla v20.4s, v24.4s, v2.4s
+	WORD $0x4E23CF15 // fmla v21.4s, v24.4s, v3.4s
+	FMOVQ 48(R7), F24
+	WORD $0x4E22CF16 // fmla v22.4s, v24.4s, v2.4s
+	WORD $0x4E23CF17 // fmla v23.4s, v24.4s, v3.4s
+	FMOVQ 0(R8), F24
+	WORD $0x4E24CF10 // fmla v16.4s, v24.4s, v4.4s
+	WORD $0x4E25CF11 // fmla v17.4s, v24.4s, v5.4s
+	FMOVQ 16(R8), F24
+	WORD $0x4E24CF12 // fmla v18.4s, v24.4s, v4.4s
+	WORD $0x4E25CF13 // fmla v19.4s, v24.4s, v5.4s
+	FMOVQ 32(R8), F24
+	WORD $0x4E24CF14 // fmla v20.4s, v24.4s, v4.4s
+	WORD $0x4E25CF15 // fmla v21.4s, v24.4s, v5.4s
+	FMOVQ 48(R8), F24
+	WORD $0x4E24CF16 // fmla v22.4s, v24.4s, v4.4s
+	WORD $0x4E25CF17 // fmla v23.4s, v24.4s, v5.4s
+	FMOVQ 0(R9), F24
+	WORD $0x4E26CF10 // fmla v16.4s, v24.4s, v6.4s
+	WORD $0x4E27CF11 // fmla v17.4s, v24.4s, v7.4s
+	FMOVQ 16(R9), F24
+	WORD $0x4E26CF12 // fmla v18.4s, v24.4s, v6.4s
+	WORD $0x4E27CF13 // fmla v19.4s, v24.4s, v7.4s
+	FMOVQ 32(R9), F24
+	WORD $0x4E26CF14 // fmla v20.4s, v24.4s, v6.4s
+	WORD $0x4E27CF15 // fmla v21.4s, v24.4s, v7.4s
+	FMOVQ 48(R9), F24
+	WORD $0x4E26CF16 // fmla v22.4s, v24.4s, v6.4s
+	WORD $0x4E27CF17 // fmla v23.4s, v24.4s, v7.4s
+	FMOVQ 0(R10), F24
+	WORD $0x4E28CF10 // fmla v16.4s, v24.4s, v8.4s
+	WORD $0x4E29CF11 // fmla v17.4s, v24.4s, v9.4s
+	FMOVQ 16(R10), F24
+	WORD $0x4E28CF12 // fmla v18.4s, v24.4s, v8.4s
+	WORD $0x4E29CF13 // fmla v19.4s, v24.4s, v9.4s
+	FMOVQ 32(R10), F24
+	WORD $0x4E28CF14 // fmla v20.4s, v24.4s, v8.4s
+	WORD $0x4E29CF15 // fmla v21.4s, v24.4s, v9.4s
+	FMOVQ 48(R10), F24
+	WORD $0x4E28CF16 // fmla v22.4s, v24.4s, v8.4s
+	WORD $0x4E29CF17 // fmla v23.4s, v24.4s, v9.4s
+	FMOVQ 0(R11), F24
+	WORD $0x4E2ACF10 // fmla v16.4s, v24.4s, v10.4s
+	WORD $0x4E2BCF11 // fmla v17.4s, v24.4s, v11.4s
+	FMOVQ 16(R11), F24
+	WORD $0x4E2ACF12 // fmla v18.4s, v24.4s, v10.4s
+	WORD $0x4E2BCF13 // fmla v19.4s, v24.4s, v11.4s
+	FMOVQ 32(R11), F24
+	WORD $0x4E2ACF14 // fmla v20.4s, v24.4s, v10.4s
+	WORD $0x4E2BCF15 // fmla v21.4s, v24.4s, v11.4s
+	FMOVQ 48(R11), F24
+	WORD $0x4E2ACF16 // fmla v22.4s, v24.4s, v10.4s
+	WORD $0x4E2BCF17 // fmla v23.4s, v24.4s, v11.4s
+	FMOVQ 0(R12), F24
+	WORD $0x4E2CCF10 // fmla v16.4s, v24.4s, v12.4s
+	WORD $0x4E2DCF11 // fmla v17.4s, v24.4s, v13.4s
+	FMOVQ 16(R12), F24
+	WORD $0x4E2CCF12 // fmla v18.4s, v24.4s, v12.4s
+	WORD $0x4E2DCF13 // fmla v19.4s, v24.4s, v13.4s
+	FMOVQ 32(R12), F24
+	WORD $0x4E2CCF14 // fmla v20.4s, v24.4s, v12.4s
+	WORD $0x4E2DCF15 // fmla v21.4s, v24.4s, v13.4s
+	FMOVQ 48(R12), F24
+	WORD $0x4E2CCF16 // fmla v22.4s, v24.4s, v12.4s
+	WORD $0x4E2DCF17 // fmla v23.4s, v24.4s, v13.4s
+	FMOVQ 0(R13), F24
+	WORD $0x4E2ECF10 // fmla v16.4s, v24.4s, v14.4s
+	WORD $0x4E2FCF11 // fmla v17.4s, v24.4s, v15.4s
+	FMOVQ 16(R13), F24
+	WORD $0x4E2ECF12 // fmla v18.4s, v24.4s, v14.4s
+	WORD $0x4E2FCF13 // fmla v19.4s, v24.4s, v15.4s
+	FMOVQ 32(R13), F24
+	WORD $0x4E2ECF14 // fmla v20.4s, v24.4s, v14.4s
+	WORD $0x4E2FCF15 // fmla v21.4s, v24.4s, v15.4s
+	FMOVQ 48(R13), F24
+	WORD $0x4E2ECF16 // fmla v22.4s, v24.4s, v14.4s
+	WORD $0x4E2FCF17 // fmla v23.4s, v24.4s, v15.4s
+	VST1.P [V16.S4], 16(R14)
+	VST1.P [V17.S4], 16(R15)
+	VST1.P [V18.S4], 16(R14)
+	VST1.P [V19.S4], 16(R15)
+	VST1.P [V20.S4], 16(R14)
+	VST1.P [V21.S4], 16(R15)
+	VST1.P [V22.S4], 16(R14)
+	VST1.P [V23.S4], 16(R15)
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	ADD $64, R10, R10
+	ADD $64, R11, R11
+	ADD $64, R12, R12
+	ADD $64, R13, R13
+	ADD $64, R3, R3
+	ADD $64, R5, R5
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while3
+
+done4:
+	CMP $4, R4
+	BLT done6
+
+while5:
+	FMOVQ 0(R3), F16
+	FMOVQ 0(R5), F17
+	FMOVQ 0(R6), F18
+	WORD $0x4E20CE50 // fmla v16.4s, v18.4s, v0.4s
+	WORD $0x4E21CE51 // fmla v17.4s, v18.4s, v1.4s
+	FMOVQ 0(R7), F18
+	WORD $0x4E22CE50 // fmla v16.4s, v18.4s, v2.4s
+	WORD $0x4E23CE51 // fmla v17.4s, v18.4s, v3.4s
+	FMOVQ 0(R8), F18
+	WORD $0x4E24CE50 // fmla v16.4s, v18.4s, v4.4s
+	WORD $0x4E25CE51 // fmla v17.4s, v18.4s, v5.4s
+	FMOVQ 0(R9), F18
+	WORD $0x4E26CE50 // fmla v16.4s, v18.4s, v6.4s
+	WORD $0x4E27CE51 // fmla v17.4s, v18.4s, v7.4s
+	FMOVQ 0(R10), F18
+	WORD $0x4E28CE50 // fmla v16.4s, v18.4s, v8.4s
+	WORD $0x4E29CE51 // fmla v17.4s, v18.4s, v9.4s
+	FMOVQ 0(R11), F18
+	WORD $0x4E2ACE50 // fmla v16.4s, v18.4s, v10.4s
+	WORD $0x4E2BCE51 // fmla v17.4s, v18.4s, v11.4s
+	FMOVQ 0(R12), F18
+	WORD $0x4E2CCE50 // fmla v16.4s, v18.4s, v12.4s
+	WORD $0x4E2DCE51 // fmla v17.4s, v18.4s, v13.4s
+	FMOVQ 0(R13), F18
+	WORD $0x4E2ECE50 // fmla v16.4s, v18.4s, v14.4s
+	WORD $0x4E2FCE51 // fmla v17.4s, v18.4s, v15.4s
+	VST1.P [V16.S4], 16(R14)
+	VST1.P [V17.S4], 16(R15)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R12, R12
+	ADD $16, R13, R13
+	ADD $16, R3, R3
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while5
+
+done6:
+	CMP $1, R4
+	BLT done8
+
+while7:
+	FMOVS 0(R3), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E20CE30 // fmla v16.4s, v17.4s, v0.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E22CE30 // fmla v16.4s, v17.4s, v2.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E24CE30 // fmla v16.4s, v17.4s, v4.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E26CE30 // fmla v16.4s, v17.4s, v6.4s
+	FMOVS 0(R10), F17
+	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
+	FMOVS 0(R11), F17
+	WORD $0x4E2ACE30 // fmla v16.4s, v17.4s, v10.4s
+	FMOVS 0(R12), F17
+	WORD $0x4E2CCE30 // fmla v16.4s, v17.4s, v12.4s
+	FMOVS 0(R13), F17
+	WORD $0x4E2ECE30 // fmla v16.4s, v17.4s, v14.4s
+	FMOVS F16, 0(R14)
+	ADD $4, R14, R14
+	FMOVS 0(R5), F16
+	FMOVS 0(R6), F17
+	WORD $0x4E21CE30 // fmla v16.4s, v17.4s, v1.4s
+	FMOVS 0(R7), F17
+	WORD $0x4E23CE30 // fmla v16.4s, v17.4s, v3.4s
+	FMOVS 0(R8), F17
+	WORD $0x4E25CE30 // fmla v16.4s, v17.4s, v5.4s
+	FMOVS 0(R9), F17
+	WORD $0x4E27CE30 // fmla v16.4s, v17.4s, v7.4s
+	FMOVS 0(R10), F17
+	WORD $0x4E29CE30 // fmla v16.4s, v17.4s, v9.4s
+	FMOVS 0(R11), F17
+	WORD $0x4E2BCE30 // fmla v16.4s, v17.4s, v11.4s
+	FMOVS 0(R12), F17
+	WORD $0x4E2DCE30 // fmla v16.4s, v17.4s, v13.4s
+	FMOVS 0(R13), F17
+	WORD $0x4E2FCE30 // fmla v16.4s, v17.4s, v15.4s
+	FMOVS F16, 0(R15)
+	ADD $4, R15, R15
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R12, R12
+	ADD $4, R13, R13
+	ADD $4, R3, R3
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while7
+
+done8:
+	SUB $8, R0, R0
+	CMP $8, R0
+	BGE while1
+
+done2:
+	CMP $4, R0
+	BLT done10
+
+while9:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -202,10 +1209,91 @@ while1:
 	MOVD R5, R3
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
-	CMP $4, R4
-	BLT done4
+	MOVD R3, R10
+	MOVD R5, R11
+	CMP $16, R4
+	BLT done12
 
-while3:
+while11:
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R5), F9
+	FMOVQ 16(R3), F10
+	FMOVQ 16(R5), F11
+	FMOVQ 32(R3), F12
+	FMOVQ 32(R5), F13
+	FMOVQ 48(R3), F14
+	FMOVQ 48(R5), F15
+	FMOVQ 0(R6), F16
+	WORD $0x4E20CE08 // fmla v8.4s, v16.4s, v0.4s
+	WORD $0x4E21CE09 // fmla v9.4s, v16.4s, v1.4s
+	FMOVQ 16(R6), F16
+	WORD $0x4E20CE0A // fmla v10.4s, v16.4s, v0.4s
+	WORD $0x4E21CE0B // fmla v11.4s, v16.4s, v1.4s
+	FMOVQ 32(R6), F16
+	WORD $0x4E20CE0C // fmla v12.4s, v16.4s, v0.4s
+	WORD $0x4E21CE0D // fmla v13.4s, v16.4s, v1.4s
+	FMOVQ 48(R6), F16
+	WORD $0x4E20CE0E // fmla v14.4s, v16.4s, v0.4s
+	WORD $0x4E21CE0F // fmla v15.4s, v16.4s, v1.4s
+	FMOVQ 0(R7), F16
+	WORD $0x4E22CE08 // fmla v8.4s, v16.4s, v2.4s
+	WORD $0x4E23CE09 // fmla v9.4s, v16.4s, v3.4s
+	FMOVQ 16(R7), F16
+	WORD $0x4E22CE0A // fmla v10.4s, v16.4s, v2.4s
+	WORD $0x4E23CE0B // fmla v11.4s, v16.4s, v3.4s
+	FMOVQ 32(R7), F16
+	WORD $0x4E22CE0C // fmla v12.4s, v16.4s, v2.4s
+	WORD $0x4E23CE0D // fmla v13.4s, v16.4s, v3.4s
+	FMOVQ 48(R7), F16
+	WORD $0x4E22CE0E // fmla v14.4s, v16.4s, v2.4s
+	WORD $0x4E23CE0F // fmla v15.4s, v16.4s, v3.4s
+	FMOVQ 0(R8), F16
+	WORD $0x4E24CE08 // fmla v8.4s, v16.4s, v4.4s
+	WORD $0x4E25CE09 // fmla v9.4s, v16.4s, v5.4s
+	FMOVQ 16(R8), F16
+	WORD $0x4E24CE0A // fmla v10.4s, v16.4s, v4.4s
+	WORD $0x4E25CE0B // fmla v11.4s, v16.4s, v5.4s
+	FMOVQ 32(R8), F16
+	WORD $0x4E24CE0C // fmla v12.4s, v16.4s, v4.4s
+	WORD $0x4E25CE0D // fmla v13.4s, v16.4s, v5.4s
+	FMOVQ 48(R8), F16
+	WORD $0x4E24CE0E // fmla v14.4s, v16.4s, v4.4s
+	WORD $0x4E25CE0F // fmla v15.4s, v16.4s, v5.4s
+	FMOVQ 0(R9), F16
+	WORD $0x4E26CE08 // fmla v8.4s, v16.4s, v6.4s
+	WORD $0x4E27CE09 // fmla v9.4s, v16.4s, v7.4s
+	FMOVQ 16(R9), F16
+	WORD $0x4E26CE0A // fmla v10.4s, v16.4s, v6.4s
+	WORD $0x4E27CE0B // fmla v11.4s, v16.4s, v7.4s
+	FMOVQ 32(R9), F16
+	WORD $0x4E26CE0C // fmla v12.4s, v16.4s, v6.4s
+	WORD $0x4E27CE0D // fmla v13.4s, v16.4s, v7.4s
+	FMOVQ 48(R9), F16
+	WORD $0x4E26CE0E // fmla v14.4s, v16.4s, v6.4s
+	WORD $0x4E27CE0F // fmla v15.4s, v16.4s, v7.4s
+	VST1.P [V8.S4], 16(R10)
+	VST1.P [V9.S4], 16(R11)
+	VST1.P [V10.S4], 16(R10)
+	VST1.P [V11.S4], 16(R11)
+	VST1.P [V12.S4], 16(R10)
+	VST1.P [V13.S4], 16(R11)
+	VST1.P [V14.S4], 16(R10)
+	VST1.P [V15.S4], 16(R11)
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	ADD $64, R3, R3
+	ADD $64, R5, R5
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while11
+
+done12:
+	CMP $4, R4
+	BLT done14
+
+while13:
 	FMOVQ 0(R3), F8
 	FMOVQ 0(R5), F9
 	FMOVQ 0(R6), F10
@@ -220,8 +1308,8 @@ while3:
 	FMOVQ 0(R9), F10
 	WORD $0x4E26CD48 // fmla v8.4s, v10.4s, v6.4s
 	WORD $0x4E27CD49 // fmla v9.4s, v10.4s, v7.4s
-	FMOVQ F8, 0(R3)
-	FMOVQ F9, 0(R5)
+	VST1.P [V8.S4], 16(R10)
+	VST1.P [V9.S4], 16(R11)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
@@ -230,13 +1318,13 @@ while3:
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while3
+	BGE while13
 
-done4:
+done14:
 	CMP $1, R4
-	BLT done6
+	BLT done16
 
-while5:
+while15:
 	FMOVS 0(R3), F8
 	FMOVS 0(R6), F9
 	WORD $0x4E20CD28 // fmla v8.4s, v9.4s, v0.4s
@@ -246,7 +1334,8 @@ while5:
 	WORD $0x4E24CD28 // fmla v8.4s, v9.4s, v4.4s
 	FMOVS 0(R9), F9
 	WORD $0x4E26CD28 // fmla v8.4s, v9.4s, v6.4s
-	FMOVS F8, 0(R3)
+	FMOVS F8, 0(R10)
+	ADD $4, R10, R10
 	FMOVS 0(R5), F8
 	FMOVS 0(R6), F9
 	WORD $0x4E21CD28 // fmla v8.4s, v9.4s, v1.4s
@@ -256,7 +1345,8 @@ while5:
 	WORD $0x4E25CD28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVS 0(R9), F9
 	WORD $0x4E27CD28 // fmla v8.4s, v9.4s, v7.4s
-	FMOVS F8, 0(R5)
+	FMOVS F8, 0(R11)
+	ADD $4, R11, R11
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
@@ -265,18 +1355,158 @@ while5:
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while5
+	BGE while15
 
-done6:
+done16:
 	SUB $4, R0, R0
 	CMP $4, R0
-	BGE while1
+	BGE while9
 
-done2:
+done10:
+	CMP $2, R0
+	BLT done18
+
+while17:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R8
+	MOVD R5, R9
+	CMP $16, R4
+	BLT done20
+
+while19:
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R5), F5
+	FMOVQ 16(R3), F6
+	FMOVQ 16(R5), F7
+	FMOVQ 32(R3), F8
+	FMOVQ 32(R5), F9
+	FMOVQ 48(R3), F10
+	FMOVQ 48(R5), F11
+	FMOVQ 0(R6), F12
+	WORD $0x4E20CD84 // fmla v4.4s, v12.4s, v0.4s
+	WORD $0x4E21CD85 // fmla v5.4s, v12.4s, v1.4s
+	FMOVQ 16(R6), F12
+	WORD $0x4E20CD86 // fmla v6.4s, v12.4s, v0.4s
+	WORD $0x4E21CD87 // fmla v7.4s, v12.4s, v1.4s
+	FMOVQ 32(R6), F12
+	WORD $0x4E20CD88 // fmla v8.4s, v12.4s, v0.4s
+	WORD $0x4E21CD89 // fmla v9.4s, v12.4s, v1.4s
+	FMOVQ 48(R6), F12
+	WORD $0x4E20CD8A // fmla v10.4s, v12.4s, v0.4s
+	WORD $0x4E21CD8B // fmla v11.4s, v12.4s, v1.4s
+	FMOVQ 0(R7), F12
+	WORD $0x4E22CD84 // fmla v4.4s, v12.4s, v2.4s
+	WORD $0x4E23CD85 // fmla v5.4s, v12.4s, v3.4s
+	FMOVQ 16(R7), F12
+	WORD $0x4E22CD86 // fmla v6.4s, v12.4s, v2.4s
+	WORD $0x4E23CD87 // fmla v7.4s, v12.4s, v3.4s
+	FMOVQ 32(R7), F12
+	WORD $0x4E22CD88 // fmla v8.4s, v12.4s, v2.4s
+	WORD $0x4E23CD89 // fmla v9.4s, v12.4s, v3.4s
+	FMOVQ 48(R7), F12
+	WORD $0x4E22CD8A // fmla v10.4s, v12.4s, v2.4s
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	VST1.P [V4.S4], 16(R8)
+	VST1.P [V5.S4], 16(R9)
+	VST1.P [V6.S4], 16(R8)
+	VST1.P [V7.S4], 16(R9)
+	VST1.P [V8.S4], 16(R8)
+	VST1.P [V9.S4], 16(R9)
+	VST1.P [V10.S4], 16(R8)
+	VST1.P [V11.S4], 16(R9)
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R3, R3
+	ADD $64, R5, R5
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while19
+
+done20:
+	CMP $4, R4
+	BLT done22
+
+while21:
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R5), F5
+	FMOVQ 0(R6), F6
+	WORD $0x4E20CCC4 // fmla v4.4s, v6.4s, v0.4s
+	WORD $0x4E21CCC5 // fmla v5.4s, v6.4s, v1.4s
+	FMOVQ 0(R7), F6
+	WORD $0x4E22CCC4 // fmla v4.4s, v6.4s, v2.4s
+	WORD $0x4E23CCC5 // fmla v5.4s, v6.4s, v3.4s
+	VST1.P [V4.S4], 16(R8)
+	VST1.P [V5.S4], 16(R9)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R3, R3
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while21
+
+done22:
+	CMP $1, R4
+	BLT done24
+
+while23:
+	FMOVS 0(R3), F4
+	FMOVS 0(R6), F5
+	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
+	FMOVS 0(R7), F5
+	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
+	FMOVS F4, 0(R8)
+	ADD $4, R8, R8
+	FMOVS 0(R5), F4
+	FMOVS 0(R6), F5
+	WORD $0x4E21CCA4 // fmla v4.4s, v5.4s, v1.4s
+	FMOVS 0(R7), F5
+	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
+	FMOVS F4, 0(R9)
+	ADD $4, R9, R9
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R3, R3
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while23
+
+done24:
+	SUB $2, R0, R0
+	CMP $2, R0
+	BGE while17
+
+done18:
 	CMP $1, R0
-	BLT done8
+	BLT done26
 
-while7:
+while25:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -294,50 +1524,94 @@ while7:
 	MOVD R5, R3
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
-	CMP $4, R4
-	BLT done10
+	MOVD R3, R7
+	MOVD R5, R8
+	CMP $16, R4
+	BLT done28
 
-while9:
+while27:
+	FMOVQ 0(R3), F2
+	FMOVQ 0(R5), F3
+	FMOVQ 16(R3), F4
+	FMOVQ 16(R5), F5
+	FMOVQ 32(R3), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R3), F8
+	FMOVQ 48(R5), F9
+	FMOVQ 0(R6), F10
+	WORD $0x4E20CD42 // fmla v2.4s, v10.4s, v0.4s
+	WORD $0x4E21CD43 // fmla v3.4s, v10.4s, v1.4s
+	FMOVQ 16(R6), F10
+	WORD $0x4E20CD44 // fmla v4.4s, v10.4s, v0.4s
+	WORD $0x4E21CD45 // fmla v5.4s, v10.4s, v1.4s
+	FMOVQ 32(R6), F10
+	WORD $0x4E20CD46 // fmla v6.4s, v10.4s, v0.4s
+	WORD $0x4E21CD47 // fmla v7.4s, v10.4s, v1.4s
+	FMOVQ 48(R6), F10
+	WORD $0x4E20CD48 // fmla v8.4s, v10.4s, v0.4s
+	WORD $0x4E21CD49 // fmla v9.4s, v10.4s, v1.4s
+	VST1.P [V2.S4], 16(R7)
+	VST1.P [V3.S4], 16(R8)
+	VST1.P [V4.S4], 16(R7)
+	VST1.P [V5.S4], 16(R8)
+	VST1.P [V6.S4], 16(R7)
+	VST1.P [V7.S4], 16(R8)
+	VST1.P [V8.S4], 16(R7)
+	VST1.P [V9.S4], 16(R8)
+	ADD $64, R6, R6
+	ADD $64, R3, R3
+	ADD $64, R5, R5
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while27
+
+done28:
+	CMP $4, R4
+	BLT done30
+
+while29:
 	FMOVQ 0(R3), F2
 	FMOVQ 0(R5), F3
 	FMOVQ 0(R6), F4
 	WORD $0x4E20CC82 // fmla v2.4s, v4.4s, v0.4s
 	WORD $0x4E21CC83 // fmla v3.4s, v4.4s, v1.4s
-	FMOVQ F2, 0(R3)
-	FMOVQ F3, 0(R5)
+	VST1.P [V2.S4], 16(R7)
+	VST1.P [V3.S4], 16(R8)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while9
+	BGE while29
 
-done10:
+done30:
 	CMP $1, R4
-	BLT done12
+	BLT done32
 
-while11:
+while31:
 	FMOVS 0(R3), F2
 	FMOVS 0(R6), F3
 	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
-	FMOVS F2, 0(R3)
+	FMOVS F2, 0(R7)
+	ADD $4, R7, R7
 	FMOVS 0(R5), F2
 	FMOVS 0(R6), F3
 	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
-	FMOVS F2, 0(R5)
+	FMOVS F2, 0(R8)
+	ADD $4, R8, R8
 	ADD $4, R6, R6
 	ADD $4, R3, R3
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while11
+	BGE while31
 
-done12:
+done32:
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while25
 
-done8:
+done26:
 	RET
 
 // func Axpys4x3(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
@@ -345,10 +1619,323 @@ TEXT ·Axpys4x3(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-	CMP $4, R0
+	CMP $6, R0
 	BLT done2
 
 while1:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F6
+	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F9
+	WORD $0x4E040529 // dup v9.4s, v9.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F10
+	WORD $0x4E04054A // dup v10.4s, v10.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F11
+	WORD $0x4E04056B // dup v11.4s, v11.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F12
+	WORD $0x4E04058C // dup v12.4s, v12.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F13
+	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F14
+	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F15
+	WORD $0x4E0405EF // dup v15.4s, v15.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E040610 // dup v16.4s, v16.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F17
+	WORD $0x4E040631 // dup v17.4s, v17.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R2, R8
+	ADD R3<<2, R2, R2
+	MOVD R2, R9
+	ADD R3<<2, R2, R2
+	MOVD R2, R10
+	ADD R3<<2, R2, R2
+	MOVD R2, R11
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD R5, R12
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R13
+	MOVD R12, R14
+	MOVD R5, R15
+	CMP $12, R4
+	BLT done4
+
+while3:
+	FMOVQ 0(R3), F18
+	FMOVQ 0(R12), F19
+	FMOVQ 0(R5), F20
+	FMOVQ 16(R3), F21
+	FMOVQ 16(R12), F22
+	FMOVQ 16(R5), F23
+	FMOVQ 32(R3), F24
+	FMOVQ 32(R12), F25
+	FMOVQ 32(R5), F26
+	FMOVQ 0(R6), F27
+	WORD $0x4E20CF72 // fmla v18.4s, v27.4s, v0.4s
+	WORD $0x4E21CF73 // fmla v19.4s, v27.4s, v1.4s
+	WORD $0x4E22CF74 // fmla v20.4s, v27.4s, v2.4s
+	FMOVQ 16(R6), F27
+	WORD $0x4E20CF75 // fmla v21.4s, v27.4s, v0.4s
+	WORD $0x4E21CF76 // fmla v22.4s, v27.4s, v1.4s
+	WORD $0x4E22CF77 // fmla v23.4s, v27.4s, v2.4s
+	FMOVQ 32(R6), F27
+	WORD $0x4E20CF78 // fmla v24.4s, v27.4s, v0.4s
+	WORD $0x4E21CF79 // fmla v25.4s, v27.4s, v1.4s
+	WORD $0x4E22CF7A // fmla v26.4s, v27.4s, v2.4s
+	FMOVQ 0(R7), F27
+	WORD $0x4E23CF72 // fmla v18.4s, v27.4s, v3.4s
+	WORD $0x4E24CF73 // fmla v19.4s, v27.4s, v4.4s
+	WORD $0x4E25CF74 // fmla v20.4s, v27.4s, v5.4s
+	FMOVQ 16(R7), F27
+	WORD $0x4E23CF75 // fmla v21.4s, v27.4s, v3.4s
+	WORD $0x4E24CF76 // fmla v22.4s, v27.4s, v4.4s
+	WORD $0x4E25CF77 // fmla v23.4s, v27.4s, v5.4s
+	FMOVQ 32(R7), F27
+	WORD $0x4E23CF78 // fmla v24.4s, v27.4s, v3.4s
+	WORD $0x4E24CF79 // fmla v25.4s, v27.4s, v4.4s
+	WORD $0x4E25CF7A // fmla v26.4s, v27.4s, v5.4s
+	FMOVQ 0(R8), F27
+	WORD $0x4E26CF72 // fmla v18.4s, v27.4s, v6.4s
+	WORD $0x4E27CF73 // fmla v19.4s, v27.4s, v7.4s
+	WORD $0x4E28CF74 // fmla v20.4s, v27.4s, v8.4s
+	FMOVQ 16(R8), F27
+	WORD $0x4E26CF75 // fmla v21.4s, v27.4s, v6.4s
+	WORD $0x4E27CF76 // fmla v22.4s, v27.4s, v7.4s
+	WORD $0x4E28CF77 // fmla v23.4s, v27.4s, v8.4s
+	FMOVQ 32(R8), F27
+	WORD $0x4E26CF78 // fmla v24.4s, v27.4s, v6.4s
+	WORD $0x4E27CF79 // fmla v25.4s, v27.4s, v7.4s
+	WORD $0x4E28CF7A // fmla v26.4s, v27.4s, v8.4s
+	FMOVQ 0(R9), F27
+	WORD $0x4E29CF72 // fmla v18.4s, v27.4s, v9.4s
+	WORD $0x4E2ACF73 // fmla v19.4s, v27.4s, v10.4s
+	WORD $0x4E2BCF74 // fmla v20.4s, v27.4s, v11.4s
+	FMOVQ 16(R9), F27
+	WORD $0x4E29CF75 // fmla v21.4s, v27.4s, v9.4s
+	WORD $0x4E2ACF76 // fmla v22.4s, v27.4s, v10.4s
+	WORD $0x4E2BCF77 // fmla v23.4s, v27.4s, v11.4s
+	FMOVQ 32(R9), F27
+	WORD $0x4E29CF78 // fmla v24.4s, v27.4s, v9.4s
+	WORD $0x4E2ACF79 // fmla v25.4s, v27.4s, v10.4s
+	WORD $0x4E2BCF7A // fmla v26.4s, v27.4s, v11.4s
+	FMOVQ 0(R10), F27
+	WORD $0x4E2CCF72 // fmla v18.4s, v27.4s, v12.4s
+	WORD $0x4E2DCF73 // fmla v19.4s, v27.4s, v13.4s
+	WORD $0x4E2ECF74 // fmla v20.4s, v27.4s, v14.4s
+	FMOVQ 16(R10), F27
+	WORD $0x4E2CCF75 // fmla v21.4s, v27.4s, v12.4s
+	WORD $0x4E2DCF76 // fmla v22.4s, v27.4s, v13.4s
+	WORD $0x4E2ECF77 // fmla v23.4s, v27.4s, v14.4s
+	FMOVQ 32(R10), F27
+	WORD $0x4E2CCF78 // fmla v24.4s, v27.4s, v12.4s
+	WORD $0x4E2DCF79 // fmla v25.4s, v27.4s, v13.4s
+	WORD $0x4E2ECF7A // fmla v26.4s, v27.4s, v14.4s
+	FMOVQ 0(R11), F27
+	WORD $0x4E2FCF72 // fmla v18.4s, v27.4s, v15.4s
+	WORD $0x4E30CF73 // fmla v19.4s, v27.4s, v16.4s
+	WORD $0x4E31CF74 // fmla v20.4s, v27.4s, v17.4s
+	FMOVQ 16(R11), F27
+	WORD $0x4E2FCF75 // fmla v21.4s, v27.4s, v15.4s
+	WORD $0x4E30CF76 // fmla v22.4s, v27.4s, v16.4s
+	WORD $0x4E31CF77 // fmla v23.4s, v27.4s, v17.4s
+	FMOVQ 32(R11), F27
+	WORD $0x4E2FCF78 // fmla v24.4s, v27.4s, v15.4s
+	WORD $0x4E30CF79 // fmla v25.4s, v27.4s, v16.4s
+	WORD $0x4E31CF7A // fmla v26.4s, v27.4s, v17.4s
+	VST1.P [V18.S4], 16(R13)
+	VST1.P [V19.S4], 16(R14)
+	VST1.P [V20.S4], 16(R15)
+	VST1.P [V21.S4], 16(R13)
+	VST1.P [V22.S4], 16(R14)
+	VST1.P [V23.S4], 16(R15)
+	VST1.P [V24.S4], 16(R13)
+	VST1.P [V25.S4], 16(R14)
+	VST1.P [V26.S4], 16(R15)
+	ADD $48, R6, R6
+	ADD $48, R7, R7
+	ADD $48, R8, R8
+	ADD $48, R9, R9
+	ADD $48, R10, R10
+	ADD $48, R11, R11
+	ADD $48, R3, R3
+	ADD $48, R12, R12
+	ADD $48, R5, R5
+	SUB $12, R4, R4
+	CMP $12, R4
+	BGE while3
+
+done4:
+	CMP $4, R4
+	BLT done6
+
+while5:
+	FMOVQ 0(R3), F18
+	FMOVQ 0(R12), F19
+	FMOVQ 0(R5), F20
+	FMOVQ 0(R6), F21
+	WORD $0x4E20CEB2 // fmla v18.4s, v21.4s, v0.4s
+	WORD $0x4E21CEB3 // fmla v19.4s, v21.4s, v1.4s
+	WORD $0x4E22CEB4 // fmla v20.4s, v21.4s, v2.4s
+	FMOVQ 0(R7), F21
+	WORD $0x4E23CEB2 // fmla v18.4s, v21.4s, v3.4s
+	WORD $0x4E24CEB3 // fmla v19.4s, v21.4s, v4.4s
+	WORD $0x4E25CEB4 // fmla v20.4s, v21.4s, v5.4s
+	FMOVQ 0(R8), F21
+	WORD $0x4E26CEB2 // fmla v18.4s, v21.4s, v6.4s
+	WORD $0x4E27CEB3 // fmla v19.4s, v21.4s, v7.4s
+	WORD $0x4E28CEB4 // fmla v20.4s, v21.4s, v8.4s
+	FMOVQ 0(R9), F21
+	WORD $0x4E29CEB2 // fmla v18.4s, v21.4s, v9.4s
+	WORD $0x4E2ACEB3 // fmla v19.4s, v21.4s, v10.4s
+	WORD $0x4E2BCEB4 // fmla v20.4s, v21.4s, v11.4s
+	FMOVQ 0(R10), F21
+	WORD $0x4E2CCEB2 // fmla v18.4s, v21.4s, v12.4s
+	WORD $0x4E2DCEB3 // fmla v19.4s, v21.4s, v13.4s
+	WORD $0x4E2ECEB4 // fmla v20.4s, v21.4s, v14.4s
+	FMOVQ 0(R11), F21
+	WORD $0x4E2FCEB2 // fmla v18.4s, v21.4s, v15.4s
+	WORD $0x4E30CEB3 // fmla v19.4s, v21.4s, v16.4s
+	WORD $0x4E31CEB4 // fmla v20.4s, v21.4s, v17.4s
+	VST1.P [V18.S4], 16(R13)
+	VST1.P [V19.S4], 16(R14)
+	VST1.P [V20.S4], 16(R15)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R3, R3
+	ADD $16, R12, R12
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while5
+
+done6:
+	CMP $1, R4
+	BLT done8
+
+while7:
+	FMOVS 0(R3), F18
+	FMOVS 0(R6), F19
+	WORD $0x4E20CE72 // fmla v18.4s, v19.4s, v0.4s
+	FMOVS 0(R7), F19
+	WORD $0x4E23CE72 // fmla v18.4s, v19.4s, v3.4s
+	FMOVS 0(R8), F19
+	WORD $0x4E26CE72 // fmla v18.4s, v19.4s, v6.4s
+	FMOVS 0(R9), F19
+	WORD $0x4E29CE72 // fmla v18.4s, v19.4s, v9.4s
+	FMOVS 0(R10), F19
+	WORD $0x4E2CCE72 // fmla v18.4s, v19.4s, v12.4s
+	FMOVS 0(R11), F19
+	WORD $0x4E2FCE72 // fmla v18.4s, v19.4s, v15.4s
+	FMOVS F18, 0(R13)
+	ADD $4, R13, R13
+	FMOVS 0(R12), F18
+	FMOVS 0(R6), F19
+	WORD $0x4E21CE72 // fmla v18.4s, v19.4s, v1.4s
+	FMOVS 0(R7), F19
+	WORD $0x4E24CE72 // fmla v18.4s, v19.4s, v4.4s
+	FMOVS 0(R8), F19
+	WORD $0x4E27CE72 // fmla v18.4s, v19.4s, v7.4s
+	FMOVS 0(R9), F19
+	WORD $0x4E2ACE72 // fmla v18.4s, v19.4s, v10.4s
+	FMOVS 0(R10), F19
+	WORD $0x4E2DCE72 // fmla v18.4s, v19.4s, v13.4s
+	FMOVS 0(R11), F19
+	WORD $0x4E30CE72 // fmla v18.4s, v19.4s, v16.4s
+	FMOVS F18, 0(R14)
+	ADD $4, R14, R14
+	FMOVS 0(R5), F18
+	FMOVS 0(R6), F19
+	WORD $0x4E22CE72 // fmla v18.4s, v19.4s, v2.4s
+	FMOVS 0(R7), F19
+	WORD $0x4E25CE72 // fmla v18.4s, v19.4s, v5.4s
+	FMOVS 0(R8), F19
+	WORD $0x4E28CE72 // fmla v18.4s, v19.4s, v8.4s
+	FMOVS 0(R9), F19
+	WORD $0x4E2BCE72 // fmla v18.4s, v19.4s, v11.4s
+	FMOVS 0(R10), F19
+	WORD $0x4E2ECE72 // fmla v18.4s, v19.4s, v14.4s
+	FMOVS 0(R11), F19
+	WORD $0x4E31CE72 // fmla v18.4s, v19.4s, v17.4s
+	FMOVS F18, 0(R15)
+	ADD $4, R15, R15
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R3, R3
+	ADD $4, R12, R12
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while7
+
+done8:
+	SUB $6, R0, R0
+	CMP $6, R0
+	BGE while1
+
+done2:
+	CMP $4, R0
+	BLT done10
+
+while9:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -407,10 +1994,95 @@ while1:
 	MOVD R5, R10
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
-	CMP $4, R4
-	BLT done4
+	MOVD R3, R11
+	MOVD R10, R12
+	MOVD R5, R13
+	CMP $12, R4
+	BLT done12
 
-while3:
+while11:
+	FMOVQ 0(R3), F12
+	FMOVQ 0(R10), F13
+	FMOVQ 0(R5), F14
+	FMOVQ 16(R3), F15
+	FMOVQ 16(R10), F16
+	FMOVQ 16(R5), F17
+	FMOVQ 32(R3), F18
+	FMOVQ 32(R10), F19
+	FMOVQ 32(R5), F20
+	FMOVQ 0(R6), F21
+	WORD $0x4E20CEAC // fmla v12.4s, v21.4s, v0.4s
+	WORD $0x4E21CEAD // fmla v13.4s, v21.4s, v1.4s
+	WORD $0x4E22CEAE // fmla v14.4s, v21.4s, v2.4s
+	FMOVQ 16(R6), F21
+	WORD $0x4E20CEAF // fmla v15.4s, v21.4s, v0.4s
+	WORD $0x4E21CEB0 // fmla v16.4s, v21.4s, v1.4s
+	WORD $0x4E22CEB1 // fmla v17.4s, v21.4s, v2.4s
+	FMOVQ 32(R6), F21
+	WORD $0x4E20CEB2 // fmla v18.4s, v21.4s, v0.4s
+	WORD $0x4E21CEB3 // fmla v19.4s, v21.4s, v1.4s
+	WORD $0x4E22CEB4 // fmla v20.4s, v21.4s, v2.4s
+	FMOVQ 0(R7), F21
+	WORD $0x4E23CEAC // fmla v12.4s, v21.4s, v3.4s
+	WORD $0x4E24CEAD // fmla v13.4s, v21.4s, v4.4s
+	WORD $0x4E25CEAE // fmla v14.4s, v21.4s, v5.4s
+	FMOVQ 16(R7), F21
+	WORD $0x4E23CEAF // fmla v15.4s, v21.4s, v3.4s
+	WORD $0x4E24CEB0 // fmla v16.4s, v21.4s, v4.4s
+	WORD $0x4E25CEB1 // fmla v17.4s, v21.4s, v5.4s
+	FMOVQ 32(R7), F21
+	WORD $0x4E23CEB2 // fmla v18.4s, v21.4s, v3.4s
+	WORD $0x4E24CEB3 // fmla v19.4s, v21.4s, v4.4s
+	WORD $0x4E25CEB4 // fmla v20.4s, v21.4s, v5.4s
+	FMOVQ 0(R8), F21
+	WORD $0x4E26CEAC // fmla v12.4s, v21.4s, v6.4s
+	WORD $0x4E27CEAD // fmla v13.4s, v21.4s, v7.4s
+	WORD $0x4E28CEAE // fmla v14.4s, v21.4s, v8.4s
+	FMOVQ 16(R8), F21
+	WORD $0x4E26CEAF // fmla v15.4s, v21.4s, v6.4s
+	WORD $0x4E27CEB0 // fmla v16.4s, v21.4s, v7.4s
+	WORD $0x4E28CEB1 // fmla v17.4s, v21.4s, v8.4s
+	FMOVQ 32(R8), F21
+	WORD $0x4E26CEB2 // fmla v18.4s, v21.4s, v6.4s
+	WORD $0x4E27CEB3 // fmla v19.4s, v21.4s, v7.4s
+	WORD $0x4E28CEB4 // fmla v20.4s, v21.4s, v8.4s
+	FMOVQ 0(R9), F21
+	WORD $0x4E29CEAC // fmla v12.4s, v21.4s, v9.4s
+	WORD $0x4E2ACEAD // fmla v13.4s, v21.4s, v10.4s
+	WORD $0x4E2BCEAE // fmla v14.4s, v21.4s, v11.4s
+	FMOVQ 16(R9), F21
+	WORD $0x4E29CEAF // fmla v15.4s, v21.4s, v9.4s
+	WORD $0x4E2ACEB0 // fmla v16.4s, v21.4s, v10.4s
+	WORD $0x4E2BCEB1 // fmla v17.4s, v21.4s, v11.4s
+	FMOVQ 32(R9), F21
+	WORD $0x4E29CEB2 // fmla v18.4s, v21.4s, v9.4s
+	WORD $0x4E2ACEB3 // fmla v19.4s, v21.4s, v10.4s
+	WORD $0x4E2BCEB4 // fmla v20.4s, v21.4s, v11.4s
+	VST1.P [V12.S4], 16(R11)
+	VST1.P [V13.S4], 16(R12)
+	VST1.P [V14.S4], 16(R13)
+	VST1.P [V15.S4], 16(R11)
+	VST1.P [V16.S4], 16(R12)
+	VST1.P [V17.S4], 16(R13)
+	VST1.P [V18.S4], 16(R11)
+	VST1.P [V19.S4], 16(R12)
+	VST1.P [V20.S4], 16(R13)
+	ADD $48, R6, R6
+	ADD $48, R7, R7
+	ADD $48, R8, R8
+	ADD $48, R9, R9
+	ADD $48, R3, R3
+	ADD $48, R10, R10
+	ADD $48, R5, R5
+	SUB $12, R4, R4
+	CMP $12, R4
+	BGE while11
+
+done12:
+	CMP $4, R4
+	BLT done14
+
+while13:
 	FMOVQ 0(R3), F12
 	FMOVQ 0(R10), F13
 	FMOVQ 0(R5), F14
@@ -430,9 +2102,9 @@ while3:
 	WORD $0x4E29CDEC // fmla v12.4s, v15.4s, v9.4s
 	WORD $0x4E2ACDED // fmla v13.4s, v15.4s, v10.4s
 	WORD $0x4E2BCDEE // fmla v14.4s, v15.4s, v11.4s
-	FMOVQ F12, 0(R3)
-	FMOVQ F13, 0(R10)
-	FMOVQ F14, 0(R5)
+	VST1.P [V12.S4], 16(R11)
+	VST1.P [V13.S4], 16(R12)
+	VST1.P [V14.S4], 16(R13)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
@@ -442,13 +2114,13 @@ while3:
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while3
+	BGE while13
 
-done4:
+done14:
 	CMP $1, R4
-	BLT done6
+	BLT done16
 
-while5:
+while15:
 	FMOVS 0(R3), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E20CDAC // fmla v12.4s, v13.4s, v0.4s
@@ -458,7 +2130,8 @@ while5:
 	WORD $0x4E26CDAC // fmla v12.4s, v13.4s, v6.4s
 	FMOVS 0(R9), F13
 	WORD $0x4E29CDAC // fmla v12.4s, v13.4s, v9.4s
-	FMOVS F12, 0(R3)
+	FMOVS F12, 0(R11)
+	ADD $4, R11, R11
 	FMOVS 0(R10), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E21CDAC // fmla v12.4s, v13.4s, v1.4s
@@ -468,7 +2141,8 @@ while5:
 	WORD $0x4E27CDAC // fmla v12.4s, v13.4s, v7.4s
 	FMOVS 0(R9), F13
 	WORD $0x4E2ACDAC // fmla v12.4s, v13.4s, v10.4s
-	FMOVS F12, 0(R10)
+	FMOVS F12, 0(R12)
+	ADD $4, R12, R12
 	FMOVS 0(R5), F12
 	FMOVS 0(R6), F13
 	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
@@ -478,7 +2152,8 @@ while5:
 	WORD $0x4E28CDAC // fmla v12.4s, v13.4s, v8.4s
 	FMOVS 0(R9), F13
 	WORD $0x4E2BCDAC // fmla v12.4s, v13.4s, v11.4s
-	FMOVS F12, 0(R5)
+	FMOVS F12, 0(R13)
+	ADD $4, R13, R13
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
@@ -488,18 +2163,183 @@ while5:
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while5
+	BGE while15
 
-done6:
+done16:
 	SUB $4, R0, R0
 	CMP $4, R0
-	BGE while1
+	BGE while9
 
-done2:
+done10:
+	CMP $2, R0
+	BLT done18
+
+while17:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD R5, R8
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R9
+	MOVD R8, R10
+	MOVD R5, R11
+	CMP $12, R4
+	BLT done20
+
+while19:
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R8), F7
+	FMOVQ 0(R5), F8
+	FMOVQ 16(R3), F9
+	FMOVQ 16(R8), F10
+	FMOVQ 16(R5), F11
+	FMOVQ 32(R3), F12
+	FMOVQ 32(R8), F13
+	FMOVQ 32(R5), F14
+	FMOVQ 0(R6), F15
+	WORD $0x4E20CDE6 // fmla v6.4s, v15.4s, v0.4s
+	WORD $0x4E21CDE7 // fmla v7.4s, v15.4s, v1.4s
+	WORD $0x4E22CDE8 // fmla v8.4s, v15.4s, v2.4s
+	FMOVQ 16(R6), F15
+	WORD $0x4E20CDE9 // fmla v9.4s, v15.4s, v0.4s
+	WORD $0x4E21CDEA // fmla v10.4s, v15.4s, v1.4s
+	WORD $0x4E22CDEB // fmla v11.4s, v15.4s, v2.4s
+	FMOVQ 32(R6), F15
+	WORD $0x4E20CDEC // fmla v12.4s, v15.4s, v0.4s
+	WORD $0x4E21CDED // fmla v13.4s, v15.4s, v1.4s
+	WORD $0x4E22CDEE // fmla v14.4s, v15.4s, v2.4s
+	FMOVQ 0(R7), F15
+	WORD $0x4E23CDE6 // fmla v6.4s, v15.4s, v3.4s
+	WORD $0x4E24CDE7 // fmla v7.4s, v15.4s, v4.4s
+	WORD $0x4E25CDE8 // fmla v8.4s, v15.4s, v5.4s
+	FMOVQ 16(R7), F15
+	WORD $0x4E23CDE9 // fmla v9.4s, v15.4s, v3.4s
+	WORD $0x4E24CDEA // fmla v10.4s, v15.4s, v4.4s
+	WORD $0x4E25CDEB // fmla v11.4s, v15.4s, v5.4s
+	FMOVQ 32(R7), F15
+	WORD $0x4E23CDEC // fmla v12.4s, v15.4s, v3.4s
+	WORD $0x4E24CDED // fmla v13.4s, v15.4s, v4.4s
+	WORD $0x4E25CDEE // fmla v14.4s, v15.4s, v5.4s
+	VST1.P [V6.S4], 16(R9)
+	VST1.P [V7.S4], 16(R10)
+	VST1.P [V8.S4], 16(R11)
+	VST1.P [V9.S4], 16(R9)
+	VST1.P [V10.S4], 16(R10)
+	VST1.P [V11.S4], 16(R11)
+	VST1.P [V12.S4], 16(R9)
+	VST1.P [V13.S4], 16(R10)
+	VST1.P [V14.S4], 16(R11)
+	ADD $48, R6, R6
+	ADD $48, R7, R7
+	ADD $48, R3, R3
+	ADD $48, R8, R8
+	ADD $48, R5, R5
+	SUB $12, R4, R4
+	CMP $12, R4
+	BGE while19
+
+done20:
+	CMP $4, R4
+	BLT done22
+
+while21:
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R8), F7
+	FMOVQ 0(R5), F8
+	FMOVQ 0(R6), F9
+	WORD $0x4E20CD26 // fmla v6.4s, v9.4s, v0.4s
+	WORD $0x4E21CD27 // fmla v7.4s, v9.4s, v1.4s
+	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
+	FMOVQ 0(R7), F9
+	WORD $0x4E23CD26 // fmla v6.4s, v9.4s, v3.4s
+	WORD $0x4E24CD27 // fmla v7.4s, v9.4s, v4.4s
+	WORD $0x4E25CD28 // fmla v8.4s, v9.4s, v5.4s
+	VST1.P [V6.S4], 16(R9)
+	VST1.P [V7.S4], 16(R10)
+	VST1.P [V8.S4], 16(R11)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R3, R3
+	ADD $16, R8, R8
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while21
+
+done22:
+	CMP $1, R4
+	BLT done24
+
+while23:
+	FMOVS 0(R3), F6
+	FMOVS 0(R6), F7
+	WORD $0x4E20CCE6 // fmla v6.4s, v7.4s, v0.4s
+	FMOVS 0(R7), F7
+	WORD $0x4E23CCE6 // fmla v6.4s, v7.4s, v3.4s
+	FMOVS F6, 0(R9)
+	ADD $4, R9, R9
+	FMOVS 0(R8), F6
+	FMOVS 0(R6), F7
+	WORD $0x4E21CCE6 // fmla v6.4s, v7.4s, v1.4s
+	FMOVS 0(R7), F7
+	WORD $0x4E24CCE6 // fmla v6.4s, v7.4s, v4.4s
+	FMOVS F6, 0(R10)
+	ADD $4, R10, R10
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	WORD $0x4E22CCE6 // fmla v6.4s, v7.4s, v2.4s
+	FMOVS 0(R7), F7
+	WORD $0x4E25CCE6 // fmla v6.4s, v7.4s, v5.4s
+	FMOVS F6, 0(R11)
+	ADD $4, R11, R11
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R3, R3
+	ADD $4, R8, R8
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while23
+
+done24:
+	SUB $2, R0, R0
+	CMP $2, R0
+	BGE while17
+
+done18:
 	CMP $1, R0
-	BLT done8
+	BLT done26
 
-while7:
+while25:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -522,10 +2362,56 @@ while7:
 	MOVD R5, R7
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
-	CMP $4, R4
-	BLT done10
+	MOVD R3, R8
+	MOVD R7, R9
+	MOVD R5, R10
+	CMP $12, R4
+	BLT done28
 
-while9:
+while27:
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R7), F4
+	FMOVQ 0(R5), F5
+	FMOVQ 16(R3), F6
+	FMOVQ 16(R7), F7
+	FMOVQ 16(R5), F8
+	FMOVQ 32(R3), F9
+	FMOVQ 32(R7), F10
+	FMOVQ 32(R5), F11
+	FMOVQ 0(R6), F12
+	WORD $0x4E20CD83 // fmla v3.4s, v12.4s, v0.4s
+	WORD $0x4E21CD84 // fmla v4.4s, v12.4s, v1.4s
+	WORD $0x4E22CD85 // fmla v5.4s, v12.4s, v2.4s
+	FMOVQ 16(R6), F12
+	WORD $0x4E20CD86 // fmla v6.4s, v12.4s, v0.4s
+	WORD $0x4E21CD87 // fmla v7.4s, v12.4s, v1.4s
+	WORD $0x4E22CD88 // fmla v8.4s, v12.4s, v2.4s
+	FMOVQ 32(R6), F12
+	WORD $0x4E20CD89 // fmla v9.4s, v12.4s, v0.4s
+	WORD $0x4E21CD8A // fmla v10.4s, v12.4s, v1.4s
+	WORD $0x4E22CD8B // fmla v11.4s, v12.4s, v2.4s
+	VST1.P [V3.S4], 16(R8)
+	VST1.P [V4.S4], 16(R9)
+	VST1.P [V5.S4], 16(R10)
+	VST1.P [V6.S4], 16(R8)
+	VST1.P [V7.S4], 16(R9)
+	VST1.P [V8.S4], 16(R10)
+	VST1.P [V9.S4], 16(R8)
+	VST1.P [V10.S4], 16(R9)
+	VST1.P [V11.S4], 16(R10)
+	ADD $48, R6, R6
+	ADD $48, R3, R3
+	ADD $48, R7, R7
+	ADD $48, R5, R5
+	SUB $12, R4, R4
+	CMP $12, R4
+	BGE while27
+
+done28:
+	CMP $4, R4
+	BLT done30
+
+while29:
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R7), F4
 	FMOVQ 0(R5), F5
@@ -533,48 +2419,51 @@ while9:
 	WORD $0x4E20CCC3 // fmla v3.4s, v6.4s, v0.4s
 	WORD $0x4E21CCC4 // fmla v4.4s, v6.4s, v1.4s
 	WORD $0x4E22CCC5 // fmla v5.4s, v6.4s, v2.4s
-	FMOVQ F3, 0(R3)
-	FMOVQ F4, 0(R7)
-	FMOVQ F5, 0(R5)
+	VST1.P [V3.S4], 16(R8)
+	VST1.P [V4.S4], 16(R9)
+	VST1.P [V5.S4], 16(R10)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
 	ADD $16, R7, R7
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while9
+	BGE while29
 
-done10:
+done30:
 	CMP $1, R4
-	BLT done12
+	BLT done32
 
-while11:
+while31:
 	FMOVS 0(R3), F3
 	FMOVS 0(R6), F4
 	WORD $0x4E20CC83 // fmla v3.4s, v4.4s, v0.4s
-	FMOVS F3, 0(R3)
+	FMOVS F3, 0(R8)
+	ADD $4, R8, R8
 	FMOVS 0(R7), F3
 	FMOVS 0(R6), F4
 	WORD $0x4E21CC83 // fmla v3.4s, v4.4s, v1.4s
-	FMOVS F3, 0(R7)
+	FMOVS F3, 0(R9)
+	ADD $4, R9, R9
 	FMOVS 0(R5), F3
 	FMOVS 0(R6), F4
 	WORD $0x4E22CC83 // fmla v3.4s, v4.4s, v2.4s
-	FMOVS F3, 0(R5)
+	FMOVS F3, 0(R10)
+	ADD $4, R10, R10
 	ADD $4, R6, R6
 	ADD $4, R3, R3
 	ADD $4, R7, R7
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while11
+	BGE while31
 
-done12:
+done32:
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while25
 
-done8:
+done26:
 	RET
 
 // func Axpys4x4(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
@@ -582,10 +2471,261 @@ TEXT ·Axpys4x4(SB), NOSPLIT, $0-72
 	MOVD k+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD b+40(FP), R2
-	CMP $4, R0
+	CMP $6, R0
 	BLT done2
 
 while1:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F6
+	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F9
+	WORD $0x4E040529 // dup v9.4s, v9.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F10
+	WORD $0x4E04054A // dup v10.4s, v10.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F11
+	WORD $0x4E04056B // dup v11.4s, v11.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F12
+	WORD $0x4E04058C // dup v12.4s, v12.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F13
+	WORD $0x4E0405AD // dup v13.4s, v13.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F14
+	WORD $0x4E0405CE // dup v14.4s, v14.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F15
+	WORD $0x4E0405EF // dup v15.4s, v15.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E040610 // dup v16.4s, v16.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F17
+	WORD $0x4E040631 // dup v17.4s, v17.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F18
+	WORD $0x4E040652 // dup v18.4s, v18.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F19
+	WORD $0x4E040673 // dup v19.4s, v19.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F20
+	WORD $0x4E040694 // dup v20.4s, v20.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F21
+	WORD $0x4E0406B5 // dup v21.4s, v21.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F22
+	WORD $0x4E0406D6 // dup v22.4s, v22.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F23
+	WORD $0x4E0406F7 // dup v23.4s, v23.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R2, R8
+	ADD R3<<2, R2, R2
+	MOVD R2, R9
+	ADD R3<<2, R2, R2
+	MOVD R2, R10
+	ADD R3<<2, R2, R2
+	MOVD R2, R11
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD R5, R12
+	ADD R4<<2, R5, R5
+	MOVD R5, R13
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R14
+	MOVD R12, R15
+	MOVD R13, R19
+	MOVD R5, R20
+	CMP $4, R4
+	BLT done4
+
+while3:
+	FMOVQ 0(R3), F24
+	FMOVQ 0(R12), F25
+	FMOVQ 0(R13), F26
+	FMOVQ 0(R5), F27
+	FMOVQ 0(R6), F28
+	WORD $0x4E20CF98 // fmla v24.4s, v28.4s, v0.4s
+	WORD $0x4E21CF99 // fmla v25.4s, v28.4s, v1.4s
+	WORD $0x4E22CF9A // fmla v26.4s, v28.4s, v2.4s
+	WORD $0x4E23CF9B // fmla v27.4s, v28.4s, v3.4s
+	FMOVQ 0(R7), F28
+	WORD $0x4E24CF98 // fmla v24.4s, v28.4s, v4.4s
+	WORD $0x4E25CF99 // fmla v25.4s, v28.4s, v5.4s
+	WORD $0x4E26CF9A // fmla v26.4s, v28.4s, v6.4s
+	WORD $0x4E27CF9B // fmla v27.4s, v28.4s, v7.4s
+	FMOVQ 0(R8), F28
+	WORD $0x4E28CF98 // fmla v24.4s, v28.4s, v8.4s
+	WORD $0x4E29CF99 // fmla v25.4s, v28.4s, v9.4s
+	WORD $0x4E2ACF9A // fmla v26.4s, v28.4s, v10.4s
+	WORD $0x4E2BCF9B // fmla v27.4s, v28.4s, v11.4s
+	FMOVQ 0(R9), F28
+	WORD $0x4E2CCF98 // fmla v24.4s, v28.4s, v12.4s
+	WORD $0x4E2DCF99 // fmla v25.4s, v28.4s, v13.4s
+	WORD $0x4E2ECF9A // fmla v26.4s, v28.4s, v14.4s
+	WORD $0x4E2FCF9B // fmla v27.4s, v28.4s, v15.4s
+	FMOVQ 0(R10), F28
+	WORD $0x4E30CF98 // fmla v24.4s, v28.4s, v16.4s
+	WORD $0x4E31CF99 // fmla v25.4s, v28.4s, v17.4s
+	WORD $0x4E32CF9A // fmla v26.4s, v28.4s, v18.4s
+	WORD $0x4E33CF9B // fmla v27.4s, v28.4s, v19.4s
+	FMOVQ 0(R11), F28
+	WORD $0x4E34CF98 // fmla v24.4s, v28.4s, v20.4s
+	WORD $0x4E35CF99 // fmla v25.4s, v28.4s, v21.4s
+	WORD $0x4E36CF9A // fmla v26.4s, v28.4s, v22.4s
+	WORD $0x4E37CF9B // fmla v27.4s, v28.4s, v23.4s
+	VST1.P [V24.S4], 16(R14)
+	VST1.P [V25.S4], 16(R15)
+	VST1.P [V26.S4], 16(R19)
+	VST1.P [V27.S4], 16(R20)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R3, R3
+	ADD $16, R12, R12
+	ADD $16, R13, R13
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while3
+
+done4:
+	CMP $1, R4
+	BLT done6
+
+while5:
+	FMOVS 0(R3), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E20CF38 // fmla v24.4s, v25.4s, v0.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E24CF38 // fmla v24.4s, v25.4s, v4.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E28CF38 // fmla v24.4s, v25.4s, v8.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E2CCF38 // fmla v24.4s, v25.4s, v12.4s
+	FMOVS 0(R10), F25
+	WORD $0x4E30CF38 // fmla v24.4s, v25.4s, v16.4s
+	FMOVS 0(R11), F25
+	WORD $0x4E34CF38 // fmla v24.4s, v25.4s, v20.4s
+	FMOVS F24, 0(R14)
+	ADD $4, R14, R14
+	FMOVS 0(R12), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E21CF38 // fmla v24.4s, v25.4s, v1.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E25CF38 // fmla v24.4s, v25.4s, v5.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E29CF38 // fmla v24.4s, v25.4s, v9.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E2DCF38 // fmla v24.4s, v25.4s, v13.4s
+	FMOVS 0(R10), F25
+	WORD $0x4E31CF38 // fmla v24.4s, v25.4s, v17.4s
+	FMOVS 0(R11), F25
+	WORD $0x4E35CF38 // fmla v24.4s, v25.4s, v21.4s
+	FMOVS F24, 0(R15)
+	ADD $4, R15, R15
+	FMOVS 0(R13), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E22CF38 // fmla v24.4s, v25.4s, v2.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E26CF38 // fmla v24.4s, v25.4s, v6.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E2ACF38 // fmla v24.4s, v25.4s, v10.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E2ECF38 // fmla v24.4s, v25.4s, v14.4s
+	FMOVS 0(R10), F25
+	WORD $0x4E32CF38 // fmla v24.4s, v25.4s, v18.4s
+	FMOVS 0(R11), F25
+	WORD $0x4E36CF38 // fmla v24.4s, v25.4s, v22.4s
+	FMOVS F24, 0(R19)
+	ADD $4, R19, R19
+	FMOVS 0(R5), F24
+	FMOVS 0(R6), F25
+	WORD $0x4E23CF38 // fmla v24.4s, v25.4s, v3.4s
+	FMOVS 0(R7), F25
+	WORD $0x4E27CF38 // fmla v24.4s, v25.4s, v7.4s
+	FMOVS 0(R8), F25
+	WORD $0x4E2BCF38 // fmla v24.4s, v25.4s, v11.4s
+	FMOVS 0(R9), F25
+	WORD $0x4E2FCF38 // fmla v24.4s, v25.4s, v15.4s
+	FMOVS 0(R10), F25
+	WORD $0x4E33CF38 // fmla v24.4s, v25.4s, v19.4s
+	FMOVS 0(R11), F25
+	WORD $0x4E37CF38 // fmla v24.4s, v25.4s, v23.4s
+	FMOVS F24, 0(R20)
+	ADD $4, R20, R20
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R3, R3
+	ADD $4, R12, R12
+	ADD $4, R13, R13
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while5
+
+done6:
+	SUB $6, R0, R0
+	CMP $6, R0
+	BGE while1
+
+done2:
+	CMP $4, R0
+	BLT done8
+
+while7:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -658,10 +2798,14 @@ while1:
 	MOVD R5, R11
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
+	MOVD R3, R12
+	MOVD R10, R13
+	MOVD R11, R14
+	MOVD R5, R15
 	CMP $4, R4
-	BLT done4
+	BLT done10
 
-while3:
+while9:
 	FMOVQ 0(R3), F16
 	FMOVQ 0(R10), F17
 	FMOVQ 0(R11), F18
@@ -686,10 +2830,10 @@ while3:
 	WORD $0x4E2DCE91 // fmla v17.4s, v20.4s, v13.4s
 	WORD $0x4E2ECE92 // fmla v18.4s, v20.4s, v14.4s
 	WORD $0x4E2FCE93 // fmla v19.4s, v20.4s, v15.4s
-	FMOVQ F16, 0(R3)
-	FMOVQ F17, 0(R10)
-	FMOVQ F18, 0(R11)
-	FMOVQ F19, 0(R5)
+	VST1.P [V16.S4], 16(R12)
+	VST1.P [V17.S4], 16(R13)
+	VST1.P [V18.S4], 16(R14)
+	VST1.P [V19.S4], 16(R15)
 	ADD $16, R6, R6
 	ADD $16, R7, R7
 	ADD $16, R8, R8
@@ -700,13 +2844,13 @@ while3:
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while3
+	BGE while9
 
-done4:
+done10:
 	CMP $1, R4
-	BLT done6
+	BLT done12
 
-while5:
+while11:
 	FMOVS 0(R3), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E20CE30 // fmla v16.4s, v17.4s, v0.4s
@@ -716,7 +2860,8 @@ while5:
 	WORD $0x4E28CE30 // fmla v16.4s, v17.4s, v8.4s
 	FMOVS 0(R9), F17
 	WORD $0x4E2CCE30 // fmla v16.4s, v17.4s, v12.4s
-	FMOVS F16, 0(R3)
+	FMOVS F16, 0(R12)
+	ADD $4, R12, R12
 	FMOVS 0(R10), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E21CE30 // fmla v16.4s, v17.4s, v1.4s
@@ -726,7 +2871,8 @@ while5:
 	WORD $0x4E29CE30 // fmla v16.4s, v17.4s, v9.4s
 	FMOVS 0(R9), F17
 	WORD $0x4E2DCE30 // fmla v16.4s, v17.4s, v13.4s
-	FMOVS F16, 0(R10)
+	FMOVS F16, 0(R13)
+	ADD $4, R13, R13
 	FMOVS 0(R11), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E22CE30 // fmla v16.4s, v17.4s, v2.4s
@@ -736,7 +2882,8 @@ while5:
 	WORD $0x4E2ACE30 // fmla v16.4s, v17.4s, v10.4s
 	FMOVS 0(R9), F17
 	WORD $0x4E2ECE30 // fmla v16.4s, v17.4s, v14.4s
-	FMOVS F16, 0(R11)
+	FMOVS F16, 0(R14)
+	ADD $4, R14, R14
 	FMOVS 0(R5), F16
 	FMOVS 0(R6), F17
 	WORD $0x4E23CE30 // fmla v16.4s, v17.4s, v3.4s
@@ -746,7 +2893,8 @@ while5:
 	WORD $0x4E2BCE30 // fmla v16.4s, v17.4s, v11.4s
 	FMOVS 0(R9), F17
 	WORD $0x4E2FCE30 // fmla v16.4s, v17.4s, v15.4s
-	FMOVS F16, 0(R5)
+	FMOVS F16, 0(R15)
+	ADD $4, R15, R15
 	ADD $4, R6, R6
 	ADD $4, R7, R7
 	ADD $4, R8, R8
@@ -757,18 +2905,149 @@ while5:
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while5
+	BGE while11
 
-done6:
+done12:
 	SUB $4, R0, R0
 	CMP $4, R0
-	BGE while1
+	BGE while7
 
-done2:
+done8:
+	CMP $2, R0
+	BLT done14
+
+while13:
+	MOVD rsa+24(FP), R3
+	MOVD csa+32(FP), R4
+	MOVD R1, R5
+	FMOVS 0(R5), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F2
+	WORD $0x4E040442 // dup v2.4s, v2.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	ADD R4<<2, R1, R1
+	MOVD R1, R5
+	FMOVS 0(R5), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F6
+	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
+	ADD R3<<2, R5, R5
+	FMOVS 0(R5), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	ADD R4<<2, R1, R1
+	MOVD ldb+48(FP), R3
+	MOVD ldy+64(FP), R4
+	MOVD y+56(FP), R5
+	MOVD R2, R6
+	ADD R3<<2, R2, R2
+	MOVD R2, R7
+	ADD R3<<2, R2, R2
+	MOVD R5, R3
+	ADD R4<<2, R5, R5
+	MOVD R5, R8
+	ADD R4<<2, R5, R5
+	MOVD R5, R9
+	ADD R4<<2, R5, R5
+	MOVD n+8(FP), R4
+	MOVD R3, R10
+	MOVD R8, R11
+	MOVD R9, R12
+	MOVD R5, R13
+	CMP $4, R4
+	BLT done16
+
+while15:
+	FMOVQ 0(R3), F8
+	FMOVQ 0(R8), F9
+	FMOVQ 0(R9), F10
+	FMOVQ 0(R5), F11
+	FMOVQ 0(R6), F12
+	WORD $0x4E20CD88 // fmla v8.4s, v12.4s, v0.4s
+	WORD $0x4E21CD89 // fmla v9.4s, v12.4s, v1.4s
+	WORD $0x4E22CD8A // fmla v10.4s, v12.4s, v2.4s
+	WORD $0x4E23CD8B // fmla v11.4s, v12.4s, v3.4s
+	FMOVQ 0(R7), F12
+	WORD $0x4E24CD88 // fmla v8.4s, v12.4s, v4.4s
+	WORD $0x4E25CD89 // fmla v9.4s, v12.4s, v5.4s
+	WORD $0x4E26CD8A // fmla v10.4s, v12.4s, v6.4s
+	WORD $0x4E27CD8B // fmla v11.4s, v12.4s, v7.4s
+	VST1.P [V8.S4], 16(R10)
+	VST1.P [V9.S4], 16(R11)
+	VST1.P [V10.S4], 16(R12)
+	VST1.P [V11.S4], 16(R13)
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R3, R3
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R5, R5
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while15
+
+done16:
+	CMP $1, R4
+	BLT done18
+
+while17:
+	FMOVS 0(R3), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E20CD28 // fmla v8.4s, v9.4s, v0.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E24CD28 // fmla v8.4s, v9.4s, v4.4s
+	FMOVS F8, 0(R10)
+	ADD $4, R10, R10
+	FMOVS 0(R8), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E21CD28 // fmla v8.4s, v9.4s, v1.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E25CD28 // fmla v8.4s, v9.4s, v5.4s
+	FMOVS F8, 0(R11)
+	ADD $4, R11, R11
+	FMOVS 0(R9), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E22CD28 // fmla v8.4s, v9.4s, v2.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E26CD28 // fmla v8.4s, v9.4s, v6.4s
+	FMOVS F8, 0(R12)
+	ADD $4, R12, R12
+	FMOVS 0(R5), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E23CD28 // fmla v8.4s, v9.4s, v3.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E27CD28 // fmla v8.4s, v9.4s, v7.4s
+	FMOVS F8, 0(R13)
+	ADD $4, R13, R13
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R3, R3
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R5, R5
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while17
+
+done18:
+	SUB $2, R0, R0
+	CMP $2, R0
+	BGE while13
+
+done14:
 	CMP $1, R0
-	BLT done8
+	BLT done20
 
-while7:
+while19:
 	MOVD rsa+24(FP), R3
 	MOVD csa+32(FP), R4
 	MOVD R1, R5
@@ -796,10 +3075,14 @@ while7:
 	MOVD R5, R8
 	ADD R4<<2, R5, R5
 	MOVD n+8(FP), R4
+	MOVD R3, R9
+	MOVD R7, R10
+	MOVD R8, R11
+	MOVD R5, R12
 	CMP $4, R4
-	BLT done10
+	BLT done22
 
-while9:
+while21:
 	FMOVQ 0(R3), F4
 	FMOVQ 0(R7), F5
 	FMOVQ 0(R8), F6
@@ -809,10 +3092,10 @@ while9:
 	WORD $0x4E21CD05 // fmla v5.4s, v8.4s, v1.4s
 	WORD $0x4E22CD06 // fmla v6.4s, v8.4s, v2.4s
 	WORD $0x4E23CD07 // fmla v7.4s, v8.4s, v3.4s
-	FMOVQ F4, 0(R3)
-	FMOVQ F5, 0(R7)
-	FMOVQ F6, 0(R8)
-	FMOVQ F7, 0(R5)
+	VST1.P [V4.S4], 16(R9)
+	VST1.P [V5.S4], 16(R10)
+	VST1.P [V6.S4], 16(R11)
+	VST1.P [V7.S4], 16(R12)
 	ADD $16, R6, R6
 	ADD $16, R3, R3
 	ADD $16, R7, R7
@@ -820,29 +3103,33 @@ while9:
 	ADD $16, R5, R5
 	SUB $4, R4, R4
 	CMP $4, R4
-	BGE while9
+	BGE while21
 
-done10:
+done22:
 	CMP $1, R4
-	BLT done12
+	BLT done24
 
-while11:
+while23:
 	FMOVS 0(R3), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
-	FMOVS F4, 0(R3)
+	FMOVS F4, 0(R9)
+	ADD $4, R9, R9
 	FMOVS 0(R7), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E21CCA4 // fmla v4.4s, v5.4s, v1.4s
-	FMOVS F4, 0(R7)
+	FMOVS F4, 0(R10)
+	ADD $4, R10, R10
 	FMOVS 0(R8), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
-	FMOVS F4, 0(R8)
+	FMOVS F4, 0(R11)
+	ADD $4, R11, R11
 	FMOVS 0(R5), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
-	FMOVS F4, 0(R5)
+	FMOVS F4, 0(R12)
+	ADD $4, R12, R12
 	ADD $4, R6, R6
 	ADD $4, R3, R3
 	ADD $4, R7, R7
@@ -850,12 +3137,12 @@ while11:
 	ADD $4, R5, R5
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE while11
+	BGE while23
 
-done12:
+done24:
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE while7
+	BGE while19
 
-done8:
+done20:
 	RET
