@@ -25,53 +25,69 @@ func dots(cols int) func(Machine) {
 			"products of p = l, l+lanes, ... in ascending order, each with one fused",
 			"multiply-add; then the lanes are added in halves.")
 		groups, a, out := m.ParamInt("groups"), m.ParamPtr("a"), m.ParamPtr("out")
-		m.Repeat(groups, func() {
-			k, b, lda := m.ParamInt("k"), m.ParamPtr("b"), m.ParamInt("lda")
-			var row []Ptr
-			for range rows {
-				row = append(row, m.CopyPtr(a))
-				m.AddPtr(a, lda)
-			}
-			var acc [rows][]Vec
-			for i := range acc {
-				for range cols {
-					acc[i] = append(acc[i], m.Zero())
-				}
-			}
-			m.Strips(k, row, 1, func(s Strip) {
-				if s.partial {
-					// AVX2 needs a register for the mask.
-					for j := range cols {
-						bv := s.Load(b, j)
-						for i, p := range row {
-							m.AccMulAdd(acc[i][j], s.Load(p, 0), bv)
-						}
-					}
-					m.AddPtrConst(b, 1)
-					return
-				}
-				var bv []Vec
-				for j := range cols {
-					bv = append(bv, s.Load(b, j))
-				}
-				m.AddPtrConst(b, l*cols)
-				for i, p := range row {
-					av := s.Load(p, 0)
-					for j := range bv {
-						m.AccMulAdd(acc[i][j], av, bv[j])
-					}
-				}
+		if l == 4 && cols == 1 { // four sums do not keep the multiply-add units busy
+			m.While(groups, 2, func() {
+				dotsGroups(m, 2, cols, a, out)
+				m.SubInt(groups, 2)
 			})
-			for j := 0; j < cols; j += rows {
-				var block [rows][]Vec
-				for i := range block {
-					block[i] = acc[i][j:min(j+rows, cols)]
-				}
-				m.AddSums(out, 4*rows*(j/rows), block)
-			}
-			m.AddPtrConst(out, 4*rows*blocks)
-		})
+		}
+		m.Repeat(groups, func() { dotsGroups(m, 1, cols, a, out) })
 		m.Ret()
+	}
+}
+
+// dotsGroups emits the sums of count groups of four rows from a on and moves a and out
+// behind them.
+func dotsGroups(m Machine, count, cols int, a, out Ptr) {
+	const rows = 4
+	l, blocks := m.Lanes(), (cols+rows-1)/rows
+	k, b, lda := m.ParamInt("k"), m.ParamPtr("b"), m.ParamInt("lda")
+	var row []Ptr
+	for range count * rows {
+		row = append(row, m.CopyPtr(a))
+		m.AddPtr(a, lda)
+	}
+	acc := make([][]Vec, count*rows)
+	for i := range acc {
+		for range cols {
+			acc[i] = append(acc[i], m.Zero())
+		}
+	}
+	m.Strips(k, row, count, func(s Strip) {
+		if s.partial {
+			// AVX2 needs a register for the mask.
+			for j := range cols {
+				bv := s.Load(b, j)
+				for i, p := range row {
+					m.AccMulAdd(acc[i][j], s.Load(p, 0), bv)
+				}
+			}
+			m.AddPtrConst(b, 1)
+			return
+		}
+		var bv []Vec
+		for j := range s.U * cols {
+			bv = append(bv, s.Load(b, j))
+		}
+		m.AddPtrConst(b, s.U*l*cols)
+		for u := range s.U {
+			for i, p := range row {
+				av := s.Load(p, u)
+				for j := range cols {
+					m.AccMulAdd(acc[i][j], av, bv[u*cols+j])
+				}
+			}
+		}
+	})
+	for g := range count {
+		for j := 0; j < cols; j += rows {
+			var block [rows][]Vec
+			for i := range block {
+				block[i] = acc[g*rows+i][j:min(j+rows, cols)]
+			}
+			m.AddSums(out, 4*rows*(j/rows), block)
+		}
+		m.AddPtrConst(out, 4*rows*blocks)
 	}
 }
 

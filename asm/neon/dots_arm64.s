@@ -9,10 +9,234 @@ TEXT ·Dots4x1(SB), NOSPLIT, $0-48
 	MOVD groups+0(FP), R0
 	MOVD a+16(FP), R1
 	MOVD out+40(FP), R2
-	CMP $0, R0
-	BLE done2
+	CMP $2, R0
+	BLT done2
 
-repeat1:
+while1:
+	MOVD k+8(FP), R3
+	MOVD b+32(FP), R4
+	MOVD lda+24(FP), R5
+	MOVD R1, R6
+	ADD R5<<2, R1, R1
+	MOVD R1, R7
+	ADD R5<<2, R1, R1
+	MOVD R1, R8
+	ADD R5<<2, R1, R1
+	MOVD R1, R9
+	ADD R5<<2, R1, R1
+	MOVD R1, R10
+	ADD R5<<2, R1, R1
+	MOVD R1, R11
+	ADD R5<<2, R1, R1
+	MOVD R1, R12
+	ADD R5<<2, R1, R1
+	MOVD R1, R13
+	ADD R5<<2, R1, R1
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	CMP $8, R3
+	BLT done4
+
+while3:
+	FMOVQ 0(R4), F8
+	FMOVQ 16(R4), F9
+	ADD $32, R4, R4
+	FMOVQ 0(R6), F10
+	WORD $0x4E28CD40 // fmla v0.4s, v10.4s, v8.4s
+	FMOVQ 0(R7), F10
+	WORD $0x4E28CD41 // fmla v1.4s, v10.4s, v8.4s
+	FMOVQ 0(R8), F10
+	WORD $0x4E28CD42 // fmla v2.4s, v10.4s, v8.4s
+	FMOVQ 0(R9), F10
+	WORD $0x4E28CD43 // fmla v3.4s, v10.4s, v8.4s
+	FMOVQ 0(R10), F10
+	WORD $0x4E28CD44 // fmla v4.4s, v10.4s, v8.4s
+	FMOVQ 0(R11), F10
+	WORD $0x4E28CD45 // fmla v5.4s, v10.4s, v8.4s
+	FMOVQ 0(R12), F10
+	WORD $0x4E28CD46 // fmla v6.4s, v10.4s, v8.4s
+	FMOVQ 0(R13), F10
+	WORD $0x4E28CD47 // fmla v7.4s, v10.4s, v8.4s
+	FMOVQ 16(R6), F8
+	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
+	FMOVQ 16(R7), F8
+	WORD $0x4E29CD01 // fmla v1.4s, v8.4s, v9.4s
+	FMOVQ 16(R8), F8
+	WORD $0x4E29CD02 // fmla v2.4s, v8.4s, v9.4s
+	FMOVQ 16(R9), F8
+	WORD $0x4E29CD03 // fmla v3.4s, v8.4s, v9.4s
+	FMOVQ 16(R10), F8
+	WORD $0x4E29CD04 // fmla v4.4s, v8.4s, v9.4s
+	FMOVQ 16(R11), F8
+	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
+	FMOVQ 16(R12), F8
+	WORD $0x4E29CD06 // fmla v6.4s, v8.4s, v9.4s
+	FMOVQ 16(R13), F8
+	WORD $0x4E29CD07 // fmla v7.4s, v8.4s, v9.4s
+	ADD $32, R6, R6
+	ADD $32, R7, R7
+	ADD $32, R8, R8
+	ADD $32, R9, R9
+	ADD $32, R10, R10
+	ADD $32, R11, R11
+	ADD $32, R12, R12
+	ADD $32, R13, R13
+	SUB $8, R3, R3
+	CMP $8, R3
+	BGE while3
+
+done4:
+	CMP $4, R3
+	BLT done6
+
+while5:
+	FMOVQ 0(R4), F8
+	ADD $16, R4, R4
+	FMOVQ 0(R6), F9
+	WORD $0x4E28CD20 // fmla v0.4s, v9.4s, v8.4s
+	FMOVQ 0(R7), F9
+	WORD $0x4E28CD21 // fmla v1.4s, v9.4s, v8.4s
+	FMOVQ 0(R8), F9
+	WORD $0x4E28CD22 // fmla v2.4s, v9.4s, v8.4s
+	FMOVQ 0(R9), F9
+	WORD $0x4E28CD23 // fmla v3.4s, v9.4s, v8.4s
+	FMOVQ 0(R10), F9
+	WORD $0x4E28CD24 // fmla v4.4s, v9.4s, v8.4s
+	FMOVQ 0(R11), F9
+	WORD $0x4E28CD25 // fmla v5.4s, v9.4s, v8.4s
+	FMOVQ 0(R12), F9
+	WORD $0x4E28CD26 // fmla v6.4s, v9.4s, v8.4s
+	FMOVQ 0(R13), F9
+	WORD $0x4E28CD27 // fmla v7.4s, v9.4s, v8.4s
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	ADD $16, R8, R8
+	ADD $16, R9, R9
+	ADD $16, R10, R10
+	ADD $16, R11, R11
+	ADD $16, R12, R12
+	ADD $16, R13, R13
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while5
+
+done6:
+	CMP $1, R3
+	BLT done8
+
+while7:
+	FMOVS 0(R4), F8
+	FMOVS 0(R6), F9
+	WORD $0x4E28CD20 // fmla v0.4s, v9.4s, v8.4s
+	FMOVS 0(R7), F9
+	WORD $0x4E28CD21 // fmla v1.4s, v9.4s, v8.4s
+	FMOVS 0(R8), F9
+	WORD $0x4E28CD22 // fmla v2.4s, v9.4s, v8.4s
+	FMOVS 0(R9), F9
+	WORD $0x4E28CD23 // fmla v3.4s, v9.4s, v8.4s
+	FMOVS 0(R10), F9
+	WORD $0x4E28CD24 // fmla v4.4s, v9.4s, v8.4s
+	FMOVS 0(R11), F9
+	WORD $0x4E28CD25 // fmla v5.4s, v9.4s, v8.4s
+	FMOVS 0(R12), F9
+	WORD $0x4E28CD26 // fmla v6.4s, v9.4s, v8.4s
+	FMOVS 0(R13), F9
+	WORD $0x4E28CD27 // fmla v7.4s, v9.4s, v8.4s
+	ADD $4, R4, R4
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	ADD $4, R8, R8
+	ADD $4, R9, R9
+	ADD $4, R10, R10
+	ADD $4, R11, R11
+	ADD $4, R12, R12
+	ADD $4, R13, R13
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while7
+
+done8:
+	WORD $0x6E004008 // ext v8.16b, v0.16b, v0.16b, #8
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	WORD $0x6E002008 // ext v8.16b, v0.16b, v0.16b, #4
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	FMOVS 0(R2), F8
+	WORD $0x4E040508 // dup v8.4s, v8.s[0]
+	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	ADD $64, R2, R2
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 0(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 0(R2)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 16(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R2)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 32(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R2)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS 48(R2), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R2)
+	ADD $64, R2, R2
+	SUB $2, R0, R0
+	CMP $2, R0
+	BGE while1
+
+done2:
+	CMP $0, R0
+	BLE done10
+
+repeat9:
 	MOVD k+8(FP), R3
 	MOVD b+32(FP), R4
 	MOVD lda+24(FP), R5
@@ -29,9 +253,9 @@ repeat1:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	CMP $4, R3
-	BLT done4
+	BLT done12
 
-while3:
+while11:
 	FMOVQ 0(R4), F4
 	ADD $16, R4, R4
 	FMOVQ 0(R6), F5
@@ -48,13 +272,13 @@ while3:
 	ADD $16, R9, R9
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE while3
+	BGE while11
 
-done4:
+done12:
 	CMP $1, R3
-	BLT done6
+	BLT done14
 
-while5:
+while13:
 	FMOVS 0(R4), F4
 	FMOVS 0(R6), F5
 	WORD $0x4E24CCA0 // fmla v0.4s, v5.4s, v4.4s
@@ -71,9 +295,9 @@ while5:
 	ADD $4, R9, R9
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE while5
+	BGE while13
 
-done6:
+done14:
 	WORD $0x6E004004 // ext v4.16b, v0.16b, v0.16b, #8
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x6E002004 // ext v4.16b, v0.16b, v0.16b, #4
@@ -108,9 +332,9 @@ done6:
 	FMOVS F0, 48(R2)
 	ADD $64, R2, R2
 	SUBS $1, R0, R0
-	BNE repeat1
+	BNE repeat9
 
-done2:
+done10:
 	RET
 
 // func Dots4x2(groups, k int, a *float32, lda int, b, out *float32)
