@@ -53,7 +53,7 @@ func (m *amd64) addIf(acc Vec, k Mask, v Vec) {
 		m.VADDPS(vec(v), vec(acc), k.op.(reg.Register), vec(acc))
 		return
 	}
-	m.Set(acc, m.Add(acc, m.And(Vec{k.op}, v)))
+	m.Set(acc, m.Add(acc, m.And(Vec(k), v)))
 }
 
 func (m *amd64) byteMem(p Ptr, u int) operand.Mem {

@@ -69,11 +69,8 @@ func (w wide) storeF64(v reg.VecVirtual, mem operand.Mem) {
 	}
 }
 
-// storeF32 rounds v to float32 and stores it.
-func (w wide) storeF32(v reg.VecVirtual, mem operand.Mem) { w.storeF32As(storeKind{}, v, mem) }
-
-// storeF32As is storeF32 with full vectors streamed if k says so.
-func (w wide) storeF32As(k storeKind, v reg.VecVirtual, mem operand.Mem) {
+// storeF32 rounds v to float32 and stores it, full vectors streamed if k says so.
+func (w wide) storeF32(k storeKind, v reg.VecVirtual, mem operand.Mem) {
 	n := w.vec()
 	if w.avx512() {
 		w.VCVTPD2PS(v, w.narrow(n))
@@ -347,7 +344,7 @@ func scaleShiftRows(m *amd64, k storeKind) {
 			for i := range u {
 				v := w.loadF32(operand.Mem{Base: from, Disp: 4 * i * w.width()})
 				w.VFMADD213PD(w.loadF64(operand.Mem{Base: shift, Disp: 8 * i * w.width()}), slope, v)
-				w.storeF32As(k, v, operand.Mem{Base: to, Disp: 4 * i * w.width()})
+				w.storeF32(k, v, operand.Mem{Base: to, Disp: 4 * i * w.width()})
 			}
 		})
 		m.LEAQ(operand.Mem{Base: dst, Index: c, Scale: 4}, dst)
