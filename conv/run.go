@@ -38,6 +38,7 @@ const (
 	jobWinogradProducts
 	jobWinogradGrad
 	jobWinogradOuter
+	jobWinogradChunk
 	jobWinogradFilterGrad
 )
 

@@ -1,5 +1,7 @@
 package conv
 
+import "github.com/golanes/lanes/kernels"
+
 // Running the plans of winograd.go and winogradweights.go: which tasks a step
 // has and where its arrays lie in the workspace.
 
@@ -77,8 +79,14 @@ func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 		}
 	case jobWinogradOuter:
 		p.winogradOuter(worker, t)
+	case jobWinogradChunk:
+		p.winogradChunk(worker, t)
 	case jobWinogradFilterGrad:
 		ww := wj.weights
+		for c := 1; c < ww.chunks; c++ {
+			sum := wj.u[t*ww.duLen():][:ww.duLen()]
+			kernels.Add(sum, sum, wj.u[c*ww.sumsLen()+t*ww.duLen():][:ww.duLen()])
+		}
 		ww.filterGrad(t%ww.ranges, t/ww.ranges, p.job.dw, wj.u[t*ww.duLen():], own)
 	}
 }
@@ -98,6 +106,34 @@ func (p *Plan) winogradOuter(worker, t int) {
 	}
 	for q := range w.tasks() {
 		w.outer(wk, t, q%w.ranges, q/w.ranges, wj.rows, wj.accumulate, wj.u[q*w.duLen():], wj.v, wj.m, wj.bias)
+	}
+}
+
+// winogradChunk takes the blocks of chunk t of a weight gradient through all steps
+// but the last.
+func (p *Plan) winogradChunk(worker, t int) {
+	wj := &p.job.wino
+	w, wk, own := wj.weights, &p.outer[worker], wj.ownOf(worker)
+	v, own := own[:w.vLen()], own[w.vLen():]
+	z, own := own[:w.zLen()], own[w.zLen():]
+	du := wj.u[t*w.sumsLen():][:w.tasks()*w.duLen()]
+	var bias []float32
+	if wj.bias != nil {
+		bias = wj.bias[t*w.sumsLen():][:w.kPad]
+	}
+	first, end := t*w.blocks/w.chunks, (t+1)*w.blocks/w.chunks
+	for b := first; b < end; b++ {
+		tile := b * w.block
+		rows := min(w.block, w.tiles-tile)
+		for r := range rows {
+			w.input(tile+r, r, v, p.job.a, p.zero, own)
+			w.grad(tile+r, r, z, p.job.b, p.zero, own)
+		}
+		for i := range w.points {
+			for q := range w.tasks() {
+				w.outer(wk, i, q%w.ranges, q/w.ranges, rows, b > first, du[q*w.duLen():], v, z, bias)
+			}
+		}
 	}
 }
 
@@ -154,6 +190,21 @@ func (p *Plan) runWinograd(w *winograd, inline bool, o operands, work []float32)
 func (p *Plan) runWinogradWeights(w *winogradWeights, dw, db, src, ddst, work []float32) {
 	p.job = job{operands: operands{a: src, b: ddst}, dw: dw, wino: winogradJob{w: &w.winograd, weights: w, perWorker: w.perWorker()}}
 	wj := &p.job.wino
+	if w.chunks > 1 {
+		wj.own, work = work[:p.workers*wj.perWorker], work[p.workers*wj.perWorker:]
+		wj.u = work[w.kPad:]
+		if db != nil {
+			wj.bias = work
+		}
+		p.parallel(jobWinogradChunk, w.chunks)
+		p.parallel(jobWinogradFilterGrad, w.tasks())
+		for c := range w.chunks {
+			for k := range db {
+				db[k] += wj.bias[c*w.sumsLen()+k]
+			}
+		}
+		return
+	}
 	if db != nil {
 		wj.bias = work[:w.kPad]
 	}

@@ -7,10 +7,12 @@ import "github.com/golanes/lanes/kernels"
 //
 //	Z[i][tile][k] = AeA',   dU[i] = V[i]' Z[i] summed over tiles,   dw = G'dUG
 //
-// All workers transform a block of tiles, then share the products, whose sums
-// over the tiles of all blocks each stay with one task and in order. With many
-// tiles a task is a point, and dU is transformed back after the last block. With
-// few, dU outweighs V and Z: there is one block, and a task makes and transforms
+// Where dU is small, the blocks are cut into chunks, a number that depends on the
+// shape only. A task takes a chunk's blocks through transforms and products into a
+// dU of its own, so that V and Z stay with one core, and these are added in order.
+// Otherwise all workers transform a block of tiles, then share the products, whose
+// sums over the tiles of all blocks each stay with one task and in order: a task
+// is a point, and dU is transformed back after the last block. With few tiles, dU outweighs V and Z: there is one block, and a task makes and transforms
 // back all points of dU of some channels and a panel, which stay in its L2.
 //
 // V and Z are stored in slices of channels: slice, point, tile, channel. Where
@@ -28,6 +30,10 @@ const (
 	winogradGradL3      = 6 << 20
 	winogradGradRatio   = 3
 	winogradWeightsMost = 48 << 20
+	// winogradChunks is the most chunks of blocks, and winogradChunksL3 the most
+	// bytes of their sums.
+	winogradChunks   = 8
+	winogradChunksL3 = 24 << 20
 	// winogradLocal is the most strips of a task with all points, and winogradTasks
 	// the number of tasks below which it has fewer.
 	winogradLocal = 4
@@ -42,6 +48,7 @@ const (
 type winogradWeights struct {
 	winograd
 	local          bool
+	chunks         int        // of blocks, each with its own dU, or 1
 	channels       int        // channels of a task or of a range of strips
 	ranges         int        // of all channels
 	strips         [2][]strip // of a range, of the last range
@@ -69,6 +76,10 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 	// Even blocks, so that the last is not a sliver.
 	w.blocks = max(1, (w.tiles+w.block-1)/w.block)
 	w.block = max(1, (w.tiles+w.blocks-1)/w.blocks)
+	w.chunks = 1
+	if !w.local && perGrad <= winogradGradL3 {
+		w.chunks = max(1, min(w.blocks, winogradChunks, winogradChunksL3/perGrad))
+	}
 
 	w.channels, w.zPitch = winogradChannels, winogradChannels/nr*nr
 	if w.local {
@@ -100,10 +111,19 @@ func (w *winogradWeights) perWorker() int {
 	if w.local {
 		n += w.duLen()
 	}
+	if w.chunks > 1 {
+		n += w.vLen() + w.zLen()
+	}
 	return n
 }
 
+// sumsLen is the bias sums and dU of a chunk.
+func (w *winogradWeights) sumsLen() int { return w.kPad + w.tasks()*w.duLen() }
+
 func (w *winogradWeights) workLen(workers int) int {
+	if w.chunks > 1 {
+		return workers*w.perWorker() + w.chunks*w.sumsLen()
+	}
 	n := w.kPad + w.vLen() + w.zLen() + workers*w.perWorker()
 	if !w.local {
 		n += w.tasks() * w.duLen()
