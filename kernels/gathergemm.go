@@ -11,8 +11,8 @@ package kernels
 //
 // A negative entry of Table stands for TapLen zeros, which Zero must hold.
 // Products are added one after another in the order of t, then k, fused where
-// the ISA has FMA; in NEON's narrow panel those of even and of odd k apart. The order
-// does not depend on MR. NaN passes through min and max, and zeros are not skipped.
+// the ISA has FMA, so that equal columns of B give equal columns of C in panels of
+// any width. NaN passes through min and max, and zeros are not skipped.
 // Rows may repeat (to fill a tile): all of C is read before it is written. C
 // must not overlap the inputs, except that Residual may be C.
 //

@@ -64,10 +64,6 @@ func (m *arm64) indexed(p Ptr, i vreg) Ptr {
 func gatherNEON(vecs int) func(*arm64) {
 	return func(m *arm64) {
 		nr := 4 * vecs
-		chains := "and the sums over even and over odd k added at the end."
-		if vecs > 1 {
-			chains = "in one chain."
-		}
 		m.Func(fmt.Sprintf("GatherGemm8x%d", nr),
 			"func(mr int, c *float32, rows *int32, a *float32, table *int32, zero, b, bias, residual *float32, taps, tapLen, accumulate int, lo, hi float32)",
 			fmt.Sprintf("GatherGemm8x%d computes a tile of mr rows by %d columns, mr being 8, 4 or 2:", nr, nr),
@@ -76,7 +72,7 @@ func gatherNEON(vecs int) func(*arm64) {
 			fmt.Sprintf("\tacc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*%d+j]   for t < taps, k < tapLen in this order", nr),
 			"\tc[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))",
 			"",
-			"with one fused multiply-add per product, "+chains,
+			"with one fused multiply-add per product, in one chain.",
 			"A negative table entry stands for zero, which must hold tapLen zeros.",
 			"taps >= 0, tapLen > 0. Rows may repeat:",
 			"all of c is read before it is written. NaN passes through min and max.",
@@ -86,10 +82,6 @@ func gatherNEON(vecs int) func(*arm64) {
 			m.place(rowsLabel(mr))
 			g := &gatherNEONBody{arm64: m, mr: mr, vecs: vecs}
 			g.acc = m.tile(mr, vecs)
-			g.sets = [][][]Vec{g.acc}
-			if vecs == 1 {
-				g.sets = append(g.sets, m.tile(mr, vecs))
-			}
 			g.start()
 			g.taps()
 			g.finish()
@@ -101,8 +93,7 @@ func gatherNEON(vecs int) func(*arm64) {
 type gatherNEONBody struct {
 	*arm64
 	mr, vecs int
-	acc      [][]Vec   // the first of sets
-	sets     [][][]Vec // the second, of narrow tiles, takes every other k
+	acc      [][]Vec
 }
 
 func (g *gatherNEONBody) label(stem string) string {
@@ -160,12 +151,11 @@ func (g *gatherNEONBody) taps() {
 			g.ifBit(k, steps, func() { g.steps(rows, b, steps) })
 		}
 	})
-	g.addSets(g.sets)
 }
 
 // steps multiplies the next steps of k, 4, 2 or 1.
 func (g *gatherNEONBody) steps(rows []Ptr, b Ptr, steps int) {
-	size := rowGroup(len(rows), len(rows)*g.vecs*len(g.sets), g.vecs)
+	size := rowGroup(len(rows), len(rows)*g.vecs, g.vecs)
 	for first := 0; first < len(rows); first += size {
 		group := rows[first:min(first+size, len(rows))]
 		var av []vreg
@@ -177,7 +167,7 @@ func (g *gatherNEONBody) steps(rows []Ptr, b Ptr, steps int) {
 			for u := range g.vecs {
 				bv := g.Load(b, 4*(lane*g.vecs+u))
 				for i := range group {
-					g.mulAddElem(g.sets[lane%len(g.sets)][first+i][u], bv, av[i], lane)
+					g.mulAddElem(g.acc[first+i][u], bv, av[i], lane)
 				}
 			}
 		}

@@ -1227,14 +1227,6 @@ rows8:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
-	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
-	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
-	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh1_8
 	MOVD c+8(FP), R0
@@ -1325,58 +1317,58 @@ repeat3:
 	BLT done6
 
 while5:
-	FMOVQ 0(R6), F16
+	FMOVQ 0(R6), F8
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F17
+	FMOVQ 0(R7), F9
 	ADD $16, R7, R7
-	FMOVQ 0(R8), F18
+	FMOVQ 0(R8), F10
 	ADD $16, R8, R8
-	FMOVQ 0(R9), F19
+	FMOVQ 0(R9), F11
 	ADD $16, R9, R9
-	FMOVQ 0(R10), F20
+	FMOVQ 0(R10), F12
 	ADD $16, R10, R10
-	FMOVQ 0(R11), F21
+	FMOVQ 0(R11), F13
 	ADD $16, R11, R11
-	FMOVQ 0(R12), F22
+	FMOVQ 0(R12), F14
 	ADD $16, R12, R12
-	FMOVQ 0(R13), F23
+	FMOVQ 0(R13), F15
 	ADD $16, R13, R13
-	FMOVQ 0(R2), F24
-	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
-	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
-	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
-	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
-	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
-	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
-	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
-	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
-	FMOVQ 16(R2), F24
-	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
-	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
-	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
-	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
-	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
-	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
-	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
-	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
-	FMOVQ 32(R2), F24
-	WORD $0x4F901B00 // fmla v0.4s, v24.4s, v16.s[2]
-	WORD $0x4F911B01 // fmla v1.4s, v24.4s, v17.s[2]
-	WORD $0x4F921B02 // fmla v2.4s, v24.4s, v18.s[2]
-	WORD $0x4F931B03 // fmla v3.4s, v24.4s, v19.s[2]
-	WORD $0x4F941B04 // fmla v4.4s, v24.4s, v20.s[2]
-	WORD $0x4F951B05 // fmla v5.4s, v24.4s, v21.s[2]
-	WORD $0x4F961B06 // fmla v6.4s, v24.4s, v22.s[2]
-	WORD $0x4F971B07 // fmla v7.4s, v24.4s, v23.s[2]
-	FMOVQ 48(R2), F24
-	WORD $0x4FB01B08 // fmla v8.4s, v24.4s, v16.s[3]
-	WORD $0x4FB11B09 // fmla v9.4s, v24.4s, v17.s[3]
-	WORD $0x4FB21B0A // fmla v10.4s, v24.4s, v18.s[3]
-	WORD $0x4FB31B0B // fmla v11.4s, v24.4s, v19.s[3]
-	WORD $0x4FB41B0C // fmla v12.4s, v24.4s, v20.s[3]
-	WORD $0x4FB51B0D // fmla v13.4s, v24.4s, v21.s[3]
-	WORD $0x4FB61B0E // fmla v14.4s, v24.4s, v22.s[3]
-	WORD $0x4FB71B0F // fmla v15.4s, v24.4s, v23.s[3]
+	FMOVQ 0(R2), F16
+	WORD $0x4F881200 // fmla v0.4s, v16.4s, v8.s[0]
+	WORD $0x4F891201 // fmla v1.4s, v16.4s, v9.s[0]
+	WORD $0x4F8A1202 // fmla v2.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C1204 // fmla v4.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F1207 // fmla v7.4s, v16.4s, v15.s[0]
+	FMOVQ 16(R2), F16
+	WORD $0x4FA81200 // fmla v0.4s, v16.4s, v8.s[1]
+	WORD $0x4FA91201 // fmla v1.4s, v16.4s, v9.s[1]
+	WORD $0x4FAA1202 // fmla v2.4s, v16.4s, v10.s[1]
+	WORD $0x4FAB1203 // fmla v3.4s, v16.4s, v11.s[1]
+	WORD $0x4FAC1204 // fmla v4.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD1205 // fmla v5.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE1206 // fmla v6.4s, v16.4s, v14.s[1]
+	WORD $0x4FAF1207 // fmla v7.4s, v16.4s, v15.s[1]
+	FMOVQ 32(R2), F16
+	WORD $0x4F881A00 // fmla v0.4s, v16.4s, v8.s[2]
+	WORD $0x4F891A01 // fmla v1.4s, v16.4s, v9.s[2]
+	WORD $0x4F8A1A02 // fmla v2.4s, v16.4s, v10.s[2]
+	WORD $0x4F8B1A03 // fmla v3.4s, v16.4s, v11.s[2]
+	WORD $0x4F8C1A04 // fmla v4.4s, v16.4s, v12.s[2]
+	WORD $0x4F8D1A05 // fmla v5.4s, v16.4s, v13.s[2]
+	WORD $0x4F8E1A06 // fmla v6.4s, v16.4s, v14.s[2]
+	WORD $0x4F8F1A07 // fmla v7.4s, v16.4s, v15.s[2]
+	FMOVQ 48(R2), F16
+	WORD $0x4FA81A00 // fmla v0.4s, v16.4s, v8.s[3]
+	WORD $0x4FA91A01 // fmla v1.4s, v16.4s, v9.s[3]
+	WORD $0x4FAA1A02 // fmla v2.4s, v16.4s, v10.s[3]
+	WORD $0x4FAB1A03 // fmla v3.4s, v16.4s, v11.s[3]
+	WORD $0x4FAC1A04 // fmla v4.4s, v16.4s, v12.s[3]
+	WORD $0x4FAD1A05 // fmla v5.4s, v16.4s, v13.s[3]
+	WORD $0x4FAE1A06 // fmla v6.4s, v16.4s, v14.s[3]
+	WORD $0x4FAF1A07 // fmla v7.4s, v16.4s, v15.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
@@ -1384,69 +1376,69 @@ while5:
 
 done6:
 	TBZ $1, R5, skip7
-	FMOVD 0(R6), F16
+	FMOVD 0(R6), F8
 	ADD $8, R6, R6
-	FMOVD 0(R7), F17
+	FMOVD 0(R7), F9
 	ADD $8, R7, R7
-	FMOVD 0(R8), F18
+	FMOVD 0(R8), F10
 	ADD $8, R8, R8
-	FMOVD 0(R9), F19
+	FMOVD 0(R9), F11
 	ADD $8, R9, R9
-	FMOVD 0(R10), F20
+	FMOVD 0(R10), F12
 	ADD $8, R10, R10
-	FMOVD 0(R11), F21
+	FMOVD 0(R11), F13
 	ADD $8, R11, R11
-	FMOVD 0(R12), F22
+	FMOVD 0(R12), F14
 	ADD $8, R12, R12
-	FMOVD 0(R13), F23
+	FMOVD 0(R13), F15
 	ADD $8, R13, R13
-	FMOVQ 0(R2), F24
-	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
-	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
-	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
-	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
-	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
-	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
-	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
-	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
-	FMOVQ 16(R2), F24
-	WORD $0x4FB01308 // fmla v8.4s, v24.4s, v16.s[1]
-	WORD $0x4FB11309 // fmla v9.4s, v24.4s, v17.s[1]
-	WORD $0x4FB2130A // fmla v10.4s, v24.4s, v18.s[1]
-	WORD $0x4FB3130B // fmla v11.4s, v24.4s, v19.s[1]
-	WORD $0x4FB4130C // fmla v12.4s, v24.4s, v20.s[1]
-	WORD $0x4FB5130D // fmla v13.4s, v24.4s, v21.s[1]
-	WORD $0x4FB6130E // fmla v14.4s, v24.4s, v22.s[1]
-	WORD $0x4FB7130F // fmla v15.4s, v24.4s, v23.s[1]
+	FMOVQ 0(R2), F16
+	WORD $0x4F881200 // fmla v0.4s, v16.4s, v8.s[0]
+	WORD $0x4F891201 // fmla v1.4s, v16.4s, v9.s[0]
+	WORD $0x4F8A1202 // fmla v2.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C1204 // fmla v4.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F1207 // fmla v7.4s, v16.4s, v15.s[0]
+	FMOVQ 16(R2), F16
+	WORD $0x4FA81200 // fmla v0.4s, v16.4s, v8.s[1]
+	WORD $0x4FA91201 // fmla v1.4s, v16.4s, v9.s[1]
+	WORD $0x4FAA1202 // fmla v2.4s, v16.4s, v10.s[1]
+	WORD $0x4FAB1203 // fmla v3.4s, v16.4s, v11.s[1]
+	WORD $0x4FAC1204 // fmla v4.4s, v16.4s, v12.s[1]
+	WORD $0x4FAD1205 // fmla v5.4s, v16.4s, v13.s[1]
+	WORD $0x4FAE1206 // fmla v6.4s, v16.4s, v14.s[1]
+	WORD $0x4FAF1207 // fmla v7.4s, v16.4s, v15.s[1]
 	ADD $32, R2, R2
 
 skip7:
 	TBZ $0, R5, skip8
-	FMOVS 0(R6), F16
+	FMOVS 0(R6), F8
 	ADD $4, R6, R6
-	FMOVS 0(R7), F17
+	FMOVS 0(R7), F9
 	ADD $4, R7, R7
-	FMOVS 0(R8), F18
+	FMOVS 0(R8), F10
 	ADD $4, R8, R8
-	FMOVS 0(R9), F19
+	FMOVS 0(R9), F11
 	ADD $4, R9, R9
-	FMOVS 0(R10), F20
+	FMOVS 0(R10), F12
 	ADD $4, R10, R10
-	FMOVS 0(R11), F21
+	FMOVS 0(R11), F13
 	ADD $4, R11, R11
-	FMOVS 0(R12), F22
+	FMOVS 0(R12), F14
 	ADD $4, R12, R12
-	FMOVS 0(R13), F23
+	FMOVS 0(R13), F15
 	ADD $4, R13, R13
-	FMOVQ 0(R2), F24
-	WORD $0x4F901300 // fmla v0.4s, v24.4s, v16.s[0]
-	WORD $0x4F911301 // fmla v1.4s, v24.4s, v17.s[0]
-	WORD $0x4F921302 // fmla v2.4s, v24.4s, v18.s[0]
-	WORD $0x4F931303 // fmla v3.4s, v24.4s, v19.s[0]
-	WORD $0x4F941304 // fmla v4.4s, v24.4s, v20.s[0]
-	WORD $0x4F951305 // fmla v5.4s, v24.4s, v21.s[0]
-	WORD $0x4F961306 // fmla v6.4s, v24.4s, v22.s[0]
-	WORD $0x4F971307 // fmla v7.4s, v24.4s, v23.s[0]
+	FMOVQ 0(R2), F16
+	WORD $0x4F881200 // fmla v0.4s, v16.4s, v8.s[0]
+	WORD $0x4F891201 // fmla v1.4s, v16.4s, v9.s[0]
+	WORD $0x4F8A1202 // fmla v2.4s, v16.4s, v10.s[0]
+	WORD $0x4F8B1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4F8C1204 // fmla v4.4s, v16.4s, v12.s[0]
+	WORD $0x4F8D1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4F8E1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4F8F1207 // fmla v7.4s, v16.4s, v15.s[0]
 	ADD $16, R2, R2
 
 skip8:
@@ -1454,14 +1446,6 @@ skip8:
 	BNE repeat3
 
 done4:
-	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
-	WORD $0x4E29D421 // fadd v1.4s, v1.4s, v9.4s
-	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
-	WORD $0x4E2BD463 // fadd v3.4s, v3.4s, v11.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E2DD4A5 // fadd v5.4s, v5.4s, v13.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2FD4E7 // fadd v7.4s, v7.4s, v15.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp9_8
 	MOVD rows+16(FP), R1
@@ -1568,10 +1552,6 @@ rows4:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
-	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh10_4
 	MOVD c+8(FP), R0
@@ -1630,34 +1610,34 @@ repeat12:
 	BLT done15
 
 while14:
-	FMOVQ 0(R6), F8
+	FMOVQ 0(R6), F4
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F9
+	FMOVQ 0(R7), F5
 	ADD $16, R7, R7
-	FMOVQ 0(R8), F10
+	FMOVQ 0(R8), F6
 	ADD $16, R8, R8
-	FMOVQ 0(R9), F11
+	FMOVQ 0(R9), F7
 	ADD $16, R9, R9
-	FMOVQ 0(R2), F12
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
-	FMOVQ 16(R2), F12
-	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
-	FMOVQ 32(R2), F12
-	WORD $0x4F881980 // fmla v0.4s, v12.4s, v8.s[2]
-	WORD $0x4F891981 // fmla v1.4s, v12.4s, v9.s[2]
-	WORD $0x4F8A1982 // fmla v2.4s, v12.4s, v10.s[2]
-	WORD $0x4F8B1983 // fmla v3.4s, v12.4s, v11.s[2]
-	FMOVQ 48(R2), F12
-	WORD $0x4FA81984 // fmla v4.4s, v12.4s, v8.s[3]
-	WORD $0x4FA91985 // fmla v5.4s, v12.4s, v9.s[3]
-	WORD $0x4FAA1986 // fmla v6.4s, v12.4s, v10.s[3]
-	WORD $0x4FAB1987 // fmla v7.4s, v12.4s, v11.s[3]
+	FMOVQ 0(R2), F8
+	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
+	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	FMOVQ 16(R2), F8
+	WORD $0x4FA41100 // fmla v0.4s, v8.4s, v4.s[1]
+	WORD $0x4FA51101 // fmla v1.4s, v8.4s, v5.s[1]
+	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
+	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
+	FMOVQ 32(R2), F8
+	WORD $0x4F841900 // fmla v0.4s, v8.4s, v4.s[2]
+	WORD $0x4F851901 // fmla v1.4s, v8.4s, v5.s[2]
+	WORD $0x4F861902 // fmla v2.4s, v8.4s, v6.s[2]
+	WORD $0x4F871903 // fmla v3.4s, v8.4s, v7.s[2]
+	FMOVQ 48(R2), F8
+	WORD $0x4FA41900 // fmla v0.4s, v8.4s, v4.s[3]
+	WORD $0x4FA51901 // fmla v1.4s, v8.4s, v5.s[3]
+	WORD $0x4FA61902 // fmla v2.4s, v8.4s, v6.s[3]
+	WORD $0x4FA71903 // fmla v3.4s, v8.4s, v7.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
@@ -1665,41 +1645,41 @@ while14:
 
 done15:
 	TBZ $1, R5, skip16
-	FMOVD 0(R6), F8
+	FMOVD 0(R6), F4
 	ADD $8, R6, R6
-	FMOVD 0(R7), F9
+	FMOVD 0(R7), F5
 	ADD $8, R7, R7
-	FMOVD 0(R8), F10
+	FMOVD 0(R8), F6
 	ADD $8, R8, R8
-	FMOVD 0(R9), F11
+	FMOVD 0(R9), F7
 	ADD $8, R9, R9
-	FMOVQ 0(R2), F12
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
-	FMOVQ 16(R2), F12
-	WORD $0x4FA81184 // fmla v4.4s, v12.4s, v8.s[1]
-	WORD $0x4FA91185 // fmla v5.4s, v12.4s, v9.s[1]
-	WORD $0x4FAA1186 // fmla v6.4s, v12.4s, v10.s[1]
-	WORD $0x4FAB1187 // fmla v7.4s, v12.4s, v11.s[1]
+	FMOVQ 0(R2), F8
+	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
+	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
+	FMOVQ 16(R2), F8
+	WORD $0x4FA41100 // fmla v0.4s, v8.4s, v4.s[1]
+	WORD $0x4FA51101 // fmla v1.4s, v8.4s, v5.s[1]
+	WORD $0x4FA61102 // fmla v2.4s, v8.4s, v6.s[1]
+	WORD $0x4FA71103 // fmla v3.4s, v8.4s, v7.s[1]
 	ADD $32, R2, R2
 
 skip16:
 	TBZ $0, R5, skip17
-	FMOVS 0(R6), F8
+	FMOVS 0(R6), F4
 	ADD $4, R6, R6
-	FMOVS 0(R7), F9
+	FMOVS 0(R7), F5
 	ADD $4, R7, R7
-	FMOVS 0(R8), F10
+	FMOVS 0(R8), F6
 	ADD $4, R8, R8
-	FMOVS 0(R9), F11
+	FMOVS 0(R9), F7
 	ADD $4, R9, R9
-	FMOVQ 0(R2), F12
-	WORD $0x4F881180 // fmla v0.4s, v12.4s, v8.s[0]
-	WORD $0x4F891181 // fmla v1.4s, v12.4s, v9.s[0]
-	WORD $0x4F8A1182 // fmla v2.4s, v12.4s, v10.s[0]
-	WORD $0x4F8B1183 // fmla v3.4s, v12.4s, v11.s[0]
+	FMOVQ 0(R2), F8
+	WORD $0x4F841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0x4F851101 // fmla v1.4s, v8.4s, v5.s[0]
+	WORD $0x4F861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4F871103 // fmla v3.4s, v8.4s, v7.s[0]
 	ADD $16, R2, R2
 
 skip17:
@@ -1707,10 +1687,6 @@ skip17:
 	BNE repeat12
 
 done13:
-	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp18_4
 	MOVD rows+16(FP), R1
@@ -1771,8 +1747,6 @@ clamp18_4:
 rows2:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	MOVD accumulate+88(FP), R0
 	CBZ R0, fresh19_2
 	MOVD c+8(FP), R0
@@ -1815,22 +1789,22 @@ repeat21:
 	BLT done24
 
 while23:
-	FMOVQ 0(R6), F4
+	FMOVQ 0(R6), F2
 	ADD $16, R6, R6
-	FMOVQ 0(R7), F5
+	FMOVQ 0(R7), F3
 	ADD $16, R7, R7
-	FMOVQ 0(R2), F6
-	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
-	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
-	FMOVQ 16(R2), F6
-	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
-	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
-	FMOVQ 32(R2), F6
-	WORD $0x4F8418C0 // fmla v0.4s, v6.4s, v4.s[2]
-	WORD $0x4F8518C1 // fmla v1.4s, v6.4s, v5.s[2]
-	FMOVQ 48(R2), F6
-	WORD $0x4FA418C2 // fmla v2.4s, v6.4s, v4.s[3]
-	WORD $0x4FA518C3 // fmla v3.4s, v6.4s, v5.s[3]
+	FMOVQ 0(R2), F4
+	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
+	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
+	FMOVQ 16(R2), F4
+	WORD $0x4FA21080 // fmla v0.4s, v4.4s, v2.s[1]
+	WORD $0x4FA31081 // fmla v1.4s, v4.4s, v3.s[1]
+	FMOVQ 32(R2), F4
+	WORD $0x4F821880 // fmla v0.4s, v4.4s, v2.s[2]
+	WORD $0x4F831881 // fmla v1.4s, v4.4s, v3.s[2]
+	FMOVQ 48(R2), F4
+	WORD $0x4FA21880 // fmla v0.4s, v4.4s, v2.s[3]
+	WORD $0x4FA31881 // fmla v1.4s, v4.4s, v3.s[3]
 	ADD $64, R2, R2
 	SUB $4, R5, R5
 	CMP $4, R5
@@ -1838,27 +1812,27 @@ while23:
 
 done24:
 	TBZ $1, R5, skip25
-	FMOVD 0(R6), F4
+	FMOVD 0(R6), F2
 	ADD $8, R6, R6
-	FMOVD 0(R7), F5
+	FMOVD 0(R7), F3
 	ADD $8, R7, R7
-	FMOVQ 0(R2), F6
-	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
-	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
-	FMOVQ 16(R2), F6
-	WORD $0x4FA410C2 // fmla v2.4s, v6.4s, v4.s[1]
-	WORD $0x4FA510C3 // fmla v3.4s, v6.4s, v5.s[1]
+	FMOVQ 0(R2), F4
+	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
+	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
+	FMOVQ 16(R2), F4
+	WORD $0x4FA21080 // fmla v0.4s, v4.4s, v2.s[1]
+	WORD $0x4FA31081 // fmla v1.4s, v4.4s, v3.s[1]
 	ADD $32, R2, R2
 
 skip25:
 	TBZ $0, R5, skip26
-	FMOVS 0(R6), F4
+	FMOVS 0(R6), F2
 	ADD $4, R6, R6
-	FMOVS 0(R7), F5
+	FMOVS 0(R7), F3
 	ADD $4, R7, R7
-	FMOVQ 0(R2), F6
-	WORD $0x4F8410C0 // fmla v0.4s, v6.4s, v4.s[0]
-	WORD $0x4F8510C1 // fmla v1.4s, v6.4s, v5.s[0]
+	FMOVQ 0(R2), F4
+	WORD $0x4F821080 // fmla v0.4s, v4.4s, v2.s[0]
+	WORD $0x4F831081 // fmla v1.4s, v4.4s, v3.s[0]
 	ADD $16, R2, R2
 
 skip26:
@@ -1866,8 +1840,6 @@ skip26:
 	BNE repeat21
 
 done22:
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	WORD $0x4E23D421 // fadd v1.4s, v1.4s, v3.4s
 	MOVD residual+64(FP), R0
 	CBZ R0, clamp27_2
 	MOVD rows+16(FP), R1

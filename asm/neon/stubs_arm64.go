@@ -285,7 +285,7 @@ func GatherGemm8x12(mr int, c *float32, rows *int32, a *float32, table *int32, z
 //	acc[i][j] += a[table[t*mr+i]+k] * b[(t*tapLen+k)*4+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product, and the sums over even and over odd k added at the end.
+// with one fused multiply-add per product, in one chain.
 // A negative table entry stands for zero, which must hold tapLen zeros.
 // taps >= 0, tapLen > 0. Rows may repeat:
 // all of c is read before it is written. NaN passes through min and max.
