@@ -49,7 +49,12 @@ func FuzzStore(f *testing.F) {
 					results[k] = dst
 				}
 				for e, want := range results[0] {
-					if got := results[1][e]; math.Float32bits(got) != math.Float32bits(want) {
+					// Which NaN comes of a NaN is not promised.
+					got := results[1][e]
+					if math.IsNaN(float64(got)) && math.IsNaN(float64(want)) {
+						continue
+					}
+					if math.Float32bits(got) != math.Float32bits(want) {
 						t.Fatalf("isa=%s/op=%d/act=%v/n=%d/offset=%d: element %d is %g streamed, %g otherwise", isa, i, act, n, off, e, got, want)
 					}
 				}
