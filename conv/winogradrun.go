@@ -73,10 +73,7 @@ func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 			wj.inline, &p.job.operands, wj.v, p.zero)
 	case jobWinogradGrad:
 		lo, hi := wj.rowsOf(t)
-		for r := lo; r < hi; r++ {
-			wj.weights.input(wj.firstTile+r, r, wj.v, p.job.a, p.zero, own)
-			wj.weights.grad(wj.firstTile+r, r, wj.m, p.job.b, p.zero, own)
-		}
+		wj.weights.transform(wj.firstTile, lo, hi, wj.v, wj.m, &p.job.operands, p.zero, own)
 	case jobWinogradOuter:
 		p.winogradOuter(worker, t)
 	case jobWinogradChunk:
@@ -104,9 +101,7 @@ func (p *Plan) winogradOuter(worker, t int) {
 		w.filterGrad(t%w.ranges, t/w.ranges, p.job.dw, du, scratch)
 		return
 	}
-	for q := range w.tasks() {
-		w.outer(wk, t, q%w.ranges, q/w.ranges, wj.rows, wj.accumulate, wj.u[q*w.duLen():], wj.v, wj.m, wj.bias)
-	}
+	w.point(wk, t, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
 }
 
 // winogradChunk takes the blocks of chunk t of a weight gradient through all steps
@@ -125,14 +120,9 @@ func (p *Plan) winogradChunk(worker, t int) {
 	for b := first; b < end; b++ {
 		tile := b * w.block
 		rows := min(w.block, w.tiles-tile)
-		for r := range rows {
-			w.input(tile+r, r, v, p.job.a, p.zero, own)
-			w.grad(tile+r, r, z, p.job.b, p.zero, own)
-		}
+		w.transform(tile, 0, rows, v, z, &p.job.operands, p.zero, own)
 		for i := range w.points {
-			for q := range w.tasks() {
-				w.outer(wk, i, q%w.ranges, q/w.ranges, rows, b > first, du[q*w.duLen():], v, z, bias)
-			}
+			w.point(wk, i, rows, b > first, du, v, z, bias)
 		}
 	}
 }

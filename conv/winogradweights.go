@@ -12,8 +12,9 @@ import "github.com/golanes/lanes/kernels"
 // dU of its own, so that V and Z stay with one core, and these are added in order.
 // Otherwise all workers transform a block of tiles, then share the products, whose
 // sums over the tiles of all blocks each stay with one task and in order: a task
-// is a point, and dU is transformed back after the last block. With few tiles, dU outweighs V and Z: there is one block, and a task makes and transforms
-// back all points of dU of some channels and a panel, which stay in its L2.
+// is a point, and dU is transformed back after the last block. With few tiles, dU
+// outweighs V and Z: there is one block, and a task makes and transforms back all
+// points of dU of some channels and a panel, which stay in its L2.
 //
 // V and Z are stored in slices of channels: slice, point, tile, channel. Where
 // there is one block, the slices are a task's channels and a panel, so that what a
@@ -153,6 +154,21 @@ func (w *winogradWeights) grad(tile, row int, z, ddst, zero, scratch []float32) 
 		for i := range w.points {
 			clear(z[w.k/w.zPitch*w.zSlice+i*w.zStride+row*w.zPitch:][last : last+w.kPad-w.k])
 		}
+	}
+}
+
+// transform does both for rows lo to hi-1 of the block that starts at tile first.
+func (w *winogradWeights) transform(first, lo, hi int, v, z []float32, o *operands, zero, scratch []float32) {
+	for r := lo; r < hi; r++ {
+		w.input(first+r, r, v, o.a, zero, scratch)
+		w.grad(first+r, r, z, o.b, zero, scratch)
+	}
+}
+
+// point does outer for all ranges and panels.
+func (w *winogradWeights) point(wk *outerWorker, i, rows int, accumulate bool, du, v, z, bias []float32) {
+	for q := range w.tasks() {
+		w.outer(wk, i, q%w.ranges, q/w.ranges, rows, accumulate, du[q*w.duLen():], v, z, bias)
 	}
 }
 
