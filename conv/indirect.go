@@ -30,18 +30,21 @@ type pass struct {
 	taps         int // len(tapRow)
 	depth, cols  int // floats in a tap; columns
 	// Offsets of tap t at pixel (i, j): rowOff[i*taps+t] + colOff[j*taps+t].
-	rowOff, colOff    []int32
-	aBase, aImage     int // first channel; elements of an image
-	cBase, cImage     int // offset of pixel (0, 0) and first channel; image
-	cRow, cCol        int // steps of the grid in C
-	bOff              int // of the packed panels
-	biasOff           int
-	tapAt             []int // filter positions r*S+s in the order of packing
-	group             int
-	byPosition        bool // rows ordered pixel by pixel, images innermost
-	dense, sliding    bool // see tables.go
-	lines             int
-	denseA, denseC    []int32
+	rowOff, colOff []int32
+	aBase, aImage  int // first channel; elements of an image
+	cBase, cImage  int // offset of pixel (0, 0) and first channel; image
+	cRow, cCol     int // steps of the grid in C
+	bOff           int // of the packed panels
+	biasOff        int
+	tapAt          []int // filter positions r*S+s in the order of packing
+	group          int
+	byPosition     bool // rows ordered pixel by pixel, images innermost
+	dense, sliding bool // see tables.go
+	lines          int
+	denseA, denseC []int32
+	// Offsets from this pass's pixels of C to those of phases without taps, which it
+	// clears.
+	stepped           []int
 	blockRows, blocks int // rows of a task, number of row ranges
 	panelStep, splits int // panels of a task, number of panel ranges
 }
@@ -67,14 +70,16 @@ type product struct {
 	lineCols      int // pixels of a copied row
 	clampLo       float32
 	clampHi       float32
+	store         kernels.Store // of C
 }
 
 // panelBytes bounds a K block of a panel: it is read once per tile of rows and
 // should leave most of L2 to the pixels.
 const panelBytes = 160 << 10
 
-func newProduct() *product {
-	d := &product{clampLo: noLo, clampHi: noHi}
+// newProduct returns a product without passes whose C has n floats.
+func newProduct(n int) *product {
+	d := &product{clampLo: noLo, clampHi: noHi, store: kernels.StoreFor(n)}
 	d.tileRows, d.nr, d.narrow = kernels.GatherTiles()
 	return d
 }
@@ -156,7 +161,7 @@ func (d *product) copyPlanes(dst, a []float32, s *Shape, i int) {
 // filter, S*C floats that lie together in a copy of src whose rows have their
 // padding, so that the work of a tap is worth its overhead.
 func slidingProduct(s *Shape) *product {
-	d := newProduct()
+	d := newProduct(s.DstLen())
 	oh, ow := s.OH(), s.OW()
 	d.lineCols = (ow-1)*s.StrideW + s.S
 	d.pieces, d.pitch = s.N*s.H, d.lineCols*s.C
@@ -182,7 +187,7 @@ func forwardProduct(s *Shape) *product {
 	if s.C < slidingC && s.Groups == 1 && s.S > 1 && s.DilationW == 1 {
 		return slidingProduct(s)
 	}
-	d := newProduct()
+	d := newProduct(s.DstLen())
 	d.spread(s.N*s.H*s.W, s.C, s.groupK(), s.R*s.S)
 	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
 	tapAt := make([]int, s.R*s.S)
@@ -222,7 +227,7 @@ func offsets(n int, taps []int, at func(i, t int) int, extent, step int) []int32
 
 // backwardDataProduct has one pass per phase and group.
 func backwardDataProduct(s *Shape) *product {
-	d := newProduct()
+	d := newProduct(s.SrcLen())
 	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
 	d.spread(s.N*oh*ow, s.K, cg, s.R*s.S/min(s.R*s.S, s.StrideH*s.StrideW))
 	for ph := range min(s.StrideH, s.H) {
@@ -234,6 +239,9 @@ func backwardDataProduct(s *Shape) *product {
 				}
 			}
 			h, w := (s.H-ph+s.StrideH-1)/s.StrideH, (s.W-pw+s.StrideW-1)/s.StrideW
+			if len(taps) == 0 && d.stepOver(s, ph, pw, h, w) {
+				continue
+			}
 			// The numerators are multiples of the stride, so / is exact below 0 too.
 			rowOff := offsets(h, taps, func(i, t int) int {
 				return (ph + i*s.StrideH + s.PadTop - t/s.S*s.DilationH) / s.StrideH
@@ -253,6 +261,18 @@ func backwardDataProduct(s *Shape) *product {
 		}
 	}
 	return d
+}
+
+// stepOver has the passes of the first phase clear the phase (ph, pw), which has no
+// taps and h x w pixels, if the first has taps and as many pixels.
+func (d *product) stepOver(s *Shape, ph, pw, h, w int) bool {
+	if len(d.passes) < s.Groups || d.passes[0].taps == 0 || d.passes[0].h != h || d.passes[0].w != w {
+		return false
+	}
+	for g := range s.Groups {
+		d.passes[g].stepped = append(d.passes[g].stepped, (ph*s.W+pw)*s.C)
+	}
+	return true
 }
 
 // rowPitch returns the floats between consecutive rows of n floats that one tile
@@ -509,17 +529,35 @@ func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table
 			} else {
 				d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
 			}
+			if kb.last && len(ps.stepped) > 0 {
+				d.clearStepped(ps, g.C, cRows[r0:min(rows, r0+g.MR)], g.Cols)
+			}
 			r0 += g.MR
 		}
 	}
 	g.C = c
 }
 
+// clearStepped clears, beside a tile's pixels, those that the stride steps over: with
+// each tile, so that their way to memory takes no time from the products.
+func (d *product) clearStepped(ps *pass, c []float32, rows []int32, cols int) {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && int(rows[n]-rows[n-1]) == ps.cCol {
+			n++
+		}
+		for _, at := range ps.stepped {
+			kernels.ClearBlock(c[int(rows[0])+at:], ps.cCol, n, cols, d.store)
+		}
+		rows = rows[n:]
+	}
+}
+
 // tile runs the kernel once per run of taps that are not padding in all rows,
 // at least once.
 func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
 	accumulate := !kb.first
-	g.Lo, g.Hi = noLo, noHi
+	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
 	taps := kb.t1 - kb.t0
 	t := nextTap(table, g.MR, 0, taps)
 	for {
@@ -533,6 +571,9 @@ func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []f
 		g.Accumulate = accumulate
 		if kb.last && next == taps {
 			g.Lo, g.Hi = d.clampLo, d.clampHi
+			if !accumulate {
+				g.Store = d.store
+			}
 		}
 		// Before C is written, since the residual may be C.
 		g.Residual = nil

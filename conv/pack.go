@@ -2,48 +2,80 @@ package conv
 
 import "github.com/golanes/lanes/kernels"
 
-// pack writes panel q (counted over all passes) of the weights in the order the
-// product reads them. transposed swaps the roles of C and K: the columns are
-// in-channels.
+// pack writes panel q of every pass of a group, counted over the groups, in the
+// order in which the product reads it. transposed swaps the roles of C and K: the
+// columns are in-channels.
 func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
-	i := 0
-	for q >= d.panels(d.passes[i].cols) {
-		q -= d.panels(d.passes[i].cols)
-		i++
-	}
-	ps := &d.passes[i]
+	panels := d.panels(d.passes[0].cols)
+	group, q := q/panels, q%panels
 	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
 	colStep, depthStep := cg*rs, rs
 	if transposed {
 		colStep, depthStep = rs, cg*rs
 	}
-	w = w[ps.group*kg*cg*rs:][:kg*cg*rs]
-	ps.packPanel(dst[ps.bOff+q*d.nr*ps.taps*ps.depth:], w[q*d.nr*colStep:], d.panelWidth(ps.cols, q), q*d.nr, rs, colStep, depthStep)
+	w = w[group*kg*cg*rs:][:kg*cg*rs]
+	d.packPanels(dst, w[q*d.nr*colStep:], group, s.Groups, q, rs, colStep, depthStep)
 }
 
-// packPanel writes the columns from first on to a panel of the given width. w
-// starts at the first; colStep and depthStep are its steps.
-func (ps *pass) packPanel(panel, w []float32, width, first, rs, colStep, depthStep int) {
-	cols := min(width, ps.cols-first)
-	panel = panel[:width*ps.taps*ps.depth]
-	if cols < width {
-		clear(panel)
+// packPanels writes panel q of every step-th pass from first on: the phases of a
+// stride share out the filter positions. w starts at the panel's first column;
+// colStep and depthStep are its steps.
+func (d *product) packPanels(dst, w []float32, first, step, q, rs, colStep, depthStep int) {
+	cols := d.passes[first].cols
+	width := d.panelWidth(cols, q)
+	cols = min(width, cols-q*d.nr)
+	// Where the rows of a filter position go, or -1.
+	var rows [maxPackTaps]int
+	for at := range rows {
+		rows[at] = -1
 	}
-	depth := ps.taps * ps.depth / max(1, len(ps.tapAt)) // of a filter position
-	if rs > maxPackTaps {
-		for t, at := range ps.tapAt {
-			for k := range depth {
-				row := panel[(t*depth+k)*width:][:cols]
-				from := w[k*depthStep+at:]
-				for j := range row {
-					row[j] = from[j*colStep]
-				}
+	depth := 0 // of a filter position
+	for i := first; i < len(d.passes); i += step {
+		ps := &d.passes[i]
+		if ps.taps == 0 {
+			continue
+		}
+		depth = ps.taps * ps.depth / len(ps.tapAt)
+		panel := dst[ps.bOff+q*d.nr*ps.taps*ps.depth:][:width*ps.taps*ps.depth]
+		if cols < width {
+			clear(panel)
+		}
+		switch {
+		case rs == 1 && colStep == 1:
+			kernels.CopyBlock(panel, width, w, depthStep, depth, cols)
+		case rs == 1 && depthStep == 1:
+			kernels.Transpose(panel, width, w, colStep, cols, depth)
+		case rs > maxPackTaps:
+			ps.packLoop(panel, w, width, cols, colStep, depthStep)
+		default:
+			for t, at := range ps.tapAt {
+				rows[at] = ps.bOff + q*d.nr*ps.taps*ps.depth + t*depth*width
 			}
 		}
-		return
 	}
-	// In scratch, a row for each tap of a few steps along the depth (of one, if
-	// the weights of the next are elsewhere).
+	if rs > 1 && rs <= maxPackTaps {
+		packRows(dst, w, &rows, width, cols, depth, rs, colStep, depthStep)
+	}
+}
+
+// packLoop writes the columns of a panel one element after another.
+func (ps *pass) packLoop(panel, w []float32, width, cols, colStep, depthStep int) {
+	depth := ps.taps * ps.depth / len(ps.tapAt)
+	for t, at := range ps.tapAt {
+		for k := range depth {
+			row := panel[(t*depth+k)*width:][:cols]
+			from := w[k*depthStep+at:]
+			for j := range row {
+				row[j] = from[j*colStep]
+			}
+		}
+	}
+}
+
+// packRows writes the columns of a panel by way of scratch, which has a row for each
+// filter position of a few steps along the depth (of one, if the weights of the next
+// are elsewhere).
+func packRows(dst, w []float32, rows *[maxPackTaps]int, width, cols, depth, rs, colStep, depthStep int) {
 	var scratch [maxPackTaps * packLanes]float32
 	steps := 1
 	if colStep > depthStep {
@@ -54,9 +86,12 @@ func (ps *pass) packPanel(panel, w []float32, width, first, rs, colStep, depthSt
 		for k0 := 0; k0 < depth; k0 += steps {
 			steps := min(steps, depth-k0)
 			kernels.Transpose(scratch[:], packLanes, w[j*colStep+k0*depthStep:], colStep, n, steps*rs)
-			for t, at := range ps.tapAt {
+			for at, to := range rows[:rs] {
+				if to < 0 {
+					continue
+				}
 				for k := range steps {
-					copyLanes(panel[(t*depth+k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+					copyLanes(dst[to+(k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
 				}
 			}
 		}
@@ -78,14 +113,9 @@ func copyLanes(dst, src []float32, n int) {
 	copy(dst[:n], src)
 }
 
-// packTasks returns the number of panels to pack.
-func (d *product) packTasks() int {
-	n := 0
-	for i := range d.passes {
-		n += d.panels(d.passes[i].cols)
-	}
-	return n
-}
+// packTasks returns the number of panels to pack, those of a group's passes counted
+// once.
+func (d *product) packTasks(s *Shape) int { return s.Groups * d.panels(d.passes[0].cols) }
 
 // Weights in the form of the Indirect algorithm are the weights in another order,
 // panel by panel of out-channels, and where no panel is filled up a panel has the
@@ -127,7 +157,7 @@ func (p *Plan) PackInPlace(w, work []float32) {
 	}
 	w = need(name, "w", w, p.shape.WeightLen())
 	p.job = job{d: &p.forward, operands: operands{c: w}, scratch: need(name, "work", work, p.WorkspacePackInPlace())}
-	p.parallel(jobPackInPlace, p.forward.product.packTasks())
+	p.parallel(jobPackInPlace, p.forward.product.packTasks(&p.shape))
 	p.job = job{}
 }
 
@@ -135,11 +165,10 @@ func (p *Plan) PackInPlace(w, work []float32) {
 func (d *product) packInPlace(w []float32, s *Shape, q int, scratch []float32) {
 	ps := &d.passes[0]
 	rs := s.R * s.S
-	width := d.panelWidth(ps.cols, q)
-	panel := w[q*d.panelLen():][:width*ps.taps*ps.depth]
+	panel := w[q*d.panelLen():][:d.panelWidth(ps.cols, q)*ps.taps*ps.depth]
 	scratch = scratch[:len(panel)]
 	copy(scratch, panel)
-	ps.packPanel(panel, scratch, width, q*d.nr, rs, s.C*rs, rs)
+	d.packPanels(w, scratch, 0, 1, q, rs, s.C*rs, rs)
 }
 
 // Unpack writes the weights that [Plan.Pack] or [Plan.PackInPlace] packed to w,
@@ -160,7 +189,7 @@ func (p *Plan) Unpack(w, packed []float32) {
 	}
 }
 
-// unpackPanel writes panel q of a pass back. It is the inverse of packPanel.
+// unpackPanel writes panel q of a pass back. It is the inverse of packPanels.
 func (d *product) unpackPanel(ps *pass, w, packed []float32, s *Shape, q int) {
 	cg, rs := s.groupC(), s.R*s.S
 	depth := ps.taps * ps.depth / len(ps.tapAt)

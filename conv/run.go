@@ -61,6 +61,9 @@ func (p *Plan) work(lo, hi int) {
 			p.task(worker, t)
 		}
 	}
+	if p.job.kind == jobProduct {
+		p.job.d.product.store.Fence()
+	}
 }
 
 func (p *Plan) task(worker, t int) {
@@ -198,7 +201,7 @@ func (p *Plan) pack(d *direction, packed, w, work []float32) {
 	switch {
 	case d.product != nil:
 		p.job = job{d: d, operands: operands{b: packed, c: w}}
-		p.parallel(jobPack, d.product.packTasks())
+		p.parallel(jobPack, d.product.packTasks(&p.shape))
 	case d.winograd != nil:
 		p.packWinograd(d.winograd, packed, w, work)
 	case d.depthwise != nil:

@@ -85,9 +85,12 @@ func (ps *pass) placeDense(row0, pitch int) (aFirst, cFirst int, ok bool) {
 // denseTile runs the kernel on a tile of a block with the common tables.
 func (d *product) denseTile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
 	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.first
-	g.Lo, g.Hi = noLo, noHi
+	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
 	if kb.last {
 		g.Lo, g.Hi = d.clampLo, d.clampHi
+		if kb.first {
+			g.Store = d.store
+		}
 	}
 	g.Residual = nil
 	if kb.first {

@@ -83,6 +83,72 @@ func testGatherTile(t *testing.T, mr, nr, cols, taps, tapLen int) {
 	}
 }
 
+// TestGatherGemmStreamed stores whole tiles past the caches, which must change no bit,
+// and tiles that cannot be stored so.
+func TestGatherGemmStreamed(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		heights, wide, narrow := kernels.GatherTiles()
+		for _, mr := range heights {
+			for _, nr := range []int{wide, narrow} {
+				for _, ldc := range []int{nr, 64, 65} {
+					for _, cols := range []int{nr, nr - 1} {
+						const seed, tapLen = 5, 3
+						table, rows := make([]int32, mr), make([]int32, mr)
+						for i := range rows {
+							table[i], rows[i] = int32(i), int32(i*ldc)
+						}
+						a, b := integers(t, seed, mr+tapLen), integers(t, seed+1, tapLen*nr)
+						run := func(store kernels.Store, lo, hi float32) []float32 {
+							g := kernels.GatherGemm{
+								MR: mr, NR: nr, Taps: 1, TapLen: tapLen, Cols: cols, A: a, Table: table, Rows: rows, B: b, Store: store,
+								Zero: make([]float32, tapLen), C: kerneltest.Guarded(t, 64*mr+ldc*(mr-1)+cols)[64*mr:], Lo: lo, Hi: hi,
+							}
+							g.Run()
+							store.Fence()
+							return g.C
+						}
+						for _, limits := range [][2]float32{{float32(math.Inf(-1)), float32(math.Inf(1))}, {-3, 3}} {
+							want, got := run(kernels.Cached, limits[0], limits[1]), run(kernels.Streamed, limits[0], limits[1])
+							if !slices.Equal(got, want) {
+								t.Fatalf("tile=%dx%d/ldc=%d/cols=%d/limits=%v seed=%d: got %v, want %v", mr, nr, ldc, cols, limits, seed, got, want)
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestClearBlock clears blocks around the vector and strip lengths between guard
+// pages, and checks that the gaps between rows are left alone.
+func TestClearBlock(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, cols := range []int{0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 80} {
+			for _, s := range [][2]int{{0, 0}, {1, 0}, {2, 5}, {5, 16}, {7, 96 - cols}} { // rows, gap
+				for _, how := range []kernels.Store{kernels.Cached, kernels.Streamed} {
+					rows, ldd := s[0], cols+s[1]
+					old := kerneltest.Rand(8).Slice(max(0, (rows-1)*ldd+cols))
+					dst, want := kerneltest.GuardedCopy(t, old), slices.Clone(old)
+					for i := range rows {
+						clear(want[i*ldd:][:cols])
+					}
+					kernels.ClearBlock(dst, ldd, rows, cols, how)
+					how.Fence()
+					kerneltest.Close(t, fmt.Sprintf("rows=%d/cols=%d/ldd=%d/how=%d", rows, cols, ldd, how), dst, want, 0, 0)
+				}
+			}
+		}
+	})
+	for _, f := range []func(){
+		func() { kernels.ClearBlock(make([]float32, 7), 4, 2, 4, kernels.Cached) },
+		func() { kernels.ClearBlock(make([]float32, 8), 3, 2, 4, kernels.Cached) },
+		func() { kernels.ClearBlock(nil, 4, -1, 4, kernels.Cached) },
+	} {
+		mustPanic(t, "kernels.ClearBlock: ", f)
+	}
+}
+
 func TestOuterGemm(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		heights, wide, narrow := kernels.OuterTiles()

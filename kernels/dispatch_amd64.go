@@ -46,35 +46,32 @@ func gatherTiles() (rows [3]int, nr, narrow int) {
 }
 
 func gatherGemm(g *GatherGemm) {
-	bias, residual, accumulate := unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), 0
-	if g.Accumulate {
-		accumulate = 1
-	}
+	bias, residual, flags := unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), g.flags()
 	switch {
 	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 32:
-		avx512.GatherGemm12x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm12x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 16:
-		avx512.GatherGemm12x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm12x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 32:
-		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 16:
-		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 32:
-		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 16:
-		avx512.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx512.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 16:
-		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 8:
-		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 16:
-		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 8:
-		avx2.GatherGemm4x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm4x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 16:
-		avx2.GatherGemm2x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm2x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 8:
-		avx2.GatherGemm2x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, accumulate, g.Lo, g.Hi)
+		avx2.GatherGemm2x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
 	default:
 		gatherGemmGeneric(g)
 	}
@@ -188,6 +185,21 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 		avx2.CopyBlock(rows, cols, &dst[0], ldd, &src[0], lds)
 	default:
 		copyBlockGeneric(rows, cols, dst, ldd, src, lds)
+	}
+}
+
+func clearBlock(dst []float32, ldd, rows, cols int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && how == Streamed:
+		avx512.ClearBlockStream(&dst[0], ldd, rows, cols)
+	case isa.Active == isa.AVX512:
+		avx512.ClearBlock(&dst[0], ldd, rows, cols)
+	case isa.Active == isa.AVX2 && how == Streamed:
+		avx2.ClearBlockStream(&dst[0], ldd, rows, cols)
+	case isa.Active == isa.AVX2:
+		avx2.ClearBlock(&dst[0], ldd, rows, cols)
+	default:
+		clearBlockGeneric(dst, ldd, rows, cols)
 	}
 }
 

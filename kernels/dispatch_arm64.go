@@ -163,6 +163,15 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	}
 }
 
+func clearBlock(dst []float32, ldd, rows, cols int, _ Store) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.ClearBlock(&dst[0], ldd, rows, cols)
+	default:
+		clearBlockGeneric(dst, ldd, rows, cols)
+	}
+}
+
 func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	switch isa.Active {
 	case isa.NEON:

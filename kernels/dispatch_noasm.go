@@ -27,6 +27,10 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	copyBlockGeneric(rows, cols, dst, ldd, src, lds)
 }
 
+func clearBlock(dst []float32, ldd, rows, cols int, _ Store) {
+	clearBlockGeneric(dst, ldd, rows, cols)
+}
+
 func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	transposeBlockGeneric(rows, cols, dst, ldd, src, lds)
 }

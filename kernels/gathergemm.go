@@ -1,5 +1,7 @@
 package kernels
 
+import "unsafe"
+
 // A GatherGemm is one register tile of an indirect matrix product: MR rows by
 // Cols columns of C, where a row of A is gathered from Taps runs of TapLen
 // consecutive floats that may lie anywhere. It is the inner kernel of
@@ -15,6 +17,10 @@ package kernels
 // any width. NaN passes through min and max, and zeros are not skipped.
 // Rows may repeat (to fill a tile): all of C is read before it is written. C
 // must not overlap the inputs, except that Residual may be C.
+//
+// With Streamed, stores pass the caches where the ISA can, C and Rows are multiples of
+// a cache line and Cols is NR; [Store.Fence] must follow before another thread looks
+// at C.
 //
 // The fields are exported so that a caller can change what differs from tile to
 // tile in place. Table and Rows are trusted: [GatherGemm.Run] checks lengths,
@@ -33,6 +39,7 @@ type GatherGemm struct {
 	Bias         []float32 // nil or at least Cols
 	Residual     []float32 // nil or addressed as C
 	Lo, Hi       float32   // -Inf, +Inf for no clamp
+	Store        Store
 }
 
 // GatherTiles returns the tile sizes that [GatherGemm] has for the active ISA:
@@ -105,6 +112,41 @@ func gatherGemmGeneric(g *GatherGemm) {
 		for j := range c {
 			c[j] = clampNaN(acc[i][j], g.Lo, g.Hi)
 		}
+	}
+}
+
+// The bits of the flags that kernels take.
+const (
+	gatherAccumulate = 1 << iota
+	gatherClamp
+	gatherStream
+)
+
+func (g *GatherGemm) flags() int {
+	flags := boolInt(g.Accumulate) * gatherAccumulate
+	if g.Lo > negativeInf || g.Hi < positiveInf {
+		flags |= gatherClamp
+	}
+	if g.Store == Streamed && g.Cols == g.NR {
+		at := uintptr(unsafe.Pointer(&g.C[0])) / 4
+		for _, r := range g.Rows[:g.MR] {
+			at |= uintptr(r)
+		}
+		if at%(cacheLine/4) == 0 {
+			flags |= gatherStream
+		}
+	}
+	return flags
+}
+
+// cacheLine is the bytes that one store past the caches should fill.
+const cacheLine = 64
+
+// Fence makes what was streamed, by the calling thread, visible to others before what
+// follows.
+func (s Store) Fence() {
+	if s == Streamed {
+		streamFence()
 	}
 }
 

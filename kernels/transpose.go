@@ -1,6 +1,9 @@
 package kernels
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, on the
 // calling thread. They must not overlap.
@@ -30,6 +33,32 @@ func CopyBlock(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 		panic("kernels.CopyBlock: short dst or src")
 	}
 	copyBlock(rows, cols, dst, ldd, src, lds)
+}
+
+// ClearBlock sets dst[i*ldd+j] = 0 for i < rows, j < cols. With Streamed, stores pass
+// the caches where the ISA can and dst, ldd and cols are multiples of a cache line;
+// [Store.Fence] must follow before another thread looks at dst.
+func ClearBlock(dst []float32, ldd, rows, cols int, how Store) {
+	if rows < 0 || cols < 0 || ldd < cols {
+		panic("kernels.ClearBlock: negative size or short stride")
+	}
+	if rows == 0 || cols == 0 {
+		return
+	}
+	if len(dst) < (rows-1)*ldd+cols {
+		panic("kernels.ClearBlock: short dst")
+	}
+	at := uintptr(unsafe.Pointer(&dst[0])) / 4
+	if (at|uintptr(ldd)|uintptr(cols))%(cacheLine/4) != 0 {
+		how = Cached
+	}
+	clearBlock(dst, ldd, rows, cols, how)
+}
+
+func clearBlockGeneric(dst []float32, ldd, rows, cols int) {
+	for i := range rows {
+		clear(dst[i*ldd:][:cols])
+	}
 }
 
 // NCHWToNHWC rearranges src of shape n, c, h, w into dst of shape n, h, w, c.

@@ -10,6 +10,13 @@ import (
 // The indirect GEMM tile. Rows of A are not a matrix: for each tap, a table
 // gives where the tap's floats start for each row of the tile.
 
+// The bits of a kernel's flags.
+const (
+	gatherAccumulate = 1 << iota
+	gatherClamp
+	gatherStream
+)
+
 // A gatherTile is the geometry of one kernel: mr rows by nv vectors.
 type gatherTile struct{ mr, nv int }
 
@@ -44,17 +51,19 @@ type gatherEmitter struct {
 func (g *gatherEmitter) emit() {
 	nr := g.nv * g.lanes
 	name := fmt.Sprintf("GatherGemm%dx%d", g.mr, nr)
-	g.Func(name, "func(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias, residual *float32, taps, tapLen, cols, accumulate int, lo, hi float32)",
+	g.Func(name, "func(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias, residual *float32, taps, tapLen, cols, flags int, lo, hi float32)",
 		fmt.Sprintf("%s computes a tile of %d rows by cols <= %d columns:", name, g.mr, nr),
 		"",
-		"\tacc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0",
+		"\tacc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0",
 		fmt.Sprintf("\tacc[i][j] += a[table[t*%d+i]+k] * b[(t*tapLen+k)*%d+j]   for t < taps, k < tapLen in this order", g.mr, nr),
 		"\tc[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))",
 		"",
 		"with one fused multiply-add per product. A negative table entry stands for",
 		"zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole",
 		"panel rows whatever cols is. Rows may repeat: all of c is read before it is",
-		"written. NaN passes through min and max.",
+		"written. NaN passes through min and max, which are left out unless flags&2 != 0.",
+		fmt.Sprintf("If flags&4 != 0 and cols = %d, stores pass the caches: c must be aligned to a", nr),
+		"vector, rows be whole vectors, and StreamFence must follow.",
 	)
 	g.acc = make([][]reg.VecVirtual, g.mr)
 	for i := range g.acc {
@@ -84,8 +93,7 @@ func (g *gatherEmitter) eitherWidth(nr int, body func(w width)) {
 // start sets the accumulators.
 func (g *gatherEmitter) start(w width) {
 	fresh, zero, done := g.label("fresh"), g.label("zero"), g.label("started")
-	flag := g.paramGP("accumulate")
-	g.TESTQ(flag, flag)
+	g.TESTQ(operand.I32(gatherAccumulate), g.paramGP("flags"))
 	g.JZ(operand.LabelRef(fresh))
 	c, rows := g.paramGP("c"), g.paramGP("rows")
 	for j := range g.nv {
@@ -191,14 +199,43 @@ func (g *gatherEmitter) finish(w width) {
 		}
 	}
 	g.Label(store)
+	plain, flags := g.label("plain"), g.paramGP("flags")
+	g.TESTQ(operand.I32(gatherClamp), flags)
+	g.JZ(operand.LabelRef(plain))
 	lo, hi := vec(g.ParamF32("lo")), vec(g.ParamF32("hi"))
-	c := g.paramGP("c")
-	for j := range g.nv {
-		w.column(j)
-		for i := range g.mr {
+	for i := range g.mr {
+		for j := range g.nv {
 			g.VMAXPS(g.acc[i][j], lo, g.acc[i][j])
 			g.VMINPS(g.acc[i][j], hi, g.acc[i][j])
-			w.store(g.acc[i][j], g.row(c, rows, i, j))
+		}
+	}
+	g.Label(plain)
+	c := g.paramGP("c")
+	if w.masked {
+		for j := range g.nv {
+			w.column(j)
+			for i := range g.mr {
+				w.store(g.acc[i][j], g.row(c, rows, i, j))
+			}
+		}
+		return
+	}
+	stream, done := g.label("stream"), g.label("stored")
+	g.TESTQ(operand.I32(gatherStream), flags)
+	g.JNZ(operand.LabelRef(stream))
+	g.storeRows(c, rows, func(v reg.VecVirtual, mem operand.Mem) { g.VMOVUPS(v, mem) })
+	g.JMP(operand.LabelRef(done))
+	g.Label(stream)
+	g.storeRows(c, rows, func(v reg.VecVirtual, mem operand.Mem) { g.VMOVNTPS(v, mem) })
+	g.Label(done)
+}
+
+// storeRows stores whole rows of the tile, line after line.
+func (g *gatherEmitter) storeRows(c, rows reg.GPVirtual, store func(v reg.VecVirtual, mem operand.Mem)) {
+	for i := range g.mr {
+		mem := g.row(c, rows, i, 0)
+		for j := range g.nv {
+			store(g.acc[i][j], mem.Offset(4*j*g.lanes))
 		}
 	}
 }

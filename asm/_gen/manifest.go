@@ -32,6 +32,8 @@ var manifest = []entry{
 	{"axpys", on(avx2), portable(axpys(1), axpys(2), axpys(3))},
 	{"axpys", on(avx512, neon), portable(axpys(1), axpys(2), axpys(3), axpys(4))},
 	{"pack", on(avx2, avx512, neon), portable(copyBlock)},
+	{"clear", on(avx2, avx512, neon), storing(storeKind{}, clearBlock)},
+	{"clear_stream", on(avx2, avx512), storing(storeKind{streamed: true}, clearBlock)},
 	{"transpose_block", on(avx2, avx512), native(transposeBlock)},
 	{"transpose_block", on(neon), nativeARM(transposeBlockNEON)},
 	{"gemm_6x16", on(avx2), native(gemm(gemmTile{maxRows: 6, vecs: 2}))},

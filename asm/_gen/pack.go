@@ -30,6 +30,27 @@ func copyBlock(m Machine) {
 	m.Ret()
 }
 
+func clearBlock(m Machine, k storeKind) {
+	m.Func("ClearBlock"+k.suffix(), "func(dst *float32, ldd, rows, cols int)",
+		k.doc("ClearBlock"+k.suffix()+" computes dst[i*ldd+j] = 0 for i < rows, j < cols. rows > 0, cols > 0.")...)
+	dst, ldd, zero := m.ParamPtr("dst"), m.ParamInt("ldd"), m.Zero()
+	rows, cols := m.ParamInt("rows"), m.ParamInt("cols")
+	m.Repeat(rows, func() {
+		d, n := m.CopyPtr(dst), m.CopyInt(cols)
+		m.Strips(n, []Ptr{d}, 4, func(strip Strip) {
+			for u := range strip.U {
+				if strip.partial {
+					strip.Store(d, u, zero)
+				} else {
+					k.store(strip)(d, u, zero)
+				}
+			}
+		})
+		m.AddPtr(dst, ldd)
+	})
+	m.Ret()
+}
+
 // transposeBlock turns up to Lanes() rows into columns, a square of
 // Lanes() x Lanes() in registers at a time.
 func transposeBlock(m *amd64) {

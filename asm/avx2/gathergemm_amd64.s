@@ -4,14 +4,14 @@
 
 #include "textflag.h"
 
-// func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm6x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -77,8 +77,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -301,64 +301,88 @@ tapsdone10:
 	VADDPS  Y12, Y11, Y11
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y12
 	VBROADCASTSS hi+100(FP), Y13
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y0, Y13, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
-	VMAXPS       Y2, Y12, Y2
-	VMINPS       Y2, Y13, Y2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y2, (AX)(DX*4)
-	VMAXPS       Y4, Y12, Y4
-	VMINPS       Y4, Y13, Y4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y4, (AX)(DX*4)
-	VMAXPS       Y6, Y12, Y6
-	VMINPS       Y6, Y13, Y6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Y6, (AX)(DX*4)
-	VMAXPS       Y8, Y12, Y8
-	VMINPS       Y8, Y13, Y8
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Y8, (AX)(DX*4)
-	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y10, Y13, Y10
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Y10, (AX)(DX*4)
 	VMAXPS       Y1, Y12, Y1
 	VMINPS       Y1, Y13, Y1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y1, 32(AX)(DX*4)
+	VMAXPS       Y2, Y12, Y2
+	VMINPS       Y2, Y13, Y2
 	VMAXPS       Y3, Y12, Y3
 	VMINPS       Y3, Y13, Y3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y3, 32(AX)(DX*4)
+	VMAXPS       Y4, Y12, Y4
+	VMINPS       Y4, Y13, Y4
 	VMAXPS       Y5, Y12, Y5
 	VMINPS       Y5, Y13, Y5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y5, 32(AX)(DX*4)
+	VMAXPS       Y6, Y12, Y6
+	VMINPS       Y6, Y13, Y6
 	VMAXPS       Y7, Y12, Y7
 	VMINPS       Y7, Y13, Y7
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Y7, 32(AX)(DX*4)
+	VMAXPS       Y8, Y12, Y8
+	VMINPS       Y8, Y13, Y8
 	VMAXPS       Y9, Y12, Y9
 	VMINPS       Y9, Y13, Y9
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Y9, 32(AX)(DX*4)
+	VMAXPS       Y10, Y12, Y10
+	VMINPS       Y10, Y13, Y10
 	VMAXPS       Y11, Y12, Y11
 	VMINPS       Y11, Y13, Y11
-	MOVLQSX      20(CX), CX
-	VMOVUPS      Y11, 32(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	VMOVUPS Y1, 32(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y2, (DX)(AX*4)
+	VMOVUPS Y3, 32(DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Y4, (DX)(AX*4)
+	VMOVUPS Y5, 32(DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Y6, (DX)(AX*4)
+	VMOVUPS Y7, 32(DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Y8, (DX)(AX*4)
+	VMOVUPS Y9, 32(DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Y10, (DX)(AX*4)
+	VMOVUPS Y11, 32(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	VMOVNTPS Y1, 32(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y2, (DX)(AX*4)
+	VMOVNTPS Y3, 32(DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Y4, (DX)(AX*4)
+	VMOVNTPS Y5, 32(DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Y6, (DX)(AX*4)
+	VMOVNTPS Y7, 32(DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Y8, (DX)(AX*4)
+	VMOVNTPS Y9, 32(DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Y10, (DX)(AX*4)
+	VMOVNTPS Y11, 32(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -419,81 +443,86 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y12, Y12
 	VADDPS     Y12, Y11, Y11
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y12
 	VBROADCASTSS hi+100(FP), Y13
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y14
 	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y0, Y13, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y14, (AX)(DX*4)
-	VMAXPS       Y2, Y12, Y2
-	VMINPS       Y2, Y13, Y2
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y2, Y14, (AX)(DX*4)
-	VMAXPS       Y4, Y12, Y4
-	VMINPS       Y4, Y13, Y4
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y4, Y14, (AX)(DX*4)
-	VMAXPS       Y6, Y12, Y6
-	VMINPS       Y6, Y13, Y6
-	MOVLQSX      12(CX), DX
-	VMASKMOVPS   Y6, Y14, (AX)(DX*4)
-	VMAXPS       Y8, Y12, Y8
-	VMINPS       Y8, Y13, Y8
-	MOVLQSX      16(CX), DX
-	VMASKMOVPS   Y8, Y14, (AX)(DX*4)
-	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y10, Y13, Y10
-	MOVLQSX      20(CX), DX
-	VMASKMOVPS   Y10, Y14, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+8, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y0
 	VMAXPS       Y1, Y12, Y1
 	VMINPS       Y1, Y13, Y1
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y1, Y0, 32(AX)(DX*4)
+	VMAXPS       Y2, Y12, Y2
+	VMINPS       Y2, Y13, Y2
 	VMAXPS       Y3, Y12, Y3
 	VMINPS       Y3, Y13, Y3
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y3, Y0, 32(AX)(DX*4)
+	VMAXPS       Y4, Y12, Y4
+	VMINPS       Y4, Y13, Y4
 	VMAXPS       Y5, Y12, Y5
 	VMINPS       Y5, Y13, Y5
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y5, Y0, 32(AX)(DX*4)
+	VMAXPS       Y6, Y12, Y6
+	VMINPS       Y6, Y13, Y6
 	VMAXPS       Y7, Y12, Y7
 	VMINPS       Y7, Y13, Y7
-	MOVLQSX      12(CX), DX
-	VMASKMOVPS   Y7, Y0, 32(AX)(DX*4)
+	VMAXPS       Y8, Y12, Y8
+	VMINPS       Y8, Y13, Y8
 	VMAXPS       Y9, Y12, Y9
 	VMINPS       Y9, Y13, Y9
-	MOVLQSX      16(CX), DX
-	VMASKMOVPS   Y9, Y0, 32(AX)(DX*4)
+	VMAXPS       Y10, Y12, Y10
+	VMINPS       Y10, Y13, Y10
 	VMAXPS       Y11, Y12, Y11
 	VMINPS       Y11, Y13, Y11
-	MOVLQSX      20(CX), CX
-	VMASKMOVPS   Y11, Y0, 32(AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y12
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y12, (AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y2, Y12, (AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y4, Y12, (AX)(DX*4)
+	MOVLQSX    12(CX), DX
+	VMASKMOVPS Y6, Y12, (AX)(DX*4)
+	MOVLQSX    16(CX), DX
+	VMASKMOVPS Y8, Y12, (AX)(DX*4)
+	MOVLQSX    20(CX), DX
+	VMASKMOVPS Y10, Y12, (AX)(DX*4)
+	MOVQ       cols+80(FP), DX
+	SUBQ       $+8, DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y3, Y0, 32(AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y5, Y0, 32(AX)(DX*4)
+	MOVLQSX    12(CX), DX
+	VMASKMOVPS Y7, Y0, 32(AX)(DX*4)
+	MOVLQSX    16(CX), DX
+	VMASKMOVPS Y9, Y0, 32(AX)(DX*4)
+	MOVLQSX    20(CX), CX
+	VMASKMOVPS Y11, Y0, 32(AX)(CX*4)
 
 done13:
 	VZEROUPPER
@@ -517,14 +546,14 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm6x8(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -566,8 +595,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -717,40 +746,64 @@ tapsdone10:
 	VADDPS  Y6, Y5, Y5
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y6
 	VBROADCASTSS hi+100(FP), Y7
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
 	VMAXPS       Y1, Y6, Y1
 	VMINPS       Y1, Y7, Y1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y1, (AX)(DX*4)
 	VMAXPS       Y2, Y6, Y2
 	VMINPS       Y2, Y7, Y2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y2, (AX)(DX*4)
 	VMAXPS       Y3, Y6, Y3
 	VMINPS       Y3, Y7, Y3
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Y3, (AX)(DX*4)
 	VMAXPS       Y4, Y6, Y4
 	VMINPS       Y4, Y7, Y4
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Y4, (AX)(DX*4)
 	VMAXPS       Y5, Y6, Y5
 	VMINPS       Y5, Y7, Y5
-	MOVLQSX      20(CX), CX
-	VMOVUPS      Y5, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y1, (DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Y2, (DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Y3, (DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Y4, (DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Y5, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y1, (DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Y2, (DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Y3, (DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Y4, (DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Y5, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -781,58 +834,63 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y6, Y6
 	VADDPS     Y6, Y5, Y5
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y6
 	VBROADCASTSS hi+100(FP), Y7
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y8
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y8, (AX)(DX*4)
 	VMAXPS       Y1, Y6, Y1
 	VMINPS       Y1, Y7, Y1
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y1, Y8, (AX)(DX*4)
 	VMAXPS       Y2, Y6, Y2
 	VMINPS       Y2, Y7, Y2
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y2, Y8, (AX)(DX*4)
 	VMAXPS       Y3, Y6, Y3
 	VMINPS       Y3, Y7, Y3
-	MOVLQSX      12(CX), DX
-	VMASKMOVPS   Y3, Y8, (AX)(DX*4)
 	VMAXPS       Y4, Y6, Y4
 	VMINPS       Y4, Y7, Y4
-	MOVLQSX      16(CX), DX
-	VMASKMOVPS   Y4, Y8, (AX)(DX*4)
 	VMAXPS       Y5, Y6, Y5
 	VMINPS       Y5, Y7, Y5
-	MOVLQSX      20(CX), CX
-	VMASKMOVPS   Y5, Y8, (AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y6
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y6, (AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y1, Y6, (AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y2, Y6, (AX)(DX*4)
+	MOVLQSX    12(CX), DX
+	VMASKMOVPS Y3, Y6, (AX)(DX*4)
+	MOVLQSX    16(CX), DX
+	VMASKMOVPS Y4, Y6, (AX)(DX*4)
+	MOVLQSX    20(CX), CX
+	VMASKMOVPS Y5, Y6, (AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -882,8 +940,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -1064,48 +1122,68 @@ tapsdone10:
 	VADDPS  Y8, Y7, Y7
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y8
 	VBROADCASTSS hi+100(FP), Y9
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
-	VMAXPS       Y2, Y8, Y2
-	VMINPS       Y2, Y9, Y2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y2, (AX)(DX*4)
-	VMAXPS       Y4, Y8, Y4
-	VMINPS       Y4, Y9, Y4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y4, (AX)(DX*4)
-	VMAXPS       Y6, Y8, Y6
-	VMINPS       Y6, Y9, Y6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Y6, (AX)(DX*4)
 	VMAXPS       Y1, Y8, Y1
 	VMINPS       Y1, Y9, Y1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y1, 32(AX)(DX*4)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
 	VMAXPS       Y3, Y8, Y3
 	VMINPS       Y3, Y9, Y3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y3, 32(AX)(DX*4)
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
 	VMAXPS       Y5, Y8, Y5
 	VMINPS       Y5, Y9, Y5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y5, 32(AX)(DX*4)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Y7, 32(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	VMOVUPS Y1, 32(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y2, (DX)(AX*4)
+	VMOVUPS Y3, 32(DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Y4, (DX)(AX*4)
+	VMOVUPS Y5, 32(DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Y6, (DX)(AX*4)
+	VMOVUPS Y7, 32(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	VMOVNTPS Y1, 32(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y2, (DX)(AX*4)
+	VMOVNTPS Y3, 32(DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Y4, (DX)(AX*4)
+	VMOVNTPS Y5, 32(DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Y6, (DX)(AX*4)
+	VMOVNTPS Y7, 32(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1154,78 +1232,83 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y8, Y8
 	VADDPS     Y8, Y7, Y7
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y8
 	VBROADCASTSS hi+100(FP), Y9
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y10
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y10, (AX)(DX*4)
-	VMAXPS       Y2, Y8, Y2
-	VMINPS       Y2, Y9, Y2
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y2, Y10, (AX)(DX*4)
-	VMAXPS       Y4, Y8, Y4
-	VMINPS       Y4, Y9, Y4
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y4, Y10, (AX)(DX*4)
-	VMAXPS       Y6, Y8, Y6
-	VMINPS       Y6, Y9, Y6
-	MOVLQSX      12(CX), DX
-	VMASKMOVPS   Y6, Y10, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+8, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y0
 	VMAXPS       Y1, Y8, Y1
 	VMINPS       Y1, Y9, Y1
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y1, Y0, 32(AX)(DX*4)
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
 	VMAXPS       Y3, Y8, Y3
 	VMINPS       Y3, Y9, Y3
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y3, Y0, 32(AX)(DX*4)
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
 	VMAXPS       Y5, Y8, Y5
 	VMINPS       Y5, Y9, Y5
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y5, Y0, 32(AX)(DX*4)
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
-	MOVLQSX      12(CX), CX
-	VMASKMOVPS   Y7, Y0, 32(AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y8
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y8, (AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y2, Y8, (AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y4, Y8, (AX)(DX*4)
+	MOVLQSX    12(CX), DX
+	VMASKMOVPS Y6, Y8, (AX)(DX*4)
+	MOVQ       cols+80(FP), DX
+	SUBQ       $+8, DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y3, Y0, 32(AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y5, Y0, 32(AX)(DX*4)
+	MOVLQSX    12(CX), CX
+	VMASKMOVPS Y7, Y0, 32(AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm4x8(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -1259,8 +1342,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -1384,32 +1467,52 @@ tapsdone10:
 	VADDPS  Y4, Y3, Y3
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y4
 	VBROADCASTSS hi+100(FP), Y5
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y1, (AX)(DX*4)
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Y2, (AX)(DX*4)
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Y3, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y1, (DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Y2, (DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Y3, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y1, (DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Y2, (DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Y3, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1434,50 +1537,55 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y4, Y4
 	VADDPS     Y4, Y3, Y3
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y4
 	VBROADCASTSS hi+100(FP), Y5
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y6
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y6, (AX)(DX*4)
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y1, Y6, (AX)(DX*4)
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
-	MOVLQSX      8(CX), DX
-	VMASKMOVPS   Y2, Y6, (AX)(DX*4)
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	MOVLQSX      12(CX), CX
-	VMASKMOVPS   Y3, Y6, (AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y4
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y4, (AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y1, Y4, (AX)(DX*4)
+	MOVLQSX    8(CX), DX
+	VMASKMOVPS Y2, Y4, (AX)(DX*4)
+	MOVLQSX    12(CX), CX
+	VMASKMOVPS Y3, Y4, (AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm2x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -1511,8 +1619,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -1651,32 +1759,48 @@ tapsdone10:
 	VADDPS  Y4, Y3, Y3
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y4
 	VBROADCASTSS hi+100(FP), Y5
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
-	VMAXPS       Y2, Y4, Y2
-	VMINPS       Y2, Y5, Y2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Y2, (AX)(DX*4)
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y1, 32(AX)(DX*4)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	MOVLQSX      4(CX), CX
-	VMOVUPS      Y3, 32(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	VMOVUPS Y1, 32(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y2, (DX)(AX*4)
+	VMOVUPS Y3, 32(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	VMOVNTPS Y1, 32(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y2, (DX)(AX*4)
+	VMOVNTPS Y3, 32(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1713,62 +1837,67 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y4, Y4
 	VADDPS     Y4, Y3, Y3
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y4
 	VBROADCASTSS hi+100(FP), Y5
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y6
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y6, (AX)(DX*4)
-	VMAXPS       Y2, Y4, Y2
-	VMINPS       Y2, Y5, Y2
-	MOVLQSX      4(CX), DX
-	VMASKMOVPS   Y2, Y6, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+8, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y0
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y1, Y0, 32(AX)(DX*4)
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	MOVLQSX      4(CX), CX
-	VMASKMOVPS   Y3, Y0, 32(AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y4
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y4, (AX)(DX*4)
+	MOVLQSX    4(CX), DX
+	VMASKMOVPS Y2, Y4, (AX)(DX*4)
+	MOVQ       cols+80(FP), DX
+	SUBQ       $+8, DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	MOVLQSX    4(CX), CX
+	VMASKMOVPS Y3, Y0, 32(AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, CMOV, FMA3
 TEXT ·GatherGemm2x8(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -1794,8 +1923,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ       accumulate+88(FP), AX
-	TESTQ      AX, AX
+	MOVQ       flags+88(FP), AX
+	TESTQ      $+1, AX
 	JZ         fresh6
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
@@ -1893,24 +2022,40 @@ tapsdone10:
 	VADDPS  Y2, Y1, Y1
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Y2
 	VBROADCASTSS hi+100(FP), Y3
-	MOVQ         c+0(FP), AX
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Y0, (AX)(DX*4)
 	VMAXPS       Y1, Y2, Y1
 	VMINPS       Y1, Y3, Y1
-	MOVLQSX      4(CX), CX
-	VMOVUPS      Y1, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Y0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Y1, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Y0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Y1, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store15
+	JZ         store18
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1929,29 +2074,34 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Y2
 	VBROADCASTSS hi+100(FP), Y3
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+8, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         DX, BX
-	LEAQ         tail<>+32(SB), DX
-	NEGQ         BX
-	VMOVUPS      (DX)(BX*4), Y4
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
-	MOVLQSX      (CX), DX
-	VMASKMOVPS   Y0, Y4, (AX)(DX*4)
 	VMAXPS       Y1, Y2, Y1
 	VMINPS       Y1, Y3, Y1
-	MOVLQSX      4(CX), CX
-	VMASKMOVPS   Y1, Y4, (AX)(CX*4)
+
+plain19:
+	MOVQ       c+0(FP), AX
+	MOVQ       cols+80(FP), DX
+	XORQ       BX, BX
+	TESTQ      DX, DX
+	CMOVQLT    BX, DX
+	MOVQ       $+8, BX
+	CMPQ       DX, BX
+	CMOVQGT    BX, DX
+	MOVQ       DX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y2
+	MOVLQSX    (CX), DX
+	VMASKMOVPS Y0, Y2, (AX)(DX*4)
+	MOVLQSX    4(CX), CX
+	VMASKMOVPS Y1, Y2, (AX)(CX*4)
 
 done13:
 	VZEROUPPER

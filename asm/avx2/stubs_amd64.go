@@ -341,87 +341,99 @@ func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
 
 // GatherGemm6x16 computes a tile of 6 rows by cols <= 16 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*6+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherGemm6x8 computes a tile of 6 rows by cols <= 8 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*6+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherGemm4x16 computes a tile of 4 rows by cols <= 16 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherGemm4x8 computes a tile of 4 rows by cols <= 8 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherGemm2x16 computes a tile of 2 rows by cols <= 16 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*2+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherGemm2x8 computes a tile of 2 rows by cols <= 8 columns:
 //
-//	acc[i][j] = accumulate != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*2+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
 // with one fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
-// written. NaN passes through min and max.
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow.
 //
 //go:noescape
-func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
 // GatherWords4x16 computes a tile of 4 rows by 16 columns of 32-bit sums:
 //
@@ -896,6 +908,18 @@ func Axpys4x3(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y
 //
 //go:noescape
 func CopyBlock(rows int, cols int, dst *float32, ldd int, src *float32, lds int)
+
+// ClearBlock computes dst[i*ldd+j] = 0 for i < rows, j < cols. rows > 0, cols > 0.
+//
+//go:noescape
+func ClearBlock(dst *float32, ldd int, rows int, cols int)
+
+// ClearBlockStream computes dst[i*ldd+j] = 0 for i < rows, j < cols. rows > 0, cols > 0.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ClearBlockStream(dst *float32, ldd int, rows int, cols int)
 
 // TransposeBlock computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
 // and dst[j*ldd+i] = 0 for rows <= i < 8: it writes 8 columns of dst.

@@ -4,14 +4,14 @@
 
 #include "textflag.h"
 
-// func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm12x32(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -125,8 +125,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -471,112 +471,148 @@ tapsdone10:
 	VADDPS  Z24, Z23, Z23
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z24
 	VBROADCASTSS hi+100(FP), Z25
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z0, Z25, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
-	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z2, Z25, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
-	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z4, Z25, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, (AX)(DX*4)
-	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z6, Z25, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, (AX)(DX*4)
-	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z8, Z25, Z8
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z8, (AX)(DX*4)
-	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z10, Z25, Z10
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z10, (AX)(DX*4)
-	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z12, Z25, Z12
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z12, (AX)(DX*4)
-	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z14, Z25, Z14
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z14, (AX)(DX*4)
-	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z16, Z25, Z16
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z16, (AX)(DX*4)
-	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z18, Z25, Z18
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z18, (AX)(DX*4)
-	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z20, Z25, Z20
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z20, (AX)(DX*4)
-	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z22, Z25, Z22
-	MOVLQSX      44(CX), DX
-	VMOVUPS      Z22, (AX)(DX*4)
 	VMAXPS       Z1, Z24, Z1
 	VMINPS       Z1, Z25, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z24, Z2
+	VMINPS       Z2, Z25, Z2
 	VMAXPS       Z3, Z24, Z3
 	VMINPS       Z3, Z25, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, 64(AX)(DX*4)
+	VMAXPS       Z4, Z24, Z4
+	VMINPS       Z4, Z25, Z4
 	VMAXPS       Z5, Z24, Z5
 	VMINPS       Z5, Z25, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, 64(AX)(DX*4)
+	VMAXPS       Z6, Z24, Z6
+	VMINPS       Z6, Z25, Z6
 	VMAXPS       Z7, Z24, Z7
 	VMINPS       Z7, Z25, Z7
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z7, 64(AX)(DX*4)
+	VMAXPS       Z8, Z24, Z8
+	VMINPS       Z8, Z25, Z8
 	VMAXPS       Z9, Z24, Z9
 	VMINPS       Z9, Z25, Z9
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z9, 64(AX)(DX*4)
+	VMAXPS       Z10, Z24, Z10
+	VMINPS       Z10, Z25, Z10
 	VMAXPS       Z11, Z24, Z11
 	VMINPS       Z11, Z25, Z11
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z11, 64(AX)(DX*4)
+	VMAXPS       Z12, Z24, Z12
+	VMINPS       Z12, Z25, Z12
 	VMAXPS       Z13, Z24, Z13
 	VMINPS       Z13, Z25, Z13
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z13, 64(AX)(DX*4)
+	VMAXPS       Z14, Z24, Z14
+	VMINPS       Z14, Z25, Z14
 	VMAXPS       Z15, Z24, Z15
 	VMINPS       Z15, Z25, Z15
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z15, 64(AX)(DX*4)
+	VMAXPS       Z16, Z24, Z16
+	VMINPS       Z16, Z25, Z16
 	VMAXPS       Z17, Z24, Z17
 	VMINPS       Z17, Z25, Z17
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z17, 64(AX)(DX*4)
+	VMAXPS       Z18, Z24, Z18
+	VMINPS       Z18, Z25, Z18
 	VMAXPS       Z19, Z24, Z19
 	VMINPS       Z19, Z25, Z19
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z19, 64(AX)(DX*4)
+	VMAXPS       Z20, Z24, Z20
+	VMINPS       Z20, Z25, Z20
 	VMAXPS       Z21, Z24, Z21
 	VMINPS       Z21, Z25, Z21
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z21, 64(AX)(DX*4)
+	VMAXPS       Z22, Z24, Z22
+	VMINPS       Z22, Z25, Z22
 	VMAXPS       Z23, Z24, Z23
 	VMINPS       Z23, Z25, Z23
-	MOVLQSX      44(CX), CX
-	VMOVUPS      Z23, 64(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	VMOVUPS Z1, 64(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	VMOVUPS Z3, 64(DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z4, (DX)(AX*4)
+	VMOVUPS Z5, 64(DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z6, (DX)(AX*4)
+	VMOVUPS Z7, 64(DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Z8, (DX)(AX*4)
+	VMOVUPS Z9, 64(DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Z10, (DX)(AX*4)
+	VMOVUPS Z11, 64(DX)(AX*4)
+	MOVLQSX 24(CX), AX
+	VMOVUPS Z12, (DX)(AX*4)
+	VMOVUPS Z13, 64(DX)(AX*4)
+	MOVLQSX 28(CX), AX
+	VMOVUPS Z14, (DX)(AX*4)
+	VMOVUPS Z15, 64(DX)(AX*4)
+	MOVLQSX 32(CX), AX
+	VMOVUPS Z16, (DX)(AX*4)
+	VMOVUPS Z17, 64(DX)(AX*4)
+	MOVLQSX 36(CX), AX
+	VMOVUPS Z18, (DX)(AX*4)
+	VMOVUPS Z19, 64(DX)(AX*4)
+	MOVLQSX 40(CX), AX
+	VMOVUPS Z20, (DX)(AX*4)
+	VMOVUPS Z21, 64(DX)(AX*4)
+	MOVLQSX 44(CX), AX
+	VMOVUPS Z22, (DX)(AX*4)
+	VMOVUPS Z23, 64(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	VMOVNTPS Z1, 64(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	VMOVNTPS Z3, 64(DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z4, (DX)(AX*4)
+	VMOVNTPS Z5, 64(DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z6, (DX)(AX*4)
+	VMOVNTPS Z7, 64(DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Z8, (DX)(AX*4)
+	VMOVNTPS Z9, 64(DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Z10, (DX)(AX*4)
+	VMOVNTPS Z11, 64(DX)(AX*4)
+	MOVLQSX  24(CX), AX
+	VMOVNTPS Z12, (DX)(AX*4)
+	VMOVNTPS Z13, 64(DX)(AX*4)
+	MOVLQSX  28(CX), AX
+	VMOVNTPS Z14, (DX)(AX*4)
+	VMOVNTPS Z15, 64(DX)(AX*4)
+	MOVLQSX  32(CX), AX
+	VMOVNTPS Z16, (DX)(AX*4)
+	VMOVNTPS Z17, 64(DX)(AX*4)
+	MOVLQSX  36(CX), AX
+	VMOVNTPS Z18, (DX)(AX*4)
+	VMOVNTPS Z19, 64(DX)(AX*4)
+	MOVLQSX  40(CX), AX
+	VMOVNTPS Z20, (DX)(AX*4)
+	VMOVNTPS Z21, 64(DX)(AX*4)
+	MOVLQSX  44(CX), AX
+	VMOVNTPS Z22, (DX)(AX*4)
+	VMOVNTPS Z23, 64(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -671,140 +707,145 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z24
 	VADDPS    Z24, Z23, Z23
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z24
 	VBROADCASTSS hi+100(FP), Z25
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z0, Z25, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
-	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z2, Z25, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
-	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z4, Z25, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, K1, (AX)(DX*4)
-	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z6, Z25, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, K1, (AX)(DX*4)
-	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z8, Z25, Z8
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z8, K1, (AX)(DX*4)
-	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z10, Z25, Z10
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z10, K1, (AX)(DX*4)
-	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z12, Z25, Z12
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z12, K1, (AX)(DX*4)
-	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z14, Z25, Z14
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z14, K1, (AX)(DX*4)
-	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z16, Z25, Z16
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z16, K1, (AX)(DX*4)
-	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z18, Z25, Z18
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z18, K1, (AX)(DX*4)
-	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z20, Z25, Z20
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z20, K1, (AX)(DX*4)
-	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z22, Z25, Z22
-	MOVLQSX      44(CX), DX
-	VMOVUPS      Z22, K1, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+16, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z1, Z24, Z1
 	VMINPS       Z1, Z25, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, K1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z24, Z2
+	VMINPS       Z2, Z25, Z2
 	VMAXPS       Z3, Z24, Z3
 	VMINPS       Z3, Z25, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, K1, 64(AX)(DX*4)
+	VMAXPS       Z4, Z24, Z4
+	VMINPS       Z4, Z25, Z4
 	VMAXPS       Z5, Z24, Z5
 	VMINPS       Z5, Z25, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, K1, 64(AX)(DX*4)
+	VMAXPS       Z6, Z24, Z6
+	VMINPS       Z6, Z25, Z6
 	VMAXPS       Z7, Z24, Z7
 	VMINPS       Z7, Z25, Z7
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z7, K1, 64(AX)(DX*4)
+	VMAXPS       Z8, Z24, Z8
+	VMINPS       Z8, Z25, Z8
 	VMAXPS       Z9, Z24, Z9
 	VMINPS       Z9, Z25, Z9
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z9, K1, 64(AX)(DX*4)
+	VMAXPS       Z10, Z24, Z10
+	VMINPS       Z10, Z25, Z10
 	VMAXPS       Z11, Z24, Z11
 	VMINPS       Z11, Z25, Z11
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z11, K1, 64(AX)(DX*4)
+	VMAXPS       Z12, Z24, Z12
+	VMINPS       Z12, Z25, Z12
 	VMAXPS       Z13, Z24, Z13
 	VMINPS       Z13, Z25, Z13
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z13, K1, 64(AX)(DX*4)
+	VMAXPS       Z14, Z24, Z14
+	VMINPS       Z14, Z25, Z14
 	VMAXPS       Z15, Z24, Z15
 	VMINPS       Z15, Z25, Z15
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z15, K1, 64(AX)(DX*4)
+	VMAXPS       Z16, Z24, Z16
+	VMINPS       Z16, Z25, Z16
 	VMAXPS       Z17, Z24, Z17
 	VMINPS       Z17, Z25, Z17
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z17, K1, 64(AX)(DX*4)
+	VMAXPS       Z18, Z24, Z18
+	VMINPS       Z18, Z25, Z18
 	VMAXPS       Z19, Z24, Z19
 	VMINPS       Z19, Z25, Z19
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z19, K1, 64(AX)(DX*4)
+	VMAXPS       Z20, Z24, Z20
+	VMINPS       Z20, Z25, Z20
 	VMAXPS       Z21, Z24, Z21
 	VMINPS       Z21, Z25, Z21
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z21, K1, 64(AX)(DX*4)
+	VMAXPS       Z22, Z24, Z22
+	VMINPS       Z22, Z25, Z22
 	VMAXPS       Z23, Z24, Z23
 	VMINPS       Z23, Z25, Z23
-	MOVLQSX      44(CX), CX
-	VMOVUPS      Z23, K1, 64(AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z4, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z6, K1, (AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z8, K1, (AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z10, K1, (AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z12, K1, (AX)(DX*4)
+	MOVLQSX 28(CX), DX
+	VMOVUPS Z14, K1, (AX)(DX*4)
+	MOVLQSX 32(CX), DX
+	VMOVUPS Z16, K1, (AX)(DX*4)
+	MOVLQSX 36(CX), DX
+	VMOVUPS Z18, K1, (AX)(DX*4)
+	MOVLQSX 40(CX), DX
+	VMOVUPS Z20, K1, (AX)(DX*4)
+	MOVLQSX 44(CX), DX
+	VMOVUPS Z22, K1, (AX)(DX*4)
+	MOVQ    cols+80(FP), DX
+	SUBQ    $+16, DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z1, K1, 64(AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z3, K1, 64(AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z5, K1, 64(AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z7, K1, 64(AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z9, K1, 64(AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z11, K1, 64(AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z13, K1, 64(AX)(DX*4)
+	MOVLQSX 28(CX), DX
+	VMOVUPS Z15, K1, 64(AX)(DX*4)
+	MOVLQSX 32(CX), DX
+	VMOVUPS Z17, K1, 64(AX)(DX*4)
+	MOVLQSX 36(CX), DX
+	VMOVUPS Z19, K1, 64(AX)(DX*4)
+	MOVLQSX 40(CX), DX
+	VMOVUPS Z21, K1, 64(AX)(DX*4)
+	MOVLQSX 44(CX), CX
+	VMOVUPS Z23, K1, 64(AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm12x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -870,8 +911,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -1097,64 +1138,100 @@ tapsdone10:
 	VADDPS  Z12, Z11, Z11
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z12
 	VBROADCASTSS hi+100(FP), Z13
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
 	VMAXPS       Z1, Z12, Z1
 	VMINPS       Z1, Z13, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, (AX)(DX*4)
 	VMAXPS       Z2, Z12, Z2
 	VMINPS       Z2, Z13, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
 	VMAXPS       Z3, Z12, Z3
 	VMINPS       Z3, Z13, Z3
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z3, (AX)(DX*4)
 	VMAXPS       Z4, Z12, Z4
 	VMINPS       Z4, Z13, Z4
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z4, (AX)(DX*4)
 	VMAXPS       Z5, Z12, Z5
 	VMINPS       Z5, Z13, Z5
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z5, (AX)(DX*4)
 	VMAXPS       Z6, Z12, Z6
 	VMINPS       Z6, Z13, Z6
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z6, (AX)(DX*4)
 	VMAXPS       Z7, Z12, Z7
 	VMINPS       Z7, Z13, Z7
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z7, (AX)(DX*4)
 	VMAXPS       Z8, Z12, Z8
 	VMINPS       Z8, Z13, Z8
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z8, (AX)(DX*4)
 	VMAXPS       Z9, Z12, Z9
 	VMINPS       Z9, Z13, Z9
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z9, (AX)(DX*4)
 	VMAXPS       Z10, Z12, Z10
 	VMINPS       Z10, Z13, Z10
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z10, (AX)(DX*4)
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z13, Z11
-	MOVLQSX      44(CX), CX
-	VMOVUPS      Z11, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z1, (DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z3, (DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Z4, (DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Z5, (DX)(AX*4)
+	MOVLQSX 24(CX), AX
+	VMOVUPS Z6, (DX)(AX*4)
+	MOVLQSX 28(CX), AX
+	VMOVUPS Z7, (DX)(AX*4)
+	MOVLQSX 32(CX), AX
+	VMOVUPS Z8, (DX)(AX*4)
+	MOVLQSX 36(CX), AX
+	VMOVUPS Z9, (DX)(AX*4)
+	MOVLQSX 40(CX), AX
+	VMOVUPS Z10, (DX)(AX*4)
+	MOVLQSX 44(CX), AX
+	VMOVUPS Z11, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z1, (DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z3, (DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Z4, (DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Z5, (DX)(AX*4)
+	MOVLQSX  24(CX), AX
+	VMOVNTPS Z6, (DX)(AX*4)
+	MOVLQSX  28(CX), AX
+	VMOVNTPS Z7, (DX)(AX*4)
+	MOVLQSX  32(CX), AX
+	VMOVNTPS Z8, (DX)(AX*4)
+	MOVLQSX  36(CX), AX
+	VMOVNTPS Z9, (DX)(AX*4)
+	MOVLQSX  40(CX), AX
+	VMOVNTPS Z10, (DX)(AX*4)
+	MOVLQSX  44(CX), AX
+	VMOVNTPS Z11, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -1202,81 +1279,86 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z12
 	VADDPS    Z12, Z11, Z11
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z12
 	VBROADCASTSS hi+100(FP), Z13
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
 	VMAXPS       Z1, Z12, Z1
 	VMINPS       Z1, Z13, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, K1, (AX)(DX*4)
 	VMAXPS       Z2, Z12, Z2
 	VMINPS       Z2, Z13, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
 	VMAXPS       Z3, Z12, Z3
 	VMINPS       Z3, Z13, Z3
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z3, K1, (AX)(DX*4)
 	VMAXPS       Z4, Z12, Z4
 	VMINPS       Z4, Z13, Z4
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z4, K1, (AX)(DX*4)
 	VMAXPS       Z5, Z12, Z5
 	VMINPS       Z5, Z13, Z5
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z5, K1, (AX)(DX*4)
 	VMAXPS       Z6, Z12, Z6
 	VMINPS       Z6, Z13, Z6
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z6, K1, (AX)(DX*4)
 	VMAXPS       Z7, Z12, Z7
 	VMINPS       Z7, Z13, Z7
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z7, K1, (AX)(DX*4)
 	VMAXPS       Z8, Z12, Z8
 	VMINPS       Z8, Z13, Z8
-	MOVLQSX      32(CX), DX
-	VMOVUPS      Z8, K1, (AX)(DX*4)
 	VMAXPS       Z9, Z12, Z9
 	VMINPS       Z9, Z13, Z9
-	MOVLQSX      36(CX), DX
-	VMOVUPS      Z9, K1, (AX)(DX*4)
 	VMAXPS       Z10, Z12, Z10
 	VMINPS       Z10, Z13, Z10
-	MOVLQSX      40(CX), DX
-	VMOVUPS      Z10, K1, (AX)(DX*4)
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z13, Z11
-	MOVLQSX      44(CX), CX
-	VMOVUPS      Z11, K1, (AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z1, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z3, K1, (AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z4, K1, (AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z5, K1, (AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z6, K1, (AX)(DX*4)
+	MOVLQSX 28(CX), DX
+	VMOVUPS Z7, K1, (AX)(DX*4)
+	MOVLQSX 32(CX), DX
+	VMOVUPS Z8, K1, (AX)(DX*4)
+	MOVLQSX 36(CX), DX
+	VMOVUPS Z9, K1, (AX)(DX*4)
+	MOVLQSX 40(CX), DX
+	VMOVUPS Z10, K1, (AX)(DX*4)
+	MOVLQSX 44(CX), CX
+	VMOVUPS Z11, K1, (AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm8x32(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -1358,8 +1440,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -1620,80 +1702,108 @@ tapsdone10:
 	VADDPS  Z16, Z15, Z15
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z16
 	VBROADCASTSS hi+100(FP), Z17
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
-	VMAXPS       Z2, Z16, Z2
-	VMINPS       Z2, Z17, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
-	VMAXPS       Z4, Z16, Z4
-	VMINPS       Z4, Z17, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, (AX)(DX*4)
-	VMAXPS       Z6, Z16, Z6
-	VMINPS       Z6, Z17, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, (AX)(DX*4)
-	VMAXPS       Z8, Z16, Z8
-	VMINPS       Z8, Z17, Z8
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z8, (AX)(DX*4)
-	VMAXPS       Z10, Z16, Z10
-	VMINPS       Z10, Z17, Z10
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z10, (AX)(DX*4)
-	VMAXPS       Z12, Z16, Z12
-	VMINPS       Z12, Z17, Z12
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z12, (AX)(DX*4)
-	VMAXPS       Z14, Z16, Z14
-	VMINPS       Z14, Z17, Z14
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z14, (AX)(DX*4)
 	VMAXPS       Z1, Z16, Z1
 	VMINPS       Z1, Z17, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
 	VMAXPS       Z3, Z16, Z3
 	VMINPS       Z3, Z17, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, 64(AX)(DX*4)
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
 	VMAXPS       Z5, Z16, Z5
 	VMINPS       Z5, Z17, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, 64(AX)(DX*4)
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
 	VMAXPS       Z7, Z16, Z7
 	VMINPS       Z7, Z17, Z7
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z7, 64(AX)(DX*4)
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
 	VMAXPS       Z9, Z16, Z9
 	VMINPS       Z9, Z17, Z9
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z9, 64(AX)(DX*4)
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
 	VMAXPS       Z11, Z16, Z11
 	VMINPS       Z11, Z17, Z11
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z11, 64(AX)(DX*4)
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
 	VMAXPS       Z13, Z16, Z13
 	VMINPS       Z13, Z17, Z13
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z13, 64(AX)(DX*4)
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
 	VMAXPS       Z15, Z16, Z15
 	VMINPS       Z15, Z17, Z15
-	MOVLQSX      28(CX), CX
-	VMOVUPS      Z15, 64(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	VMOVUPS Z1, 64(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	VMOVUPS Z3, 64(DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z4, (DX)(AX*4)
+	VMOVUPS Z5, 64(DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z6, (DX)(AX*4)
+	VMOVUPS Z7, 64(DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Z8, (DX)(AX*4)
+	VMOVUPS Z9, 64(DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Z10, (DX)(AX*4)
+	VMOVUPS Z11, 64(DX)(AX*4)
+	MOVLQSX 24(CX), AX
+	VMOVUPS Z12, (DX)(AX*4)
+	VMOVUPS Z13, 64(DX)(AX*4)
+	MOVLQSX 28(CX), AX
+	VMOVUPS Z14, (DX)(AX*4)
+	VMOVUPS Z15, 64(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	VMOVNTPS Z1, 64(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	VMOVNTPS Z3, 64(DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z4, (DX)(AX*4)
+	VMOVNTPS Z5, 64(DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z6, (DX)(AX*4)
+	VMOVNTPS Z7, 64(DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Z8, (DX)(AX*4)
+	VMOVNTPS Z9, 64(DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Z10, (DX)(AX*4)
+	VMOVNTPS Z11, 64(DX)(AX*4)
+	MOVLQSX  24(CX), AX
+	VMOVNTPS Z12, (DX)(AX*4)
+	VMOVNTPS Z13, 64(DX)(AX*4)
+	MOVLQSX  28(CX), AX
+	VMOVNTPS Z14, (DX)(AX*4)
+	VMOVNTPS Z15, 64(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -1764,108 +1874,113 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z16
 	VADDPS    Z16, Z15, Z15
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z16
 	VBROADCASTSS hi+100(FP), Z17
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
-	VMAXPS       Z2, Z16, Z2
-	VMINPS       Z2, Z17, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
-	VMAXPS       Z4, Z16, Z4
-	VMINPS       Z4, Z17, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, K1, (AX)(DX*4)
-	VMAXPS       Z6, Z16, Z6
-	VMINPS       Z6, Z17, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, K1, (AX)(DX*4)
-	VMAXPS       Z8, Z16, Z8
-	VMINPS       Z8, Z17, Z8
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z8, K1, (AX)(DX*4)
-	VMAXPS       Z10, Z16, Z10
-	VMINPS       Z10, Z17, Z10
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z10, K1, (AX)(DX*4)
-	VMAXPS       Z12, Z16, Z12
-	VMINPS       Z12, Z17, Z12
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z12, K1, (AX)(DX*4)
-	VMAXPS       Z14, Z16, Z14
-	VMINPS       Z14, Z17, Z14
-	MOVLQSX      28(CX), DX
-	VMOVUPS      Z14, K1, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+16, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z1, Z16, Z1
 	VMINPS       Z1, Z17, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, K1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z17, Z2
 	VMAXPS       Z3, Z16, Z3
 	VMINPS       Z3, Z17, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, K1, 64(AX)(DX*4)
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z17, Z4
 	VMAXPS       Z5, Z16, Z5
 	VMINPS       Z5, Z17, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, K1, 64(AX)(DX*4)
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z17, Z6
 	VMAXPS       Z7, Z16, Z7
 	VMINPS       Z7, Z17, Z7
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z7, K1, 64(AX)(DX*4)
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z17, Z8
 	VMAXPS       Z9, Z16, Z9
 	VMINPS       Z9, Z17, Z9
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z9, K1, 64(AX)(DX*4)
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z17, Z10
 	VMAXPS       Z11, Z16, Z11
 	VMINPS       Z11, Z17, Z11
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z11, K1, 64(AX)(DX*4)
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z17, Z12
 	VMAXPS       Z13, Z16, Z13
 	VMINPS       Z13, Z17, Z13
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z13, K1, 64(AX)(DX*4)
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z17, Z14
 	VMAXPS       Z15, Z16, Z15
 	VMINPS       Z15, Z17, Z15
-	MOVLQSX      28(CX), CX
-	VMOVUPS      Z15, K1, 64(AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z4, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z6, K1, (AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z8, K1, (AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z10, K1, (AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z12, K1, (AX)(DX*4)
+	MOVLQSX 28(CX), DX
+	VMOVUPS Z14, K1, (AX)(DX*4)
+	MOVQ    cols+80(FP), DX
+	SUBQ    $+16, DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z1, K1, 64(AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z3, K1, 64(AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z5, K1, 64(AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z7, K1, 64(AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z9, K1, 64(AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z11, K1, 64(AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z13, K1, 64(AX)(DX*4)
+	MOVLQSX 28(CX), CX
+	VMOVUPS Z15, K1, 64(AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm8x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -1915,8 +2030,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -2090,48 +2205,76 @@ tapsdone10:
 	VADDPS  Z8, Z7, Z7
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z8
 	VBROADCASTSS hi+100(FP), Z9
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, (AX)(DX*4)
 	VMAXPS       Z2, Z8, Z2
 	VMINPS       Z2, Z9, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z3, (AX)(DX*4)
 	VMAXPS       Z4, Z8, Z4
 	VMINPS       Z4, Z9, Z4
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z4, (AX)(DX*4)
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z5, (AX)(DX*4)
 	VMAXPS       Z6, Z8, Z6
 	VMINPS       Z6, Z9, Z6
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z6, (AX)(DX*4)
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
-	MOVLQSX      28(CX), CX
-	VMOVUPS      Z7, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z1, (DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z3, (DX)(AX*4)
+	MOVLQSX 16(CX), AX
+	VMOVUPS Z4, (DX)(AX*4)
+	MOVLQSX 20(CX), AX
+	VMOVUPS Z5, (DX)(AX*4)
+	MOVLQSX 24(CX), AX
+	VMOVUPS Z6, (DX)(AX*4)
+	MOVLQSX 28(CX), AX
+	VMOVUPS Z7, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z1, (DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z3, (DX)(AX*4)
+	MOVLQSX  16(CX), AX
+	VMOVNTPS Z4, (DX)(AX*4)
+	MOVLQSX  20(CX), AX
+	VMOVNTPS Z5, (DX)(AX*4)
+	MOVLQSX  24(CX), AX
+	VMOVNTPS Z6, (DX)(AX*4)
+	MOVLQSX  28(CX), AX
+	VMOVNTPS Z7, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -2167,65 +2310,70 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z8
 	VADDPS    Z8, Z7, Z7
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z8
 	VBROADCASTSS hi+100(FP), Z9
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, K1, (AX)(DX*4)
 	VMAXPS       Z2, Z8, Z2
 	VMINPS       Z2, Z9, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z3, K1, (AX)(DX*4)
 	VMAXPS       Z4, Z8, Z4
 	VMINPS       Z4, Z9, Z4
-	MOVLQSX      16(CX), DX
-	VMOVUPS      Z4, K1, (AX)(DX*4)
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
-	MOVLQSX      20(CX), DX
-	VMOVUPS      Z5, K1, (AX)(DX*4)
 	VMAXPS       Z6, Z8, Z6
 	VMINPS       Z6, Z9, Z6
-	MOVLQSX      24(CX), DX
-	VMOVUPS      Z6, K1, (AX)(DX*4)
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
-	MOVLQSX      28(CX), CX
-	VMOVUPS      Z7, K1, (AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z1, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z3, K1, (AX)(DX*4)
+	MOVLQSX 16(CX), DX
+	VMOVUPS Z4, K1, (AX)(DX*4)
+	MOVLQSX 20(CX), DX
+	VMOVUPS Z5, K1, (AX)(DX*4)
+	MOVLQSX 24(CX), DX
+	VMOVUPS Z6, K1, (AX)(DX*4)
+	MOVLQSX 28(CX), CX
+	VMOVUPS Z7, K1, (AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm4x32(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -2275,8 +2423,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -2453,48 +2601,68 @@ tapsdone10:
 	VADDPS  Z8, Z7, Z7
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z8
 	VBROADCASTSS hi+100(FP), Z9
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
-	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z2, Z9, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
-	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z4, Z9, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, (AX)(DX*4)
-	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z6, Z9, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, (AX)(DX*4)
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, 64(AX)(DX*4)
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, 64(AX)(DX*4)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Z7, 64(AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	VMOVUPS Z1, 64(DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	VMOVUPS Z3, 64(DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z4, (DX)(AX*4)
+	VMOVUPS Z5, 64(DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z6, (DX)(AX*4)
+	VMOVUPS Z7, 64(DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	VMOVNTPS Z1, 64(DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	VMOVNTPS Z3, 64(DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z4, (DX)(AX*4)
+	VMOVNTPS Z5, 64(DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z6, (DX)(AX*4)
+	VMOVNTPS Z7, 64(DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -2541,76 +2709,81 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z8
 	VADDPS    Z8, Z7, Z7
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z8
 	VBROADCASTSS hi+100(FP), Z9
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
-	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z2, Z9, Z2
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
-	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z4, Z9, Z4
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z4, K1, (AX)(DX*4)
-	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z6, Z9, Z6
-	MOVLQSX      12(CX), DX
-	VMOVUPS      Z6, K1, (AX)(DX*4)
-	MOVQ         cols+80(FP), DX
-	SUBQ         $+16, DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z1, Z8, Z1
 	VMINPS       Z1, Z9, Z1
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z1, K1, 64(AX)(DX*4)
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
 	VMAXPS       Z3, Z8, Z3
 	VMINPS       Z3, Z9, Z3
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z3, K1, 64(AX)(DX*4)
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
 	VMAXPS       Z5, Z8, Z5
 	VMINPS       Z5, Z9, Z5
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z5, K1, 64(AX)(DX*4)
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Z7, K1, 64(AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z4, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), DX
+	VMOVUPS Z6, K1, (AX)(DX*4)
+	MOVQ    cols+80(FP), DX
+	SUBQ    $+16, DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z1, K1, 64(AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z3, K1, 64(AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z5, K1, 64(AX)(DX*4)
+	MOVLQSX 12(CX), CX
+	VMOVUPS Z7, K1, 64(AX)(CX*4)
 
 done13:
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, accumulate int, lo float32, hi float32)
+// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 // Requires: AVX, AVX512F, BMI2, CMOV
 TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
 	JL      partial1
-	MOVQ    accumulate+88(FP), AX
-	TESTQ   AX, AX
+	MOVQ    flags+88(FP), AX
+	TESTQ   $+1, AX
 	JZ      fresh3
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
@@ -2644,8 +2817,8 @@ started5:
 	JMP done2
 
 partial1:
-	MOVQ      accumulate+88(FP), AX
-	TESTQ     AX, AX
+	MOVQ      flags+88(FP), AX
+	TESTQ     $+1, AX
 	JZ        fresh6
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
@@ -2767,32 +2940,52 @@ tapsdone10:
 	VADDPS  Z4, Z3, Z3
 
 store14:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain15
 	VBROADCASTSS lo+96(FP), Z4
 	VBROADCASTSS hi+100(FP), Z5
-	MOVQ         c+0(FP), AX
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, (AX)(DX*4)
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, (AX)(DX*4)
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, (AX)(DX*4)
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z5, Z3
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Z3, (AX)(CX*4)
-	JMP          done13
+
+plain15:
+	MOVQ    c+0(FP), DX
+	TESTQ   $+4, AX
+	JNZ     stream16
+	MOVLQSX (CX), AX
+	VMOVUPS Z0, (DX)(AX*4)
+	MOVLQSX 4(CX), AX
+	VMOVUPS Z1, (DX)(AX*4)
+	MOVLQSX 8(CX), AX
+	VMOVUPS Z2, (DX)(AX*4)
+	MOVLQSX 12(CX), AX
+	VMOVUPS Z3, (DX)(AX*4)
+	JMP     stored17
+
+stream16:
+	MOVLQSX  (CX), AX
+	VMOVNTPS Z0, (DX)(AX*4)
+	MOVLQSX  4(CX), AX
+	VMOVNTPS Z1, (DX)(AX*4)
+	MOVLQSX  8(CX), AX
+	VMOVNTPS Z2, (DX)(AX*4)
+	MOVLQSX  12(CX), AX
+	VMOVNTPS Z3, (DX)(AX*4)
+
+stored17:
+	JMP done13
 
 partial12:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store15
+	JZ        store18
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -2816,36 +3009,41 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z4
 	VADDPS    Z4, Z3, Z3
 
-store15:
+store18:
+	MOVQ         flags+88(FP), AX
+	TESTQ        $+2, AX
+	JZ           plain19
 	VBROADCASTSS lo+96(FP), Z4
 	VBROADCASTSS hi+100(FP), Z5
-	MOVQ         c+0(FP), AX
-	MOVQ         cols+80(FP), DX
-	XORQ         BX, BX
-	TESTQ        DX, DX
-	CMOVQLT      BX, DX
-	MOVQ         $+16, BX
-	CMPQ         DX, BX
-	CMOVQGT      BX, DX
-	MOVQ         $-1, BX
-	BZHIQ        DX, BX, BX
-	KMOVW        BX, K1
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
-	MOVLQSX      (CX), DX
-	VMOVUPS      Z0, K1, (AX)(DX*4)
 	VMAXPS       Z1, Z4, Z1
 	VMINPS       Z1, Z5, Z1
-	MOVLQSX      4(CX), DX
-	VMOVUPS      Z1, K1, (AX)(DX*4)
 	VMAXPS       Z2, Z4, Z2
 	VMINPS       Z2, Z5, Z2
-	MOVLQSX      8(CX), DX
-	VMOVUPS      Z2, K1, (AX)(DX*4)
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z5, Z3
-	MOVLQSX      12(CX), CX
-	VMOVUPS      Z3, K1, (AX)(CX*4)
+
+plain19:
+	MOVQ    c+0(FP), AX
+	MOVQ    cols+80(FP), DX
+	XORQ    BX, BX
+	TESTQ   DX, DX
+	CMOVQLT BX, DX
+	MOVQ    $+16, BX
+	CMPQ    DX, BX
+	CMOVQGT BX, DX
+	MOVQ    $-1, BX
+	BZHIQ   DX, BX, BX
+	KMOVW   BX, K1
+	MOVLQSX (CX), DX
+	VMOVUPS Z0, K1, (AX)(DX*4)
+	MOVLQSX 4(CX), DX
+	VMOVUPS Z1, K1, (AX)(DX*4)
+	MOVLQSX 8(CX), DX
+	VMOVUPS Z2, K1, (AX)(DX*4)
+	MOVLQSX 12(CX), CX
+	VMOVUPS Z3, K1, (AX)(CX*4)
 
 done13:
 	VZEROUPPER

@@ -668,6 +668,11 @@ func Axpys4x4(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float3
 //go:noescape
 func CopyBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int)
 
+// ClearBlock computes dst[i*ldd+j] = 0 for i < rows, j < cols. rows > 0, cols > 0.
+//
+//go:noescape
+func ClearBlock(dst *float32, ldd, rows, cols int)
+
 // TransposeBlock computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
 // and dst[j*ldd+i] = 0 for rows <= i < 4: it writes 4 columns of dst.
 // 0 < rows <= 4, cols > 0; the blocks must not overlap.
