@@ -40,6 +40,7 @@ type pass struct {
 	group          int
 	byPosition     bool // rows ordered pixel by pixel, images innermost
 	dense, sliding bool // see tables.go
+	matrix         bool // see dense.go
 	lines          int
 	denseA, denseC []int32
 	// Offsets from this pass's pixels of C to those of phases without taps, which it
@@ -256,6 +257,7 @@ func backwardDataProduct(s *Shape) *product {
 					aBase: g * kg, aImage: oh * ow * d.pitch,
 					cBase: (ph*s.W+pw)*s.C + g*cg, cImage: s.H * s.W * s.C,
 					cRow: s.StrideH * s.W * s.C, cCol: s.StrideW * s.C,
+					dense: s.R*s.S == 1 && oh == s.H && ow == s.W && s.StrideH*s.StrideW == 1,
 				})
 			}
 		}
@@ -309,6 +311,11 @@ func (d *product) schedule(workers int) {
 		ps.bOff = d.packed
 		d.packed += ps.taps * ps.depth * d.packedCols(ps.cols)
 		d.maxDepth = max(d.maxDepth, ps.depth)
+		if ps.matrix = ps.dense && d.store == kernels.Cached && kernels.HasDenseGemm(); ps.matrix {
+			d.cutMatrix(ps, workers)
+			d.perPass = max(d.perPass, ps.blocks*ps.splits)
+			continue
+		}
 		image := max(ps.aImage, ps.cImage)
 		ps.byPosition = ps.taps > 1 && ps.h*ps.w <= smallMap && ps.images >= mr && ps.images <= maxOffset/image
 		// Rows of a task: 16 tiles of table, fewer if that leaves workers idle
@@ -349,6 +356,7 @@ func (d *product) schedule(workers int) {
 // A gatherWorker is what one worker needs to run tasks of a product.
 type gatherWorker struct {
 	gemm  kernels.GatherGemm
+	dense kernels.DenseGemm
 	table []int32 // [tile][tap][row of the tile]
 	rows  []int32 // offsets in C
 	pixel []pixel // of the block's rows
@@ -377,6 +385,10 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	ps := &d.passes[pass]
 	block, split := i/ps.splits, i%ps.splits
 	if block >= ps.blocks {
+		return
+	}
+	if ps.matrix {
+		d.runMatrix(ps, block, split, &wk.dense, o)
 		return
 	}
 	row0 := block * ps.blockRows

@@ -235,3 +235,23 @@ func FuzzOptim(f *testing.F) {
 		}},
 	})
 }
+
+// FuzzDenseGemm covers panels of any width, with and without what is added.
+func FuzzDenseGemm(f *testing.F) {
+	fuzzKernels(f, []kernel{{"DenseGemm", 0, func(o *operands, n, c int) []float32 {
+		if n == 0 {
+			return nil
+		}
+		depth := n%30 + 1
+		g := kernels.DenseGemm{Rows: n, Depth: depth, NR: c, Cols: c, A: o.whole(n * depth), LDA: depth,
+			B: o.whole(depth * c), C: o.whole(n * c), LDC: c, Bias: o.whole(c), Lo: -100, Hi: 100}
+		switch len(o.data) % 3 {
+		case 1:
+			g.Accumulate = true
+		case 2:
+			g.Residual = o.whole(n * c)
+		}
+		g.Run()
+		return g.C
+	}}})
+}

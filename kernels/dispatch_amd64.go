@@ -177,6 +177,34 @@ func gemmPanel(t *panelArgs) {
 	}
 }
 
+func hasDenseGemm() bool { return isa.Active == isa.AVX512 || isa.Active == isa.AVX2 }
+
+func denseTile(cols int) (n, mr int) {
+	switch {
+	case isa.Active == isa.AVX512 && cols >= 32:
+		return 32, 14
+	case isa.Active == isa.AVX512 && cols > 8:
+		return min(cols, 16), 14
+	case isa.Active == isa.AVX2 && cols >= 16:
+		return 16, 6
+	case hasDenseGemm():
+		return min(cols, 8), 12
+	default:
+		return denseTileGeneric(cols)
+	}
+}
+
+// densePanel is gemmPanel for the columns that denseTile says: up to eight are half a
+// vector of AVX-512.
+func densePanel(t *panelArgs) {
+	if isa.Active == isa.AVX512 && t.n <= 8 {
+		avx2.Gemm12x8(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+		return
+	}
+	gemmPanel(t)
+}
+
 func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	switch isa.Active {
 	case isa.AVX512:

@@ -154,6 +154,12 @@ func gemmPanel(t *panelArgs) {
 	}
 }
 
+func hasDenseGemm() bool { return false }
+
+func denseTile(cols int) (n, mr int) { return denseTileGeneric(cols) }
+
+func densePanel(t *panelArgs) { gemmPanelGeneric(t) }
+
 func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	switch isa.Active {
 	case isa.NEON:

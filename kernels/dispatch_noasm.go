@@ -23,6 +23,12 @@ func activeGemmTile() gemmTile { return gemmTileGeneric() }
 
 func gemmPanel(t *panelArgs) { gemmPanelGeneric(t) }
 
+func hasDenseGemm() bool { return false }
+
+func denseTile(cols int) (n, mr int) { return denseTileGeneric(cols) }
+
+func densePanel(t *panelArgs) { gemmPanelGeneric(t) }
+
 func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	copyBlockGeneric(rows, cols, dst, ldd, src, lds)
 }
