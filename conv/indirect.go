@@ -38,9 +38,9 @@ type pass struct {
 	biasOff        int
 	tapAt          []int // filter positions r*S+s in the order of packing
 	group          int
-	byPosition     bool // rows ordered pixel by pixel, images innermost
-	dense, sliding bool // see tables.go
-	matrix         bool // see dense.go
+	band           *band // the order of rows, nil for image, i, j
+	dense, sliding bool  // see tables.go
+	matrix         bool  // see dense.go
 	lines          int
 	denseA, denseC []int32
 	// Offsets from this pass's pixels of C to those of phases without taps, which it
@@ -292,10 +292,6 @@ func rowPitch(n int) int {
 // 36 of them fall into different sets of L1.
 func arrayPitch(n int) int { return (n+1023)/1024*1024 + 80 }
 
-// smallMap is the number of pixels up to which rows are ordered by position, so
-// that a tile has the same padding taps in all its rows and can leave them out.
-const smallMap = 16
-
 // inTurnBytes is the most bytes of all weights for which tasks take the passes in
 // turn. The phases of a stride read the same rows of A and write between each
 // other's pixels of C, which then come from memory once; but the weights of all
@@ -316,23 +312,7 @@ func (d *product) schedule(workers int) {
 			d.perPass = max(d.perPass, ps.blocks*ps.splits)
 			continue
 		}
-		image := max(ps.aImage, ps.cImage)
-		ps.byPosition = ps.taps > 1 && ps.h*ps.w <= smallMap && ps.images >= mr && ps.images <= maxOffset/image
-		// Rows of a task: 16 tiles of table, fewer if that leaves workers idle
-		// or if the images they span would overflow an offset.
-		tiles := (ps.rows() + mr - 1) / mr
-		per := max(1, min(16, tiles/(4*workers)))
-		kc := panelBytes / 4 / d.nr
-		if ps.sliding && !ps.byPosition && ps.taps <= kc/ps.depth {
-			if lines, tiles := ps.linesOf(mr, 4*workers); lines > 0 {
-				ps.lines, per = lines, tiles
-			}
-		}
-		if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {
-			ps.lines, per = 0, 1
-		}
-		ps.blockRows = per * mr
-		ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
+		d.cutRows(ps, workers)
 		if ps.dense || ps.lines > 0 {
 			ps.makeTables(mr, d.pitch)
 		}
@@ -345,7 +325,7 @@ func (d *product) schedule(workers int) {
 		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
 		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
-		blockTaps := max(1, min(ps.taps, kc/ps.depth))
+		blockTaps := max(1, min(ps.taps, d.depthBlock()/ps.depth))
 		d.tableLen = max(d.tableLen, blockTaps*(ps.blockRows+mr))
 		d.rowsLen = max(d.rowsLen, ps.blockRows+mr)
 	}
@@ -353,266 +333,29 @@ func (d *product) schedule(workers int) {
 	d.inTurn = 4*d.packed <= inTurnBytes
 }
 
-// A gatherWorker is what one worker needs to run tasks of a product.
-type gatherWorker struct {
-	gemm  kernels.GatherGemm
-	dense kernels.DenseGemm
-	table []int32 // [tile][tap][row of the tile]
-	rows  []int32 // offsets in C
-	pixel []pixel // of the block's rows
-}
+// depthBlock is the most floats of the inner dimension that are multiplied at once.
+func (d *product) depthBlock() int { return panelBytes / 4 / d.nr }
 
-// A pixel is one row of the product: the offset of its image in A from the
-// block's first, and where its entries in rowOff and colOff start.
-type pixel struct{ image, row, col int32 }
-
-func newGatherWorker(tables, rows int) gatherWorker {
-	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows)}
-}
-
-// operands are the tensors of one run of a product.
-type operands struct {
-	a, b, c, bias, residual []float32
-	planes                  bool // a is NCHW, and copied before it is read
-}
-
-// run computes task t. A pass with fewer tasks than the longest has empty ones.
-func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
-	pass, i := t/d.perPass, t%d.perPass
-	if d.inTurn {
-		pass, i = t%len(d.passes), t/len(d.passes)
-	}
-	ps := &d.passes[pass]
-	block, split := i/ps.splits, i%ps.splits
-	if block >= ps.blocks {
+// cutRows cuts the rows of a pass into blocks.
+func (d *product) cutRows(ps *pass, workers int) {
+	mr := d.tileRows[0]
+	image := max(ps.aImage, ps.cImage)
+	if ps.band = d.newBand(ps, workers); ps.band != nil {
+		ps.blockRows, ps.blocks = ps.band.size(ps), ps.band.blocks(ps)
 		return
 	}
-	if ps.matrix {
-		d.runMatrix(ps, block, split, &wk.dense, o)
-		return
-	}
-	row0 := block * ps.blockRows
-	rows := min(ps.blockRows, ps.rows()-row0)
-	table, cRows, aFirst, cFirst, dense := wk.table, wk.rows, 0, 0, false
-	if ps.denseA != nil && rows == ps.blockRows {
-		aFirst, cFirst, dense = ps.placeDense(row0, d.pitch)
-	}
-	if dense {
-		table, cRows = ps.denseA, ps.denseC
-	} else {
-		aFirst, cFirst = d.place(ps, wk, row0, rows)
-	}
-	g := &wk.gemm
-	g.Zero = zero
-	g.C = o.c[cFirst+ps.cBase:]
-	a := o.a[aFirst+ps.aBase:]
-	if ps.taps == 0 {
-		// Backward-data: the stride steps over these pixels.
-		lo, hi := split*ps.panelStep*d.nr, min(ps.cols, (split+1)*ps.panelStep*d.nr)
-		for _, r := range wk.rows[:rows] {
-			clear(g.C[int(r)+lo : int(r)+hi])
-		}
-		return
-	}
-	kc := panelBytes / 4 / d.nr
-	step := max(1, kc/ps.depth)
-	for t0 := 0; t0 < ps.taps; t0 += step {
-		t1 := min(ps.taps, t0+step)
-		if !dense {
-			d.buildTable(ps, wk, rows, t0, t1)
-		}
-		for k0 := 0; k0 < ps.depth; k0 += kc {
-			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc), dense: dense}
-			if step > 1 {
-				kb.k1 = ps.depth
-			}
-			kb.first = t0 == 0 && k0 == 0
-			kb.last = t1 == ps.taps && kb.k1 == ps.depth
-			g.A = a[k0:]
-			d.panelRange(ps, g, o, table, cRows, split, rows, kb, cFirst)
-			if kb.k1 == ps.depth {
-				break
-			}
+	// Rows of a task: 16 tiles of table, fewer if that leaves workers idle
+	// or if the images they span would overflow an offset.
+	tiles := (ps.rows() + mr - 1) / mr
+	per := max(1, min(16, tiles/(4*workers)))
+	if ps.sliding && ps.taps <= d.depthBlock()/ps.depth {
+		if lines, tiles := ps.linesOf(mr, 4*workers); lines > 0 {
+			ps.lines, per = lines, tiles
 		}
 	}
-}
-
-// A kBlock is a range of the inner dimension: taps [t0, t1), floats [k0, k1) of
-// each; k0, k1 is less than a whole tap only if there is one tap.
-type kBlock struct {
-	t0, t1, k0, k1 int
-	first, last    bool
-	dense          bool
-}
-
-// tileHeight returns the height of the tile for the next of left rows.
-func tileHeight(heights *[3]int, left int) int {
-	mr := heights[0]
-	for _, h := range heights[1:] {
-		if h >= left {
-			mr = h
-		}
+	if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {
+		ps.lines, per = 0, 1
 	}
-	return mr
-}
-
-// place lists the pixels of rows [row0, row0+rows), fills in their offsets in C
-// and returns where A and C start for the block.
-func (d *product) place(ps *pass, wk *gatherWorker, row0, rows int) (aFirst, cFirst int) {
-	grid := ps.h * ps.w
-	n, q := row0/grid, row0%grid
-	if ps.byPosition {
-		n, q = row0%ps.images, row0/ps.images
-	}
-	i, j := q/ps.w, q%ps.w
-	n0 := n
-	if ps.byPosition {
-		n0 = 0
-	}
-	for r := range rows {
-		wk.pixel[r] = pixel{image: int32((n - n0) * ps.aImage), row: int32(i * ps.taps), col: int32(j * ps.taps)}
-		wk.rows[r] = int32((n-n0)*ps.cImage + i*ps.cRow + j*ps.cCol)
-		if ps.byPosition {
-			if n++; n < ps.images {
-				continue
-			}
-			n = 0
-		}
-		if j++; j == ps.w {
-			j = 0
-			if i++; i == ps.h {
-				i = 0
-				n++
-			}
-		}
-	}
-	for r := rows; r%d.tileRows[0] != 0; r++ {
-		wk.pixel[r], wk.rows[r] = wk.pixel[rows-1], wk.rows[rows-1]
-	}
-	return n0 * ps.aImage, n0 * ps.cImage
-}
-
-// buildTable fills in the offsets of taps [t0, t1) tile by tile.
-func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
-	taps := t1 - t0
-	for r0 := 0; r0 < rows; {
-		mr := tileHeight(&d.tileRows, rows-r0)
-		table := wk.table[r0*taps:][:mr*taps]
-		for m, px := range wk.pixel[r0 : r0+mr] {
-			ro := ps.rowOff[int(px.row)+t0:][:taps]
-			co := ps.colOff[int(px.col)+t0:][:taps]
-			at := m
-			for q, o := range ro {
-				o += co[q]
-				if o >= 0 {
-					o += px.image
-				}
-				table[at] = o
-				at += mr
-			}
-		}
-		r0 += mr
-	}
-}
-
-// panelRange multiplies the block's rows with the panels of a task.
-func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table, cRows []int32, split, rows int, kb kBlock, cFirst int) {
-	c := g.C
-	depth := ps.taps * ps.depth
-	for j := split * ps.panelStep; j < min(d.panels(ps.cols), (split+1)*ps.panelStep); j++ {
-		g.NR = d.panelWidth(ps.cols, j)
-		g.Cols = min(g.NR, ps.cols-j*d.nr)
-		g.TapLen = max(1, kb.k1-kb.k0)
-		g.C = c[j*d.nr:]
-		g.Bias, g.Residual = nil, nil
-		if kb.first && o.bias != nil {
-			g.Bias = o.bias[ps.biasOff+j*d.nr:]
-		}
-		panel := o.b[ps.bOff+j*d.nr*depth+(kb.t0*ps.depth+kb.k0)*g.NR:]
-		var residual []float32
-		if o.residual != nil {
-			residual = o.residual[cFirst+ps.cBase+j*d.nr:]
-		}
-		for r0 := 0; r0 < rows; {
-			g.MR = tileHeight(&d.tileRows, rows-r0)
-			g.Rows = cRows[r0:]
-			if kb.dense {
-				d.denseTile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
-			} else {
-				d.tile(g, table[r0*(kb.t1-kb.t0):], panel, residual, kb)
-			}
-			if kb.last && len(ps.stepped) > 0 {
-				d.clearStepped(ps, g.C, cRows[r0:min(rows, r0+g.MR)], g.Cols)
-			}
-			r0 += g.MR
-		}
-	}
-	g.C = c
-}
-
-// clearStepped clears, beside a tile's pixels, those that the stride steps over: with
-// each tile, so that their way to memory takes no time from the products.
-func (d *product) clearStepped(ps *pass, c []float32, rows []int32, cols int) {
-	for len(rows) > 0 {
-		n := 1
-		for n < len(rows) && int(rows[n]-rows[n-1]) == ps.cCol {
-			n++
-		}
-		for _, at := range ps.stepped {
-			kernels.ClearBlock(c[int(rows[0])+at:], ps.cCol, n, cols, d.store)
-		}
-		rows = rows[n:]
-	}
-}
-
-// tile runs the kernel once per run of taps that are not padding in all rows,
-// at least once.
-func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
-	accumulate := !kb.first
-	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
-	taps := kb.t1 - kb.t0
-	t := nextTap(table, g.MR, 0, taps)
-	for {
-		end := t
-		for end < taps && !allPadding(table[end*g.MR:][:g.MR]) {
-			end++
-		}
-		next := nextTap(table, g.MR, end, taps)
-		g.Table, g.Taps = table[t*g.MR:], end-t
-		g.B = panel[t*g.TapLen*g.NR:]
-		g.Accumulate = accumulate
-		if kb.last && next == taps {
-			g.Lo, g.Hi = d.clampLo, d.clampHi
-			if !accumulate {
-				g.Store = d.store
-			}
-		}
-		// Before C is written, since the residual may be C.
-		g.Residual = nil
-		if !accumulate {
-			g.Residual = residual
-		}
-		g.Run()
-		if next == taps {
-			return
-		}
-		t, accumulate = next, true
-	}
-}
-
-// nextTap returns the first tap from t on that is not padding in all rows.
-func nextTap(table []int32, mr, t, taps int) int {
-	for t < taps && allPadding(table[t*mr:][:mr]) {
-		t++
-	}
-	return t
-}
-
-func allPadding(offsets []int32) bool {
-	for _, o := range offsets {
-		if o >= 0 {
-			return false
-		}
-	}
-	return true
+	ps.blockRows = per * mr
+	ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows
 }

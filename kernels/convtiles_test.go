@@ -149,6 +149,21 @@ func TestClearBlock(t *testing.T) {
 	}
 }
 
+// TestPrefetchRows asks for rows before, in and behind a guarded slice: no prefetch
+// faults.
+func TestPrefetchRows(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		x := kerneltest.Guarded(t, 64)
+		for _, rows := range [][]int32{nil, {0}, {-1, 63, 1 << 20, math.MinInt32}} {
+			for _, n := range []int{0, 1, 17, 1000} {
+				kernels.PrefetchRows(x, rows, 8, n)
+				kernels.PrefetchRows(x, rows, 64, n)
+				kernels.PrefetchRows(nil, rows, 0, n)
+			}
+		}
+	})
+}
+
 func TestOuterGemm(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		heights, wide, narrow := kernels.OuterTiles()

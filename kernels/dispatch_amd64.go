@@ -216,6 +216,15 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	}
 }
 
+func prefetchRows(x []float32, rows []int32, lines int) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.PrefetchRows(&x[0], &rows[0], len(rows), lines)
+	case isa.AVX2:
+		avx2.PrefetchRows(&x[0], &rows[0], len(rows), lines)
+	}
+}
+
 func clearBlock(dst []float32, ldd, rows, cols int, how Store) {
 	switch {
 	case isa.Active == isa.AVX512 && how == Streamed:

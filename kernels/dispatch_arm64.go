@@ -169,6 +169,8 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	}
 }
 
+func prefetchRows([]float32, []int32, int) {}
+
 func clearBlock(dst []float32, ldd, rows, cols int, _ Store) {
 	switch isa.Active {
 	case isa.NEON:

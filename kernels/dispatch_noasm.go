@@ -33,6 +33,8 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 	copyBlockGeneric(rows, cols, dst, ldd, src, lds)
 }
 
+func prefetchRows([]float32, []int32, int) {}
+
 func clearBlock(dst []float32, ldd, rows, cols int, _ Store) {
 	clearBlockGeneric(dst, ldd, rows, cols)
 }

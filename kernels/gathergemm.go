@@ -150,6 +150,16 @@ func (s Store) Fence() {
 	}
 }
 
+// PrefetchRows asks for floats [first, first+n) of the rows of x that start at the
+// given offsets, of which a negative one is 0: a tile's rows of A, so many at a time
+// that they arrive while other tiles are multiplied. It changes nothing, and does
+// nothing where the ISA's kernels have no use for it.
+func PrefetchRows(x []float32, rows []int32, first, n int) {
+	if len(rows) > 0 && n > 0 && first >= 0 && first < len(x) {
+		prefetchRows(x[first:], rows, (n+cacheLine/4-1)/(cacheLine/4))
+	}
+}
+
 // boolInt is 1 for true, as assembly takes flags.
 func boolInt(b bool) int {
 	if b {

@@ -289,3 +289,25 @@ func (w *width) store(v reg.VecVirtual, mem operand.Mem) {
 		w.m.VMASKMOVPS(v, w.mask, mem)
 	}
 }
+
+func prefetchRows(m *amd64) {
+	m.Func("PrefetchRows", "func(x *float32, rows *int32, count, lines int)",
+		"PrefetchRows asks for so many cache lines of 64 bytes, lines > 0, from x[rows[i]] on,",
+		"for i < count. It never faults. A negative offset counts as 0.")
+	x, rows, zero := m.paramGP("x"), m.paramGP("rows"), m.GP64()
+	m.XORQ(zero, zero)
+	lines := m.paramGP("lines")
+	m.Repeat(Int{m.paramGP("count")}, func() {
+		at := m.GP64()
+		m.MOVLQSX(operand.Mem{Base: rows}, at)
+		m.TESTQ(at, at)
+		m.CMOVQLT(zero, at)
+		m.LEAQ(operand.Mem{Base: x, Index: at, Scale: 4}, at)
+		m.Repeat(Int{lines}, func() {
+			m.PREFETCHT0(operand.Mem{Base: at})
+			m.ADDQ(operand.Imm(4*lineFloats), at)
+		})
+		m.ADDQ(operand.Imm(4), rows)
+	})
+	m.Ret()
+}

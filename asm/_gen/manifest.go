@@ -17,6 +17,7 @@ var manifest = []entry{
 	{"transpose", on(neon), nativeARM(transposeNEON)},
 	{"optim", on(avx2, avx512, neon), portable(sgd, sgdMomentum, adam, rmsprop)},
 	{"gathergemm", on(avx2, avx512), native(gatherGemm)},
+	{"prefetch", on(avx2, avx512), native(prefetchRows)},
 	{"gathergemm", on(neon), nativeARM(gatherNEON(3), gatherNEON(1))},
 	{"gatherint8", on(avx2, avx512), native(gatherInt8(words))},
 	{"gatherint8_vnni", on(avx512), native(gatherInt8(vnni))},

@@ -435,6 +435,12 @@ func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //go:noescape
 func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
 
+// PrefetchRows asks for so many cache lines of 64 bytes, lines > 0, from x[rows[i]] on,
+// for i < count. It never faults. A negative offset counts as 0.
+//
+//go:noescape
+func PrefetchRows(x *float32, rows *int32, count int, lines int)
+
 // GatherWords4x16 computes a tile of 4 rows by 16 columns of 32-bit sums:
 //
 //	acc[i*16+j] = bias[j] + sum over t < taps, q < quads, e < 4 of
