@@ -247,6 +247,7 @@ func ChannelMax(dst []float32, index []int32, x []float32, rows, c int) {
 	if index != nil {
 		clear(index[:c])
 	}
+	ahead := 8*rows*c > caches.l2
 	// Row 0 is looked at again: a NaN in it is its own last one.
 	for i := 0; i < rows; i += channelBlockRows {
 		n := min(channelBlockRows, rows-i)
@@ -255,7 +256,7 @@ func ChannelMax(dst []float32, index []int32, x []float32, rows, c int) {
 			if index == nil {
 				channelMax(dst[j:k], x[i*c+j:(i+n-1)*c+k], n, c)
 			} else {
-				channelMaxIndex(dst[j:k], index[j:k], x[i*c+j:(i+n-1)*c+k], n, c, i)
+				channelMaxIndex(dst[j:k], index[j:k], x[i*c+j:(i+n-1)*c+k], n, c, i, ahead)
 			}
 		}
 	}

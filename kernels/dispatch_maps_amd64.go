@@ -44,12 +44,12 @@ func channelMax(dst, x []float32, rows, stride int) {
 	}
 }
 
-func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int) {
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int, ahead bool) {
 	switch {
 	case isa.Active == isa.AVX512:
-		avx512.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first))
+		avx512.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first), aheadOf(ahead, len(dst), 8*16, rows*stride))
 	case isa.Active == isa.AVX2:
-		avx2.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first))
+		avx2.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first), aheadOf(ahead, len(dst), 4*8, rows*stride))
 	default:
 		channelMaxIndexGeneric(dst, index, x, rows, stride, first)
 	}
@@ -235,13 +235,13 @@ func windowAvg(dst, src []float32, scale float32, w *Window) {
 }
 
 // laneMax returns 0 if there is no such kernel, else the lanes it fills.
-func laneMax(best *[maxLanes]float32, from *[maxLanes]int32, x []float32) int {
+func laneMax(best *[lanePlanes * maxLanes]float32, from *[lanePlanes * maxLanes]int32, x []float32, n, stride int) int {
 	switch {
 	case isa.Active == isa.AVX512:
-		avx512.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], len(x))
+		avx512.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], n, stride)
 		return 16
 	case isa.Active == isa.AVX2:
-		avx2.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], len(x))
+		avx2.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], n, stride)
 		return 8
 	default:
 		return 0

@@ -37,10 +37,10 @@ func channelMax(dst, x []float32, rows, stride int) {
 	}
 }
 
-func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int) {
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int, _ bool) {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first))
+		neon.ChannelMaxIndex(&dst[0], &index[0], &x[0], rows, len(dst), stride, int32(first), 0)
 	default:
 		channelMaxIndexGeneric(dst, index, x, rows, stride, first)
 	}
@@ -164,10 +164,10 @@ func windowAvg(dst, src []float32, scale float32, w *Window) {
 }
 
 // laneMax returns 0 if there is no such kernel, else the lanes it fills.
-func laneMax(best *[maxLanes]float32, from *[maxLanes]int32, x []float32) int {
+func laneMax(best *[lanePlanes * maxLanes]float32, from *[lanePlanes * maxLanes]int32, x []float32, n, stride int) int {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], len(x))
+		neon.LaneMax(&best[0], &from[0], &laneNumbers[0], &x[0], n, stride)
 		return 4
 	default:
 		return 0

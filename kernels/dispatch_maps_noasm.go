@@ -10,7 +10,7 @@ func channelDots(dst, x, y []float32, rows, stride int) { channelDotsGeneric(dst
 
 func channelMax(dst, x []float32, rows, stride int) { channelMaxGeneric(dst, x, rows, stride) }
 
-func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int) {
+func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int, _ bool) {
 	channelMaxIndexGeneric(dst, index, x, rows, stride, first)
 }
 
@@ -52,4 +52,6 @@ func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
 
 func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
 
-func laneMax(*[maxLanes]float32, *[maxLanes]int32, []float32) int { return 0 }
+func laneMax(*[lanePlanes * maxLanes]float32, *[lanePlanes * maxLanes]int32, []float32, int, int) int {
+	return 0
+}

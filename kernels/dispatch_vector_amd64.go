@@ -135,6 +135,30 @@ func logTo(dst, x []float32) {
 	}
 }
 
+// expStream, logStream and curveStream take whole vectors and a dst aligned to them.
+
+func expStream(dst, x []float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.ExpStream(&dst[0], &x[0], len(dst))
+	case isa.AVX2:
+		avx2.ExpStream(&dst[0], &x[0], len(dst))
+	default:
+		expGeneric(dst, x)
+	}
+}
+
+func logStream(dst, x []float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.LogStream(&dst[0], &x[0], len(dst))
+	case isa.AVX2:
+		avx2.LogStream(&dst[0], &x[0], len(dst))
+	default:
+		logGeneric(dst, x)
+	}
+}
+
 func leaky(dst, x []float32, slope float32) {
 	switch isa.Active {
 	case isa.AVX512:
@@ -212,6 +236,43 @@ func curve(act Activation, dst, x []float32) {
 			avx2.Softplus(&dst[0], &x[0], len(dst))
 		case HardSwish:
 			avx2.HardSwish(&dst[0], &x[0], len(dst))
+		}
+	default:
+		curveGeneric(act, dst, x)
+	}
+}
+
+func curveStream(act Activation, dst, x []float32) {
+	switch isa.Active {
+	case isa.AVX512:
+		switch act {
+		case Sigmoid:
+			avx512.SigmoidStream(&dst[0], &x[0], len(dst))
+		case Tanh:
+			avx512.TanhStream(&dst[0], &x[0], len(dst))
+		case SiLU:
+			avx512.SiLUStream(&dst[0], &x[0], len(dst))
+		case GELU:
+			avx512.GELUStream(&dst[0], &x[0], len(dst))
+		case HardSwish:
+			avx512.HardSwishStream(&dst[0], &x[0], len(dst))
+		default:
+			curve(act, dst, x)
+		}
+	case isa.AVX2:
+		switch act {
+		case Sigmoid:
+			avx2.SigmoidStream(&dst[0], &x[0], len(dst))
+		case Tanh:
+			avx2.TanhStream(&dst[0], &x[0], len(dst))
+		case SiLU:
+			avx2.SiLUStream(&dst[0], &x[0], len(dst))
+		case GELU:
+			avx2.GELUStream(&dst[0], &x[0], len(dst))
+		case HardSwish:
+			avx2.HardSwishStream(&dst[0], &x[0], len(dst))
+		default:
+			curve(act, dst, x)
 		}
 	default:
 		curveGeneric(act, dst, x)
@@ -474,11 +535,13 @@ func rmsprop(w, s, g []float32, f *rmspropFactors) {
 	}
 }
 
-func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
-	switch isa.Active {
-	case isa.AVX512:
+func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds, ahead int, how Store) {
+	switch {
+	case isa.Active == isa.AVX512 && streams(how, dst, 16, rows|cols, ldd):
+		avx512.TransposeStream(rows, cols, &dst[0], ldd, &src[0], lds, ahead)
+	case isa.Active == isa.AVX512:
 		avx512.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
-	case isa.AVX2:
+	case isa.Active == isa.AVX2:
 		avx2.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)
 	default:
 		transposeGeneric(rows, cols, dst, ldd, src, lds)

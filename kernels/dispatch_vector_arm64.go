@@ -39,6 +39,12 @@ func mul(dst, x, y []float32) {
 // mulStream and gateStream are mul and gate: there are no streamed stores.
 func mulStream(dst, x, y []float32) { mul(dst, x, y) }
 
+func expStream(dst, x []float32) { expTo(dst, x) }
+
+func logStream(dst, x []float32) { logTo(dst, x) }
+
+func curveStream(act Activation, dst, x []float32) { curve(act, dst, x) }
+
 func gateStream(dx, dy, x []float32, lo, hi, slope float32) { gate(dx, dy, x, lo, hi, slope) }
 
 func scale(alpha float32, x []float32) {
@@ -327,7 +333,7 @@ func rmsprop(w, s, g []float32, f *rmspropFactors) {
 	}
 }
 
-func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+func transpose(rows, cols int, dst []float32, ldd int, src []float32, lds, _ int, _ Store) {
 	switch isa.Active {
 	case isa.NEON:
 		neon.Transpose(rows, cols, &dst[0], ldd, &src[0], lds)

@@ -23,6 +23,14 @@ var (
 // planeSizes sit on those of the plane kernels: a vector, 4 and 8 vectors.
 var planeSizes = []int{0, 1, 3, 4, 9, 16, 17, 49, 64, 65, 127, 128, 129, 196, 300}
 
+// planeCounts sit on the groups of 8 and 16 in which short planes are taken.
+func planeCounts(n int) []int {
+	if n > 128 {
+		return []int{0, 1, 3}
+	}
+	return []int{0, 1, 3, 7, 8, 9, 15, 16, 17, 35}
+}
+
 // sumRef returns the sum of terms and of their magnitudes.
 func sumRef(n int, term func(i int) float64) (sum, magnitude float64) {
 	for i := range n {
@@ -156,7 +164,7 @@ func TestPlaneReductions(t *testing.T) {
 		const seed = 13
 		rng := kerneltest.Rand(seed)
 		for _, n := range append(planeSizes, 1<<14, 1<<14+1, 1<<15+7) {
-			for _, planes := range []int{0, 1, 3} {
+			for _, planes := range planeCounts(n) {
 				x, y := kerneltest.GuardedCopy(t, rng.Slice(planes*n)), kerneltest.GuardedCopy(t, rng.Slice(planes*n))
 				sums, dots := kerneltest.Guarded(t, planes), kerneltest.Guarded(t, planes)
 				kernels.PlaneSums(sums, x, planes, n)
@@ -211,7 +219,7 @@ func TestMapMaxima(t *testing.T) {
 		const seed = 15
 		rng := kerneltest.Rand(seed)
 		values := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0, float32(math.Copysign(0, -1)), 1, -1, 1e-42}
-		for _, rows := range []int{1, 2, 9, 64, 300} {
+		for _, rows := range []int{1, 2, 4, 9, 64, 127, 128, 129, 300} {
 			for _, c := range []int{1, 7, 16, 17, 64, 65, 200} {
 				x := kerneltest.GuardedCopy(t, rng.Slice(rows*c))
 				for range len(x) / 3 {

@@ -226,48 +226,86 @@ func PlaneMax(dst []float32, index []int32, x []float32, planes, n int) {
 	if index != nil && len(index) < planes {
 		panic("kernels.PlaneMax: index is shorter than planes")
 	}
-	for p := range planes {
-		best, at := planeMax(x[p*n : (p+1)*n])
-		dst[p] = best
-		if index != nil {
-			index[p] = int32(at)
+	if n < laneMaxLen {
+		shortPlaneMax(dst, index, x, planes, n)
+		return
+	}
+	// Planes side by side come from memory in lines of several places, so those that
+	// are in no cache are taken one by one, which is one plane lanePlanes times.
+	together := 4*planes*n <= caches.l2
+	for p := 0; p < planes; {
+		count, stride := lanePlanes, n
+		if !together || planes-p < lanePlanes {
+			count, stride = 1, 0
 		}
+		best, at := planeMax(x[p*n:], n, stride)
+		copy(dst[p:p+count], best[:])
+		if index != nil {
+			copy(index[p:p+count], at[:])
+		}
+		p += count
 	}
 }
 
+// shortPlanes is the number of short planes that are turned together, so that a
+// vector holds one element of many: at most 32 KB of them.
+const shortPlanes = 128
+
+// shortPlaneMax is PlaneMax by [ChannelMax], whose rule is the same.
+func shortPlaneMax(dst []float32, index []int32, x []float32, planes, n int) {
+	turned := getScratch(shortPlanes * n)
+	for p := 0; p < planes; p += shortPlanes {
+		q := min(p+shortPlanes, planes)
+		transposeStrips(turned.s, x[p*n:q*n], q-p, n, q-p, n, 0, Cached)
+		var at []int32
+		if index != nil {
+			at = index[p:q]
+		}
+		ChannelMax(dst[p:q], at, turned.s, n, q-p)
+	}
+	scratch.Put(turned)
+}
+
 const (
-	// maxLanes is the number of lanes of the widest ISA.
-	maxLanes = 16
+	// maxLanes is the number of lanes of the widest ISA, lanePlanes that of the
+	// planes of a call of laneMax.
+	maxLanes   = 16
+	lanePlanes = 4
 	// laneMaxLen is the length from which the maximum of each lane and the
-	// comparison of lanes beat a scalar loop.
+	// comparison of lanes beat planes that are turned.
 	laneMaxLen = 64
 )
 
 var laneNumbers = [maxLanes]int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 
-// planeMax returns the maximum of x by PlaneMax's rule, and where it is.
-func planeMax(x []float32) (best float32, at int) {
-	best = x[0]
-	start := 0
-	if len(x) >= laneMaxLen {
-		var values [maxLanes]float32
-		var from [maxLanes]int32
-		for len(x)-start >= laneMaxLen {
-			part := min(len(x)-start, planeBlock)
-			lanes := laneMax(&values, &from, x[start:start+part])
-			if lanes == 0 {
-				break
-			}
-			b, a := bestLane(values[:lanes], from[:lanes])
-			if b > best || b != b {
-				best, at = b, start+a
-			}
-			start += part
-		}
+// planeMax returns the maxima of the planes x[p*stride:] of n elements by
+// PlaneMax's rule, and where they are.
+func planeMax(x []float32, n, stride int) (best [lanePlanes]float32, at [lanePlanes]int32) {
+	var values [lanePlanes * maxLanes]float32
+	var from [lanePlanes * maxLanes]int32
+	for p := range best {
+		best[p] = x[p*stride]
 	}
-	for i, v := range x[start:] {
-		if v > best || v != v {
-			best, at = v, start+i
+	start := 0
+	for n-start >= laneMaxLen {
+		part := min(n-start, planeBlock)
+		lanes := laneMax(&values, &from, x[start:], part, stride)
+		if lanes == 0 {
+			break
+		}
+		for p := range best {
+			b, a := bestLane(values[p*lanes:(p+1)*lanes], from[p*lanes:(p+1)*lanes])
+			if b > best[p] || b != b {
+				best[p], at[p] = b, int32(start+a)
+			}
+		}
+		start += part
+	}
+	for p := range best {
+		for i, v := range x[p*stride+start : p*stride+n] {
+			if v > best[p] || v != v {
+				best[p], at[p] = v, int32(start+i)
+			}
 		}
 	}
 	return best, at

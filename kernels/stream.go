@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// Elementwise kernels whose result goes past the caches. Most compute a block in
-// the first-level cache and write it from there.
+// Elementwise kernels whose result goes past the caches. Rare ones compute a block
+// in the first-level cache and write it from there; memory is then read and written
+// in turns.
 
 // streamBlock is the elements of a block, a multiple of every vector: few, so that
 // the next block is read while this one is written.
@@ -110,14 +111,17 @@ func (s Store) Exp(dst, x []float32) {
 		Exp(dst, x)
 		return
 	}
-	var block [streamBlock]float32
-	for lo := 0; lo < len(dst); {
-		hi := streamUntil(dst, lo)
-		expTo(block[:hi-lo], x[lo:hi])
-		streamCopy(dst[lo:hi], block[:hi-lo])
-		lo = hi
+	from, to := streamedRows(dst)
+	if from > 0 {
+		expTo(dst[:from], x[:from])
 	}
-	streamFence()
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		expStream(dst[from:end], x[from:end])
+	}
+	if to < len(dst) {
+		expTo(dst[to:], x[to:])
+	}
 }
 
 // Log: see [Store.Add].
@@ -127,14 +131,17 @@ func (s Store) Log(dst, x []float32) {
 		Log(dst, x)
 		return
 	}
-	var block [streamBlock]float32
-	for lo := 0; lo < len(dst); {
-		hi := streamUntil(dst, lo)
-		logTo(block[:hi-lo], x[lo:hi])
-		streamCopy(dst[lo:hi], block[:hi-lo])
-		lo = hi
+	from, to := streamedRows(dst)
+	if from > 0 {
+		logTo(dst[:from], x[:from])
 	}
-	streamFence()
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		logStream(dst[from:end], x[from:end])
+	}
+	if to < len(dst) {
+		logTo(dst[to:], x[to:])
+	}
 }
 
 // Activate: see [Store.Add].
@@ -145,9 +152,13 @@ func (s Store) Activate(act Activation, dst, x []float32) {
 		Activate(act, dst, x)
 		return
 	}
-	if act == ReLU || act == ReLU6 {
+	switch act {
+	case ReLU, ReLU6:
 		lo, hi := activationBounds(act)
 		clampStreamed(dst, x, lo, hi)
+		return
+	case Sigmoid, Tanh, SiLU, GELU, HardSwish:
+		curveStreamed(act, dst, x)
 		return
 	}
 	var block [streamBlock]float32
@@ -158,6 +169,21 @@ func (s Store) Activate(act Activation, dst, x []float32) {
 		lo = hi
 	}
 	streamFence()
+}
+
+// curveStreamed is curve with whole blocks streamed.
+func curveStreamed(act Activation, dst, x []float32) {
+	from, to := streamedRows(dst)
+	if from > 0 {
+		curve(act, dst[:from], x[:from])
+	}
+	for ; from < to; from += mapBlock {
+		end := min(from+mapBlock, to)
+		curveStream(act, dst[from:end], x[from:end])
+	}
+	if to < len(dst) {
+		curve(act, dst[to:], x[to:])
+	}
 }
 
 // ActivateGrad: see [Store.Add].

@@ -17,7 +17,7 @@ func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if len(dst) < (cols-1)*ldd+rows || len(src) < (rows-1)*lds+cols {
 		panic("kernels.Transpose: short dst or src")
 	}
-	transposeStrips(dst, src, rows, cols, ldd, lds)
+	transposeStrips(dst, src, rows, cols, ldd, lds, 0, Cached)
 }
 
 // CopyBlock copies a block of rows by cols floats: dst[i*ldd+j] = src[i*lds+j].
@@ -98,6 +98,7 @@ func transposePlanes(dst, src []float32, n, rows, cols int) {
 	}
 	j := transposeJobs.Get().(*transposeJob)
 	j.dst, j.src, j.rows, j.cols = dst, src, rows, cols
+	j.how = StoreFor(len(dst))
 	j.strips = (max(rows, cols) + transposeStrip - 1) / transposeStrip
 	Parallel(n*j.strips, max(1, parallelGrain/(transposeStrip*min(rows, cols))), j.run)
 	j.dst, j.src = nil, nil
@@ -112,7 +113,8 @@ const transposeStrip = 64
 type transposeJob struct {
 	dst, src   []float32
 	rows, cols int
-	strips     int // of one matrix
+	strips     int   // of one matrix
+	how        Store // of dst
 	run        func(lo, hi int)
 }
 
@@ -129,20 +131,22 @@ func (j *transposeJob) part(lo, hi int) {
 		dst, src := j.dst[plane:plane+size], j.src[plane:plane+size]
 		if j.rows >= j.cols {
 			n := min(transposeStrip, j.rows-at)
-			transposeStrips(dst[at:], src[at*j.cols:], n, j.cols, j.rows, j.cols)
+			transposeStrips(dst[at:], src[at*j.cols:], n, j.cols, j.rows, j.cols, transposeStrip*j.cols, j.how)
 			continue
 		}
 		n := min(transposeStrip, j.cols-at)
-		transposeStrips(dst[at*j.rows:], src[at:], j.rows, n, j.rows, j.cols)
+		transposeStrips(dst[at*j.rows:], src[at:], j.rows, n, j.rows, j.cols, transposeStrip, j.how)
 	}
 }
 
 // transposeStrips computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
-// in squares that fit in L1.
-func transposeStrips(dst, src []float32, rows, cols, ldd, lds int) {
+// in squares that fit in L1. The next strip is ahead elements behind this one: its
+// lines lie in as many pages as there are rows or columns, more than a prefetcher
+// follows, so a kernel that streams asks for them.
+func transposeStrips(dst, src []float32, rows, cols, ldd, lds, ahead int, how Store) {
 	for i := 0; i < rows; i += transposeStrip {
 		for j := 0; j < cols; j += transposeStrip {
-			transpose(min(transposeStrip, rows-i), min(transposeStrip, cols-j), dst[j*ldd+i:], ldd, src[i*lds+j:], lds)
+			transpose(min(transposeStrip, rows-i), min(transposeStrip, cols-j), dst[j*ldd+i:], ldd, src[i*lds+j:], lds, ahead, how)
 		}
 	}
 }

@@ -231,16 +231,25 @@ func (j *globalJob) maxPlanesRange(lo, hi int) {
 	kernels.PlaneMax(j.dst[lo:hi], arg, j.src[lo*j.hw:hi*j.hw], hi-lo, j.hw)
 }
 
-// zeros is what a group of planes is filled with.
-var zeros [64]float32
+// pickPlanes is the number of planes that are cleared before the gradients are put
+// in: those of a few KB are still in the first-level cache.
+const pickPlanes = 64
+
+var zeros [pickPlanes]float32
 
 func (j *globalJob) maxBackwardPlanesRange(lo, hi int) {
 	how := kernels.StoreFor(j.n * j.hw * j.c)
-	for i := lo; i < hi; i += len(zeros) {
-		end := min(i+len(zeros), hi)
-		kernels.PlaneFill(j.dst[i*j.hw:end*j.hw], zeros[:end-i], end-i, j.hw, how)
-		for p := i; p < end; p++ {
-			j.dst[p*j.hw+int(j.arg[p])] = j.src[p]
+	for i := lo; i < hi; i += pickPlanes {
+		end := min(i+pickPlanes, hi)
+		dx := j.dst[i*j.hw : end*j.hw]
+		if how == kernels.Cached {
+			clear(dx)
+		} else {
+			kernels.PlaneFill(dx, zeros[:end-i], end-i, j.hw, how)
+		}
+		arg := j.arg[i:end]
+		for p, v := range j.src[i:end][:len(arg)] {
+			dx[p*j.hw+int(arg[p])] = v
 		}
 	}
 }

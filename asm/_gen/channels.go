@@ -311,29 +311,52 @@ func channelMax(m Machine) {
 }
 
 func channelMaxIndex(m Machine) {
-	m.Func("ChannelMaxIndex", "func(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)",
+	m.Func("ChannelMaxIndex", "func(dst *float32, index *int32, x *float32, rows, c, stride int, first int32, ahead int)",
 		"ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over",
 		"i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:",
-		"the first that is greater than all before it, the last NaN if there is one.")
+		"the first that is greater than all before it, the last NaN if there is one. With",
+		"ahead > 0, rows*stride, what follows x is prefetched.")
 	dst, index, x := m.ParamPtr("dst"), m.ParamPtr("index"), m.ParamPtr("x")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
-	columns(m, widestStrip(m, 2), c, []Ptr{dst, index, x}, func(s Strip) {
+	widest := widestStrip(m, 2)
+	fetcher, fetches := m.(prefetcher)
+	var next Int
+	if fetches {
+		next = m.ParamInt("ahead")
+	}
+	columns(m, widest, c, []Ptr{dst, index, x}, func(s Strip) {
 		var best, from []Vec
 		for u := range s.U {
 			best, from = append(best, m.Copy(s.Load(dst, u))), append(from, m.Copy(s.Load(index, u)))
 		}
 		row, one := m.Copy(m.ParamI32("first")), m.ConstBits(1)
 		p := m.CopyPtr(x)
-		m.Repeat(rows, func() {
-			for u := range s.U {
-				v := s.Load(p, u)
-				better := m.OrMask(m.Less(best[u], v), m.IsNaN(v))
-				m.SetIf(best[u], better, v)
-				m.SetIf(from[u], better, row)
-			}
-			m.Set(row, m.AddI32(row, one))
-			m.AddPtr(p, m.ParamInt("stride"))
-		})
+		loop := func(fetch bool) {
+			m.Repeat(rows, func() {
+				if fetch {
+					behind := m.ParamPtr("x")
+					m.AddPtr(behind, next)
+					for at := 0; at < s.U*m.Lanes(); at += lineFloats {
+						fetcher.Prefetch(behind, at)
+					}
+					m.AddInt(next, s.U*m.Lanes())
+				}
+				for u := range s.U {
+					v := s.Load(p, u)
+					better := m.OrMask(m.Less(best[u], v), m.IsNaN(v))
+					m.SetIf(best[u], better, v)
+					m.SetIf(from[u], better, row)
+				}
+				m.Set(row, m.AddI32(row, one))
+				m.AddPtr(p, m.ParamInt("stride"))
+			})
+		}
+		if fetches && s.U == widest {
+			m.IfZero(m.ParamInt("ahead"), func() { loop(false) })
+			m.IfNotZero(m.ParamInt("ahead"), func() { loop(true) })
+		} else {
+			loop(false)
+		}
 		for u := range s.U {
 			s.Store(dst, u, best[u])
 			s.Store(index, u, from[u])
@@ -342,38 +365,66 @@ func channelMaxIndex(m Machine) {
 	m.Ret()
 }
 
+// lanePlanes is the number of planes that LaneMax takes: a comparison of one does
+// not wait for that of another.
+const lanePlanes = 4
+
 func laneMax(m Machine) {
-	m.Func("LaneMax", "func(best *float32, from, lanes *int32, x *float32, n int)",
-		"LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane",
-		"modulo the vector length, and the i it came from: the first of equal ones, the",
-		"last NaN if there is one. best and from take a vector each and start as x[0]",
-		"and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.")
-	x, n := m.ParamPtr("x"), m.ParamInt("n")
-	best, from := m.LoadBroadcast(x, 0), m.Zero()
-	at := m.Copy(m.Load(m.ParamPtr("lanes"), 0))
-	step := m.ConstBits(uint32(m.Lanes()))
-	lowest := m.ConstBits(0xFF800000) // -Inf
-	m.Strips(n, []Ptr{x}, 1, func(s Strip) {
-		v := s.Keep(s.Load(x, 0), lowest)
-		better := m.OrMask(m.Less(best, v), m.IsNaN(v))
-		m.SetIf(best, better, v)
-		m.SetIf(from, better, at)
+	m.Func("LaneMax", "func(best *float32, from, lanes *int32, x *float32, n, stride int)",
+		"LaneMax computes, for each of four planes x[p*stride:], the maximum over the i < n",
+		"of each lane, i = lane modulo the vector length, and the i it came from: the first",
+		"of equal ones, the last NaN if there is one; of lanes past n, x[p*stride] and 0.",
+		"best and from take four vectors each; lanes holds 0, 1, 2, ... n > 0.")
+	n, stride := m.ParamInt("n"), m.ParamInt("stride")
+	at, step := m.Copy(m.Load(m.ParamPtr("lanes"), 0)), m.ConstBits(uint32(m.Lanes()))
+	lowest := m.ConstBits(negInfBits)
+	planes := []Ptr{m.ParamPtr("x")}
+	for len(planes) < lanePlanes {
+		next := m.CopyPtr(planes[len(planes)-1])
+		m.AddPtr(next, stride)
+		planes = append(planes, next)
+	}
+	var best, from []Vec
+	for _, p := range planes {
+		best, from = append(best, m.LoadBroadcast(p, 0)), append(from, m.Zero())
+	}
+	m.Strips(n, planes, 1, func(s Strip) {
+		for i, p := range planes {
+			v := s.Keep(s.Load(p, 0), lowest)
+			better := m.OrMask(m.Less(best[i], v), m.IsNaN(v))
+			m.SetIf(best[i], better, v)
+			m.SetIf(from[i], better, at)
+		}
 		m.Set(at, m.AddI32(at, step))
 	})
-	m.Store(m.ParamPtr("best"), 0, best)
-	m.Store(m.ParamPtr("from"), 0, from)
+	for i := range planes {
+		m.Store(m.ParamPtr("best"), i*m.Lanes(), best[i])
+		m.Store(m.ParamPtr("from"), i*m.Lanes(), from[i])
+	}
 	m.Ret()
 }
 
 // planeReduction is the frame of PlaneSums and PlaneDots: for each plane, dst =
-// the sum of term over n elements of ptrs.
+// the sum of term over n elements of ptrs. Planes shorter than a group of vectors
+// are taken several at a time, so that their sums do not wait for each other.
 func planeReduction(m Machine, names []string, term func(acc Vec, s Strip, ptrs []Ptr, u int)) {
 	dst := m.ParamPtr("dst")
 	var ptrs []Ptr
 	for _, name := range names {
 		ptrs = append(ptrs, m.ParamPtr(name))
 	}
-	m.Repeat(m.ParamInt("planes"), func() {
+	together := min(m.Registers()/2, 16)
+	length, short, left := m.ParamInt("n"), m.ParamInt("planes"), m.ParamInt("planes")
+	m.While(length, sumsInFlight*m.Lanes(), func() {
+		m.SubIntVar(short, short)
+		m.SubIntVar(length, length)
+	})
+	m.While(short, together, func() {
+		shortPlanes(m, dst, ptrs, together, term)
+		m.SubInt(short, together)
+		m.SubInt(left, together)
+	})
+	m.Repeat(left, func() {
 		acc := make([]Vec, sumsInFlight)
 		for i := range acc {
 			acc[i] = m.Zero()
@@ -392,6 +443,47 @@ func planeReduction(m Machine, names []string, term func(acc Vec, s Strip, ptrs 
 		m.AddPtrConst(dst, 1)
 	})
 	m.Ret()
+}
+
+// shortPlanes reduces so many planes, whose vectors all go to one accumulator, and
+// moves dst and ptrs behind them.
+func shortPlanes(m Machine, dst Ptr, ptrs []Ptr, planes int, term func(acc Vec, s Strip, ptrs []Ptr, u int)) {
+	acc := make([]Vec, planes)
+	for i := range acc {
+		acc[i] = m.Zero()
+	}
+	m.Strips(m.ParamInt("n"), ptrs, 1, func(s Strip) {
+		var at []Ptr
+		for _, p := range ptrs {
+			at = append(at, m.CopyPtr(p))
+		}
+		stride := m.ParamInt("n")
+		for i := range acc {
+			term(acc[i], s, at, 0)
+			for _, p := range at {
+				m.AddPtr(p, stride)
+			}
+		}
+	})
+	// Strips has moved ptrs by a plane.
+	rest := m.ParamInt("n")
+	m.MulInt(rest, planes-1)
+	for _, p := range ptrs {
+		m.AddPtr(p, rest)
+	}
+	if planes == 16 && m.Lanes() == 16 {
+		m.Store(dst, 0, m.Zero())
+		var sums [4][]Vec
+		for i := range sums {
+			sums[i] = acc[4*i : 4*i+4]
+		}
+		m.AddSums(dst, 0, sums)
+	} else {
+		for i, v := range acc {
+			m.StoreF32(dst, i, m.SumLanes(v))
+		}
+	}
+	m.AddPtrConst(dst, planes)
 }
 
 func planeSums(m Machine) {

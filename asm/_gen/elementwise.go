@@ -7,16 +7,21 @@ import "fmt"
 
 // unary makes dst[i] = f(x[i]), working on up to unroll vectors together.
 func unary(name, formula string, unroll int, f function1) func(Machine) {
-	return func(m Machine) {
+	return func(m Machine) { unaryAs(name, formula, unroll, f)(m, storeKind{}) }
+}
+
+func unaryAs(name, formula string, unroll int, f function1) func(Machine, storeKind) {
+	return func(m Machine, k storeKind) {
+		name := name + k.suffix()
 		m.Func(name, "func(dst, x *float32, n int)",
-			fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))
+			k.doc(fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))...)
 		dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 		unroll := min(unroll, m.Registers()/8)
 		c := hold(m, f.constants, unroll)
 		m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
-			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { s.Store(dst, u, y) })
+			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { k.store(s)(dst, u, y) })
 		})
-		m.Ret()
+		k.ret(m)
 	}
 }
 
@@ -107,7 +112,6 @@ var elementwise = []func(Machine){
 			return m.Min(one, m.Max(zero, y))
 		}
 	}),
-	unary("HardSwish", "x[i]*min(1, max(0, x[i]/6 + 1/2))", 4, hardSwishFunction),
 	gate,
 	gradient("HardSwishGrad", "(x[i]/3 + 1/2; 0 up to -3, 1 from 3)", hardSwishDerivative),
 	gradient("HardSigmoidGrad", "(1/6; 0 up to -3 and from 3)", hardSigmoidDerivative),
@@ -134,15 +138,21 @@ func gateAs(m Machine, k storeKind) {
 	k.ret(m)
 }
 
-// transcendental kernels: four vectors together keep a core busy that waits four
-// cycles for each multiply-add; where there are 16 registers, two.
+// transcendentalMaps are the functions that write maps, in memory as well. Four
+// vectors together keep a core busy that waits four cycles for each multiply-add;
+// where there are 16 registers, two.
+var transcendentalMaps = []func(Machine, storeKind){
+	unaryAs("Exp", "exp(x[i])", 4, expFunction),
+	unaryAs("Log", "ln(x[i])", 4, logFunction),
+	unaryAs("Sigmoid", "1/(1+exp(-x[i]))", 4, sigmoidFunction),
+	unaryAs("SiLU", "x[i]/(1+exp(-x[i]))", 4, siluFunction),
+	unaryAs("Tanh", "tanh(x[i])", 4, tanhFunction),
+	unaryAs("GELU", "x[i]*Phi(x[i])", 4, geluFunction),
+	unaryAs("HardSwish", "x[i]*min(1, max(0, x[i]/6 + 1/2))", 4, hardSwishFunction),
+}
+
 var transcendental = []func(Machine){
-	unary("Exp", "exp(x[i])", 4, expFunction),
-	unary("Log", "ln(x[i])", 4, logFunction),
-	unary("Sigmoid", "1/(1+exp(-x[i]))", 4, sigmoidFunction),
-	unary("SiLU", "x[i]/(1+exp(-x[i]))", 4, siluFunction),
-	unary("Tanh", "tanh(x[i])", 4, tanhFunction),
-	unary("GELU", "x[i]*Phi(x[i])", 4, geluFunction),
+	storing(storeKind{}, transcendentalMaps...),
 	unary("Softplus", "ln(1+exp(x[i]))", 4, softplusFunction),
 	elu,
 	expSum,

@@ -54,6 +54,49 @@ func transposeMatrix(m *amd64) {
 	m.Ret()
 }
 
+// transposeStream is transposeMatrix past the caches, for squares of 16 x 16: a row
+// of one is a cache line, and the other vectors would leave lines in halves.
+func transposeStream(m *amd64) {
+	l := m.lanes
+	m.Func("TransposeStream", "func(rows, cols int, dst *float32, ldd int, src *float32, lds, ahead int)",
+		"TransposeStream computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols.",
+		fmt.Sprintf("rows, cols and ldd are multiples of %d and dst is aligned to a line: stores pass", l),
+		"the caches. What lies ahead elements behind what is read is prefetched. The",
+		"matrices must not overlap.")
+	rows, cols := m.ParamInt("rows"), m.ParamInt("cols")
+	dst, src, ahead := m.ParamPtr("dst"), m.ParamPtr("src"), m.paramGP("ahead")
+	t := &transposition{amd64: m, ldd: m.paramGP("ldd"), lds: m.paramGP("lds")}
+	m.SHLQ(operand.Imm(2), t.ldd)
+	m.SHLQ(operand.Imm(2), t.lds)
+	m.While(cols, l, func() {
+		row, to := m.copyGP(src.op), m.copyGP(dst.op)
+		left := m.CopyInt(rows)
+		m.While(left, l, func() {
+			in := make([]reg.VecVirtual, l)
+			for i := range in {
+				in[i] = m.vec()
+				m.VMOVUPS(operand.Mem{Base: row}, in[i])
+				m.PREFETCHT1(operand.Mem{Base: row, Index: ahead, Scale: 4})
+				m.ADDQ(t.lds, row)
+			}
+			column := m.copyGP(to)
+			for _, v := range t.transpose(in) {
+				m.VMOVNTPS(v, operand.Mem{Base: column})
+				m.ADDQ(t.ldd, column)
+			}
+			m.ADDQ(operand.I32(int32(4*l)), to)
+			m.SubInt(left, l)
+		})
+		m.AddPtrConst(src, l)
+		for range l {
+			m.ADDQ(t.ldd, gp(dst.op))
+		}
+		m.SubInt(cols, l)
+	})
+	m.StreamEnd()
+	m.Ret()
+}
+
 // load returns the rows of a square: all of them, or with rows = 0 the first
 // t.rows and zeros. Only the columns of mask are read.
 func (t *transposition) load(rows int, mask reg.Register) []reg.VecVirtual {

@@ -1226,14 +1226,15 @@ zero17:
 	VZEROUPPER
 	RET
 
-// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32)
-// Requires: AVX, AVX2
-TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
+// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32, ahead int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ index+8(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ c+32(FP), SI
+	MOVQ ahead+56(FP), DI
 
 while1:
 	CMPQ         SI, $+32
@@ -1257,31 +1258,34 @@ while1:
 	VBROADCASTSS first+48(FP), Y8
 	VMOVAPS      Y8, Y8
 	VBROADCASTSS c00000001<>+0(SB), Y9
-	MOVQ         DX, DI
-	MOVQ         BX, R8
-	TESTQ        R8, R8
-	JLE          done4
+	MOVQ         DX, R8
+	MOVQ         ahead+56(FP), R9
+	TESTQ        R9, R9
+	JNZ          nonzero3
+	MOVQ         BX, R9
+	TESTQ        R9, R9
+	JLE          done5
 
-repeat3:
-	VMOVUPS   (DI), Y10
+repeat4:
+	VMOVUPS   (R8), Y10
 	VCMPPS    $0x11, Y10, Y0, Y11
 	VCMPPS    $0x03, Y10, Y10, Y12
 	VORPS     Y11, Y12, Y11
 	VBLENDVPS Y11, Y10, Y0, Y0
 	VBLENDVPS Y11, Y8, Y1, Y1
-	VMOVUPS   32(DI), Y10
+	VMOVUPS   32(R8), Y10
 	VCMPPS    $0x11, Y10, Y2, Y11
 	VCMPPS    $0x03, Y10, Y10, Y12
 	VORPS     Y11, Y12, Y11
 	VBLENDVPS Y11, Y10, Y2, Y2
 	VBLENDVPS Y11, Y8, Y3, Y3
-	VMOVUPS   64(DI), Y10
+	VMOVUPS   64(R8), Y10
 	VCMPPS    $0x11, Y10, Y4, Y11
 	VCMPPS    $0x03, Y10, Y10, Y12
 	VORPS     Y11, Y12, Y11
 	VBLENDVPS Y11, Y10, Y4, Y4
 	VBLENDVPS Y11, Y8, Y5, Y5
-	VMOVUPS   96(DI), Y10
+	VMOVUPS   96(R8), Y10
 	VCMPPS    $0x11, Y10, Y6, Y11
 	VCMPPS    $0x03, Y10, Y10, Y12
 	VORPS     Y11, Y12, Y11
@@ -1289,12 +1293,59 @@ repeat3:
 	VBLENDVPS Y11, Y8, Y7, Y7
 	VPADDD    Y9, Y8, Y8
 	VMOVAPS   Y8, Y8
-	MOVQ      stride+40(FP), R9
-	LEAQ      (DI)(R9*4), DI
-	DECQ      R8
-	JNZ       repeat3
+	MOVQ      stride+40(FP), R10
+	LEAQ      (R8)(R10*4), R8
+	DECQ      R9
+	JNZ       repeat4
 
-done4:
+done5:
+nonzero3:
+	MOVQ  ahead+56(FP), R9
+	TESTQ R9, R9
+	JZ    zero6
+	MOVQ  BX, R9
+	TESTQ R9, R9
+	JLE   done8
+
+repeat7:
+	MOVQ       x+16(FP), R10
+	LEAQ       (R10)(DI*4), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	ADDQ       $+32, DI
+	VMOVUPS    (R8), Y10
+	VCMPPS     $0x11, Y10, Y0, Y11
+	VCMPPS     $0x03, Y10, Y10, Y12
+	VORPS      Y11, Y12, Y11
+	VBLENDVPS  Y11, Y10, Y0, Y0
+	VBLENDVPS  Y11, Y8, Y1, Y1
+	VMOVUPS    32(R8), Y10
+	VCMPPS     $0x11, Y10, Y2, Y11
+	VCMPPS     $0x03, Y10, Y10, Y12
+	VORPS      Y11, Y12, Y11
+	VBLENDVPS  Y11, Y10, Y2, Y2
+	VBLENDVPS  Y11, Y8, Y3, Y3
+	VMOVUPS    64(R8), Y10
+	VCMPPS     $0x11, Y10, Y4, Y11
+	VCMPPS     $0x03, Y10, Y10, Y12
+	VORPS      Y11, Y12, Y11
+	VBLENDVPS  Y11, Y10, Y4, Y4
+	VBLENDVPS  Y11, Y8, Y5, Y5
+	VMOVUPS    96(R8), Y10
+	VCMPPS     $0x11, Y10, Y6, Y11
+	VCMPPS     $0x03, Y10, Y10, Y12
+	VORPS      Y11, Y12, Y11
+	VBLENDVPS  Y11, Y10, Y6, Y6
+	VBLENDVPS  Y11, Y8, Y7, Y7
+	VPADDD     Y9, Y8, Y8
+	VMOVAPS    Y8, Y8
+	MOVQ       stride+40(FP), R10
+	LEAQ       (R8)(R10*4), R8
+	DECQ       R9
+	JNZ        repeat7
+
+done8:
+zero6:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
 	VMOVUPS Y2, 32(AX)
@@ -1310,9 +1361,9 @@ done4:
 	JMP     while1
 
 done2:
-while5:
+while9:
 	CMPQ         SI, $+16
-	JLT          done6
+	JLT          done10
 	VMOVUPS      (AX), Y0
 	VMOVAPS      Y0, Y0
 	VMOVUPS      (CX), Y1
@@ -1327,9 +1378,9 @@ while5:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done8
+	JLE          done12
 
-repeat7:
+repeat11:
 	VMOVUPS   (DI), Y6
 	VCMPPS    $0x11, Y6, Y0, Y7
 	VCMPPS    $0x03, Y6, Y6, Y8
@@ -1347,9 +1398,9 @@ repeat7:
 	MOVQ      stride+40(FP), R9
 	LEAQ      (DI)(R9*4), DI
 	DECQ      R8
-	JNZ       repeat7
+	JNZ       repeat11
 
-done8:
+done12:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
 	VMOVUPS Y2, 32(AX)
@@ -1358,12 +1409,12 @@ done8:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, SI
-	JMP     while5
+	JMP     while9
 
-done6:
-while9:
+done10:
+while13:
 	CMPQ         SI, $+8
-	JLT          done10
+	JLT          done14
 	VMOVUPS      (AX), Y0
 	VMOVAPS      Y0, Y0
 	VMOVUPS      (CX), Y1
@@ -1374,9 +1425,9 @@ while9:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done12
+	JLE          done16
 
-repeat11:
+repeat15:
 	VMOVUPS   (DI), Y4
 	VCMPPS    $0x11, Y4, Y0, Y5
 	VCMPPS    $0x03, Y4, Y4, Y6
@@ -1388,20 +1439,20 @@ repeat11:
 	MOVQ      stride+40(FP), R9
 	LEAQ      (DI)(R9*4), DI
 	DECQ      R8
-	JNZ       repeat11
+	JNZ       repeat15
 
-done12:
+done16:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, (CX)
 	ADDQ    $+32, AX
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, SI
-	JMP     while9
+	JMP     while13
 
-done10:
+done14:
 	TESTQ        SI, SI
-	JZ           zero13
+	JZ           zero17
 	MOVQ         SI, R8
 	LEAQ         tail<>+32(SB), DI
 	NEGQ         R8
@@ -1415,9 +1466,9 @@ done10:
 	VBROADCASTSS c00000001<>+0(SB), Y4
 	MOVQ         DX, DI
 	TESTQ        BX, BX
-	JLE          done15
+	JLE          done19
 
-repeat14:
+repeat18:
 	VMASKMOVPS (DI), Y0, Y5
 	VCMPPS     $0x11, Y5, Y1, Y6
 	VCMPPS     $0x03, Y5, Y5, Y7
@@ -1429,9 +1480,9 @@ repeat14:
 	MOVQ       stride+40(FP), R8
 	LEAQ       (DI)(R8*4), DI
 	DECQ       BX
-	JNZ        repeat14
+	JNZ        repeat18
 
-done15:
+done19:
 	VMASKMOVPS Y1, Y0, (AX)
 	VMASKMOVPS Y2, Y0, (CX)
 	LEAQ       (AX)(SI*4), AX
@@ -1439,7 +1490,7 @@ done15:
 	LEAQ       (DX)(SI*4), DX
 	XORQ       SI, SI
 
-zero13:
+zero17:
 	VZEROUPPER
 	RET
 

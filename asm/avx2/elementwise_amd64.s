@@ -564,91 +564,6 @@ zero5:
 DATA c3f800000<>+0(SB)/4, $0x3f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $4
 
-// func HardSwish(dst *float32, x *float32, n int)
-// Requires: AVX, FMA3
-TEXT ·HardSwish(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-
-while1:
-	CMPQ         DX, $+16
-	JLT          done2
-	VMOVUPS      (CX), Y0
-	VMOVUPS      32(CX), Y1
-	VBROADCASTSS c3f000000<>+0(SB), Y2
-	VBROADCASTSS c3f000000<>+0(SB), Y3
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y4
-	VFMADD231PS  Y4, Y0, Y2
-	VFMADD231PS  Y4, Y1, Y3
-	VBROADCASTSS c3f800000<>+0(SB), Y4
-	VBROADCASTSS c00000000<>+0(SB), Y5
-	VMAXPS       Y2, Y5, Y2
-	VMAXPS       Y3, Y5, Y3
-	VMINPS       Y2, Y4, Y2
-	VMINPS       Y3, Y4, Y3
-	VMULPS       Y2, Y0, Y0
-	VMULPS       Y3, Y1, Y1
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+64, CX
-	SUBQ         $+16, DX
-	JMP          while1
-
-done2:
-while3:
-	CMPQ         DX, $+8
-	JLT          done4
-	VMOVUPS      (CX), Y0
-	VBROADCASTSS c3f000000<>+0(SB), Y1
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y2
-	VFMADD231PS  Y2, Y0, Y1
-	VBROADCASTSS c3f800000<>+0(SB), Y2
-	VBROADCASTSS c00000000<>+0(SB), Y3
-	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	SUBQ         $+8, DX
-	JMP          while3
-
-done4:
-	TESTQ        DX, DX
-	JZ           zero5
-	MOVQ         DX, SI
-	LEAQ         tail<>+32(SB), BX
-	NEGQ         SI
-	VMOVUPS      (BX)(SI*4), Y0
-	VMASKMOVPS   (CX), Y0, Y1
-	VBROADCASTSS c3f000000<>+0(SB), Y2
-	VBROADCASTSS c3e2aaaab<>+0(SB), Y3
-	VFMADD231PS  Y3, Y1, Y2
-	VBROADCASTSS c3f800000<>+0(SB), Y3
-	VBROADCASTSS c00000000<>+0(SB), Y4
-	VMAXPS       Y2, Y4, Y2
-	VMINPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
-	LEAQ         (AX)(DX*4), AX
-	LEAQ         (CX)(DX*4), CX
-	XORQ         DX, DX
-
-zero5:
-	VZEROUPPER
-	RET
-
-DATA c3f000000<>+0(SB)/4, $0x3f000000
-GLOBL c3f000000<>(SB), RODATA|NOPTR, $4
-
-DATA c3e2aaaab<>+0(SB)/4, $0x3e2aaaab
-GLOBL c3e2aaaab<>(SB), RODATA|NOPTR, $4
-
-DATA c00000000<>+0(SB)/4, $0x00000000
-GLOBL c00000000<>(SB), RODATA|NOPTR, $4
-
 // func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
 // Requires: AVX
 TEXT ·Gate(SB), NOSPLIT, $0-44
@@ -849,11 +764,17 @@ zero5:
 	VZEROUPPER
 	RET
 
+DATA c3f000000<>+0(SB)/4, $0x3f000000
+GLOBL c3f000000<>(SB), RODATA|NOPTR, $4
+
 DATA c3eaaaaab<>+0(SB)/4, $0x3eaaaaab
 GLOBL c3eaaaaab<>(SB), RODATA|NOPTR, $4
 
 DATA cc0400000<>+0(SB)/4, $0xc0400000
 GLOBL cc0400000<>(SB), RODATA|NOPTR, $4
+
+DATA c00000000<>+0(SB)/4, $0x00000000
+GLOBL c00000000<>(SB), RODATA|NOPTR, $4
 
 DATA c40400000<>+0(SB)/4, $0x40400000
 GLOBL c40400000<>(SB), RODATA|NOPTR, $4
@@ -947,3 +868,6 @@ done4:
 zero5:
 	VZEROUPPER
 	RET
+
+DATA c3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+GLOBL c3e2aaaab<>(SB), RODATA|NOPTR, $4

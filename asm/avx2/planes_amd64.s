@@ -7,13 +7,189 @@
 // func PlaneSums(dst *float32, x *float32, planes int, n int)
 // Requires: AVX
 TEXT ·PlaneSums(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  planes+16(FP), DX
-	TESTQ DX, DX
-	JLE   done2
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ planes+16(FP), BX
+	MOVQ planes+16(FP), SI
 
-repeat1:
+while1:
+	CMPQ DX, $+64
+	JLT  done2
+	SUBQ BX, BX
+	SUBQ DX, DX
+	JMP  while1
+
+done2:
+while3:
+	CMPQ   BX, $+8
+	JLT    done4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   n+24(FP), DX
+
+while5:
+	CMPQ    DX, $+8
+	JLT     done6
+	MOVQ    CX, DI
+	MOVQ    n+24(FP), R8
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVAPS Y0, Y0
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVAPS Y1, Y1
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVAPS Y2, Y2
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVAPS Y3, Y3
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVAPS Y4, Y4
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVAPS Y5, Y5
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVAPS Y6, Y6
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Y8
+	VADDPS  Y8, Y7, Y7
+	VMOVAPS Y7, Y7
+	LEAQ    (DI)(R8*4), DI
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	JMP     while5
+
+done6:
+	TESTQ      DX, DX
+	JZ         zero7
+	MOVQ       DX, R8
+	LEAQ       tail<>+32(SB), DI
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y8
+	MOVQ       CX, DI
+	MOVQ       n+24(FP), R8
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y0, Y0
+	VMOVAPS    Y0, Y0
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y1, Y1
+	VMOVAPS    Y1, Y1
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y2, Y2
+	VMOVAPS    Y2, Y2
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y3, Y3
+	VMOVAPS    Y3, Y3
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y4, Y4
+	VMOVAPS    Y4, Y4
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y5, Y5
+	VMOVAPS    Y5, Y5
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y9
+	VADDPS     Y9, Y6, Y6
+	VMOVAPS    Y6, Y6
+	LEAQ       (DI)(R8*4), DI
+	VMASKMOVPS (DI), Y8, Y8
+	VADDPS     Y8, Y7, Y7
+	VMOVAPS    Y7, Y7
+	LEAQ       (DI)(R8*4), DI
+	LEAQ       (CX)(DX*4), CX
+	XORQ       DX, DX
+
+zero7:
+	MOVQ         n+24(FP), DX
+	IMUL3Q       $+7, DX, DX
+	LEAQ         (CX)(DX*4), CX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VPERMILPS    $0x4e, X8, X0
+	VADDPS       X0, X8, X0
+	VPERMILPS    $0xb1, X0, X8
+	VADDPS       X8, X0, X8
+	VMOVSS       X8, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 4(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 8(AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X0, X3, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 12(AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 16(AX)
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X0, X5, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 20(AX)
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 24(AX)
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPS       X0, X7, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 28(AX)
+	ADDQ         $+32, AX
+	SUBQ         $+8, BX
+	SUBQ         $+8, SI
+	JMP          while3
+
+done4:
+	MOVQ  SI, DX
+	TESTQ DX, DX
+	JLE   done9
+
+repeat8:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -24,9 +200,9 @@ repeat1:
 	VXORPS Y7, Y7, Y7
 	MOVQ   n+24(FP), BX
 
-while3:
+while10:
 	CMPQ    BX, $+64
-	JLT     done4
+	JLT     done11
 	VMOVUPS (CX), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVAPS Y0, Y0
@@ -53,22 +229,22 @@ while3:
 	VMOVAPS Y7, Y7
 	ADDQ    $+256, CX
 	SUBQ    $+64, BX
-	JMP     while3
+	JMP     while10
 
-done4:
-while5:
+done11:
+while12:
 	CMPQ    BX, $+8
-	JLT     done6
+	JLT     done13
 	VMOVUPS (CX), Y8
 	VADDPS  Y8, Y0, Y0
 	VMOVAPS Y0, Y0
 	ADDQ    $+32, CX
 	SUBQ    $+8, BX
-	JMP     while5
+	JMP     while12
 
-done6:
+done13:
 	TESTQ      BX, BX
-	JZ         zero7
+	JZ         zero14
 	MOVQ       BX, DI
 	LEAQ       tail<>+32(SB), SI
 	NEGQ       DI
@@ -79,7 +255,7 @@ done6:
 	LEAQ       (CX)(BX*4), CX
 	XORQ       BX, BX
 
-zero7:
+zero14:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
@@ -96,9 +272,9 @@ zero7:
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
 	DECQ         DX
-	JNZ          repeat1
+	JNZ          repeat8
 
-done2:
+done9:
 	VZEROUPPER
 	RET
 
@@ -123,14 +299,211 @@ GLOBL tail<>(SB), RODATA|NOPTR, $64
 // func PlaneDots(dst *float32, x *float32, y *float32, planes int, n int)
 // Requires: AVX, FMA3
 TEXT ·PlaneDots(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  y+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+32(FP), BX
+	MOVQ planes+24(FP), SI
+	MOVQ planes+24(FP), DI
 
-repeat1:
+while1:
+	CMPQ BX, $+64
+	JLT  done2
+	SUBQ SI, SI
+	SUBQ BX, BX
+	JMP  while1
+
+done2:
+while3:
+	CMPQ   SI, $+8
+	JLT    done4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	MOVQ   n+32(FP), BX
+
+while5:
+	CMPQ        BX, $+8
+	JLT         done6
+	MOVQ        CX, R8
+	MOVQ        DX, R9
+	MOVQ        n+32(FP), R10
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y0
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y1
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y2
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y4
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y5
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y6
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y7
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	SUBQ        $+8, BX
+	JMP         while5
+
+done6:
+	TESTQ       BX, BX
+	JZ          zero7
+	MOVQ        BX, R9
+	LEAQ        tail<>+32(SB), R8
+	NEGQ        R9
+	VMOVUPS     (R8)(R9*4), Y8
+	MOVQ        CX, R8
+	MOVQ        DX, R9
+	MOVQ        n+32(FP), R10
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y0
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y1
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y2
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y3
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y4
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y5
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y10
+	VFMADD231PS Y10, Y9, Y6
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMASKMOVPS  (R8), Y8, Y9
+	VMASKMOVPS  (R9), Y8, Y8
+	VFMADD231PS Y8, Y9, Y7
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	LEAQ        (CX)(BX*4), CX
+	LEAQ        (DX)(BX*4), DX
+	XORQ        BX, BX
+
+zero7:
+	MOVQ         n+32(FP), BX
+	IMUL3Q       $+7, BX, BX
+	LEAQ         (CX)(BX*4), CX
+	LEAQ         (DX)(BX*4), DX
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X8
+	VPERMILPS    $0x4e, X8, X0
+	VADDPS       X0, X8, X0
+	VPERMILPS    $0xb1, X0, X8
+	VADDPS       X8, X0, X8
+	VMOVSS       X8, (AX)
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 4(AX)
+	VEXTRACTF128 $0x01, Y2, X0
+	VADDPS       X0, X2, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 8(AX)
+	VEXTRACTF128 $0x01, Y3, X0
+	VADDPS       X0, X3, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 12(AX)
+	VEXTRACTF128 $0x01, Y4, X0
+	VADDPS       X0, X4, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 16(AX)
+	VEXTRACTF128 $0x01, Y5, X0
+	VADDPS       X0, X5, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 20(AX)
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPS       X0, X6, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 24(AX)
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPS       X0, X7, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X1
+	VPERMILPS    $0xb1, X1, X0
+	VADDPS       X0, X1, X0
+	VMOVSS       X0, 28(AX)
+	ADDQ         $+32, AX
+	SUBQ         $+8, SI
+	SUBQ         $+8, DI
+	JMP          while3
+
+done4:
+	MOVQ  DI, BX
+	TESTQ BX, BX
+	JLE   done9
+
+repeat8:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -141,9 +514,9 @@ repeat1:
 	VXORPS Y7, Y7, Y7
 	MOVQ   n+32(FP), SI
 
-while3:
+while10:
 	CMPQ        SI, $+64
-	JLT         done4
+	JLT         done11
 	VMOVUPS     (CX), Y8
 	VMOVUPS     (DX), Y9
 	VFMADD231PS Y9, Y8, Y0
@@ -171,23 +544,23 @@ while3:
 	ADDQ        $+256, CX
 	ADDQ        $+256, DX
 	SUBQ        $+64, SI
-	JMP         while3
+	JMP         while10
 
-done4:
-while5:
+done11:
+while12:
 	CMPQ        SI, $+8
-	JLT         done6
+	JLT         done13
 	VMOVUPS     (CX), Y8
 	VMOVUPS     (DX), Y9
 	VFMADD231PS Y9, Y8, Y0
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	SUBQ        $+8, SI
-	JMP         while5
+	JMP         while12
 
-done6:
+done13:
 	TESTQ       SI, SI
-	JZ          zero7
+	JZ          zero14
 	MOVQ        SI, R8
 	LEAQ        tail<>+32(SB), DI
 	NEGQ        R8
@@ -199,7 +572,7 @@ done6:
 	LEAQ        (DX)(SI*4), DX
 	XORQ        SI, SI
 
-zero7:
+zero14:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
@@ -216,64 +589,134 @@ zero7:
 	VMOVSS       X1, (AX)
 	ADDQ         $+4, AX
 	DECQ         BX
-	JNZ          repeat1
+	JNZ          repeat8
 
-done2:
+done9:
 	VZEROUPPER
 	RET
 
-// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
+// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int, stride int)
 // Requires: AVX, AVX2
-TEXT ·LaneMax(SB), NOSPLIT, $0-40
-	MOVQ         x+24(FP), AX
-	MOVQ         n+32(FP), CX
-	VBROADCASTSS (AX), Y0
-	VXORPS       Y1, Y1, Y1
+TEXT ·LaneMax(SB), NOSPLIT, $0-48
+	MOVQ         n+32(FP), AX
+	MOVQ         stride+40(FP), CX
 	MOVQ         lanes+16(FP), DX
-	VMOVUPS      (DX), Y2
-	VMOVAPS      Y2, Y2
-	VBROADCASTSS c00000008<>+0(SB), Y3
-	VBROADCASTSS cff800000<>+0(SB), Y4
+	VMOVUPS      (DX), Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS c00000008<>+0(SB), Y1
+	VBROADCASTSS cff800000<>+0(SB), Y2
+	MOVQ         x+24(FP), DX
+	MOVQ         DX, BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         BX, SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         SI, DI
+	LEAQ         (DI)(CX*4), DI
+	VBROADCASTSS (DX), Y3
+	VXORPS       Y4, Y4, Y4
+	VBROADCASTSS (BX), Y5
+	VXORPS       Y6, Y6, Y6
+	VBROADCASTSS (SI), Y7
+	VXORPS       Y8, Y8, Y8
+	VBROADCASTSS (DI), Y9
+	VXORPS       Y10, Y10, Y10
 
 while1:
-	CMPQ      CX, $+8
+	CMPQ      AX, $+8
 	JLT       done2
-	VMOVUPS   (AX), Y5
-	VCMPPS    $0x11, Y5, Y0, Y6
-	VCMPPS    $0x03, Y5, Y5, Y7
-	VORPS     Y6, Y7, Y6
-	VBLENDVPS Y6, Y5, Y0, Y0
-	VBLENDVPS Y6, Y2, Y1, Y1
-	VPADDD    Y3, Y2, Y2
-	VMOVAPS   Y2, Y2
-	ADDQ      $+32, AX
-	SUBQ      $+8, CX
+	VMOVUPS   (DX), Y11
+	VCMPPS    $0x11, Y11, Y3, Y12
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VORPS     Y12, Y13, Y12
+	VBLENDVPS Y12, Y11, Y3, Y3
+	VBLENDVPS Y12, Y0, Y4, Y4
+	VMOVUPS   (BX), Y11
+	VCMPPS    $0x11, Y11, Y5, Y12
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VORPS     Y12, Y13, Y12
+	VBLENDVPS Y12, Y11, Y5, Y5
+	VBLENDVPS Y12, Y0, Y6, Y6
+	VMOVUPS   (SI), Y11
+	VCMPPS    $0x11, Y11, Y7, Y12
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VORPS     Y12, Y13, Y12
+	VBLENDVPS Y12, Y11, Y7, Y7
+	VBLENDVPS Y12, Y0, Y8, Y8
+	VMOVUPS   (DI), Y11
+	VCMPPS    $0x11, Y11, Y9, Y12
+	VCMPPS    $0x03, Y11, Y11, Y13
+	VORPS     Y12, Y13, Y12
+	VBLENDVPS Y12, Y11, Y9, Y9
+	VBLENDVPS Y12, Y0, Y10, Y10
+	VPADDD    Y1, Y0, Y0
+	VMOVAPS   Y0, Y0
+	ADDQ      $+32, DX
+	ADDQ      $+32, BX
+	ADDQ      $+32, SI
+	ADDQ      $+32, DI
+	SUBQ      $+8, AX
 	JMP       while1
 
 done2:
-	TESTQ      CX, CX
+	TESTQ      AX, AX
 	JZ         zero3
-	MOVQ       CX, BX
-	LEAQ       tail<>+32(SB), DX
-	NEGQ       BX
-	VMOVUPS    (DX)(BX*4), Y5
-	VMASKMOVPS (AX), Y5, Y6
-	VBLENDVPS  Y5, Y6, Y4, Y4
-	VCMPPS     $0x11, Y4, Y0, Y5
-	VCMPPS     $0x03, Y4, Y4, Y6
-	VORPS      Y5, Y6, Y5
-	VBLENDVPS  Y5, Y4, Y0, Y0
-	VBLENDVPS  Y5, Y2, Y1, Y1
-	VPADDD     Y3, Y2, Y2
-	VMOVAPS    Y2, Y2
-	LEAQ       (AX)(CX*4), AX
-	XORQ       CX, CX
+	MOVQ       AX, R8
+	LEAQ       tail<>+32(SB), CX
+	NEGQ       R8
+	VMOVUPS    (CX)(R8*4), Y11
+	VMASKMOVPS (DX), Y11, Y12
+	VBLENDVPS  Y11, Y12, Y2, Y12
+	VCMPPS     $0x11, Y12, Y3, Y13
+	VCMPPS     $0x03, Y12, Y12, Y14
+	VORPS      Y13, Y14, Y13
+	VBLENDVPS  Y13, Y12, Y3, Y3
+	VBLENDVPS  Y13, Y0, Y4, Y4
+	VMASKMOVPS (BX), Y11, Y12
+	VBLENDVPS  Y11, Y12, Y2, Y12
+	VCMPPS     $0x11, Y12, Y5, Y13
+	VCMPPS     $0x03, Y12, Y12, Y14
+	VORPS      Y13, Y14, Y13
+	VBLENDVPS  Y13, Y12, Y5, Y5
+	VBLENDVPS  Y13, Y0, Y6, Y6
+	VMASKMOVPS (SI), Y11, Y12
+	VBLENDVPS  Y11, Y12, Y2, Y12
+	VCMPPS     $0x11, Y12, Y7, Y13
+	VCMPPS     $0x03, Y12, Y12, Y14
+	VORPS      Y13, Y14, Y13
+	VBLENDVPS  Y13, Y12, Y7, Y7
+	VBLENDVPS  Y13, Y0, Y8, Y8
+	VMASKMOVPS (DI), Y11, Y12
+	VBLENDVPS  Y11, Y12, Y2, Y2
+	VCMPPS     $0x11, Y2, Y9, Y11
+	VCMPPS     $0x03, Y2, Y2, Y12
+	VORPS      Y11, Y12, Y11
+	VBLENDVPS  Y11, Y2, Y9, Y9
+	VBLENDVPS  Y11, Y0, Y10, Y10
+	VPADDD     Y1, Y0, Y0
+	VMOVAPS    Y0, Y0
+	LEAQ       (DX)(AX*4), DX
+	LEAQ       (BX)(AX*4), BX
+	LEAQ       (SI)(AX*4), SI
+	LEAQ       (DI)(AX*4), DI
+	XORQ       AX, AX
 
 zero3:
 	MOVQ    best+0(FP), AX
-	VMOVUPS Y0, (AX)
+	VMOVUPS Y3, (AX)
 	MOVQ    from+8(FP), AX
-	VMOVUPS Y1, (AX)
+	VMOVUPS Y4, (AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Y5, 32(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Y6, 32(AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Y7, 64(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Y8, 64(AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Y9, 96(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Y10, 96(AX)
 	VZEROUPPER
 	RET
 

@@ -69,11 +69,6 @@ func Leaky(dst *float32, x *float32, n int, slope float32)
 //go:noescape
 func HardSigmoid(dst *float32, x *float32, n int, alpha float32, beta float32)
 
-// HardSwish computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
-//
-//go:noescape
-func HardSwish(dst *float32, x *float32, n int)
-
 // Gate computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,
 // where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.
 //
@@ -135,6 +130,11 @@ func Tanh(dst *float32, x *float32, n int)
 //go:noescape
 func GELU(dst *float32, x *float32, n int)
 
+// HardSwish computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
+//
+//go:noescape
+func HardSwish(dst *float32, x *float32, n int)
+
 // Softplus computes dst[i] = ln(1+exp(x[i])) for i < n. dst may be x.
 //
 //go:noescape
@@ -151,6 +151,55 @@ func ELU(dst *float32, x *float32, n int, alpha float32)
 //
 //go:noescape
 func ExpSum(dst *float32, x *float32, n int, max float32) float32
+
+// ExpStream computes dst[i] = exp(x[i]) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func ExpStream(dst *float32, x *float32, n int)
+
+// LogStream computes dst[i] = ln(x[i]) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func LogStream(dst *float32, x *float32, n int)
+
+// SigmoidStream computes dst[i] = 1/(1+exp(-x[i])) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func SigmoidStream(dst *float32, x *float32, n int)
+
+// SiLUStream computes dst[i] = x[i]/(1+exp(-x[i])) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func SiLUStream(dst *float32, x *float32, n int)
+
+// TanhStream computes dst[i] = tanh(x[i]) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func TanhStream(dst *float32, x *float32, n int)
+
+// GELUStream computes dst[i] = x[i]*Phi(x[i]) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func GELUStream(dst *float32, x *float32, n int)
+
+// HardSwishStream computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func HardSwishStream(dst *float32, x *float32, n int)
 
 // SiLUGrad computes dx[i] = dy[i]*silu'(x[i]) for i < n. dx may be dy or x.
 //
@@ -999,10 +1048,11 @@ func ChannelMax(dst *float32, x *float32, rows int, c int, stride int)
 
 // ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
 // i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:
-// the first that is greater than all before it, the last NaN if there is one.
+// the first that is greater than all before it, the last NaN if there is one. With
+// ahead > 0, rows*stride, what follows x is prefetched.
 //
 //go:noescape
-func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32)
+func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32, ahead int)
 
 // ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
 // dst may be x but must not overlap x otherwise, nor a.
@@ -1075,13 +1125,13 @@ func PlaneSums(dst *float32, x *float32, planes int, n int)
 //go:noescape
 func PlaneDots(dst *float32, x *float32, y *float32, planes int, n int)
 
-// LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane
-// modulo the vector length, and the i it came from: the first of equal ones, the
-// last NaN if there is one. best and from take a vector each and start as x[0]
-// and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.
+// LaneMax computes, for each of four planes x[p*stride:], the maximum over the i < n
+// of each lane, i = lane modulo the vector length, and the i it came from: the first
+// of equal ones, the last NaN if there is one; of lanes past n, x[p*stride] and 0.
+// best and from take four vectors each; lanes holds 0, 1, 2, ... n > 0.
 //
 //go:noescape
-func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
+func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int, stride int)
 
 // PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
 // dst may be x but must not overlap x otherwise, nor a.

@@ -1738,14 +1738,15 @@ zero21:
 	VZEROUPPER
 	RET
 
-// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
+// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows int, c int, stride int, first int32, ahead int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-64
 	MOVQ dst+0(FP), AX
 	MOVQ index+8(FP), CX
 	MOVQ x+16(FP), DX
 	MOVQ rows+24(FP), BX
 	MOVQ c+32(FP), SI
+	MOVQ ahead+56(FP), DI
 
 while1:
 	CMPQ         SI, $+128
@@ -1785,55 +1786,58 @@ while1:
 	VBROADCASTSS first+48(FP), Z16
 	VMOVAPS      Z16, Z16
 	VBROADCASTSS c00000001<>+0(SB), Z17
-	MOVQ         DX, DI
-	MOVQ         BX, R8
-	TESTQ        R8, R8
-	JLE          done4
+	MOVQ         DX, R8
+	MOVQ         ahead+56(FP), R9
+	TESTQ        R9, R9
+	JNZ          nonzero3
+	MOVQ         BX, R9
+	TESTQ        R9, R9
+	JLE          done5
 
-repeat3:
-	VMOVUPS (DI), Z18
+repeat4:
+	VMOVUPS (R8), Z18
 	VCMPPS  $0x11, Z18, Z0, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z0
 	VMOVAPS Z16, K1, Z1
-	VMOVUPS 64(DI), Z18
+	VMOVUPS 64(R8), Z18
 	VCMPPS  $0x11, Z18, Z2, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z2
 	VMOVAPS Z16, K1, Z3
-	VMOVUPS 128(DI), Z18
+	VMOVUPS 128(R8), Z18
 	VCMPPS  $0x11, Z18, Z4, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z4
 	VMOVAPS Z16, K1, Z5
-	VMOVUPS 192(DI), Z18
+	VMOVUPS 192(R8), Z18
 	VCMPPS  $0x11, Z18, Z6, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z6
 	VMOVAPS Z16, K1, Z7
-	VMOVUPS 256(DI), Z18
+	VMOVUPS 256(R8), Z18
 	VCMPPS  $0x11, Z18, Z8, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z8
 	VMOVAPS Z16, K1, Z9
-	VMOVUPS 320(DI), Z18
+	VMOVUPS 320(R8), Z18
 	VCMPPS  $0x11, Z18, Z10, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z10
 	VMOVAPS Z16, K1, Z11
-	VMOVUPS 384(DI), Z18
+	VMOVUPS 384(R8), Z18
 	VCMPPS  $0x11, Z18, Z12, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
 	VMOVAPS Z18, K1, Z12
 	VMOVAPS Z16, K1, Z13
-	VMOVUPS 448(DI), Z18
+	VMOVUPS 448(R8), Z18
 	VCMPPS  $0x11, Z18, Z14, K1
 	VCMPPS  $0x03, Z18, Z18, K2
 	KORW    K1, K2, K1
@@ -1841,12 +1845,89 @@ repeat3:
 	VMOVAPS Z16, K1, Z15
 	VPADDD  Z17, Z16, Z16
 	VMOVAPS Z16, Z16
-	MOVQ    stride+40(FP), R9
-	LEAQ    (DI)(R9*4), DI
-	DECQ    R8
-	JNZ     repeat3
+	MOVQ    stride+40(FP), R10
+	LEAQ    (R8)(R10*4), R8
+	DECQ    R9
+	JNZ     repeat4
 
-done4:
+done5:
+nonzero3:
+	MOVQ  ahead+56(FP), R9
+	TESTQ R9, R9
+	JZ    zero6
+	MOVQ  BX, R9
+	TESTQ R9, R9
+	JLE   done8
+
+repeat7:
+	MOVQ       x+16(FP), R10
+	LEAQ       (R10)(DI*4), R10
+	PREFETCHT1 (R10)
+	PREFETCHT1 64(R10)
+	PREFETCHT1 128(R10)
+	PREFETCHT1 192(R10)
+	PREFETCHT1 256(R10)
+	PREFETCHT1 320(R10)
+	PREFETCHT1 384(R10)
+	PREFETCHT1 448(R10)
+	ADDQ       $+128, DI
+	VMOVUPS    (R8), Z18
+	VCMPPS     $0x11, Z18, Z0, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z0
+	VMOVAPS    Z16, K1, Z1
+	VMOVUPS    64(R8), Z18
+	VCMPPS     $0x11, Z18, Z2, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z2
+	VMOVAPS    Z16, K1, Z3
+	VMOVUPS    128(R8), Z18
+	VCMPPS     $0x11, Z18, Z4, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z4
+	VMOVAPS    Z16, K1, Z5
+	VMOVUPS    192(R8), Z18
+	VCMPPS     $0x11, Z18, Z6, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z6
+	VMOVAPS    Z16, K1, Z7
+	VMOVUPS    256(R8), Z18
+	VCMPPS     $0x11, Z18, Z8, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z8
+	VMOVAPS    Z16, K1, Z9
+	VMOVUPS    320(R8), Z18
+	VCMPPS     $0x11, Z18, Z10, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z10
+	VMOVAPS    Z16, K1, Z11
+	VMOVUPS    384(R8), Z18
+	VCMPPS     $0x11, Z18, Z12, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z12
+	VMOVAPS    Z16, K1, Z13
+	VMOVUPS    448(R8), Z18
+	VCMPPS     $0x11, Z18, Z14, K1
+	VCMPPS     $0x03, Z18, Z18, K2
+	KORW       K1, K2, K1
+	VMOVAPS    Z18, K1, Z14
+	VMOVAPS    Z16, K1, Z15
+	VPADDD     Z17, Z16, Z16
+	VMOVAPS    Z16, Z16
+	MOVQ       stride+40(FP), R10
+	LEAQ       (R8)(R10*4), R8
+	DECQ       R9
+	JNZ        repeat7
+
+done8:
+zero6:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(AX)
@@ -1870,9 +1951,9 @@ done4:
 	JMP     while1
 
 done2:
-while5:
+while9:
 	CMPQ         SI, $+64
-	JLT          done6
+	JLT          done10
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -1895,9 +1976,9 @@ while5:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done8
+	JLE          done12
 
-repeat7:
+repeat11:
 	VMOVUPS (DI), Z10
 	VCMPPS  $0x11, Z10, Z0, K1
 	VCMPPS  $0x03, Z10, Z10, K2
@@ -1927,9 +2008,9 @@ repeat7:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat7
+	JNZ     repeat11
 
-done8:
+done12:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(AX)
@@ -1942,12 +2023,12 @@ done8:
 	ADDQ    $+256, CX
 	ADDQ    $+256, DX
 	SUBQ    $+64, SI
-	JMP     while5
+	JMP     while9
 
-done6:
-while9:
+done10:
+while13:
 	CMPQ         SI, $+32
-	JLT          done10
+	JLT          done14
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -1962,9 +2043,9 @@ while9:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done12
+	JLE          done16
 
-repeat11:
+repeat15:
 	VMOVUPS (DI), Z6
 	VCMPPS  $0x11, Z6, Z0, K1
 	VCMPPS  $0x03, Z6, Z6, K2
@@ -1982,9 +2063,9 @@ repeat11:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat11
+	JNZ     repeat15
 
-done12:
+done16:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	VMOVUPS Z2, 64(AX)
@@ -1993,12 +2074,12 @@ done12:
 	ADDQ    $+128, CX
 	ADDQ    $+128, DX
 	SUBQ    $+32, SI
-	JMP     while9
+	JMP     while13
 
-done10:
-while13:
+done14:
+while17:
 	CMPQ         SI, $+16
-	JLT          done14
+	JLT          done18
 	VMOVUPS      (AX), Z0
 	VMOVAPS      Z0, Z0
 	VMOVUPS      (CX), Z1
@@ -2009,9 +2090,9 @@ while13:
 	MOVQ         DX, DI
 	MOVQ         BX, R8
 	TESTQ        R8, R8
-	JLE          done16
+	JLE          done20
 
-repeat15:
+repeat19:
 	VMOVUPS (DI), Z4
 	VCMPPS  $0x11, Z4, Z0, K1
 	VCMPPS  $0x03, Z4, Z4, K2
@@ -2023,20 +2104,20 @@ repeat15:
 	MOVQ    stride+40(FP), R9
 	LEAQ    (DI)(R9*4), DI
 	DECQ    R8
-	JNZ     repeat15
+	JNZ     repeat19
 
-done16:
+done20:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, (CX)
 	ADDQ    $+64, AX
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, SI
-	JMP     while13
+	JMP     while17
 
-done14:
+done18:
 	TESTQ        SI, SI
-	JZ           zero17
+	JZ           zero21
 	MOVQ         $-1, DI
 	BZHIQ        SI, DI, DI
 	KMOVW        DI, K1
@@ -2049,9 +2130,9 @@ done14:
 	VBROADCASTSS c00000001<>+0(SB), Z3
 	MOVQ         DX, DI
 	TESTQ        BX, BX
-	JLE          done19
+	JLE          done23
 
-repeat18:
+repeat22:
 	VMOVUPS.Z (DI), K1, Z4
 	VCMPPS    $0x11, Z4, Z0, K2
 	VCMPPS    $0x03, Z4, Z4, K3
@@ -2063,9 +2144,9 @@ repeat18:
 	MOVQ      stride+40(FP), R8
 	LEAQ      (DI)(R8*4), DI
 	DECQ      BX
-	JNZ       repeat18
+	JNZ       repeat22
 
-done19:
+done23:
 	VMOVUPS Z0, K1, (AX)
 	VMOVUPS Z1, K1, (CX)
 	LEAQ    (AX)(SI*4), AX
@@ -2073,7 +2154,7 @@ done19:
 	LEAQ    (DX)(SI*4), DX
 	XORQ    SI, SI
 
-zero17:
+zero21:
 	VZEROUPPER
 	RET
 

@@ -538,99 +538,6 @@ zero5:
 DATA c3f800000<>+0(SB)/4, $0x3f800000
 GLOBL c3f800000<>(SB), RODATA|NOPTR, $4
 
-// func HardSwish(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·HardSwish(SB), NOSPLIT, $0-24
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	MOVQ         n+16(FP), DX
-	VBROADCASTSS c3e2aaaab<>+0(SB), Z0
-	VBROADCASTSS c3f000000<>+0(SB), Z1
-	VBROADCASTSS c00000000<>+0(SB), Z2
-	VBROADCASTSS c3f800000<>+0(SB), Z3
-
-while1:
-	CMPQ        DX, $+64
-	JLT         done2
-	VMOVUPS     (CX), Z4
-	VMOVUPS     64(CX), Z5
-	VMOVUPS     128(CX), Z6
-	VMOVUPS     192(CX), Z7
-	VMOVAPS     Z1, Z8
-	VMOVAPS     Z1, Z9
-	VMOVAPS     Z1, Z10
-	VMOVAPS     Z1, Z11
-	VFMADD231PS Z0, Z4, Z8
-	VFMADD231PS Z0, Z5, Z9
-	VFMADD231PS Z0, Z6, Z10
-	VFMADD231PS Z0, Z7, Z11
-	VMAXPS      Z8, Z2, Z8
-	VMAXPS      Z9, Z2, Z9
-	VMAXPS      Z10, Z2, Z10
-	VMAXPS      Z11, Z2, Z11
-	VMINPS      Z8, Z3, Z8
-	VMINPS      Z9, Z3, Z9
-	VMINPS      Z10, Z3, Z10
-	VMINPS      Z11, Z3, Z11
-	VMULPS      Z8, Z4, Z4
-	VMULPS      Z9, Z5, Z5
-	VMULPS      Z10, Z6, Z6
-	VMULPS      Z11, Z7, Z7
-	VMOVUPS     Z4, (AX)
-	VMOVUPS     Z5, 64(AX)
-	VMOVUPS     Z6, 128(AX)
-	VMOVUPS     Z7, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DX
-	JMP         while1
-
-done2:
-while3:
-	CMPQ        DX, $+16
-	JLT         done4
-	VMOVUPS     (CX), Z4
-	VMOVAPS     Z1, Z5
-	VFMADD231PS Z0, Z4, Z5
-	VMAXPS      Z5, Z2, Z5
-	VMINPS      Z5, Z3, Z5
-	VMULPS      Z5, Z4, Z4
-	VMOVUPS     Z4, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	SUBQ        $+16, DX
-	JMP         while3
-
-done4:
-	TESTQ       DX, DX
-	JZ          zero5
-	MOVQ        $-1, BX
-	BZHIQ       DX, BX, BX
-	KMOVW       BX, K1
-	VMOVUPS.Z   (CX), K1, Z4
-	VMOVAPS     Z1, Z1
-	VFMADD231PS Z0, Z4, Z1
-	VMAXPS      Z1, Z2, Z0
-	VMINPS      Z0, Z3, Z0
-	VMULPS      Z0, Z4, Z0
-	VMOVUPS     Z0, K1, (AX)
-	LEAQ        (AX)(DX*4), AX
-	LEAQ        (CX)(DX*4), CX
-	XORQ        DX, DX
-
-zero5:
-	VZEROUPPER
-	RET
-
-DATA c3e2aaaab<>+0(SB)/4, $0x3e2aaaab
-GLOBL c3e2aaaab<>(SB), RODATA|NOPTR, $4
-
-DATA c3f000000<>+0(SB)/4, $0x3f000000
-GLOBL c3f000000<>(SB), RODATA|NOPTR, $4
-
-DATA c00000000<>+0(SB)/4, $0x00000000
-GLOBL c00000000<>(SB), RODATA|NOPTR, $4
-
 // func Gate(dx *float32, dy *float32, x *float32, n int, lo float32, hi float32, slope float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·Gate(SB), NOSPLIT, $0-44
@@ -826,6 +733,12 @@ GLOBL cc0400000<>(SB), RODATA|NOPTR, $4
 DATA c40400000<>+0(SB)/4, $0x40400000
 GLOBL c40400000<>(SB), RODATA|NOPTR, $4
 
+DATA c00000000<>+0(SB)/4, $0x00000000
+GLOBL c00000000<>(SB), RODATA|NOPTR, $4
+
+DATA c3f000000<>+0(SB)/4, $0x3f000000
+GLOBL c3f000000<>(SB), RODATA|NOPTR, $4
+
 DATA c3eaaaaab<>+0(SB)/4, $0x3eaaaaab
 GLOBL c3eaaaaab<>(SB), RODATA|NOPTR, $4
 
@@ -911,3 +824,6 @@ done4:
 zero5:
 	VZEROUPPER
 	RET
+
+DATA c3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+GLOBL c3e2aaaab<>(SB), RODATA|NOPTR, $4

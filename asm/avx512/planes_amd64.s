@@ -7,13 +7,254 @@
 // func PlaneSums(dst *float32, x *float32, planes int, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·PlaneSums(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  planes+16(FP), DX
-	TESTQ DX, DX
-	JLE   done2
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+24(FP), DX
+	MOVQ planes+16(FP), BX
+	MOVQ planes+16(FP), SI
 
-repeat1:
+while1:
+	CMPQ DX, $+128
+	JLT  done2
+	SUBQ BX, BX
+	SUBQ DX, DX
+	JMP  while1
+
+done2:
+while3:
+	CMPQ   BX, $+16
+	JLT    done4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   n+24(FP), DX
+
+while5:
+	CMPQ    DX, $+16
+	JLT     done6
+	MOVQ    CX, DI
+	MOVQ    n+24(FP), R8
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z0, Z0
+	VMOVAPS Z0, Z0
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z1, Z1
+	VMOVAPS Z1, Z1
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z2, Z2
+	VMOVAPS Z2, Z2
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z3, Z3
+	VMOVAPS Z3, Z3
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z4, Z4
+	VMOVAPS Z4, Z4
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z5, Z5
+	VMOVAPS Z5, Z5
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z6, Z6
+	VMOVAPS Z6, Z6
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z7, Z7
+	VMOVAPS Z7, Z7
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z8, Z8
+	VMOVAPS Z8, Z8
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z9, Z9
+	VMOVAPS Z9, Z9
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z10, Z10
+	VMOVAPS Z10, Z10
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z11, Z11
+	VMOVAPS Z11, Z11
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z12, Z12
+	VMOVAPS Z12, Z12
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z13, Z13
+	VMOVAPS Z13, Z13
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z14, Z14
+	VMOVAPS Z14, Z14
+	LEAQ    (DI)(R8*4), DI
+	VMOVUPS (DI), Z16
+	VADDPS  Z16, Z15, Z15
+	VMOVAPS Z15, Z15
+	LEAQ    (DI)(R8*4), DI
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	JMP     while5
+
+done6:
+	TESTQ     DX, DX
+	JZ        zero7
+	MOVQ      $-1, DI
+	BZHIQ     DX, DI, DI
+	KMOVW     DI, K1
+	MOVQ      CX, DI
+	MOVQ      n+24(FP), R8
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z0, Z0
+	VMOVAPS   Z0, Z0
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z1, Z1
+	VMOVAPS   Z1, Z1
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z2, Z2
+	VMOVAPS   Z2, Z2
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z3, Z3
+	VMOVAPS   Z3, Z3
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z4, Z4
+	VMOVAPS   Z4, Z4
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z5, Z5
+	VMOVAPS   Z5, Z5
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z6, Z6
+	VMOVAPS   Z6, Z6
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z7, Z7
+	VMOVAPS   Z7, Z7
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z8, Z8
+	VMOVAPS   Z8, Z8
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z9, Z9
+	VMOVAPS   Z9, Z9
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z10, Z10
+	VMOVAPS   Z10, Z10
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z11, Z11
+	VMOVAPS   Z11, Z11
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z12, Z12
+	VMOVAPS   Z12, Z12
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z13, Z13
+	VMOVAPS   Z13, Z13
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z14, Z14
+	VMOVAPS   Z14, Z14
+	LEAQ      (DI)(R8*4), DI
+	VMOVUPS.Z (DI), K1, Z16
+	VADDPS    Z16, Z15, Z15
+	VMOVAPS   Z15, Z15
+	LEAQ      (DI)(R8*4), DI
+	LEAQ      (CX)(DX*4), CX
+	XORQ      DX, DX
+
+zero7:
+	MOVQ       n+24(FP), DX
+	IMUL3Q     $+15, DX, DX
+	LEAQ       (CX)(DX*4), CX
+	VXORPS     Z16, Z16, Z16
+	VMOVUPS    Z16, (AX)
+	VSHUFF32X4 $0x44, Z4, Z0, Z16
+	VSHUFF32X4 $0xee, Z4, Z0, Z0
+	VADDPS     Z0, Z16, Z0
+	VSHUFF32X4 $0x44, Z12, Z8, Z4
+	VSHUFF32X4 $0xee, Z12, Z8, Z8
+	VADDPS     Z8, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z0, Z8
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VADDPS     Z0, Z8, Z0
+	VSHUFF32X4 $0x44, Z5, Z1, Z4
+	VSHUFF32X4 $0xee, Z5, Z1, Z1
+	VADDPS     Z1, Z4, Z1
+	VSHUFF32X4 $0x44, Z13, Z9, Z4
+	VSHUFF32X4 $0xee, Z13, Z9, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z1, Z5
+	VSHUFF32X4 $0xdd, Z4, Z1, Z1
+	VADDPS     Z1, Z5, Z1
+	VSHUFF32X4 $0x44, Z6, Z2, Z4
+	VSHUFF32X4 $0xee, Z6, Z2, Z2
+	VADDPS     Z2, Z4, Z2
+	VSHUFF32X4 $0x44, Z14, Z10, Z4
+	VSHUFF32X4 $0xee, Z14, Z10, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z2, Z5
+	VSHUFF32X4 $0xdd, Z4, Z2, Z2
+	VADDPS     Z2, Z5, Z2
+	VSHUFF32X4 $0x44, Z7, Z3, Z4
+	VSHUFF32X4 $0xee, Z7, Z3, Z3
+	VADDPS     Z3, Z4, Z3
+	VSHUFF32X4 $0x44, Z15, Z11, Z4
+	VSHUFF32X4 $0xee, Z15, Z11, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VADDPS     Z3, Z5, Z3
+	VSHUFPS    $0x44, Z1, Z0, Z4
+	VSHUFPS    $0xee, Z1, Z0, Z0
+	VADDPS     Z0, Z4, Z0
+	VSHUFPS    $0x44, Z3, Z2, Z1
+	VSHUFPS    $0xee, Z3, Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFPS    $0x88, Z1, Z0, Z2
+	VSHUFPS    $0xdd, Z1, Z0, Z0
+	VADDPS     Z0, Z2, Z0
+	VMOVUPS    (AX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (AX)
+	ADDQ       $+64, AX
+	SUBQ       $+16, BX
+	SUBQ       $+16, SI
+	JMP        while3
+
+done4:
+	MOVQ  SI, DX
+	TESTQ DX, DX
+	JLE   done9
+
+repeat8:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -24,9 +265,9 @@ repeat1:
 	VXORPS Z7, Z7, Z7
 	MOVQ   n+24(FP), BX
 
-while3:
+while10:
 	CMPQ    BX, $+128
-	JLT     done4
+	JLT     done11
 	VMOVUPS (CX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
@@ -53,22 +294,22 @@ while3:
 	VMOVAPS Z7, Z7
 	ADDQ    $+512, CX
 	SUBQ    $+128, BX
-	JMP     while3
+	JMP     while10
 
-done4:
-while5:
+done11:
+while12:
 	CMPQ    BX, $+16
-	JLT     done6
+	JLT     done13
 	VMOVUPS (CX), Z8
 	VADDPS  Z8, Z0, Z0
 	VMOVAPS Z0, Z0
 	ADDQ    $+64, CX
 	SUBQ    $+16, BX
-	JMP     while5
+	JMP     while12
 
-done6:
+done13:
 	TESTQ     BX, BX
-	JZ        zero7
+	JZ        zero14
 	MOVQ      $-1, SI
 	BZHIQ     BX, SI, SI
 	KMOVW     SI, K1
@@ -78,7 +319,7 @@ done6:
 	LEAQ      (CX)(BX*4), CX
 	XORQ      BX, BX
 
-zero7:
+zero14:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -97,23 +338,301 @@ zero7:
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
 	DECQ          DX
-	JNZ           repeat1
+	JNZ           repeat8
 
-done2:
+done9:
 	VZEROUPPER
 	RET
 
 // func PlaneDots(dst *float32, x *float32, y *float32, planes int, n int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2
 TEXT ·PlaneDots(SB), NOSPLIT, $0-40
-	MOVQ  dst+0(FP), AX
-	MOVQ  x+8(FP), CX
-	MOVQ  y+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
-	JLE   done2
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+32(FP), BX
+	MOVQ planes+24(FP), SI
+	MOVQ planes+24(FP), DI
 
-repeat1:
+while1:
+	CMPQ BX, $+128
+	JLT  done2
+	SUBQ SI, SI
+	SUBQ BX, BX
+	JMP  while1
+
+done2:
+while3:
+	CMPQ   SI, $+16
+	JLT    done4
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	MOVQ   n+32(FP), BX
+
+while5:
+	CMPQ        BX, $+16
+	JLT         done6
+	MOVQ        CX, R8
+	MOVQ        DX, R9
+	MOVQ        n+32(FP), R10
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z0
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z1
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z2
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z3
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z4
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z5
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z6
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z7
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z8
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z9
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z10
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z11
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z12
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z13
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z14
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R9), Z17
+	VFMADD231PS Z17, Z16, Z15
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	SUBQ        $+16, BX
+	JMP         while5
+
+done6:
+	TESTQ       BX, BX
+	JZ          zero7
+	MOVQ        $-1, R8
+	BZHIQ       BX, R8, R8
+	KMOVW       R8, K1
+	MOVQ        CX, R8
+	MOVQ        DX, R9
+	MOVQ        n+32(FP), R10
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z0
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z1
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z2
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z3
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z4
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z5
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z6
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z7
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z8
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z9
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z10
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z11
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z12
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z13
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z14
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R9), K1, Z17
+	VFMADD231PS Z17, Z16, Z15
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (R9)(R10*4), R9
+	LEAQ        (CX)(BX*4), CX
+	LEAQ        (DX)(BX*4), DX
+	XORQ        BX, BX
+
+zero7:
+	MOVQ       n+32(FP), BX
+	IMUL3Q     $+15, BX, BX
+	LEAQ       (CX)(BX*4), CX
+	LEAQ       (DX)(BX*4), DX
+	VXORPS     Z16, Z16, Z16
+	VMOVUPS    Z16, (AX)
+	VSHUFF32X4 $0x44, Z4, Z0, Z16
+	VSHUFF32X4 $0xee, Z4, Z0, Z0
+	VADDPS     Z0, Z16, Z0
+	VSHUFF32X4 $0x44, Z12, Z8, Z4
+	VSHUFF32X4 $0xee, Z12, Z8, Z8
+	VADDPS     Z8, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z0, Z8
+	VSHUFF32X4 $0xdd, Z4, Z0, Z0
+	VADDPS     Z0, Z8, Z0
+	VSHUFF32X4 $0x44, Z5, Z1, Z4
+	VSHUFF32X4 $0xee, Z5, Z1, Z1
+	VADDPS     Z1, Z4, Z1
+	VSHUFF32X4 $0x44, Z13, Z9, Z4
+	VSHUFF32X4 $0xee, Z13, Z9, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z1, Z5
+	VSHUFF32X4 $0xdd, Z4, Z1, Z1
+	VADDPS     Z1, Z5, Z1
+	VSHUFF32X4 $0x44, Z6, Z2, Z4
+	VSHUFF32X4 $0xee, Z6, Z2, Z2
+	VADDPS     Z2, Z4, Z2
+	VSHUFF32X4 $0x44, Z14, Z10, Z4
+	VSHUFF32X4 $0xee, Z14, Z10, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z2, Z5
+	VSHUFF32X4 $0xdd, Z4, Z2, Z2
+	VADDPS     Z2, Z5, Z2
+	VSHUFF32X4 $0x44, Z7, Z3, Z4
+	VSHUFF32X4 $0xee, Z7, Z3, Z3
+	VADDPS     Z3, Z4, Z3
+	VSHUFF32X4 $0x44, Z15, Z11, Z4
+	VSHUFF32X4 $0xee, Z15, Z11, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0x88, Z4, Z3, Z5
+	VSHUFF32X4 $0xdd, Z4, Z3, Z3
+	VADDPS     Z3, Z5, Z3
+	VSHUFPS    $0x44, Z1, Z0, Z4
+	VSHUFPS    $0xee, Z1, Z0, Z0
+	VADDPS     Z0, Z4, Z0
+	VSHUFPS    $0x44, Z3, Z2, Z1
+	VSHUFPS    $0xee, Z3, Z2, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFPS    $0x88, Z1, Z0, Z2
+	VSHUFPS    $0xdd, Z1, Z0, Z0
+	VADDPS     Z0, Z2, Z0
+	VMOVUPS    (AX), Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVUPS    Z0, (AX)
+	ADDQ       $+64, AX
+	SUBQ       $+16, SI
+	SUBQ       $+16, DI
+	JMP        while3
+
+done4:
+	MOVQ  DI, BX
+	TESTQ BX, BX
+	JLE   done9
+
+repeat8:
 	VXORPS Z0, Z0, Z0
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
@@ -124,9 +643,9 @@ repeat1:
 	VXORPS Z7, Z7, Z7
 	MOVQ   n+32(FP), SI
 
-while3:
+while10:
 	CMPQ        SI, $+128
-	JLT         done4
+	JLT         done11
 	VMOVUPS     (CX), Z8
 	VMOVUPS     (DX), Z9
 	VFMADD231PS Z9, Z8, Z0
@@ -154,23 +673,23 @@ while3:
 	ADDQ        $+512, CX
 	ADDQ        $+512, DX
 	SUBQ        $+128, SI
-	JMP         while3
+	JMP         while10
 
-done4:
-while5:
+done11:
+while12:
 	CMPQ        SI, $+16
-	JLT         done6
+	JLT         done13
 	VMOVUPS     (CX), Z8
 	VMOVUPS     (DX), Z9
 	VFMADD231PS Z9, Z8, Z0
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	SUBQ        $+16, SI
-	JMP         while5
+	JMP         while12
 
-done6:
+done13:
 	TESTQ       SI, SI
-	JZ          zero7
+	JZ          zero14
 	MOVQ        $-1, DI
 	BZHIQ       SI, DI, DI
 	KMOVW       DI, K1
@@ -181,7 +700,7 @@ done6:
 	LEAQ        (DX)(SI*4), DX
 	XORQ        SI, SI
 
-zero7:
+zero14:
 	VADDPS        Z4, Z0, Z0
 	VADDPS        Z5, Z1, Z1
 	VADDPS        Z6, Z2, Z2
@@ -200,63 +719,133 @@ zero7:
 	VMOVSS        X0, (AX)
 	ADDQ          $+4, AX
 	DECQ          BX
-	JNZ           repeat1
+	JNZ           repeat8
 
-done2:
+done9:
 	VZEROUPPER
 	RET
 
-// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int)
+// func LaneMax(best *float32, from *int32, lanes *int32, x *float32, n int, stride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·LaneMax(SB), NOSPLIT, $0-40
-	MOVQ         x+24(FP), AX
-	MOVQ         n+32(FP), CX
-	VBROADCASTSS (AX), Z0
-	VXORPS       Z1, Z1, Z1
+TEXT ·LaneMax(SB), NOSPLIT, $0-48
+	MOVQ         n+32(FP), AX
+	MOVQ         stride+40(FP), CX
 	MOVQ         lanes+16(FP), DX
-	VMOVUPS      (DX), Z2
-	VMOVAPS      Z2, Z2
-	VBROADCASTSS c00000010<>+0(SB), Z3
-	VBROADCASTSS cff800000<>+0(SB), Z4
+	VMOVUPS      (DX), Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS c00000010<>+0(SB), Z1
+	VBROADCASTSS cff800000<>+0(SB), Z2
+	MOVQ         x+24(FP), DX
+	MOVQ         DX, BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         BX, SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         SI, DI
+	LEAQ         (DI)(CX*4), DI
+	VBROADCASTSS (DX), Z3
+	VXORPS       Z4, Z4, Z4
+	VBROADCASTSS (BX), Z5
+	VXORPS       Z6, Z6, Z6
+	VBROADCASTSS (SI), Z7
+	VXORPS       Z8, Z8, Z8
+	VBROADCASTSS (DI), Z9
+	VXORPS       Z10, Z10, Z10
 
 while1:
-	CMPQ    CX, $+16
+	CMPQ    AX, $+16
 	JLT     done2
-	VMOVUPS (AX), Z5
-	VCMPPS  $0x11, Z5, Z0, K1
-	VCMPPS  $0x03, Z5, Z5, K2
+	VMOVUPS (DX), Z11
+	VCMPPS  $0x11, Z11, Z3, K1
+	VCMPPS  $0x03, Z11, Z11, K2
 	KORW    K1, K2, K1
-	VMOVAPS Z5, K1, Z0
-	VMOVAPS Z2, K1, Z1
-	VPADDD  Z3, Z2, Z2
-	VMOVAPS Z2, Z2
-	ADDQ    $+64, AX
-	SUBQ    $+16, CX
+	VMOVAPS Z11, K1, Z3
+	VMOVAPS Z0, K1, Z4
+	VMOVUPS (BX), Z11
+	VCMPPS  $0x11, Z11, Z5, K1
+	VCMPPS  $0x03, Z11, Z11, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z11, K1, Z5
+	VMOVAPS Z0, K1, Z6
+	VMOVUPS (SI), Z11
+	VCMPPS  $0x11, Z11, Z7, K1
+	VCMPPS  $0x03, Z11, Z11, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z11, K1, Z7
+	VMOVAPS Z0, K1, Z8
+	VMOVUPS (DI), Z11
+	VCMPPS  $0x11, Z11, Z9, K1
+	VCMPPS  $0x03, Z11, Z11, K2
+	KORW    K1, K2, K1
+	VMOVAPS Z11, K1, Z9
+	VMOVAPS Z0, K1, Z10
+	VPADDD  Z1, Z0, Z0
+	VMOVAPS Z0, Z0
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	SUBQ    $+16, AX
 	JMP     while1
 
 done2:
-	TESTQ     CX, CX
+	TESTQ     AX, AX
 	JZ        zero3
-	MOVQ      $-1, DX
-	BZHIQ     CX, DX, DX
-	KMOVW     DX, K1
-	VMOVUPS.Z (AX), K1, Z5
-	VBLENDMPS Z5, Z4, K1, Z4
-	VCMPPS    $0x11, Z4, Z0, K1
-	VCMPPS    $0x03, Z4, Z4, K2
+	MOVQ      $-1, CX
+	BZHIQ     AX, CX, CX
+	KMOVW     CX, K1
+	VMOVUPS.Z (DX), K1, Z11
+	VBLENDMPS Z11, Z2, K1, Z11
+	VCMPPS    $0x11, Z11, Z3, K2
+	VCMPPS    $0x03, Z11, Z11, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z11, K2, Z3
+	VMOVAPS   Z0, K2, Z4
+	VMOVUPS.Z (BX), K1, Z11
+	VBLENDMPS Z11, Z2, K1, Z11
+	VCMPPS    $0x11, Z11, Z5, K2
+	VCMPPS    $0x03, Z11, Z11, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z11, K2, Z5
+	VMOVAPS   Z0, K2, Z6
+	VMOVUPS.Z (SI), K1, Z11
+	VBLENDMPS Z11, Z2, K1, Z11
+	VCMPPS    $0x11, Z11, Z7, K2
+	VCMPPS    $0x03, Z11, Z11, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z11, K2, Z7
+	VMOVAPS   Z0, K2, Z8
+	VMOVUPS.Z (DI), K1, Z11
+	VBLENDMPS Z11, Z2, K1, Z2
+	VCMPPS    $0x11, Z2, Z9, K1
+	VCMPPS    $0x03, Z2, Z2, K2
 	KORW      K1, K2, K1
-	VMOVAPS   Z4, K1, Z0
-	VMOVAPS   Z2, K1, Z1
-	VPADDD    Z3, Z2, Z2
-	VMOVAPS   Z2, Z2
-	LEAQ      (AX)(CX*4), AX
-	XORQ      CX, CX
+	VMOVAPS   Z2, K1, Z9
+	VMOVAPS   Z0, K1, Z10
+	VPADDD    Z1, Z0, Z0
+	VMOVAPS   Z0, Z0
+	LEAQ      (DX)(AX*4), DX
+	LEAQ      (BX)(AX*4), BX
+	LEAQ      (SI)(AX*4), SI
+	LEAQ      (DI)(AX*4), DI
+	XORQ      AX, AX
 
 zero3:
 	MOVQ    best+0(FP), AX
-	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, (AX)
 	MOVQ    from+8(FP), AX
-	VMOVUPS Z1, (AX)
+	VMOVUPS Z4, (AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Z5, 64(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Z6, 64(AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Z7, 128(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Z8, 128(AX)
+	MOVQ    best+0(FP), AX
+	VMOVUPS Z9, 192(AX)
+	MOVQ    from+8(FP), AX
+	VMOVUPS Z10, 192(AX)
 	VZEROUPPER
 	RET
 

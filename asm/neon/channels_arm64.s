@@ -895,8 +895,8 @@ done16:
 done14:
 	RET
 
-// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)
-TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-52
+// func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32, ahead int)
+TEXT ·ChannelMaxIndex(SB), NOSPLIT, $0-64
 	MOVD dst+0(FP), R0
 	MOVD index+8(FP), R1
 	MOVD x+16(FP), R2

@@ -2411,6 +2411,107 @@ while5:
 done6:
 	RET
 
+// func HardSwish(dst, x *float32, n int)
+TEXT ·HardSwish(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	MOVD $0x3e2aaaab, R3
+	VDUP R3, V0.S4
+	MOVD $0x3f000000, R3
+	VDUP R3, V1.S4
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	MOVD $0x3f800000, R3
+	VDUP R3, V3.S4
+	CMP $16, R2
+	BLT done2
+
+while1:
+	FMOVQ 0(R1), F4
+	FMOVQ 16(R1), F5
+	FMOVQ 32(R1), F6
+	FMOVQ 48(R1), F7
+	VMOV V1.B16, V8.B16
+	VMOV V1.B16, V9.B16
+	VMOV V1.B16, V10.B16
+	VMOV V1.B16, V11.B16
+	WORD $0x4E20CC88 // fmla v8.4s, v4.4s, v0.4s
+	WORD $0x4E20CCA9 // fmla v9.4s, v5.4s, v0.4s
+	WORD $0x4E20CCCA // fmla v10.4s, v6.4s, v0.4s
+	WORD $0x4E20CCEB // fmla v11.4s, v7.4s, v0.4s
+	WORD $0x6EA8E44C // fcmgt v12.4s, v2.4s, v8.4s
+	WORD $0x6EAC1C48 // bit v8.16b, v2.16b, v12.16b
+	WORD $0x6EA9E44C // fcmgt v12.4s, v2.4s, v9.4s
+	WORD $0x6EAC1C49 // bit v9.16b, v2.16b, v12.16b
+	WORD $0x6EAAE44C // fcmgt v12.4s, v2.4s, v10.4s
+	WORD $0x6EAC1C4A // bit v10.16b, v2.16b, v12.16b
+	WORD $0x6EABE44C // fcmgt v12.4s, v2.4s, v11.4s
+	WORD $0x6EAC1C4B // bit v11.16b, v2.16b, v12.16b
+	WORD $0x6EA3E50C // fcmgt v12.4s, v8.4s, v3.4s
+	WORD $0x6EAC1C68 // bit v8.16b, v3.16b, v12.16b
+	WORD $0x6EA3E52C // fcmgt v12.4s, v9.4s, v3.4s
+	WORD $0x6EAC1C69 // bit v9.16b, v3.16b, v12.16b
+	WORD $0x6EA3E54C // fcmgt v12.4s, v10.4s, v3.4s
+	WORD $0x6EAC1C6A // bit v10.16b, v3.16b, v12.16b
+	WORD $0x6EA3E56C // fcmgt v12.4s, v11.4s, v3.4s
+	WORD $0x6EAC1C6B // bit v11.16b, v3.16b, v12.16b
+	WORD $0x6E28DC84 // fmul v4.4s, v4.4s, v8.4s
+	WORD $0x6E29DCA5 // fmul v5.4s, v5.4s, v9.4s
+	WORD $0x6E2ADCC6 // fmul v6.4s, v6.4s, v10.4s
+	WORD $0x6E2BDCE7 // fmul v7.4s, v7.4s, v11.4s
+	FMOVQ F4, 0(R0)
+	FMOVQ F5, 16(R0)
+	FMOVQ F6, 32(R0)
+	FMOVQ F7, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
+	BGE while1
+
+done2:
+	CMP $4, R2
+	BLT done4
+
+while3:
+	FMOVQ 0(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVQ F4, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R1, R1
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE while3
+
+done4:
+	CMP $1, R2
+	BLT done6
+
+while5:
+	FMOVS 0(R1), F4
+	VMOV V1.B16, V5.B16
+	WORD $0x4E20CC85 // fmla v5.4s, v4.4s, v0.4s
+	WORD $0x6EA5E446 // fcmgt v6.4s, v2.4s, v5.4s
+	WORD $0x6EA61C45 // bit v5.16b, v2.16b, v6.16b
+	WORD $0x6EA3E4A6 // fcmgt v6.4s, v5.4s, v3.4s
+	WORD $0x6EA61C65 // bit v5.16b, v3.16b, v6.16b
+	WORD $0x6E25DC84 // fmul v4.4s, v4.4s, v5.4s
+	FMOVS F4, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R1, R1
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE while5
+
+done6:
+	RET
+
 // func Softplus(dst, x *float32, n int)
 TEXT ·Softplus(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0

@@ -8,11 +8,23 @@
 TEXT ·PlaneSums(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD planes+16(FP), R2
-	CMP $0, R2
-	BLE done2
+	MOVD n+24(FP), R2
+	MOVD planes+16(FP), R3
+	MOVD planes+16(FP), R4
+	CMP $32, R2
+	BLT done2
 
-repeat1:
+while1:
+	SUB R3, R3, R3
+	SUB R2, R2, R2
+	CMP $32, R2
+	BGE while1
+
+done2:
+	CMP $16, R3
+	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -21,11 +33,243 @@ repeat1:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	MOVD n+24(FP), R3
-	CMP $32, R3
-	BLT done4
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+	MOVD n+24(FP), R2
+	CMP $4, R2
+	BLT done6
 
-while3:
+while5:
+	MOVD R1, R5
+	MOVD n+24(FP), R6
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D421 // fadd v1.4s, v1.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D442 // fadd v2.4s, v2.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D463 // fadd v3.4s, v3.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D484 // fadd v4.4s, v4.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D4A5 // fadd v5.4s, v5.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D4E7 // fadd v7.4s, v7.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D508 // fadd v8.4s, v8.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D529 // fadd v9.4s, v9.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D54A // fadd v10.4s, v10.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D5AD // fadd v13.4s, v13.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVQ 0(R5), F16
+	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
+	ADD R6<<2, R5, R5
+	ADD $16, R1, R1
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE while5
+
+done6:
+	CMP $1, R2
+	BLT done8
+
+while7:
+	MOVD R1, R5
+	MOVD n+24(FP), R6
+	FMOVS 0(R5), F16
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D421 // fadd v1.4s, v1.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D442 // fadd v2.4s, v2.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D463 // fadd v3.4s, v3.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D484 // fadd v4.4s, v4.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D4A5 // fadd v5.4s, v5.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D4E7 // fadd v7.4s, v7.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D508 // fadd v8.4s, v8.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D529 // fadd v9.4s, v9.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D54A // fadd v10.4s, v10.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D5AD // fadd v13.4s, v13.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
+	ADD R6<<2, R5, R5
+	FMOVS 0(R5), F16
+	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
+	ADD R6<<2, R5, R5
+	ADD $4, R1, R1
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE while7
+
+done8:
+	MOVD n+24(FP), R2
+	MOVD $15, R5
+	MUL R5, R2, R2
+	ADD R2<<2, R1, R1
+	WORD $0x6E004010 // ext v16.16b, v0.16b, v0.16b, #8
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	WORD $0x6E002010 // ext v16.16b, v0.16b, v0.16b, #4
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	FMOVS F0, 0(R0)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R0)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R0)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 12(R0)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R0)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R0)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R0)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 28(R0)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R0)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R0)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R0)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 44(R0)
+	WORD $0x6E0C4180 // ext v0.16b, v12.16b, v12.16b, #8
+	WORD $0x4E20D580 // fadd v0.4s, v12.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R0)
+	WORD $0x6E0D41A0 // ext v0.16b, v13.16b, v13.16b, #8
+	WORD $0x4E20D5A0 // fadd v0.4s, v13.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R0)
+	WORD $0x6E0E41C0 // ext v0.16b, v14.16b, v14.16b, #8
+	WORD $0x4E20D5C0 // fadd v0.4s, v14.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R0)
+	WORD $0x6E0F41E0 // ext v0.16b, v15.16b, v15.16b, #8
+	WORD $0x4E20D5E0 // fadd v0.4s, v15.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 60(R0)
+	ADD $64, R0, R0
+	SUB $16, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R3
+	BGE while3
+
+done4:
+	CMP $0, R4
+	BLE done10
+
+repeat9:
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	MOVD n+24(FP), R2
+	CMP $32, R2
+	BLT done12
+
+while11:
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	FMOVQ 16(R1), F8
@@ -43,35 +287,35 @@ while3:
 	FMOVQ 112(R1), F8
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	ADD $128, R1, R1
-	SUB $32, R3, R3
-	CMP $32, R3
-	BGE while3
+	SUB $32, R2, R2
+	CMP $32, R2
+	BGE while11
 
-done4:
-	CMP $4, R3
-	BLT done6
+done12:
+	CMP $4, R2
+	BLT done14
 
-while5:
+while13:
 	FMOVQ 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while5
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE while13
 
-done6:
-	CMP $1, R3
-	BLT done8
+done14:
+	CMP $1, R2
+	BLT done16
 
-while7:
+while15:
 	FMOVS 0(R1), F8
 	WORD $0x4E28D400 // fadd v0.4s, v0.4s, v8.4s
 	ADD $4, R1, R1
-	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while7
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE while15
 
-done8:
+done16:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -85,10 +329,10 @@ done8:
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R0)
 	ADD $4, R0, R0
-	SUBS $1, R2, R2
-	BNE repeat1
+	SUBS $1, R4, R4
+	BNE repeat9
 
-done2:
+done10:
 	RET
 
 // func PlaneDots(dst, x, y *float32, planes, n int)
@@ -96,11 +340,23 @@ TEXT ·PlaneDots(SB), NOSPLIT, $0-40
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD y+16(FP), R2
-	MOVD planes+24(FP), R3
-	CMP $0, R3
-	BLE done2
+	MOVD n+32(FP), R3
+	MOVD planes+24(FP), R4
+	MOVD planes+24(FP), R5
+	CMP $32, R3
+	BLT done2
 
-repeat1:
+while1:
+	SUB R4, R4, R4
+	SUB R3, R3, R3
+	CMP $32, R3
+	BGE while1
+
+done2:
+	CMP $16, R4
+	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -109,11 +365,312 @@ repeat1:
 	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
 	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	MOVD n+32(FP), R4
-	CMP $32, R4
-	BLT done4
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
+	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
+	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
+	MOVD n+32(FP), R3
+	CMP $4, R3
+	BLT done6
 
-while3:
+while5:
+	MOVD R1, R6
+	MOVD R2, R7
+	MOVD n+32(FP), R8
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE00 // fmla v0.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE01 // fmla v1.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE02 // fmla v2.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE03 // fmla v3.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE04 // fmla v4.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE05 // fmla v5.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE06 // fmla v6.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE07 // fmla v7.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE08 // fmla v8.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE09 // fmla v9.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0A // fmla v10.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0B // fmla v11.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0C // fmla v12.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0D // fmla v13.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0E // fmla v14.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R6), F16
+	FMOVQ 0(R7), F17
+	WORD $0x4E31CE0F // fmla v15.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	ADD $16, R1, R1
+	ADD $16, R2, R2
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while5
+
+done6:
+	CMP $1, R3
+	BLT done8
+
+while7:
+	MOVD R1, R6
+	MOVD R2, R7
+	MOVD n+32(FP), R8
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE00 // fmla v0.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE01 // fmla v1.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE02 // fmla v2.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE03 // fmla v3.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE04 // fmla v4.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE05 // fmla v5.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE06 // fmla v6.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE07 // fmla v7.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE08 // fmla v8.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE09 // fmla v9.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0A // fmla v10.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0B // fmla v11.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0C // fmla v12.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0D // fmla v13.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0E // fmla v14.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	FMOVS 0(R6), F16
+	FMOVS 0(R7), F17
+	WORD $0x4E31CE0F // fmla v15.4s, v16.4s, v17.4s
+	ADD R8<<2, R6, R6
+	ADD R8<<2, R7, R7
+	ADD $4, R1, R1
+	ADD $4, R2, R2
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while7
+
+done8:
+	MOVD n+32(FP), R3
+	MOVD $15, R6
+	MUL R6, R3, R3
+	ADD R3<<2, R1, R1
+	ADD R3<<2, R2, R2
+	WORD $0x6E004010 // ext v16.16b, v0.16b, v0.16b, #8
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	WORD $0x6E002010 // ext v16.16b, v0.16b, v0.16b, #4
+	WORD $0x4E30D400 // fadd v0.4s, v0.4s, v16.4s
+	FMOVS F0, 0(R0)
+	WORD $0x6E014020 // ext v0.16b, v1.16b, v1.16b, #8
+	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 4(R0)
+	WORD $0x6E024040 // ext v0.16b, v2.16b, v2.16b, #8
+	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 8(R0)
+	WORD $0x6E034060 // ext v0.16b, v3.16b, v3.16b, #8
+	WORD $0x4E20D460 // fadd v0.4s, v3.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 12(R0)
+	WORD $0x6E044080 // ext v0.16b, v4.16b, v4.16b, #8
+	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 16(R0)
+	WORD $0x6E0540A0 // ext v0.16b, v5.16b, v5.16b, #8
+	WORD $0x4E20D4A0 // fadd v0.4s, v5.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 20(R0)
+	WORD $0x6E0640C0 // ext v0.16b, v6.16b, v6.16b, #8
+	WORD $0x4E20D4C0 // fadd v0.4s, v6.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 24(R0)
+	WORD $0x6E0740E0 // ext v0.16b, v7.16b, v7.16b, #8
+	WORD $0x4E20D4E0 // fadd v0.4s, v7.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 28(R0)
+	WORD $0x6E084100 // ext v0.16b, v8.16b, v8.16b, #8
+	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 32(R0)
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 36(R0)
+	WORD $0x6E0A4140 // ext v0.16b, v10.16b, v10.16b, #8
+	WORD $0x4E20D540 // fadd v0.4s, v10.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 40(R0)
+	WORD $0x6E0B4160 // ext v0.16b, v11.16b, v11.16b, #8
+	WORD $0x4E20D560 // fadd v0.4s, v11.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 44(R0)
+	WORD $0x6E0C4180 // ext v0.16b, v12.16b, v12.16b, #8
+	WORD $0x4E20D580 // fadd v0.4s, v12.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 48(R0)
+	WORD $0x6E0D41A0 // ext v0.16b, v13.16b, v13.16b, #8
+	WORD $0x4E20D5A0 // fadd v0.4s, v13.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 52(R0)
+	WORD $0x6E0E41C0 // ext v0.16b, v14.16b, v14.16b, #8
+	WORD $0x4E20D5C0 // fadd v0.4s, v14.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 56(R0)
+	WORD $0x6E0F41E0 // ext v0.16b, v15.16b, v15.16b, #8
+	WORD $0x4E20D5E0 // fadd v0.4s, v15.4s, v0.4s
+	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
+	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS F0, 60(R0)
+	ADD $64, R0, R0
+	SUB $16, R4, R4
+	SUB $16, R5, R5
+	CMP $16, R4
+	BGE while3
+
+done4:
+	CMP $0, R5
+	BLE done10
+
+repeat9:
+	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	MOVD n+32(FP), R3
+	CMP $32, R3
+	BLT done12
+
+while11:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
@@ -140,39 +697,39 @@ while3:
 	WORD $0x4E29CD07 // fmla v7.4s, v8.4s, v9.4s
 	ADD $128, R1, R1
 	ADD $128, R2, R2
-	SUB $32, R4, R4
-	CMP $32, R4
-	BGE while3
+	SUB $32, R3, R3
+	CMP $32, R3
+	BGE while11
 
-done4:
-	CMP $4, R4
-	BLT done6
+done12:
+	CMP $4, R3
+	BLT done14
 
-while5:
+while13:
 	FMOVQ 0(R1), F8
 	FMOVQ 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $16, R1, R1
 	ADD $16, R2, R2
-	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while5
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while13
 
-done6:
-	CMP $1, R4
-	BLT done8
+done14:
+	CMP $1, R3
+	BLT done16
 
-while7:
+while15:
 	FMOVS 0(R1), F8
 	FMOVS 0(R2), F9
 	WORD $0x4E29CD00 // fmla v0.4s, v8.4s, v9.4s
 	ADD $4, R1, R1
 	ADD $4, R2, R2
-	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while7
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while15
 
-done8:
+done16:
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
@@ -186,67 +743,155 @@ done8:
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R0)
 	ADD $4, R0, R0
-	SUBS $1, R3, R3
-	BNE repeat1
+	SUBS $1, R5, R5
+	BNE repeat9
 
-done2:
+done10:
 	RET
 
-// func LaneMax(best *float32, from, lanes *int32, x *float32, n int)
-TEXT ·LaneMax(SB), NOSPLIT, $0-40
-	MOVD x+24(FP), R0
-	MOVD n+32(FP), R1
-	FMOVS 0(R0), F0
-	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+// func LaneMax(best *float32, from, lanes *int32, x *float32, n, stride int)
+TEXT ·LaneMax(SB), NOSPLIT, $0-48
+	MOVD n+32(FP), R0
+	MOVD stride+40(FP), R1
 	MOVD lanes+16(FP), R2
-	FMOVQ 0(R2), F2
+	FMOVQ 0(R2), F0
 	MOVD $0x00000004, R2
-	VDUP R2, V3.S4
+	VDUP R2, V1.S4
 	MOVD $0xff800000, R2
-	VDUP R2, V4.S4
-	CMP $4, R1
+	VDUP R2, V2.S4
+	MOVD x+24(FP), R2
+	MOVD R2, R3
+	ADD R1<<2, R3, R3
+	MOVD R3, R4
+	ADD R1<<2, R4, R4
+	MOVD R4, R5
+	ADD R1<<2, R5, R5
+	FMOVS 0(R2), F3
+	WORD $0x4E040463 // dup v3.4s, v3.s[0]
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	FMOVS 0(R3), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	FMOVS 0(R4), F7
+	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	FMOVS 0(R5), F9
+	WORD $0x4E040529 // dup v9.4s, v9.s[0]
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	CMP $4, R0
 	BLT done2
 
 while1:
-	FMOVQ 0(R0), F5
-	WORD $0x6EA0E4A6 // fcmgt v6.4s, v5.4s, v0.4s
-	WORD $0x4E25E4A7 // fcmeq v7.4s, v5.4s, v5.4s
-	WORD $0x6E2058E7 // mvn v7.16b, v7.16b
-	WORD $0x4EA71CC6 // orr v6.16b, v6.16b, v7.16b
-	WORD $0x6EA61CA0 // bit v0.16b, v5.16b, v6.16b
-	WORD $0x6EA61C41 // bit v1.16b, v2.16b, v6.16b
-	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	ADD $16, R0, R0
-	SUB $4, R1, R1
-	CMP $4, R1
+	FMOVQ 0(R2), F11
+	WORD $0x6EA3E56C // fcmgt v12.4s, v11.4s, v3.4s
+	WORD $0x4E2BE56D // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6E2059AD // mvn v13.16b, v13.16b
+	WORD $0x4EAD1D8C // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6EAC1D63 // bit v3.16b, v11.16b, v12.16b
+	WORD $0x6EAC1C04 // bit v4.16b, v0.16b, v12.16b
+	FMOVQ 0(R3), F11
+	WORD $0x6EA5E56C // fcmgt v12.4s, v11.4s, v5.4s
+	WORD $0x4E2BE56D // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6E2059AD // mvn v13.16b, v13.16b
+	WORD $0x4EAD1D8C // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6EAC1D65 // bit v5.16b, v11.16b, v12.16b
+	WORD $0x6EAC1C06 // bit v6.16b, v0.16b, v12.16b
+	FMOVQ 0(R4), F11
+	WORD $0x6EA7E56C // fcmgt v12.4s, v11.4s, v7.4s
+	WORD $0x4E2BE56D // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6E2059AD // mvn v13.16b, v13.16b
+	WORD $0x4EAD1D8C // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6EAC1D67 // bit v7.16b, v11.16b, v12.16b
+	WORD $0x6EAC1C08 // bit v8.16b, v0.16b, v12.16b
+	FMOVQ 0(R5), F11
+	WORD $0x6EA9E56C // fcmgt v12.4s, v11.4s, v9.4s
+	WORD $0x4E2BE56D // fcmeq v13.4s, v11.4s, v11.4s
+	WORD $0x6E2059AD // mvn v13.16b, v13.16b
+	WORD $0x4EAD1D8C // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6EAC1D69 // bit v9.16b, v11.16b, v12.16b
+	WORD $0x6EAC1C0A // bit v10.16b, v0.16b, v12.16b
+	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	SUB $4, R0, R0
+	CMP $4, R0
 	BGE while1
 
 done2:
-	CMP $1, R1
+	CMP $1, R0
 	BLT done4
 
 while3:
-	FMOVS 0(R0), F5
-	MOVW $-1, R2
-	FMOVS R2, F6
-	VMOV V4.B16, V7.B16
-	WORD $0x6EA61CA7 // bit v7.16b, v5.16b, v6.16b
-	WORD $0x6EA0E4E5 // fcmgt v5.4s, v7.4s, v0.4s
-	WORD $0x4E27E4E6 // fcmeq v6.4s, v7.4s, v7.4s
-	WORD $0x6E2058C6 // mvn v6.16b, v6.16b
-	WORD $0x4EA61CA5 // orr v5.16b, v5.16b, v6.16b
-	WORD $0x6EA51CE0 // bit v0.16b, v7.16b, v5.16b
-	WORD $0x6EA51C41 // bit v1.16b, v2.16b, v5.16b
-	WORD $0x4EA38442 // add v2.4s, v2.4s, v3.4s
-	ADD $4, R0, R0
-	SUB $1, R1, R1
-	CMP $1, R1
+	FMOVS 0(R2), F11
+	MOVW $-1, R1
+	FMOVS R1, F12
+	VMOV V2.B16, V13.B16
+	WORD $0x6EAC1D6D // bit v13.16b, v11.16b, v12.16b
+	WORD $0x6EA3E5AB // fcmgt v11.4s, v13.4s, v3.4s
+	WORD $0x4E2DE5AC // fcmeq v12.4s, v13.4s, v13.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1DA3 // bit v3.16b, v13.16b, v11.16b
+	WORD $0x6EAB1C04 // bit v4.16b, v0.16b, v11.16b
+	FMOVS 0(R3), F11
+	MOVW $-1, R1
+	FMOVS R1, F12
+	VMOV V2.B16, V13.B16
+	WORD $0x6EAC1D6D // bit v13.16b, v11.16b, v12.16b
+	WORD $0x6EA5E5AB // fcmgt v11.4s, v13.4s, v5.4s
+	WORD $0x4E2DE5AC // fcmeq v12.4s, v13.4s, v13.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1DA5 // bit v5.16b, v13.16b, v11.16b
+	WORD $0x6EAB1C06 // bit v6.16b, v0.16b, v11.16b
+	FMOVS 0(R4), F11
+	MOVW $-1, R1
+	FMOVS R1, F12
+	VMOV V2.B16, V13.B16
+	WORD $0x6EAC1D6D // bit v13.16b, v11.16b, v12.16b
+	WORD $0x6EA7E5AB // fcmgt v11.4s, v13.4s, v7.4s
+	WORD $0x4E2DE5AC // fcmeq v12.4s, v13.4s, v13.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1DA7 // bit v7.16b, v13.16b, v11.16b
+	WORD $0x6EAB1C08 // bit v8.16b, v0.16b, v11.16b
+	FMOVS 0(R5), F11
+	MOVW $-1, R1
+	FMOVS R1, F12
+	VMOV V2.B16, V13.B16
+	WORD $0x6EAC1D6D // bit v13.16b, v11.16b, v12.16b
+	WORD $0x6EA9E5AB // fcmgt v11.4s, v13.4s, v9.4s
+	WORD $0x4E2DE5AC // fcmeq v12.4s, v13.4s, v13.4s
+	WORD $0x6E20598C // mvn v12.16b, v12.16b
+	WORD $0x4EAC1D6B // orr v11.16b, v11.16b, v12.16b
+	WORD $0x6EAB1DA9 // bit v9.16b, v13.16b, v11.16b
+	WORD $0x6EAB1C0A // bit v10.16b, v0.16b, v11.16b
+	WORD $0x4EA18400 // add v0.4s, v0.4s, v1.4s
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	SUB $1, R0, R0
+	CMP $1, R0
 	BGE while3
 
 done4:
 	MOVD best+0(FP), R0
-	FMOVQ F0, 0(R0)
+	FMOVQ F3, 0(R0)
 	MOVD from+8(FP), R0
-	FMOVQ F1, 0(R0)
+	FMOVQ F4, 0(R0)
+	MOVD best+0(FP), R0
+	FMOVQ F5, 16(R0)
+	MOVD from+8(FP), R0
+	FMOVQ F6, 16(R0)
+	MOVD best+0(FP), R0
+	FMOVQ F7, 32(R0)
+	MOVD from+8(FP), R0
+	FMOVQ F8, 32(R0)
+	MOVD best+0(FP), R0
+	FMOVQ F9, 48(R0)
+	MOVD from+8(FP), R0
+	FMOVQ F10, 48(R0)
 	RET

@@ -69,11 +69,6 @@ func Leaky(dst, x *float32, n int, slope float32)
 //go:noescape
 func HardSigmoid(dst, x *float32, n int, alpha, beta float32)
 
-// HardSwish computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
-//
-//go:noescape
-func HardSwish(dst, x *float32, n int)
-
 // Gate computes dx[i] = x[i] <= lo || x[i] >= hi ? slope*dy[i] : dy[i] for i < n,
 // where slope = 0 makes 0 of any dy[i]. A NaN bound is none. dx may be dy or x.
 //
@@ -119,6 +114,11 @@ func Tanh(dst, x *float32, n int)
 //
 //go:noescape
 func GELU(dst, x *float32, n int)
+
+// HardSwish computes dst[i] = x[i]*min(1, max(0, x[i]/6 + 1/2)) for i < n. dst may be x.
+//
+//go:noescape
+func HardSwish(dst, x *float32, n int)
 
 // Softplus computes dst[i] = ln(1+exp(x[i])) for i < n. dst may be x.
 //
@@ -787,10 +787,11 @@ func ChannelMax(dst, x *float32, rows, c, stride int)
 
 // ChannelMaxIndex computes dst[j] = the maximum of dst[j] and x[i*stride+j] over
 // i < rows, for j < c, and sets index[j] = first+i where that is x[i*stride+j]:
-// the first that is greater than all before it, the last NaN if there is one.
+// the first that is greater than all before it, the last NaN if there is one. With
+// ahead > 0, rows*stride, what follows x is prefetched.
 //
 //go:noescape
-func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32)
+func ChannelMaxIndex(dst *float32, index *int32, x *float32, rows, c, stride int, first int32, ahead int)
 
 // ChannelScale computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.
 // dst may be x but must not overlap x otherwise, nor a.
@@ -831,13 +832,13 @@ func PlaneSums(dst, x *float32, planes, n int)
 //go:noescape
 func PlaneDots(dst, x, y *float32, planes, n int)
 
-// LaneMax computes the maximum of x[i] over the i < n of each lane, i = lane
-// modulo the vector length, and the i it came from: the first of equal ones, the
-// last NaN if there is one. best and from take a vector each and start as x[0]
-// and 0; lanes holds 0, 1, 2, ...; lanes past n stay. n > 0.
+// LaneMax computes, for each of four planes x[p*stride:], the maximum over the i < n
+// of each lane, i = lane modulo the vector length, and the i it came from: the first
+// of equal ones, the last NaN if there is one; of lanes past n, x[p*stride] and 0.
+// best and from take four vectors each; lanes holds 0, 1, 2, ... n > 0.
 //
 //go:noescape
-func LaneMax(best *float32, from, lanes *int32, x *float32, n int)
+func LaneMax(best *float32, from, lanes *int32, x *float32, n, stride int)
 
 // PlaneScale computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.
 // dst may be x but must not overlap x otherwise, nor a.
