@@ -14,9 +14,9 @@ import (
 // must not let a result depend on its bounds.
 //
 // The calling goroutine takes part; the others are kept by the package. A call
-// costs 1 to 2.5 us at two threads when the previous one is recent (go test
-// ./kernels -run XXX -bench Parallel, two cores of an AMD EPYC shared with others),
-// some microseconds when the helpers have gone to sleep, and nothing worth counting
+// costs about 1 us at two threads when the previous one is recent (go test
+// ./kernels -run XXX -bench Parallel, two cores of an AMD EPYC), 50 to 200 us
+// until all take part when they have gone to sleep, and nothing worth counting
 // when [0, n) is not cut. It allocates nothing (f itself may be allocated by
 // the caller, as it escapes). Calls may be nested and may come from several
 // goroutines: whoever finds no idle helper does the work alone.
@@ -42,11 +42,17 @@ const (
 	// thread held up by the operating system leaves little undone.
 	partsPerThread = 4
 
-	// A waiting goroutine looks spinLoads times, then lets others run, and
-	// parks after spinRounds of that: about 50 us without rivals for the CPU,
-	// longer than the serial stretches between the layers of a network.
-	spinLoads  = 64
-	spinRounds = 256
+	// A worker looks for a job spinLoads times (about 50 us), lets other
+	// goroutines run, and parks after workerRounds of that: longer than a range
+	// of work that others still compute and the serial stretches between the
+	// layers of a network. A thread that sleeps is back after 50 us at best, and
+	// each park makes Go's monitor thread look around every 20 us for a while,
+	// on a CPU that has work. The caller waits joinRounds without a break: where
+	// a P is idle, runtime.Gosched hands its goroutine to a thread that has yet
+	// to be woken.
+	spinLoads    = 131072
+	workerRounds = 40
+	joinRounds   = 4
 )
 
 // helpers is the process's pool.
@@ -97,7 +103,7 @@ type worker struct {
 	member  int // participant number in the job of the mailbox
 	mailbox atomic.Pointer[job]
 	parked  atomic.Bool
-	wake    chan struct{} // capacity 1
+	bed     sleeper
 	_       [64]byte
 }
 
@@ -108,7 +114,7 @@ func (p *pool) run(n, parts, threads int, f func(lo, hi int)) {
 		w.member = i + 1
 		w.mailbox.Store(j)
 		if w.parked.Load() && w.parked.CompareAndSwap(true, false) {
-			w.wake <- struct{}{}
+			w.bed.wake()
 		}
 	}
 	j.work(0)
@@ -151,7 +157,8 @@ func (p *pool) begin(n, parts, threads int, f func(lo, hi int)) *job {
 
 // newWorker starts a worker that is not idle. The caller holds p.mu.
 func (p *pool) newWorker() *worker {
-	w := &worker{index: len(p.workers), wake: make(chan struct{}, 1)}
+	w := &worker{index: len(p.workers)}
+	w.bed.init()
 	p.workers = append(p.workers, w)
 	if len(p.idle)*64 < len(p.workers) {
 		p.idle = append(p.idle, 0)
@@ -231,13 +238,12 @@ func (j *job) fail(member int, value any) {
 
 // join waits until no worker runs the job.
 func (j *job) join() {
-	for range spinRounds {
+	for range joinRounds {
 		for range spinLoads {
 			if j.running.Load() == 0 {
 				return
 			}
 		}
-		runtime.Gosched()
 	}
 	if j.running.Add(callerAsleep) != callerAsleep {
 		<-j.wake
@@ -276,7 +282,7 @@ func (w *worker) run(j *job, member int) {
 // await returns the next job from the mailbox.
 func (w *worker) await() *job {
 	for {
-		for range spinRounds {
+		for range workerRounds {
 			for range spinLoads {
 				if j := w.mailbox.Load(); j != nil && w.mailbox.CompareAndSwap(j, nil) {
 					return j
@@ -284,10 +290,12 @@ func (w *worker) await() *job {
 			}
 			runtime.Gosched()
 		}
+		w.bed.prepare()
 		w.parked.Store(true)
 		if w.mailbox.Load() != nil && w.parked.CompareAndSwap(true, false) {
+			w.bed.cancel()
 			continue
 		}
-		<-w.wake
+		w.bed.sleep()
 	}
 }
