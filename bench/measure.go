@@ -13,8 +13,6 @@ const (
 	// caseTime ends a case early, after at least minRounds samples.
 	caseTime  = 4 * time.Second
 	minRounds = 3
-	// settleTime lets a rival's threads stop spinning before others are timed.
-	settleTime = 30 * time.Millisecond
 )
 
 // measure times a case and its rivals in turns, so that a change of the
@@ -45,23 +43,28 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 		}
 	}
 	theirs := make([][]float64, len(active))
+	wait := func() {
+		if len(active) > 0 && opt.Threads > 1 {
+			settle(active)
+		}
+	}
 	start := time.Now()
 	for round := range opt.Rounds {
 		if round >= minRounds && time.Since(start) > caseTime {
 			break
 		}
+		wait()
 		own = append(own, sample(run))
 		for i, r := range active {
+			wait()
 			ns, err := r.sample()
 			if err != nil {
 				return nil, err
 			}
 			theirs[i] = append(theirs[i], ns)
 		}
-		if len(active) > 0 && opt.Threads > 1 {
-			time.Sleep(settleTime)
-		}
 	}
+	wait()
 	row.NS = median(own)
 	row.ImagesPerS = float64(c.images) * 1e9 / row.NS
 	if c.flops > 0 || c.model != nil {

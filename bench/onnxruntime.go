@@ -129,6 +129,13 @@ func (r *onnxRuntime) answer() (onnxRuntimeAnswer, error) {
 	return a, nil
 }
 
+func (r *onnxRuntime) pid() int {
+	if r.cmd == nil {
+		return 0
+	}
+	return r.cmd.Process.Pid
+}
+
 // close ends the process, which stops at the end of its input.
 func (r *onnxRuntime) close() {
 	if r.cmd != nil {

@@ -21,6 +21,8 @@ type rival interface {
 	prepare(c benchCase) (bool, error)
 	// sample returns the nanoseconds of a call.
 	sample() (float64, error)
+	// pid is the process that runs it, 0 if that is this one.
+	pid() int
 	close()
 }
 
@@ -204,6 +206,8 @@ func (n *native) sample() (float64, error) {
 	return answer.NS, nil
 }
 
+func (n *native) pid() int { return n.cmd.Process.Pid }
+
 // close ends the process, which stops at the end of its input.
 func (n *native) close() {
 	n.in.Close()
@@ -225,5 +229,7 @@ func (g *gonumRival) prepare(c benchCase) (bool, error) {
 }
 
 func (g *gonumRival) sample() (float64, error) { return sample(g.run), nil }
+
+func (*gonumRival) pid() int { return 0 }
 
 func (*gonumRival) close() {}

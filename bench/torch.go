@@ -118,6 +118,8 @@ func (t *torch) sample() (float64, error) {
 	return a.NS, err
 }
 
+func (t *torch) pid() int { return t.process.cmd.Process.Pid }
+
 func (t *torch) close() { t.process.close() }
 
 // torchProcess is one Python.
