@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // A Tensor is an array of numbers in row-major order. Its methods for the
@@ -38,11 +39,7 @@ func bytesOf[T number | bool](s []T) []byte {
 }
 
 // alignedBytes allocates n zero bytes that begin on a cache line.
-func alignedBytes(n int) []byte {
-	b := bytesOf(make([]uint64, n/8+9))
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & 63)
-	return b[skip : skip+n : skip+n]
-}
+func alignedBytes(n int) []byte { return bytesOf(kernels.AlignedFloats((n + 3) / 4))[:n:n] }
 
 // maxTensorBytes bounds every tensor, so that a file of a few bytes cannot ask
 // for all memory.

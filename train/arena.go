@@ -3,7 +3,6 @@ package train
 import (
 	"cmp"
 	"slices"
-	"unsafe"
 )
 
 // alignFloats is the alignment of every buffer: one cache line, so that no
@@ -11,26 +10,6 @@ import (
 const alignFloats = 16
 
 func roundUp(n int) int { return (n + alignFloats - 1) &^ (alignFloats - 1) }
-
-// hugePage is the size of a huge page in float32, on most machines.
-const hugePage = 2 << 20 / 4
-
-// alignedFloats returns n zeros that start on a cache line. Large ones start on a
-// huge page and ask for such: with pages of 4 KB, address translation takes some
-// 5 % of a training step.
-func alignedFloats(n int) []float32 {
-	align := alignFloats
-	if n >= hugePage {
-		align = hugePage
-	}
-	s := make([]float32, n+align)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))/4) & (align - 1)
-	s = s[skip : skip+n : skip+n]
-	if n >= hugePage {
-		adviseHuge(s[:n/hugePage*hugePage])
-	}
-	return s
-}
 
 // region is a buffer of an arena: size elements, in use from time first to time
 // last, both included.

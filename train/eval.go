@@ -72,7 +72,7 @@ func Evaluate(m *Model, src data.Source, opt EvalOptions) (*Evaluation, error) {
 	}
 	defer e.close()
 	if e.batch.Size() > 0 {
-		e.bind(alignedFloats(e.arenaSize()))
+		e.bind(kernels.AlignedFloats(e.arenaSize()))
 	}
 	return e.run(opt.Vectors)
 }

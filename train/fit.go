@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -87,7 +88,7 @@ func newTrainer(c Config) (*trainer, error) {
 	if t.val != nil {
 		arena = max(arena, t.val.arenaSize())
 	}
-	storage := alignedFloats(arena)
+	storage := kernels.AlignedFloats(arena)
 	t.plan.Bind(storage)
 	if t.val != nil {
 		t.val.bind(storage)

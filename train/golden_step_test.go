@@ -90,7 +90,7 @@ func goldenTrainStep(t *testing.T, c *kerneltest.Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arena := alignedFloats(p.Size())
+	arena := kernels.AlignedFloats(p.Size())
 	for i := range arena {
 		arena[i] = float32(math.NaN()) // nothing may count on what a buffer held
 	}

@@ -107,7 +107,7 @@ const updateGrain = 1 << 14
 func newOptimizer(cfg OptimizerConfig, params *paramSet) *Optimizer {
 	o := &Optimizer{cfg: cfg, params: params}
 	for _, name := range cfg.slots() {
-		o.slots = append(o.slots, slot{name, alignedFloats(len(params.values))})
+		o.slots = append(o.slots, slot{name, kernels.AlignedFloats(len(params.values))})
 	}
 	at := 0
 	for _, p := range params.trained {

@@ -5,6 +5,8 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+
+	"github.com/golanes/lanes/kernels"
 )
 
 // Param is a named tensor of a model: a trained parameter, or a buffer such as
@@ -128,7 +130,7 @@ func newParamSet(params []*Param) (*paramSet, error) {
 		s.trained = append(s.trained, p)
 		total += roundUp(p.size())
 	}
-	s.values, s.grads, s.buffers = alignedFloats(total), alignedFloats(total), alignedFloats(buffers)
+	s.values, s.grads, s.buffers = kernels.AlignedFloats(total), kernels.AlignedFloats(total), kernels.AlignedFloats(buffers)
 	at, bufferAt := 0, 0
 	for _, p := range params {
 		n := p.size()

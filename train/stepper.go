@@ -70,7 +70,7 @@ func NewStepper(c StepConfig) (*Stepper, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.plan.Bind(alignedFloats(s.plan.Size()))
+	s.plan.Bind(kernels.AlignedFloats(s.plan.Size()))
 	return s, nil
 }
 
@@ -100,7 +100,7 @@ func newStepper(c StepConfig) (*Stepper, error) {
 	for _, set := range s.sets {
 		s.optims = append(s.optims, newOptimizer(c.Optimizer, set))
 		if c.Accumulate > 1 {
-			s.sums = append(s.sums, alignedFloats(len(set.grads)))
+			s.sums = append(s.sums, kernels.AlignedFloats(len(set.grads)))
 		}
 	}
 	if c.ClipNorm > 0 {

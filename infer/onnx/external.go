@@ -127,7 +127,7 @@ func readAll(root *os.Root, name string) ([]byte, error) {
 	} else if info.Size() > math.MaxInt/2 {
 		return nil, fmt.Errorf("%s is too large", name)
 	} else {
-		b := make([]byte, info.Size())
+		b := alignedBytes(int(info.Size()))
 		_, err = io.ReadFull(f, b)
 		return b, err
 	}

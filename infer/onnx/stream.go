@@ -4,17 +4,21 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/golanes/lanes/kernels"
 )
 
 // A stream reads the fields of a model in a file in their order. The graph and
 // its large tensors are entered, so that the data of each tensor is read into
-// memory of its own: the file is never in memory as a whole, and a tensor that is
-// no longer needed is free by itself.
+// memory of its own, or a slab with a few others: the file is never in memory as a
+// whole, and large tensors that are no longer needed are free by themselves.
 type stream struct {
 	r    *bufio.Reader
 	left int64 // bytes of the file
+	slab []byte
 }
 
 // streamedTensor is the size of an initializer from which it is entered.
@@ -22,7 +26,7 @@ const streamedTensor = 4 << 10
 
 // parseStream reads a model from a file of the given size.
 func parseStream(r io.Reader, size int64) (*Model, error) {
-	s, p, m := &stream{bufio.NewReaderSize(r, 64<<10), size}, &parser{}, &Model{}
+	s, p, m := &stream{r: bufio.NewReaderSize(r, 64<<10), left: size}, &parser{}, &Model{}
 	err := s.message(size, func(f field, n int64) error {
 		if f.num != 7 || f.typ != protowire.BytesType {
 			return s.load(f, n, func(f field) error { return p.model(m, f) })
@@ -103,11 +107,34 @@ func (s *stream) load(f field, n int64, visit func(f field) error) error {
 		if int64(int(n)) != n {
 			return errors.New("a field is too large")
 		}
-		f.bytes = make([]byte, n)
+		f.bytes = s.memory(int(n))
 		s.left -= n
 		if _, err := io.ReadFull(s.r, f.bytes); err != nil {
 			return io.ErrUnexpectedEOF
 		}
 	}
 	return visit(f)
+}
+
+// slabBytes is the memory that tensors below that size share: some huge pages, so
+// that weights take few entries of the tables that translate addresses.
+const slabBytes = 4 << 20
+
+// memory returns n bytes. The file has at least as many left.
+func (s *stream) memory(n int) []byte {
+	switch {
+	case n < streamedTensor:
+		return make([]byte, n)
+	case n >= slabBytes:
+		return alignedBytes(n)
+	case n > len(s.slab):
+		s.slab = alignedBytes(int(min(slabBytes, s.left)))
+	}
+	b := s.slab[:n:n]
+	s.slab = s.slab[min(len(s.slab), (n+63)&^63):]
+	return b
+}
+
+func alignedBytes(n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(kernels.AlignedFloats((n+3)/4)))), n)
 }

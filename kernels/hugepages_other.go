@@ -1,5 +1,5 @@
 //go:build !linux
 
-package train
+package kernels
 
 func adviseHuge([]float32) {}
