@@ -10,6 +10,7 @@ import (
 // TestBombMemory: pictures that would unpack to 400 MB each are refused while the
 // program stays small.
 func TestBombMemory(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), album(t)
 	bomb := pngOf(t, 20000, 20000)
 	for _, name := range []string{"a.png", "b.png", "c.png"} {

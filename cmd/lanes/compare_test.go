@@ -22,6 +22,7 @@ func compareArgs(root, out string, more ...string) []string {
 // TestCompareKilled kills a comparison with SIGKILL at random moments and compares
 // the end with an unbroken one's.
 func TestCompareKilled(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	start := time.Now()
 	out, errs := must(t, dir, compareArgs(root, "whole", "--json", "--parallel", "2")...)
@@ -72,6 +73,7 @@ func TestCompareKilled(t *testing.T) {
 }
 
 func TestCompareRejects(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	put(t, dir, "grid.json", []byte(`{"ce": [{"lamda": 1}]}`))
 	for want, args := range map[string][]string{
@@ -106,6 +108,7 @@ func TestCompareRejects(t *testing.T) {
 
 // TestTrainWidth trains a narrowed network, and measures it.
 func TestTrainWidth(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	wide, _ := must(t, dir, tinyArgs(root, "wide", "--epochs", "1")...)
 	narrow, _ := must(t, dir, tinyArgs(root, "narrow", "--epochs", "1", "--width", "0.5")...)

@@ -87,6 +87,7 @@ func TestFlagsReachTheRun(t *testing.T) {
 
 // TestLossesTrain trains, measures and exports a model for every loss.
 func TestLossesTrain(t *testing.T) {
+	t.Parallel()
 	root := tiny(t)
 	kinds := train.LossKinds()
 	if testing.Short() {
@@ -116,6 +117,7 @@ func TestLossesTrain(t *testing.T) {
 
 // TestInitFlag fine-tunes a model from the weights of another run.
 func TestInitFlag(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	must(t, dir, tinyArgs(root, "first")...)
 	from := filepath.Join("first", train.BestFile)

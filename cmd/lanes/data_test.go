@@ -101,6 +101,7 @@ func albumArgs(root, out string, more ...string) []string {
 }
 
 func TestTrainOnFolder(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), album(t)
 	out, _ := must(t, dir, albumArgs(root, "run", "--json", "--augment", "flip,resized-crop,mixup", "--sampler", "pxk", "--per-class", "4")...)
 	var trained map[string]any
@@ -127,6 +128,7 @@ func TestTrainOnFolder(t *testing.T) {
 }
 
 func TestWrongDataSettings(t *testing.T) {
+	t.Parallel()
 	dir, root, digits := t.TempDir(), album(t), tiny(t)
 	for _, c := range []struct {
 		want []string
@@ -157,6 +159,7 @@ func TestWrongDataSettings(t *testing.T) {
 // TestBadPictures: each is one line that names the file, or counted and named and
 // left out.
 func TestBadPictures(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, file string
 		content    []byte // nil makes a folder, or a link to nowhere
@@ -201,6 +204,7 @@ func TestBadPictures(t *testing.T) {
 }
 
 func TestDataInfo(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), album(t)
 	out, _ := must(t, dir, "data", "info", "folder", "--root", root, "--size", "16", "--json")
 	var info dataInfo
@@ -225,6 +229,7 @@ func TestDataInfo(t *testing.T) {
 
 // TestDataGet fetches MNIST from a server on this machine, and from none.
 func TestDataGet(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	source := filepath.Join(dataRoot(), "mnist")
 	s := httptest.NewServer(http.FileServer(http.Dir(source)))
@@ -256,6 +261,7 @@ func dataRoot() string {
 
 // TestFlowers trains and evaluates on real photos.
 func TestFlowers(t *testing.T) {
+	t.Parallel()
 	root := filepath.Join(dataRoot(), "flowers5")
 	if _, err := os.Stat(root); err != nil {
 		t.Skipf("no data: %v", err)

@@ -15,6 +15,7 @@ import (
 
 // TestExportAndInfer writes a model and uses it in every way.
 func TestExportAndInfer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "--fold-bn", "-o", "m.onnx")
 	f, err := os.Create(filepath.Join(dir, "a.png"))
@@ -93,6 +94,7 @@ func checkSets(t *testing.T, dir string) {
 }
 
 func TestWrongInfer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "bad.onnx"), []byte("not a model"), 0o644); err != nil {
 		t.Fatal(err)

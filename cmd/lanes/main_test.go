@@ -135,6 +135,7 @@ func lastLine(text string) string {
 }
 
 func TestTrainAndEval(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	out, errs := must(t, dir, tinyArgs(root, "run", "--json")...)
 	if strings.Count(out, "\n") != 1 || !strings.Contains(errs, "epoch 3/3") {
@@ -239,6 +240,7 @@ func sameWeights(t *testing.T, what string, a, b []safetensors.Tensor) {
 }
 
 func TestSameSeedSameWeights(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	for _, procs := range []string{"1", "2", "3"} {
 		cmd := command(t, dir, tinyArgs(root, "procs"+procs)...)
@@ -259,6 +261,7 @@ func TestSameSeedSameWeights(t *testing.T) {
 
 // TestInterruptAndResume stops a run with the signal of Ctrl-C and goes on.
 func TestInterruptAndResume(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	long := func(out string) []string { return tinyArgs(root, out, "--epochs", "40") }
 	must(t, dir, long("whole")...)
@@ -305,6 +308,7 @@ func TestInterruptAndResume(t *testing.T) {
 }
 
 func TestNonFiniteLossStops(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	_, errs, status := lanes(t, dir, tinyArgs(root, "run", "--lr", "1e30")...)
 	if status != 1 || !strings.Contains(errs, "epoch 1, step ") || !strings.Contains(errs, "first in ") || strings.Count(errs, "\n") != 1 {

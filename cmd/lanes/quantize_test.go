@@ -19,6 +19,7 @@ import (
 // TestQuantize makes an int8 model from pictures, tensors and CIFAR records, and
 // runs it.
 func TestQuantize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	const seed = 5
@@ -78,6 +79,7 @@ func TestRecords(t *testing.T) {
 }
 
 func TestWrongQuantize(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "m.onnx")
 	for name, text := range map[string]string{"bad.bin": "12345", "bad.onnx": "not a model", "bad/x.png": "no picture", "idx/a-idx3-ubyte": "nothing", "empty/readme.txt": ""} {

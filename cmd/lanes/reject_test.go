@@ -31,6 +31,7 @@ func rejected(t *testing.T, dir string, want []string, args ...string) {
 }
 
 func TestWrongCommandLine(t *testing.T) {
+	t.Parallel()
 	root := tiny(t)
 	for _, c := range []struct {
 		name string
@@ -112,6 +113,7 @@ func TestWrongCommandLine(t *testing.T) {
 }
 
 func TestWrongFiles(t *testing.T) {
+	t.Parallel()
 	const images, labels = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 	for _, c := range []struct {
 		name, file string
@@ -138,6 +140,7 @@ func TestWrongFiles(t *testing.T) {
 }
 
 func TestUnwritableOut(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	put(t, dir, "file", []byte("a file"))
 	rejected(t, dir, []string{"cannot write to", "file"}, tinyArgs(root, "file")...)
@@ -156,6 +159,7 @@ func TestUnwritableOut(t *testing.T) {
 }
 
 func TestTakenOut(t *testing.T) {
+	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
 	must(t, dir, tinyArgs(root, "run", "--epochs", "1")...)
 	before := get(t, filepath.Join(dir, "run"), train.LastFile)
@@ -169,6 +173,7 @@ func TestTakenOut(t *testing.T) {
 }
 
 func TestDamagedRun(t *testing.T) {
+	t.Parallel()
 	source, root := t.TempDir(), tiny(t)
 	must(t, source, tinyArgs(root, "run", "--epochs", "2")...)
 	names := []string{configFile, train.LastFile, train.BestFile, train.StateFile, train.MetricsFile}
@@ -233,6 +238,7 @@ func bytesReplace(before, after string) func(b []byte) []byte {
 }
 
 func TestInfo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	out, _ := must(t, dir, "info", "--json")
 	var info map[string]any
@@ -260,6 +266,7 @@ func TestInfo(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for args, want := range map[string]string{
 		"": "train", "-h": "train", "train -h": "--cc-metric", "train --help": "lanes train --resume", "eval -h": "--run", "bench -h": "--rivals", "info -h": "LANES_ISA",

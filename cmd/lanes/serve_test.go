@@ -17,6 +17,7 @@ import (
 
 // TestServe starts a server on a free port, asks it and ends it with SIGTERM.
 func TestServe(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	must(t, dir, "export", "--model", "resnet8", "--size", "32", "--classes", "4", "-o", "net.onnx")
 	put(t, dir, "labels.txt", []byte("ant\r\nbee\r\ncat\r\ndog\r\n"))
@@ -73,6 +74,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestWrongServe(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, "bad.onnx", []byte("not a model"))
 	put(t, dir, "labels.txt", []byte("ant\nbee\n"))
