@@ -44,8 +44,11 @@ type pass struct {
 	lines          int
 	denseA, denseC []int32
 	// Offsets from this pass's pixels of C to those of phases without taps, which it
-	// clears.
+	// clears, and to the rows of the map of all phases. If blank, no other phase has
+	// taps and its tasks have all columns.
 	stepped           []int
+	steppedRows       []int
+	blank             bool
 	blockRows, blocks int // rows of a task, number of row ranges
 	panelStep, splits int // panels of a task, number of panel ranges
 }
@@ -72,15 +75,20 @@ type product struct {
 	clampLo       float32
 	clampHi       float32
 	store         kernels.Store // of C
+	fetchC        bool          // C is written to memory through the caches
 }
 
 // panelBytes bounds a K block of a panel: it is read once per tile of rows and
 // should leave most of L2 to the pixels.
 const panelBytes = 160 << 10
 
+// farFloats is the floats of a tensor that does not stay in the second-level cache.
+const farFloats = 256 << 10
+
 // newProduct returns a product without passes whose C has n floats.
 func newProduct(n int) *product {
 	d := &product{clampLo: noLo, clampHi: noHi, store: kernels.StoreFor(n)}
+	d.fetchC = d.store == kernels.Cached && n >= farFloats
 	d.tileRows, d.nr, d.narrow = kernels.GatherTiles()
 	return d
 }
@@ -273,6 +281,9 @@ func (d *product) stepOver(s *Shape, ph, pw, h, w int) bool {
 	}
 	for g := range s.Groups {
 		d.passes[g].stepped = append(d.passes[g].stepped, (ph*s.W+pw)*s.C)
+		if pw == s.StrideW-1 && s.W%s.StrideW == 0 {
+			d.passes[g].steppedRows = append(d.passes[g].steppedRows, ph*s.W*s.C)
+		}
 	}
 	return true
 }
@@ -323,6 +334,9 @@ func (d *product) schedule(workers int) {
 		}
 		ps.panelStep = (panels + ps.splits - 1) / ps.splits
 		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
+		if ps.blank = len(d.passes) == 1 && len(ps.steppedRows) > 0 && ps.splits == 1; ps.blank {
+			d.store = kernels.Cached
+		}
 		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
 		blockTaps := max(1, min(ps.taps, d.depthBlock()/ps.depth))

@@ -7,11 +7,12 @@ import "github.com/golanes/lanes/kernels"
 
 // A gatherWorker is what one worker needs to run tasks of a product.
 type gatherWorker struct {
-	gemm  kernels.GatherGemm
-	dense kernels.DenseGemm
-	table []int32 // [tile][tap][row of the tile]
-	rows  []int32 // offsets in C
-	pixel []pixel // of the block's rows
+	gemm   kernels.GatherGemm
+	dense  kernels.DenseGemm
+	table  []int32 // [tile][tap][row of the tile]
+	rows   []int32 // offsets in C
+	pixel  []pixel // of the block's rows
+	groups []tileGroup
 }
 
 // A pixel is one row of the product: the offset of its image in A from the
@@ -19,7 +20,7 @@ type gatherWorker struct {
 type pixel struct{ image, row, col int32 }
 
 func newGatherWorker(tables, rows int) gatherWorker {
-	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows)}
+	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows), groups: make([]tileGroup, rows)}
 }
 
 // operands are the tensors of one run of a product.
@@ -69,6 +70,9 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 		}
 		return
 	}
+	if ps.blank {
+		d.clearRows(ps, g.C, cRows[:rows])
+	}
 	kc := d.depthBlock()
 	step := max(1, kc/ps.depth)
 	for t0 := 0; t0 < ps.taps; t0 += step {
@@ -84,7 +88,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 			kb.first = t0 == 0 && k0 == 0
 			kb.last = t1 == ps.taps && kb.k1 == ps.depth
 			g.A = a[k0:]
-			d.panelRange(ps, g, o, table, cRows, split, rows, kb, cFirst)
+			d.panelRange(ps, wk, o, table, cRows, split, rows, kb, cFirst)
 			if kb.k1 == ps.depth {
 				break
 			}
@@ -163,37 +167,85 @@ func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
 	}
 }
 
-// rowsFirstBytes is the most bytes of packed weights with which a tile's rows meet
-// all panels one after another. A tile's rows are then read once and its lines
-// written whole, and the panels come from the second-level cache; larger panels
-// stay there, one at a time, while all rows pass.
+// rowsFirstBytes is the most bytes of packed weights of a pointwise filter with which
+// a tile's rows meet all panels one after another. A tile's rows are then read once
+// and its lines written whole, and the panels come from the second-level cache; larger
+// panels stay there, one at a time, while all rows pass.
 const rowsFirstBytes = 144 << 10
 
 // panelRange multiplies the block's rows with the panels of a task.
-func (d *product) panelRange(ps *pass, g *kernels.GatherGemm, o *operands, table, cRows []int32, split, rows int, kb kBlock, cFirst int) {
+func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, table, cRows []int32, split, rows int, kb kBlock, cFirst int) {
+	g := &wk.gemm
 	first, end := split*ps.panelStep, min(d.panels(ps.cols), (split+1)*ps.panelStep)
 	b := panelBlock{ps: ps, g: g, o: o, c: g.C, cFirst: cFirst, kBlock: kb, depth: ps.taps * ps.depth}
 	g.TapLen = max(1, kb.k1-kb.k0)
-	if taps := kb.t1 - kb.t0; 4*taps*g.TapLen*d.nr*(end-first) <= rowsFirstBytes {
+	g.Fetch = d.fetchC && kb.first && !ps.blank
+	if ps.taps == 1 && 4*g.TapLen*d.nr*(end-first) <= rowsFirstBytes {
+		g.Tiles = 1
 		for r0 := 0; r0 < rows; r0 += g.MR {
 			g.MR = tileHeight(&d.tileRows, rows-r0)
 			for j := first; j < end; j++ {
-				if next := r0 + g.MR; taps == 1 && next < rows {
-					share := (g.TapLen + end - first - 1) / (end - first)
-					kernels.PrefetchRows(g.A, table[next:min(rows, next+g.MR)], (j-first)*share, share)
+				if next := r0 + g.MR; next < rows {
+					d.prefetch(&b, table, cRows, next, min(rows, next+g.MR), j, first, end)
 				}
-				d.panelTile(&b, table[r0*taps:], cRows[r0:r0+g.MR], min(g.MR, rows-r0), j)
+				d.panelTiles(&b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, rows-r0), j, true)
 			}
 		}
 	} else {
+		groups := wk.findGroups(d, table, rows, &kb)
+		taps := kb.t1 - kb.t0
 		for j := first; j < end; j++ {
-			for r0 := 0; r0 < rows; r0 += g.MR {
-				g.MR = tileHeight(&d.tileRows, rows-r0)
-				d.panelTile(&b, table[r0*taps:], cRows[r0:r0+g.MR], min(g.MR, rows-r0), j)
+			r0 := 0
+			for _, q := range groups {
+				g.MR, g.Tiles = tileHeight(&d.tileRows, rows-r0), int(q.tiles)
+				n := g.MR * g.Tiles
+				d.panelTiles(&b, table[r0*taps:], cRows[r0:r0+n], min(n, rows-r0), j, q.whole)
+				r0 += n
 			}
 		}
 	}
 	g.C = b.c
+}
+
+// A tileGroup is consecutive tiles of one height that need all taps, or one that
+// does not.
+type tileGroup struct {
+	tiles int32
+	whole bool
+}
+
+// findGroups cuts the tiles of a block into groups.
+func (wk *gatherWorker) findGroups(d *product, table []int32, rows int, kb *kBlock) []tileGroup {
+	taps, groups := kb.t1-kb.t0, wk.groups[:0]
+	before := 0 // height of the last tile if it was whole
+	for r0 := 0; r0 < rows; {
+		mr := tileHeight(&d.tileRows, rows-r0)
+		whole := kb.dense
+		for t := 0; !whole && t < taps && !allPadding(table[r0*taps+t*mr:][:mr]); t++ {
+			whole = t+1 == taps
+		}
+		if whole && before == mr {
+			groups[len(groups)-1].tiles++
+		} else {
+			groups = append(groups, tileGroup{1, whole})
+		}
+		before = 0
+		if whole {
+			before = mr
+		}
+		r0 += mr
+	}
+	return groups
+}
+
+// prefetch asks, while a tile meets panel j of first to end, for a share of what the
+// next one needs, rows r0 to r1: of A, and of C if it is neither near nor streamed.
+func (d *product) prefetch(b *panelBlock, table, cRows []int32, r0, r1, j, first, end int) {
+	share := (b.g.TapLen + end - first - 1) / (end - first)
+	kernels.PrefetchRows(b.g.A, table[r0:r1], (j-first)*share, share)
+	if b.g.Fetch {
+		kernels.PrefetchRows(b.c, cRows[r0:r1], j*d.nr, min(d.nr, b.ps.cols-j*d.nr))
+	}
 }
 
 // A panelBlock is what the tiles of a block of rows and a range of the inner
@@ -208,8 +260,9 @@ type panelBlock struct {
 	kBlock
 }
 
-// panelTile multiplies a tile, so many of whose rows are no repetition, with panel j.
-func (d *product) panelTile(b *panelBlock, table, cRows []int32, rows, j int) {
+// panelTiles multiplies a group of tiles, so many of whose rows are no repetition,
+// with panel j.
+func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, whole bool) {
 	ps, g := b.ps, b.g
 	g.NR = d.panelWidth(ps.cols, j)
 	g.Cols = min(g.NR, ps.cols-j*d.nr)
@@ -223,13 +276,29 @@ func (d *product) panelTile(b *panelBlock, table, cRows []int32, rows, j int) {
 	if b.o.residual != nil {
 		residual = b.o.residual[b.cFirst+ps.cBase+j*d.nr:]
 	}
-	if b.dense {
-		d.denseTile(g, table, panel, residual, b.kBlock)
+	if whole {
+		d.wholeTiles(g, table, panel, residual, b.kBlock)
 	} else {
 		d.tile(g, table, panel, residual, b.kBlock)
 	}
-	if b.last && len(ps.stepped) > 0 {
+	if b.last && len(ps.stepped) > 0 && !ps.blank {
 		d.clearStepped(ps, g.C, cRows[:rows], g.Cols)
+	}
+}
+
+// clearRows clears what the stride spans from the pixels of a block, its own
+// included, where that is all of some rows: clear then writes whole lines without
+// reading them, which the products find in the second-level cache.
+func (d *product) clearRows(ps *pass, c []float32, rows []int32) {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && int(rows[n]-rows[n-1]) == ps.cCol {
+			n++
+		}
+		for _, at := range ps.steppedRows {
+			clear(c[int(rows[0])+at:][:n*ps.cCol])
+		}
+		rows = rows[n:]
 	}
 }
 

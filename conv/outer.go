@@ -14,13 +14,14 @@ import (
 // all images of the block, so that 4x4 maps run as long as 32x32 ones. Where the
 // channels are few, a row of the filter is one position with S*C rows: these
 // floats lie together in a row of src, so that the kernel slides over a copy of
-// the row with its padding. A 1x1 filter with a stride slides over a copy of the
-// pixels that it reads.
+// the row with its padding. A 1x1 filter with a stride slides over the pixels of src
+// that it reads, or with padding over a copy of them.
 
 // An outer is the plan of one convolution's weight gradient.
 type outer struct {
 	direct        bool // both operands are read in place
 	sliding       bool // a position is a whole row of the filter
+	stepping      bool // sliding over src in place
 	directB       bool // B is read in place
 	lineCols      int  // if sliding: pixels in a copied row of src
 	taps, tapRows int  // separate filter positions, and rows of dw in each
@@ -64,8 +65,10 @@ func newOuter(s *Shape) *outer {
 	rows, nr, narrow := kernels.OuterTiles()
 	o := &outer{nr: nr, narrow: narrow, taps: s.R * s.S, tapRows: cg, groups: s.Groups}
 	pointwise := s.R == 1 && s.S == 1
-	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && s.PadTop+s.PadLeft+s.PadBottom+s.PadRight == 0
+	unpadded := s.PadTop+s.PadLeft+s.PadBottom+s.PadRight == 0
+	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && unpadded
 	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
+	o.stepping = o.sliding && pointwise && unpadded && cg >= slidingC && outerPixels*s.H*s.W <= maxOffset
 	o.directB = (o.direct || o.sliding) && kg%narrow == 0
 	if o.sliding {
 		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()
@@ -124,7 +127,7 @@ func (o *outer) cutPixels(s *Shape) {
 		o.packRows = o.rows
 	}
 	switch {
-	case o.direct:
+	case o.direct || o.stepping:
 	case o.sliding:
 		o.xLen = o.packRows * o.lineCols * o.images
 	default:
@@ -237,21 +240,32 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, sums bool, partial, scratc
 	g := &wk.gemm
 	g.LDC = o.kPad
 	first, end := chunk*o.blocks/o.chunks, (chunk+1)*o.blocks/o.chunks
+	j0, j1 := panelBlock*per, min(o.panels, (panelBlock+1)*per)
 	for b := first; b < end; b++ {
 		k := o.block(s, b)
 		o.findRuns(s, k, wk)
 		switch {
-		case o.direct:
+		case o.direct || o.stepping:
 		case o.sliding:
 			o.copyLines(s, k, tiles, group, x, src)
 		default:
 			o.packX(s, k, tiles, group, x, src)
 		}
 		g.Accumulate = b > first
-		for j := panelBlock * per; j < min(o.panels, (panelBlock+1)*per); j++ {
+		for j := j0; j < j1; j++ {
 			g.NR = min(o.nr, o.kPad-j*o.nr)
 			o.rightOperand(s, k, g, group, j, y, ddst)
-			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src)
+			var ahead []float32
+			g.AheadA = 0
+			if b+1 < end && j == j0 && (o.direct || o.stepping) {
+				g.AheadA = o.firstFloat(s, o.block(s, b+1)) - o.firstFloat(s, k)
+			}
+			if j+1 < j1 {
+				ahead = ddst[o.firstPixel(s, k)*s.K+group*s.groupK()+(j+1)*o.nr:]
+			} else if b+1 < end {
+				ahead = ddst[o.firstPixel(s, o.block(s, b+1))*s.K+group*s.groupK()+j0*o.nr:]
+			}
+			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src, ahead)
 			// After the tiles, which bring ddst near: a single row waits for it.
 			if sums && stripBlock == 0 {
 				o.biasRow(k.pixels(s), wk, bias[j*o.nr:])
@@ -260,13 +274,26 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, sums bool, partial, scratc
 	}
 }
 
+// firstPixel returns the first pixel of ddst in a block.
+func (o *outer) firstPixel(s *Shape, k outerBlock) int {
+	if o.direct {
+		return k.p0
+	}
+	return (k.n0*s.OH() + k.y0) * s.OW()
+}
+
+// firstFloat returns where a block of src that is read in place starts.
+func (o *outer) firstFloat(s *Shape, k outerBlock) int {
+	if o.direct {
+		return k.p0 * s.C
+	}
+	return (k.n0*s.H + k.y0*s.StrideH) * s.W * s.C
+}
+
 // rightOperand makes panel j of ddst the kernel's B.
 func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group, j int, y, ddst []float32) {
 	col := group*s.groupK() + j*o.nr
-	first := k.p0
-	if !o.direct {
-		first = (k.n0*s.OH() + k.y0) * s.OW()
-	}
+	first := o.firstPixel(s, k)
 	if o.directB {
 		g.B, g.BPitch = ddst[first*s.K+col:], s.K
 		return
@@ -291,23 +318,34 @@ func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group
 func (o *outer) biasRow(pixels int, wk *outerWorker, bias []float32) {
 	g := &wk.gemm
 	wk.all = [3]int32{0, 0, int32(pixels)}
-	g.MR, g.A, g.APitch, g.AStep = 1, wk.one[:], 0, 0
+	g.MR, g.A, g.APitch, g.AStep, g.Ahead, g.AheadA = 1, wk.one[:], 0, 0, nil, 0
 	g.C, g.Runs = bias, wk.all[:]
 	g.Run()
 }
 
-// panel computes all tiles of a strip block against the kernel's B.
-func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, partial, x, src []float32) {
+// lineFloats is the floats of a cache line.
+const lineFloats = 16
+
+// panel computes all tiles of a strip block against the kernel's B. The first of them
+// ask for the columns of ddst that come next, from ahead on, a line of each pixel.
+func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, partial, x, src, ahead []float32) {
 	g := &wk.gemm
+	g.AheadStep = s.K
+	lines := min(len(ahead), o.nr, s.groupK())
 	pixels := (k.h1 - k.h0) * s.W * (k.n1 - k.n0)
 	for tap := range o.taps {
 		g.Runs = wk.runs[tap]
 		at := 0
 		for _, t := range tiles {
-			g.MR = t.height
+			g.MR, g.Ahead = t.height, nil
+			if lines > 0 {
+				g.Ahead, ahead, lines = ahead, ahead[min(len(ahead), lineFloats):], lines-lineFloats
+			}
 			switch {
+			case o.stepping:
+				g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.StrideW*s.C
 			case o.direct:
-				g.A, g.APitch, g.AStep = src[k.p0*s.C+group*s.groupC()+t.row:], s.C, s.C
+				g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.C
 			case o.sliding && s.S > 1:
 				g.A, g.APitch, g.AStep = x[t.row:], s.groupC(), s.StrideW*s.groupC()
 			case o.sliding:

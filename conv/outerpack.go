@@ -55,6 +55,10 @@ func (o *outer) slidingRuns(s *Shape, k outerBlock, r int, runs []int32) []int32
 		if h < 0 || h >= s.H {
 			continue
 		}
+		if o.stepping {
+			runs = append(runs, int32((n*s.H+(y-k.y0)*s.StrideH)*s.W), int32(i*ow), int32(ow))
+			continue
+		}
 		row := n*rows + h - k.h0
 		if s.R == 1 {
 			row = n*rows + y - k.h0

@@ -82,8 +82,8 @@ func (ps *pass) placeDense(row0, pitch int) (aFirst, cFirst int, ok bool) {
 	return n*ps.aImage + int(ps.rowOff[i*ps.taps]), n*ps.cImage + i*ps.cRow, true
 }
 
-// denseTile runs the kernel on a tile of a block with the common tables.
-func (d *product) denseTile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
+// wholeTiles runs the kernel on tiles that leave out no tap.
+func (d *product) wholeTiles(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
 	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.first
 	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
 	if kb.last {

@@ -120,6 +120,55 @@ func TestGatherGemmStreamed(t *testing.T) {
 	})
 }
 
+// TestGatherGemmTiles computes several tiles at once and one after another.
+func TestGatherGemmTiles(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		heights, wide, narrow := kernels.GatherTiles()
+		for _, mr := range heights {
+			for _, nr := range []int{wide, narrow} {
+				for _, cols := range []int{nr, nr - 1} {
+					for variant := range 16 {
+						const seed, tiles, taps, tapLen = 9, 3, 2, 5
+						n := tiles * mr
+						table, rows := make([]int32, taps*n), make([]int32, n)
+						for i := range table {
+							if table[i] = int32(i * tapLen); i%7 == 3 {
+								table[i] = -1
+							}
+						}
+						for i := range rows {
+							rows[i] = int32((n - 1 - i) * (nr + 1))
+						}
+						size := (n-1)*(nr+1) + cols
+						g := kernels.GatherGemm{
+							MR: mr, NR: nr, Taps: taps, TapLen: tapLen, Cols: cols, A: integers(t, seed, taps*n*tapLen),
+							Zero: kerneltest.Guarded(t, tapLen), B: integers(t, seed+1, taps*tapLen*nr), Bias: integers(t, seed+2, cols),
+							Accumulate: variant&1 != 0, Fetch: variant&2 != 0, Lo: -20, Hi: 20,
+						}
+						if variant&4 != 0 {
+							g.Residual = integers(t, seed+3, size)
+						}
+						if variant&8 != 0 {
+							g.Bias = nil
+						}
+						want := integers(t, seed+4, size)
+						g.C = want
+						for i := range tiles {
+							g.Table, g.Rows = table[i*taps*mr:], rows[i*mr:]
+							g.Run()
+						}
+						g.C, g.Table, g.Rows, g.Tiles = integers(t, seed+4, size), table, rows, tiles
+						g.Run()
+						if !slices.Equal(g.C, want) {
+							t.Fatalf("tile=%dx%d/cols=%d/variant=%d seed=%d: got %v, want %v", mr, nr, cols, variant, seed, g.C, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestClearBlock clears blocks around the vector and strip lengths between guard
 // pages, and checks that the gaps between rows are left alone.
 func TestClearBlock(t *testing.T) {
@@ -178,6 +227,9 @@ func TestOuterGemm(t *testing.T) {
 									MR: mr, NR: nr, Runs: runs, APitch: mr + 1, AStep: step * mr, BPitch: nr + 2, LDC: nr + 1, Accumulate: accumulate,
 									A: integers(t, seed, pixels*step*(mr+1)), B: integers(t, seed+1, pixels*(nr+2)),
 									C: integers(t, seed+2, (mr-1)*(nr+1)+nr),
+								}
+								if accumulate { // what is asked for may lie anywhere
+									o.Ahead, o.AheadStep, o.AheadA = o.B[1:], 1<<20, -1<<20
 								}
 								o.Run()
 								return o.C

@@ -45,33 +45,36 @@ func gatherTiles() (rows [3]int, nr, narrow int) {
 	}
 }
 
+func gathersTiles() bool { return isa.Active == isa.AVX512 || isa.Active == isa.AVX2 }
+
+// gatherGemm computes all tiles, or one unless gathersTiles.
 func gatherGemm(g *GatherGemm) {
 	bias, residual, flags := unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), g.flags()
 	switch {
 	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 32:
-		avx512.GatherGemm12x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm12x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 12 && g.NR == 16:
-		avx512.GatherGemm12x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm12x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 32:
-		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 16:
-		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 32:
-		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 16:
-		avx512.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx512.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 16:
-		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 8:
-		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 16:
-		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 8:
-		avx2.GatherGemm4x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm4x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 16:
-		avx2.GatherGemm2x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm2x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 2 && g.NR == 8:
-		avx2.GatherGemm2x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, flags, g.Lo, g.Hi)
+		avx2.GatherGemm2x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	default:
 		gatherGemmGeneric(g)
 	}
@@ -94,51 +97,52 @@ func outerGemm(o *OuterGemm) {
 		accumulate = 1
 	}
 	runs := len(o.Runs) / 3
+	ahead, step := o.ahead()
 	switch {
 	case isa.Active == isa.AVX512 && o.MR == 12 && o.NR == 32:
-		avx512.OuterGemm12x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm12x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 12 && o.NR == 16:
-		avx512.OuterGemm12x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm12x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 9 && o.NR == 32:
-		avx512.OuterGemm9x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm9x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 9 && o.NR == 16:
-		avx512.OuterGemm9x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm9x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 8 && o.NR == 32:
-		avx512.OuterGemm8x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm8x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 8 && o.NR == 16:
-		avx512.OuterGemm8x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm8x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 4 && o.NR == 32:
-		avx512.OuterGemm4x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm4x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 4 && o.NR == 16:
-		avx512.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 2 && o.NR == 32:
-		avx512.OuterGemm2x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm2x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 2 && o.NR == 16:
-		avx512.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 1 && o.NR == 32:
-		avx512.OuterGemm1x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm1x32(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX512 && o.MR == 1 && o.NR == 16:
-		avx512.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx512.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 6 && o.NR == 16:
-		avx2.OuterGemm6x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm6x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 6 && o.NR == 8:
-		avx2.OuterGemm6x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm6x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 4 && o.NR == 16:
-		avx2.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm4x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 4 && o.NR == 8:
-		avx2.OuterGemm4x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm4x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 3 && o.NR == 16:
-		avx2.OuterGemm3x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm3x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 3 && o.NR == 8:
-		avx2.OuterGemm3x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm3x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 2 && o.NR == 16:
-		avx2.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm2x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 2 && o.NR == 8:
-		avx2.OuterGemm2x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm2x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 1 && o.NR == 16:
-		avx2.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm1x16(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	case isa.Active == isa.AVX2 && o.MR == 1 && o.NR == 8:
-		avx2.OuterGemm1x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate)
+		avx2.OuterGemm1x8(&o.C[0], o.LDC, &o.A[0], &o.B[0], &o.Runs[0], runs, o.APitch, o.AStep, o.BPitch, accumulate, ahead, step, o.AheadA)
 	default:
 		outerGemmGeneric(o)
 	}

@@ -42,6 +42,8 @@ func gatherTiles() (rows [3]int, nr, narrow int) {
 	}
 }
 
+func gathersTiles() bool { return false }
+
 func gatherGemm(g *GatherGemm) {
 	switch {
 	case isa.Active == isa.NEON && g.Cols < g.NR:

@@ -35,6 +35,8 @@ func copyBlock(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
 
 func prefetchRows([]float32, []int32, int) {}
 
+func gathersTiles() bool { return false }
+
 func clearBlock(dst []float32, ldd, rows, cols int, _ Store) {
 	clearBlockGeneric(dst, ldd, rows, cols)
 }

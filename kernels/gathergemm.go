@@ -2,8 +2,8 @@ package kernels
 
 import "unsafe"
 
-// A GatherGemm is one register tile of an indirect matrix product: MR rows by
-// Cols columns of C, where a row of A is gathered from Taps runs of TapLen
+// A GatherGemm is one or several register tiles of an indirect matrix product: MR
+// rows by Cols columns of C, where a row of A is gathered from Taps runs of TapLen
 // consecutive floats that may lie anywhere. It is the inner kernel of
 // convolution, whose rows are output pixels and whose taps are filter positions:
 //
@@ -11,11 +11,12 @@ import "unsafe"
 //	acc[i][j] += A[Table[t*MR+i]+k] * B[(t*TapLen+k)*NR+j]      t < Taps, k < TapLen
 //	C[Rows[i]+j] = min(Hi, max(Lo, acc[i][j] + (Residual != nil ? Residual[Rows[i]+j] : 0)))
 //
-// A negative entry of Table stands for TapLen zeros, which Zero must hold.
+// for the first tile; each further one has the next MR entries of Rows and Taps*MR of
+// Table. A negative entry of Table stands for TapLen zeros, which Zero must hold.
 // Products are added one after another in the order of t, then k, fused where
 // the ISA has FMA, so that equal columns of B give equal columns of C in panels of
 // any width. NaN passes through min and max, and zeros are not skipped.
-// Rows may repeat (to fill a tile): all of C is read before it is written. C
+// Rows may repeat (to fill a tile): all of a tile's C is read before it is written. C
 // must not overlap the inputs, except that Residual may be C.
 //
 // With Streamed, stores pass the caches where the ISA can, C and Rows are multiples of
@@ -40,6 +41,8 @@ type GatherGemm struct {
 	Residual     []float32 // nil or addressed as C
 	Lo, Hi       float32   // -Inf, +Inf for no clamp
 	Store        Store
+	Tiles        int  // 0 means 1
+	Fetch        bool // ask for the lines of C of the next tile meanwhile
 }
 
 // GatherTiles returns the tile sizes that [GatherGemm] has for the active ISA:
@@ -53,25 +56,36 @@ func gatherTilesGeneric() (rows [3]int, nr, narrow int) { return [3]int{4, 2, 1}
 // gatherWidest is the largest NR that the pure-Go twin accepts.
 const gatherWidest = 32
 
-// Run computes the tile.
+func (g *GatherGemm) tiles() int { return max(1, g.Tiles) }
+
+// Run computes the tiles.
 func (g *GatherGemm) Run() {
+	tiles := g.tiles()
 	switch {
 	case g.MR < 1 || g.NR < 1 || g.NR > gatherWidest || g.Cols < 1 || g.Cols > g.NR:
 		panic("kernels.GatherGemm: tile")
 	case g.Taps < 0 || g.TapLen < 1:
 		panic("kernels.GatherGemm: negative size")
-	case len(g.Table) < g.Taps*g.MR || len(g.Rows) < g.MR:
+	case len(g.Table) < tiles*g.Taps*g.MR || len(g.Rows) < tiles*g.MR:
 		panic("kernels.GatherGemm: short table")
 	case len(g.B) < g.Taps*g.TapLen*g.NR || len(g.Zero) < g.TapLen:
 		panic("kernels.GatherGemm: short B or Zero")
 	case len(g.C) < g.Cols || (g.Bias != nil && len(g.Bias) < g.Cols):
 		panic("kernels.GatherGemm: short C or Bias")
 	}
-	if g.Taps == 0 || len(g.A) == 0 {
-		gatherGemmGeneric(g)
+	if g.Taps > 0 && len(g.A) > 0 && gathersTiles() {
+		gatherGemm(g)
 		return
 	}
-	gatherGemm(g)
+	one := *g
+	for t := range tiles {
+		one.Table, one.Rows = g.Table[t*g.Taps*g.MR:], g.Rows[t*g.MR:]
+		if g.Taps == 0 || len(g.A) == 0 {
+			gatherGemmGeneric(&one)
+		} else {
+			gatherGemm(&one)
+		}
+	}
 }
 
 func gatherGemmGeneric(g *GatherGemm) {
@@ -120,6 +134,7 @@ const (
 	gatherAccumulate = 1 << iota
 	gatherClamp
 	gatherStream
+	gatherFetch
 )
 
 func (g *GatherGemm) flags() int {
@@ -127,9 +142,12 @@ func (g *GatherGemm) flags() int {
 	if g.Lo > negativeInf || g.Hi < positiveInf {
 		flags |= gatherClamp
 	}
+	if g.Fetch {
+		flags |= gatherFetch
+	}
 	if g.Store == Streamed && g.Cols == g.NR {
 		at := uintptr(unsafe.Pointer(&g.C[0])) / 4
-		for _, r := range g.Rows[:g.MR] {
+		for _, r := range g.Rows[:g.MR*g.tiles()] {
 			at |= uintptr(r)
 		}
 		if at%(cacheLine/4) == 0 {

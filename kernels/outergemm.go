@@ -20,6 +20,12 @@ type OuterGemm struct {
 	C              []float32
 	LDC            int
 	Accumulate     bool
+	// What the next tiles read, for which kernels that can ask with each pixel, a cache
+	// line of Ahead and one AheadA floats behind that in A. Ahead may be nil, and may be
+	// shorter than pixels*AheadStep.
+	Ahead     []float32
+	AheadStep int
+	AheadA    int
 }
 
 var (
@@ -50,6 +56,14 @@ func (o *OuterGemm) Run() {
 		return
 	}
 	outerGemm(o)
+}
+
+// ahead returns what the kernel asks for: its own B, if the caller names nothing.
+func (o *OuterGemm) ahead() (x *float32, step int) {
+	if len(o.Ahead) == 0 {
+		return &o.B[0], 0
+	}
+	return &o.Ahead[0], o.AheadStep
 }
 
 func outerGemmGeneric(o *OuterGemm) {

@@ -15,6 +15,7 @@ const (
 	gatherAccumulate = 1 << iota
 	gatherClamp
 	gatherStream
+	gatherFetch
 )
 
 // A gatherTile is the geometry of one kernel: mr rows by nv vectors.
@@ -51,19 +52,21 @@ type gatherEmitter struct {
 func (g *gatherEmitter) emit() {
 	nr := g.nv * g.lanes
 	name := fmt.Sprintf("GatherGemm%dx%d", g.mr, nr)
-	g.Func(name, "func(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias, residual *float32, taps, tapLen, cols, flags int, lo, hi float32)",
-		fmt.Sprintf("%s computes a tile of %d rows by cols <= %d columns:", name, g.mr, nr),
+	g.Func(name, "func(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias, residual *float32, taps, tapLen, cols, tiles, flags int, lo, hi float32)",
+		fmt.Sprintf("%s computes tiles of %d rows by cols <= %d columns, the first of them", name, g.mr, nr),
 		"",
 		"\tacc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0",
 		fmt.Sprintf("\tacc[i][j] += a[table[t*%d+i]+k] * b[(t*tapLen+k)*%d+j]   for t < taps, k < tapLen in this order", g.mr, nr),
 		"\tc[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))",
 		"",
-		"with one fused multiply-add per product. A negative table entry stands for",
+		fmt.Sprintf("the others with the next %d rows and %d*taps entries of table, tiles > 0, with one", g.mr, g.mr),
+		"fused multiply-add per product. A negative table entry stands for",
 		"zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole",
 		"panel rows whatever cols is. Rows may repeat: all of c is read before it is",
 		"written. NaN passes through min and max, which are left out unless flags&2 != 0.",
 		fmt.Sprintf("If flags&4 != 0 and cols = %d, stores pass the caches: c must be aligned to a", nr),
-		"vector, rows be whole vectors, and StreamFence must follow.",
+		"vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for",
+		"the lines of c that the next tile writes.",
 	)
 	g.acc = make([][]reg.VecVirtual, g.mr)
 	for i := range g.acc {
@@ -71,9 +74,20 @@ func (g *gatherEmitter) emit() {
 			g.acc[i] = append(g.acc[i], g.vec())
 		}
 	}
+	g.Comment("a, zero: pointers past the end of a tap")
+	tapLen := g.paramGP("tapLen")
+	g.SHLQ(operand.Imm(2), tapLen)
+	g.ADDQ(tapLen, g.addr(g.Param("a")))
+	g.ADDQ(tapLen, g.addr(g.Param("zero")))
+	tile := g.label("tile")
+	g.Label(tile)
 	g.eitherWidth(nr, g.start)
+	g.fetchNext(nr)
 	g.loops(nr)
 	g.eitherWidth(nr, g.finish)
+	g.ADDQ(operand.I32(4*g.mr), g.addr(g.Param("rows")))
+	g.DECQ(g.addr(g.Param("tiles")))
+	g.JNZ(operand.LabelRef(tile))
 	g.Ret()
 }
 
@@ -137,16 +151,12 @@ func (g *gatherEmitter) row(base, rows reg.GPVirtual, i, j int) operand.Mem {
 func (g *gatherEmitter) loops(nr int) {
 	table, zero, taps := g.addr(g.Param("table")), g.addr(g.Param("zero")), g.addr(g.Param("taps"))
 	tapLen := g.addr(g.Param("tapLen"))
-	g.Comment("a, zero: pointers past the end of a tap")
-	t := g.GP64()
-	g.MOVQ(tapLen, t)
-	g.SHLQ(operand.Imm(2), t)
-	g.ADDQ(t, g.addr(g.Param("a")))
-	g.ADDQ(t, zero)
 	b := g.paramGP("b")
-	tap, done := g.label("tap"), g.label("tapsdone")
-	g.CMPQ(taps, operand.Imm(0))
-	g.JE(operand.LabelRef(done))
+	tap, done, left, count := g.label("tap"), g.label("tapsdone"), g.AllocLocal(8), g.GP64()
+	g.MOVQ(taps, count)
+	g.TESTQ(count, count)
+	g.JZ(operand.LabelRef(done))
+	g.MOVQ(count, left)
 
 	g.Label(tap)
 	a, tab := g.paramGP("a"), g.paramGP("table")
@@ -179,8 +189,25 @@ func (g *gatherEmitter) loops(nr int) {
 	g.ADDQ(operand.I32(4*nr), b)
 	g.INCQ(k)
 	g.JNZ(operand.LabelRef(loop))
-	g.DECQ(taps)
+	g.DECQ(left)
 	g.JNZ(operand.LabelRef(tap))
+	g.Label(done)
+}
+
+// fetchNext asks for the lines of C of the next tile.
+func (g *gatherEmitter) fetchNext(nr int) {
+	done := g.label("fetched")
+	g.TESTQ(operand.I32(gatherFetch), g.paramGP("flags"))
+	g.JZ(operand.LabelRef(done))
+	g.CMPQ(g.addr(g.Param("tiles")), operand.Imm(1))
+	g.JE(operand.LabelRef(done))
+	c, rows := g.paramGP("c"), g.paramGP("rows")
+	for i := range g.mr {
+		mem := g.row(c, rows, g.mr+i, 0)
+		for at := 0; at < nr; at += lineFloats {
+			g.PREFETCHT0(mem.Offset(4 * at))
+		}
+	}
 	g.Label(done)
 }
 

@@ -29,13 +29,15 @@ func outerGemm(m *amd64) {
 func outerTile(m *amd64, mr, nv int) {
 	nr := nv * m.lanes
 	name := fmt.Sprintf("OuterGemm%dx%d", mr, nr)
-	m.Func(name, "func(c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int)",
+	m.Func(name, "func(c *float32, ldc int, a, b *float32, runs *int32, n, aPitch, aStep, bPitch, accumulate int, ahead *float32, aheadStep, aheadA int)",
 		fmt.Sprintf("%s computes a tile of %d rows by %d columns:", name, mr, nr),
 		"",
 		"\tacc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order",
 		"\tc[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)",
 		"",
-		"with one fused multiply-add per product. n >= 0, run lengths > 0.",
+		"with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks",
+		"for two cache lines, aheadA floats behind its element of a, and at ahead and every",
+		"aheadStep floats behind it, which never faults.",
 	)
 	acc := make([][]reg.VecVirtual, mr)
 	for i := range acc {
@@ -47,7 +49,8 @@ func outerTile(m *amd64, mr, nv int) {
 	}
 	a0, b0, runs, n := m.paramGP("a"), m.paramGP("b"), m.paramGP("runs"), m.paramGP("n")
 	aPitch, aStep, bPitch := m.paramGP("aPitch"), m.paramGP("aStep"), m.paramGP("bPitch")
-	for _, bytes := range []reg.GPVirtual{aPitch, aStep, bPitch} {
+	ahead, aheadStep, aheadA := m.paramGP("ahead"), m.paramGP("aheadStep"), m.paramGP("aheadA")
+	for _, bytes := range []reg.GPVirtual{aPitch, aStep, bPitch, aheadStep} {
 		m.SHLQ(operand.Imm(2), bytes)
 	}
 	m.Repeat(Int{n}, func() {
@@ -74,6 +77,9 @@ func outerTile(m *amd64, mr, nv int) {
 				m.VFMADD231PS(va, vb[j], acc[i][j])
 			}
 		}
+		m.PREFETCHT1(operand.Mem{Base: ahead})
+		m.PREFETCHT1(operand.Mem{Base: a, Index: aheadA, Scale: 4})
+		m.ADDQ(aheadStep, ahead)
 		m.ADDQ(aStep, a)
 		m.ADDQ(bPitch, b)
 		m.DECQ(count)

@@ -4,15 +4,22 @@
 
 #include "textflag.h"
 
-// func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm6x16(SB), NOSPLIT, $0-104
+// func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm6x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -39,12 +46,12 @@ TEXT ·GatherGemm6x16(SB), NOSPLIT, $0-104
 	VMOVUPS 32(AX)(DX*4), Y9
 	MOVLQSX 20(CX), CX
 	VMOVUPS 32(AX)(CX*4), Y11
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y4
@@ -57,9 +64,9 @@ fresh3:
 	VMOVAPS Y1, Y7
 	VMOVAPS Y1, Y9
 	VMOVAPS Y1, Y11
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -73,13 +80,13 @@ zero4:
 	VXORPS X9, X9, X9
 	VXORPS X11, X11, X11
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -129,12 +136,12 @@ partial1:
 	VMASKMOVPS 32(AX)(DX*4), Y11, Y9
 	MOVLQSX    20(CX), CX
 	VMASKMOVPS 32(AX)(CX*4), Y11, Y11
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -170,9 +177,9 @@ fresh6:
 	VMOVAPS    Y1, Y7
 	VMOVAPS    Y1, Y9
 	VMOVAPS    Y1, Y11
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -186,18 +193,36 @@ zero7:
 	VXORPS X9, X9, X9
 	VXORPS X11, X11, X11
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    28(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    32(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    36(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    40(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    44(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -228,7 +253,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y12
 	VMOVUPS      32(AX), Y13
 	VBROADCASTSS (BX)(CX*4), Y14
@@ -251,18 +276,18 @@ k11:
 	VFMADD231PS  Y14, Y13, Y11
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y12
 	VADDPS  Y12, Y0, Y0
@@ -300,12 +325,12 @@ tapsdone10:
 	VMOVUPS 32(AX)(DX*4), Y12
 	VADDPS  Y12, Y11, Y11
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y12
-	VBROADCASTSS hi+100(FP), Y13
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y12
+	VBROADCASTSS hi+108(FP), Y13
 	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y0, Y13, Y0
 	VMAXPS       Y1, Y12, Y1
@@ -331,10 +356,10 @@ store14:
 	VMAXPS       Y11, Y12, Y11
 	VMINPS       Y11, Y13, Y11
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	VMOVUPS Y1, 32(DX)(AX*4)
@@ -353,9 +378,9 @@ plain15:
 	MOVLQSX 20(CX), AX
 	VMOVUPS Y10, (DX)(AX*4)
 	VMOVUPS Y11, 32(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	VMOVNTPS Y1, 32(DX)(AX*4)
@@ -375,14 +400,14 @@ stream16:
 	VMOVNTPS Y10, (DX)(AX*4)
 	VMOVNTPS Y11, 32(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -443,12 +468,12 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y12, Y12
 	VADDPS     Y12, Y11, Y11
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y12
-	VBROADCASTSS hi+100(FP), Y13
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y12
+	VBROADCASTSS hi+108(FP), Y13
 	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y0, Y13, Y0
 	VMAXPS       Y1, Y12, Y1
@@ -474,7 +499,7 @@ store18:
 	VMAXPS       Y11, Y12, Y11
 	VMINPS       Y11, Y13, Y11
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -510,21 +535,24 @@ plain19:
 	MOVQ       DX, BX
 	LEAQ       tail<>+32(SB), DX
 	NEGQ       BX
-	VMOVUPS    (DX)(BX*4), Y0
+	VMOVUPS    (DX)(BX*4), Y12
 	MOVLQSX    (CX), DX
-	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y1, Y12, 32(AX)(DX*4)
 	MOVLQSX    4(CX), DX
-	VMASKMOVPS Y3, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y3, Y12, 32(AX)(DX*4)
 	MOVLQSX    8(CX), DX
-	VMASKMOVPS Y5, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y5, Y12, 32(AX)(DX*4)
 	MOVLQSX    12(CX), DX
-	VMASKMOVPS Y7, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y7, Y12, 32(AX)(DX*4)
 	MOVLQSX    16(CX), DX
-	VMASKMOVPS Y9, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y9, Y12, 32(AX)(DX*4)
 	MOVLQSX    20(CX), CX
-	VMASKMOVPS Y11, Y0, 32(AX)(CX*4)
+	VMASKMOVPS Y11, Y12, 32(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+24, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
@@ -546,15 +574,22 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm6x8(SB), NOSPLIT, $0-104
+// func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm6x8(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -569,21 +604,21 @@ TEXT ·GatherGemm6x8(SB), NOSPLIT, $0-104
 	VMOVUPS (AX)(DX*4), Y4
 	MOVLQSX 20(CX), CX
 	VMOVUPS (AX)(CX*4), Y5
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
 	VMOVAPS Y0, Y4
 	VMOVAPS Y0, Y5
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -591,13 +626,13 @@ zero4:
 	VXORPS X4, X4, X4
 	VXORPS X5, X5, X5
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -623,12 +658,12 @@ partial1:
 	VMASKMOVPS (AX)(DX*4), Y5, Y4
 	MOVLQSX    20(CX), CX
 	VMASKMOVPS (AX)(CX*4), Y5, Y5
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -646,9 +681,9 @@ fresh6:
 	VMOVAPS    Y0, Y3
 	VMOVAPS    Y0, Y4
 	VMOVAPS    Y0, Y5
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -656,18 +691,36 @@ zero7:
 	VXORPS X4, X4, X4
 	VXORPS X5, X5, X5
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    28(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    32(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    36(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    40(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    44(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -698,7 +751,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y6
 	VBROADCASTSS (BX)(CX*4), Y7
 	VFMADD231PS  Y7, Y6, Y0
@@ -714,18 +767,18 @@ k11:
 	VFMADD231PS  Y7, Y6, Y5
 	ADDQ         $+32, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y6
 	VADDPS  Y6, Y0, Y0
@@ -745,12 +798,12 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Y6
 	VADDPS  Y6, Y5, Y5
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y6
-	VBROADCASTSS hi+100(FP), Y7
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y6
+	VBROADCASTSS hi+108(FP), Y7
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
 	VMAXPS       Y1, Y6, Y1
@@ -764,10 +817,10 @@ store14:
 	VMAXPS       Y5, Y6, Y5
 	VMINPS       Y5, Y7, Y5
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
@@ -780,9 +833,9 @@ plain15:
 	VMOVUPS Y4, (DX)(AX*4)
 	MOVLQSX 20(CX), AX
 	VMOVUPS Y5, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
@@ -796,14 +849,14 @@ stream16:
 	MOVLQSX  20(CX), AX
 	VMOVNTPS Y5, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -834,12 +887,12 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y6, Y6
 	VADDPS     Y6, Y5, Y5
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y6
-	VBROADCASTSS hi+100(FP), Y7
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y6
+	VBROADCASTSS hi+108(FP), Y7
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
 	VMAXPS       Y1, Y6, Y1
@@ -853,7 +906,7 @@ store18:
 	VMAXPS       Y5, Y6, Y5
 	VMINPS       Y5, Y7, Y5
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -879,19 +932,29 @@ plain19:
 	MOVLQSX    20(CX), CX
 	VMASKMOVPS Y5, Y6, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+24, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
+// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm4x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -910,12 +973,12 @@ TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
 	VMOVUPS 32(AX)(DX*4), Y5
 	MOVLQSX 12(CX), CX
 	VMOVUPS 32(AX)(CX*4), Y7
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y4
@@ -924,9 +987,9 @@ fresh3:
 	VMOVAPS Y1, Y3
 	VMOVAPS Y1, Y5
 	VMOVAPS Y1, Y7
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -936,13 +999,13 @@ zero4:
 	VXORPS X5, X5, X5
 	VXORPS X7, X7, X7
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -984,12 +1047,12 @@ partial1:
 	VMASKMOVPS 32(AX)(DX*4), Y7, Y5
 	MOVLQSX    12(CX), CX
 	VMASKMOVPS 32(AX)(CX*4), Y7, Y7
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -1021,9 +1084,9 @@ fresh6:
 	VMOVAPS    Y1, Y3
 	VMOVAPS    Y1, Y5
 	VMOVAPS    Y1, Y7
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -1033,18 +1096,32 @@ zero7:
 	VXORPS X5, X5, X5
 	VXORPS X7, X7, X7
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    16(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    20(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    28(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1067,7 +1144,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y8
 	VMOVUPS      32(AX), Y9
 	VBROADCASTSS (BX)(CX*4), Y10
@@ -1084,18 +1161,18 @@ k11:
 	VFMADD231PS  Y10, Y9, Y7
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y8
 	VADDPS  Y8, Y0, Y0
@@ -1121,12 +1198,12 @@ tapsdone10:
 	VMOVUPS 32(AX)(DX*4), Y8
 	VADDPS  Y8, Y7, Y7
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y8
-	VBROADCASTSS hi+100(FP), Y9
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y8
+	VBROADCASTSS hi+108(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -1144,10 +1221,10 @@ store14:
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	VMOVUPS Y1, 32(DX)(AX*4)
@@ -1160,9 +1237,9 @@ plain15:
 	MOVLQSX 12(CX), AX
 	VMOVUPS Y6, (DX)(AX*4)
 	VMOVUPS Y7, 32(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	VMOVNTPS Y1, 32(DX)(AX*4)
@@ -1176,14 +1253,14 @@ stream16:
 	VMOVNTPS Y6, (DX)(AX*4)
 	VMOVNTPS Y7, 32(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1232,12 +1309,12 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y8, Y8
 	VADDPS     Y8, Y7, Y7
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y8
-	VBROADCASTSS hi+100(FP), Y9
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y8
+	VBROADCASTSS hi+108(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -1255,7 +1332,7 @@ store18:
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -1287,29 +1364,39 @@ plain19:
 	MOVQ       DX, BX
 	LEAQ       tail<>+32(SB), DX
 	NEGQ       BX
-	VMOVUPS    (DX)(BX*4), Y0
+	VMOVUPS    (DX)(BX*4), Y8
 	MOVLQSX    (CX), DX
-	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y1, Y8, 32(AX)(DX*4)
 	MOVLQSX    4(CX), DX
-	VMASKMOVPS Y3, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y3, Y8, 32(AX)(DX*4)
 	MOVLQSX    8(CX), DX
-	VMASKMOVPS Y5, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y5, Y8, 32(AX)(DX*4)
 	MOVLQSX    12(CX), CX
-	VMASKMOVPS Y7, Y0, 32(AX)(CX*4)
+	VMASKMOVPS Y7, Y8, 32(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+16, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm4x8(SB), NOSPLIT, $0-104
+// func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm4x8(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -1320,31 +1407,31 @@ TEXT ·GatherGemm4x8(SB), NOSPLIT, $0-104
 	VMOVUPS (AX)(DX*4), Y2
 	MOVLQSX 12(CX), CX
 	VMOVUPS (AX)(CX*4), Y3
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -1366,12 +1453,12 @@ partial1:
 	VMASKMOVPS (AX)(DX*4), Y3, Y2
 	MOVLQSX    12(CX), CX
 	VMASKMOVPS (AX)(CX*4), Y3, Y3
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -1387,26 +1474,40 @@ fresh6:
 	VMOVAPS    Y0, Y1
 	VMOVAPS    Y0, Y2
 	VMOVAPS    Y0, Y3
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    16(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    20(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    28(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1429,7 +1530,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y4
 	VBROADCASTSS (BX)(CX*4), Y5
 	VFMADD231PS  Y5, Y4, Y0
@@ -1441,18 +1542,18 @@ k11:
 	VFMADD231PS  Y5, Y4, Y3
 	ADDQ         $+32, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y4
 	VADDPS  Y4, Y0, Y0
@@ -1466,12 +1567,12 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Y4
 	VADDPS  Y4, Y3, Y3
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y4
-	VBROADCASTSS hi+100(FP), Y5
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS hi+108(FP), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y4, Y1
@@ -1481,10 +1582,10 @@ store14:
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
@@ -1493,9 +1594,9 @@ plain15:
 	VMOVUPS Y2, (DX)(AX*4)
 	MOVLQSX 12(CX), AX
 	VMOVUPS Y3, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
@@ -1505,14 +1606,14 @@ stream16:
 	MOVLQSX  12(CX), AX
 	VMOVNTPS Y3, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1537,12 +1638,12 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y4, Y4
 	VADDPS     Y4, Y3, Y3
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y4
-	VBROADCASTSS hi+100(FP), Y5
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS hi+108(FP), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y4, Y1
@@ -1552,7 +1653,7 @@ store18:
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -1574,19 +1675,29 @@ plain19:
 	MOVLQSX    12(CX), CX
 	VMASKMOVPS Y3, Y4, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+16, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm2x16(SB), NOSPLIT, $0-104
+// func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm2x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -1597,31 +1708,31 @@ TEXT ·GatherGemm2x16(SB), NOSPLIT, $0-104
 	VMOVUPS 32(AX)(DX*4), Y1
 	MOVLQSX 4(CX), CX
 	VMOVUPS 32(AX)(CX*4), Y3
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y2
 	VMOVUPS 32(AX), Y1
 	VMOVAPS Y1, Y3
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X1, X1, X1
 	VXORPS X3, X3, X3
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -1655,12 +1766,12 @@ partial1:
 	VMASKMOVPS 32(AX)(DX*4), Y3, Y1
 	MOVLQSX    4(CX), CX
 	VMASKMOVPS 32(AX)(CX*4), Y3, Y3
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -1688,26 +1799,36 @@ fresh6:
 	VMOVUPS    (CX)(DX*4), Y1
 	VMASKMOVPS 32(AX), Y1, Y1
 	VMOVAPS    Y1, Y3
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X1, X1, X1
 	VXORPS X3, X3, X3
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    8(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    12(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1722,7 +1843,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y4
 	VMOVUPS      32(AX), Y5
 	VBROADCASTSS (BX)(CX*4), Y6
@@ -1733,18 +1854,18 @@ k11:
 	VFMADD231PS  Y6, Y5, Y3
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y4
 	VADDPS  Y4, Y0, Y0
@@ -1758,12 +1879,12 @@ tapsdone10:
 	VMOVUPS 32(AX)(DX*4), Y4
 	VADDPS  Y4, Y3, Y3
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y4
-	VBROADCASTSS hi+100(FP), Y5
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS hi+108(FP), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y4, Y1
@@ -1773,19 +1894,19 @@ store14:
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	VMOVUPS Y1, 32(DX)(AX*4)
 	MOVLQSX 4(CX), AX
 	VMOVUPS Y2, (DX)(AX*4)
 	VMOVUPS Y3, 32(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	VMOVNTPS Y1, 32(DX)(AX*4)
@@ -1793,14 +1914,14 @@ stream16:
 	VMOVNTPS Y2, (DX)(AX*4)
 	VMOVNTPS Y3, 32(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -1837,12 +1958,12 @@ partial12:
 	VMASKMOVPS 32(AX)(DX*4), Y4, Y4
 	VADDPS     Y4, Y3, Y3
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y4
-	VBROADCASTSS hi+100(FP), Y5
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y4
+	VBROADCASTSS hi+108(FP), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y4, Y1
@@ -1852,7 +1973,7 @@ store18:
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -1880,52 +2001,62 @@ plain19:
 	MOVQ       DX, BX
 	LEAQ       tail<>+32(SB), DX
 	NEGQ       BX
-	VMOVUPS    (DX)(BX*4), Y0
+	VMOVUPS    (DX)(BX*4), Y4
 	MOVLQSX    (CX), DX
-	VMASKMOVPS Y1, Y0, 32(AX)(DX*4)
+	VMASKMOVPS Y1, Y4, 32(AX)(DX*4)
 	MOVLQSX    4(CX), CX
-	VMASKMOVPS Y3, Y0, 32(AX)(CX*4)
+	VMASKMOVPS Y3, Y4, 32(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+8, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, CMOV, FMA3
-TEXT ·GatherGemm2x8(SB), NOSPLIT, $0-104
+// func GatherGemm2x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·GatherGemm2x8(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y0
 	MOVLQSX 4(CX), CX
 	VMOVUPS (AX)(CX*4), Y1
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Y0
 	VMOVAPS Y0, Y1
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ       flags+88(FP), AX
+partial2:
+	MOVQ       flags+96(FP), AX
 	TESTQ      $+1, AX
-	JZ         fresh6
+	JZ         fresh7
 	MOVQ       c+0(FP), AX
 	MOVQ       rows+8(FP), CX
 	MOVQ       cols+80(FP), DX
@@ -1943,12 +2074,12 @@ partial1:
 	VMASKMOVPS (AX)(DX*4), Y1, Y0
 	MOVLQSX    4(CX), CX
 	VMASKMOVPS (AX)(CX*4), Y1, Y1
-	JMP        started8
+	JMP        started9
 
-fresh6:
+fresh7:
 	MOVQ       bias+48(FP), AX
 	TESTQ      AX, AX
-	JZ         zero7
+	JZ         zero8
 	MOVQ       cols+80(FP), CX
 	XORQ       DX, DX
 	TESTQ      CX, CX
@@ -1962,24 +2093,34 @@ fresh6:
 	VMOVUPS    (CX)(DX*4), Y0
 	VMASKMOVPS (AX), Y0, Y0
 	VMOVAPS    Y0, Y1
-	JMP        started8
+	JMP        started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    8(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    12(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1994,7 +2135,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Y2
 	VBROADCASTSS (BX)(CX*4), Y3
 	VFMADD231PS  Y3, Y2, Y0
@@ -2002,18 +2143,18 @@ k11:
 	VFMADD231PS  Y3, Y2, Y1
 	ADDQ         $+32, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+8
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Y2
 	VADDPS  Y2, Y0, Y0
@@ -2021,41 +2162,41 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Y2
 	VADDPS  Y2, Y1, Y1
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Y2
-	VBROADCASTSS hi+100(FP), Y3
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Y2
+	VBROADCASTSS hi+108(FP), Y3
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
 	VMAXPS       Y1, Y2, Y1
 	VMINPS       Y1, Y3, Y1
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Y0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
 	VMOVUPS Y1, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Y0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
 	VMOVNTPS Y1, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ       residual+56(FP), AX
 	MOVQ       rows+8(FP), CX
 	TESTQ      AX, AX
-	JZ         store18
+	JZ         store20
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
 	TESTQ      DX, DX
@@ -2074,18 +2215,18 @@ partial12:
 	VMASKMOVPS (AX)(DX*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Y2
-	VBROADCASTSS hi+100(FP), Y3
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Y2
+	VBROADCASTSS hi+108(FP), Y3
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
 	VMAXPS       Y1, Y2, Y1
 	VMINPS       Y1, Y3, Y1
 
-plain19:
+plain21:
 	MOVQ       c+0(FP), AX
 	MOVQ       cols+80(FP), DX
 	XORQ       BX, BX
@@ -2103,6 +2244,9 @@ plain19:
 	MOVLQSX    4(CX), CX
 	VMASKMOVPS Y1, Y2, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+8, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET

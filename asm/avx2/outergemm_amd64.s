@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func OuterGemm6x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm6x16(SB), NOSPLIT, $0-80
+// func OuterGemm6x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm6x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -26,46 +26,53 @@ TEXT ·OuterGemm6x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y12
-	VMOVUPS      32(R10), Y13
-	VBROADCASTSS (R9), Y14
+	VMOVUPS      (R13), Y12
+	VMOVUPS      32(R13), Y13
+	VBROADCASTSS (R12), Y14
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y14, Y13, Y1
-	VBROADCASTSS 4(R9), Y14
+	VBROADCASTSS 4(R12), Y14
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y14, Y13, Y3
-	VBROADCASTSS 8(R9), Y14
+	VBROADCASTSS 8(R12), Y14
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y14, Y13, Y5
-	VBROADCASTSS 12(R9), Y14
+	VBROADCASTSS 12(R12), Y14
 	VFMADD231PS  Y14, Y12, Y6
 	VFMADD231PS  Y14, Y13, Y7
-	VBROADCASTSS 16(R9), Y14
+	VBROADCASTSS 16(R12), Y14
 	VFMADD231PS  Y14, Y12, Y8
 	VFMADD231PS  Y14, Y13, Y9
-	VBROADCASTSS 20(R9), Y14
+	VBROADCASTSS 20(R12), Y14
 	VFMADD231PS  Y14, Y12, Y10
 	VFMADD231PS  Y14, Y13, Y11
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -118,9 +125,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm6x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm6x8(SB), NOSPLIT, $0-80
+// func OuterGemm6x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm6x8(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -134,39 +141,46 @@ TEXT ·OuterGemm6x8(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y6
-	VBROADCASTSS (R9), Y7
+	VMOVUPS      (R13), Y6
+	VBROADCASTSS (R12), Y7
 	VFMADD231PS  Y7, Y6, Y0
-	VBROADCASTSS 4(R9), Y7
+	VBROADCASTSS 4(R12), Y7
 	VFMADD231PS  Y7, Y6, Y1
-	VBROADCASTSS 8(R9), Y7
+	VBROADCASTSS 8(R12), Y7
 	VFMADD231PS  Y7, Y6, Y2
-	VBROADCASTSS 12(R9), Y7
+	VBROADCASTSS 12(R12), Y7
 	VFMADD231PS  Y7, Y6, Y3
-	VBROADCASTSS 16(R9), Y7
+	VBROADCASTSS 16(R12), Y7
 	VFMADD231PS  Y7, Y6, Y4
-	VBROADCASTSS 20(R9), Y7
+	VBROADCASTSS 20(R12), Y7
 	VFMADD231PS  Y7, Y6, Y5
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -207,9 +221,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-80
+// func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -225,40 +239,47 @@ TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y8
-	VMOVUPS      32(R10), Y9
-	VBROADCASTSS (R9), Y10
+	VMOVUPS      (R13), Y8
+	VMOVUPS      32(R13), Y9
+	VBROADCASTSS (R12), Y10
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y10, Y9, Y1
-	VBROADCASTSS 4(R9), Y10
+	VBROADCASTSS 4(R12), Y10
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y10, Y9, Y3
-	VBROADCASTSS 8(R9), Y10
+	VBROADCASTSS 8(R12), Y10
 	VFMADD231PS  Y10, Y8, Y4
 	VFMADD231PS  Y10, Y9, Y5
-	VBROADCASTSS 12(R9), Y10
+	VBROADCASTSS 12(R12), Y10
 	VFMADD231PS  Y10, Y8, Y6
 	VFMADD231PS  Y10, Y9, Y7
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -299,9 +320,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm4x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm4x8(SB), NOSPLIT, $0-80
+// func OuterGemm4x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm4x8(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -313,35 +334,42 @@ TEXT ·OuterGemm4x8(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y4
-	VBROADCASTSS (R9), Y5
+	VMOVUPS      (R13), Y4
+	VBROADCASTSS (R12), Y5
 	VFMADD231PS  Y5, Y4, Y0
-	VBROADCASTSS 4(R9), Y5
+	VBROADCASTSS 4(R12), Y5
 	VFMADD231PS  Y5, Y4, Y1
-	VBROADCASTSS 8(R9), Y5
+	VBROADCASTSS 8(R12), Y5
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS 12(R9), Y5
+	VBROADCASTSS 12(R12), Y5
 	VFMADD231PS  Y5, Y4, Y3
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -374,9 +402,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm3x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm3x16(SB), NOSPLIT, $0-80
+// func OuterGemm3x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm3x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -390,37 +418,44 @@ TEXT ·OuterGemm3x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y6
-	VMOVUPS      32(R10), Y7
-	VBROADCASTSS (R9), Y8
+	VMOVUPS      (R13), Y6
+	VMOVUPS      32(R13), Y7
+	VBROADCASTSS (R12), Y8
 	VFMADD231PS  Y8, Y6, Y0
 	VFMADD231PS  Y8, Y7, Y1
-	VBROADCASTSS 4(R9), Y8
+	VBROADCASTSS 4(R12), Y8
 	VFMADD231PS  Y8, Y6, Y2
 	VFMADD231PS  Y8, Y7, Y3
-	VBROADCASTSS 8(R9), Y8
+	VBROADCASTSS 8(R12), Y8
 	VFMADD231PS  Y8, Y6, Y4
 	VFMADD231PS  Y8, Y7, Y5
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -455,9 +490,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm3x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm3x8(SB), NOSPLIT, $0-80
+// func OuterGemm3x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm3x8(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -468,33 +503,40 @@ TEXT ·OuterGemm3x8(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y3
-	VBROADCASTSS (R9), Y4
+	VMOVUPS      (R13), Y3
+	VBROADCASTSS (R12), Y4
 	VFMADD231PS  Y4, Y3, Y0
-	VBROADCASTSS 4(R9), Y4
+	VBROADCASTSS 4(R12), Y4
 	VFMADD231PS  Y4, Y3, Y1
-	VBROADCASTSS 8(R9), Y4
+	VBROADCASTSS 8(R12), Y4
 	VFMADD231PS  Y4, Y3, Y2
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -523,9 +565,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-80
+// func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -537,34 +579,41 @@ TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y4
-	VMOVUPS      32(R10), Y5
-	VBROADCASTSS (R9), Y6
+	VMOVUPS      (R13), Y4
+	VMOVUPS      32(R13), Y5
+	VBROADCASTSS (R12), Y6
 	VFMADD231PS  Y6, Y4, Y0
 	VFMADD231PS  Y6, Y5, Y1
-	VBROADCASTSS 4(R9), Y6
+	VBROADCASTSS 4(R12), Y6
 	VFMADD231PS  Y6, Y4, Y2
 	VFMADD231PS  Y6, Y5, Y3
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -593,9 +642,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm2x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm2x8(SB), NOSPLIT, $0-80
+// func OuterGemm2x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm2x8(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   a+16(FP), AX
@@ -605,31 +654,38 @@ TEXT ·OuterGemm2x8(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y2
-	VBROADCASTSS (R9), Y3
+	VMOVUPS      (R13), Y2
+	VBROADCASTSS (R12), Y3
 	VFMADD231PS  Y3, Y2, Y0
-	VBROADCASTSS 4(R9), Y3
+	VBROADCASTSS 4(R12), Y3
 	VFMADD231PS  Y3, Y2, Y1
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -654,9 +710,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-80
+// func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   a+16(FP), AX
@@ -666,31 +722,38 @@ TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y2
-	VMOVUPS      32(R10), Y3
-	VBROADCASTSS (R9), Y4
+	VMOVUPS      (R13), Y2
+	VMOVUPS      32(R13), Y3
+	VBROADCASTSS (R12), Y4
 	VFMADD231PS  Y4, Y2, Y0
 	VFMADD231PS  Y4, Y3, Y1
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -713,9 +776,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm1x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, FMA3
-TEXT ·OuterGemm1x8(SB), NOSPLIT, $0-80
+// func OuterGemm1x8(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·OuterGemm1x8(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	MOVQ   a+16(FP), AX
 	MOVQ   b+24(FP), CX
@@ -724,29 +787,36 @@ TEXT ·OuterGemm1x8(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Y1
-	VBROADCASTSS (R9), Y2
+	VMOVUPS      (R13), Y1
+	VBROADCASTSS (R12), Y2
 	VFMADD231PS  Y2, Y1, Y0
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1

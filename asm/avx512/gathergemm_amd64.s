@@ -4,15 +4,22 @@
 
 #include "textflag.h"
 
-// func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm12x32(SB), NOSPLIT, $0-104
+// func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm12x32(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -63,12 +70,12 @@ TEXT ·GatherGemm12x32(SB), NOSPLIT, $0-104
 	VMOVUPS 64(AX)(DX*4), Z21
 	MOVLQSX 44(CX), CX
 	VMOVUPS 64(AX)(CX*4), Z23
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z4
@@ -93,9 +100,9 @@ fresh3:
 	VMOVAPS Z1, Z19
 	VMOVAPS Z1, Z21
 	VMOVAPS Z1, Z23
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -121,13 +128,13 @@ zero4:
 	VXORPS X21, X21, X21
 	VXORPS X23, X23, X23
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -199,12 +206,12 @@ partial1:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z21
 	MOVLQSX   44(CX), CX
 	VMOVUPS.Z 64(AX)(CX*4), K1, Z23
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -250,9 +257,9 @@ fresh6:
 	VMOVAPS   Z1, Z19
 	VMOVAPS   Z1, Z21
 	VMOVAPS   Z1, Z23
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -278,18 +285,60 @@ zero7:
 	VXORPS X21, X21, X21
 	VXORPS X23, X23, X23
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    48(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    52(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    56(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    60(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    64(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    68(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    72(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    76(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    80(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    84(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    88(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    92(CX), CX
+	PREFETCHT0 (AX)(CX*4)
+	PREFETCHT0 64(AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -344,7 +393,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z24
 	VMOVUPS      64(AX), Z25
 	VBROADCASTSS (BX)(CX*4), Z26
@@ -385,18 +434,18 @@ k11:
 	VFMADD231PS  Z26, Z25, Z23
 	ADDQ         $+128, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z24
 	VADDPS  Z24, Z0, Z0
@@ -470,12 +519,12 @@ tapsdone10:
 	VMOVUPS 64(AX)(DX*4), Z24
 	VADDPS  Z24, Z23, Z23
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z24
-	VBROADCASTSS hi+100(FP), Z25
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z24
+	VBROADCASTSS hi+108(FP), Z25
 	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z0, Z25, Z0
 	VMAXPS       Z1, Z24, Z1
@@ -525,10 +574,10 @@ store14:
 	VMAXPS       Z23, Z24, Z23
 	VMINPS       Z23, Z25, Z23
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	VMOVUPS Z1, 64(DX)(AX*4)
@@ -565,9 +614,9 @@ plain15:
 	MOVLQSX 44(CX), AX
 	VMOVUPS Z22, (DX)(AX*4)
 	VMOVUPS Z23, 64(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	VMOVNTPS Z1, 64(DX)(AX*4)
@@ -605,14 +654,14 @@ stream16:
 	VMOVNTPS Z22, (DX)(AX*4)
 	VMOVNTPS Z23, 64(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -707,12 +756,12 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z24
 	VADDPS    Z24, Z23, Z23
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z24
-	VBROADCASTSS hi+100(FP), Z25
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z24
+	VBROADCASTSS hi+108(FP), Z25
 	VMAXPS       Z0, Z24, Z0
 	VMINPS       Z0, Z25, Z0
 	VMAXPS       Z1, Z24, Z1
@@ -762,7 +811,7 @@ store18:
 	VMAXPS       Z23, Z24, Z23
 	VMINPS       Z23, Z25, Z23
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -834,19 +883,29 @@ plain19:
 	MOVLQSX 44(CX), CX
 	VMOVUPS Z23, K1, 64(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+48, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm12x16(SB), NOSPLIT, $0-104
+// func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm12x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -873,12 +932,12 @@ TEXT ·GatherGemm12x16(SB), NOSPLIT, $0-104
 	VMOVUPS (AX)(DX*4), Z10
 	MOVLQSX 44(CX), CX
 	VMOVUPS (AX)(CX*4), Z11
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -891,9 +950,9 @@ fresh3:
 	VMOVAPS Z0, Z9
 	VMOVAPS Z0, Z10
 	VMOVAPS Z0, Z11
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -907,13 +966,13 @@ zero4:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -950,12 +1009,12 @@ partial1:
 	VMOVUPS.Z (AX)(DX*4), K1, Z10
 	MOVLQSX   44(CX), CX
 	VMOVUPS.Z (AX)(CX*4), K1, Z11
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -978,9 +1037,9 @@ fresh6:
 	VMOVAPS   Z0, Z9
 	VMOVAPS   Z0, Z10
 	VMOVAPS   Z0, Z11
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -994,18 +1053,48 @@ zero7:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    48(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    52(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    56(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    60(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    64(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    68(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    72(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    76(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    80(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    84(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    88(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    92(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1060,7 +1149,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z12
 	VBROADCASTSS (BX)(CX*4), Z13
 	VFMADD231PS  Z13, Z12, Z0
@@ -1088,18 +1177,18 @@ k11:
 	VFMADD231PS  Z13, Z12, Z11
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z12
 	VADDPS  Z12, Z0, Z0
@@ -1137,12 +1226,12 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Z12
 	VADDPS  Z12, Z11, Z11
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z12
-	VBROADCASTSS hi+100(FP), Z13
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z12
+	VBROADCASTSS hi+108(FP), Z13
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
 	VMAXPS       Z1, Z12, Z1
@@ -1168,10 +1257,10 @@ store14:
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z13, Z11
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
@@ -1196,9 +1285,9 @@ plain15:
 	VMOVUPS Z10, (DX)(AX*4)
 	MOVLQSX 44(CX), AX
 	VMOVUPS Z11, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
@@ -1224,14 +1313,14 @@ stream16:
 	MOVLQSX  44(CX), AX
 	VMOVNTPS Z11, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -1279,12 +1368,12 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z12
 	VADDPS    Z12, Z11, Z11
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z12
-	VBROADCASTSS hi+100(FP), Z13
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z12
+	VBROADCASTSS hi+108(FP), Z13
 	VMAXPS       Z0, Z12, Z0
 	VMINPS       Z0, Z13, Z0
 	VMAXPS       Z1, Z12, Z1
@@ -1310,7 +1399,7 @@ store18:
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z13, Z11
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -1347,19 +1436,29 @@ plain19:
 	MOVLQSX 44(CX), CX
 	VMOVUPS Z11, K1, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+48, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm8x32(SB), NOSPLIT, $0-104
+// func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm8x32(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -1394,12 +1493,12 @@ TEXT ·GatherGemm8x32(SB), NOSPLIT, $0-104
 	VMOVUPS 64(AX)(DX*4), Z13
 	MOVLQSX 28(CX), CX
 	VMOVUPS 64(AX)(CX*4), Z15
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z4
@@ -1416,9 +1515,9 @@ fresh3:
 	VMOVAPS Z1, Z11
 	VMOVAPS Z1, Z13
 	VMOVAPS Z1, Z15
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -1436,13 +1535,13 @@ zero4:
 	VXORPS X13, X13, X13
 	VXORPS X15, X15, X15
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -1498,12 +1597,12 @@ partial1:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z13
 	MOVLQSX   28(CX), CX
 	VMOVUPS.Z 64(AX)(CX*4), K1, Z15
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -1541,9 +1640,9 @@ fresh6:
 	VMOVAPS   Z1, Z11
 	VMOVAPS   Z1, Z13
 	VMOVAPS   Z1, Z15
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -1561,18 +1660,48 @@ zero7:
 	VXORPS X13, X13, X13
 	VXORPS X15, X15, X15
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    32(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    36(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    40(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    44(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    48(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    52(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    56(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    60(CX), CX
+	PREFETCHT0 (AX)(CX*4)
+	PREFETCHT0 64(AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -1611,7 +1740,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z16
 	VMOVUPS      64(AX), Z17
 	VBROADCASTSS (BX)(CX*4), Z18
@@ -1640,18 +1769,18 @@ k11:
 	VFMADD231PS  Z18, Z17, Z15
 	ADDQ         $+128, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z16
 	VADDPS  Z16, Z0, Z0
@@ -1701,12 +1830,12 @@ tapsdone10:
 	VMOVUPS 64(AX)(DX*4), Z16
 	VADDPS  Z16, Z15, Z15
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z16
-	VBROADCASTSS hi+100(FP), Z17
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z16
+	VBROADCASTSS hi+108(FP), Z17
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
 	VMAXPS       Z1, Z16, Z1
@@ -1740,10 +1869,10 @@ store14:
 	VMAXPS       Z15, Z16, Z15
 	VMINPS       Z15, Z17, Z15
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	VMOVUPS Z1, 64(DX)(AX*4)
@@ -1768,9 +1897,9 @@ plain15:
 	MOVLQSX 28(CX), AX
 	VMOVUPS Z14, (DX)(AX*4)
 	VMOVUPS Z15, 64(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	VMOVNTPS Z1, 64(DX)(AX*4)
@@ -1796,14 +1925,14 @@ stream16:
 	VMOVNTPS Z14, (DX)(AX*4)
 	VMOVNTPS Z15, 64(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -1874,12 +2003,12 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z16
 	VADDPS    Z16, Z15, Z15
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z16
-	VBROADCASTSS hi+100(FP), Z17
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z16
+	VBROADCASTSS hi+108(FP), Z17
 	VMAXPS       Z0, Z16, Z0
 	VMINPS       Z0, Z17, Z0
 	VMAXPS       Z1, Z16, Z1
@@ -1913,7 +2042,7 @@ store18:
 	VMAXPS       Z15, Z16, Z15
 	VMINPS       Z15, Z17, Z15
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -1969,19 +2098,29 @@ plain19:
 	MOVLQSX 28(CX), CX
 	VMOVUPS Z15, K1, 64(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+32, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm8x16(SB), NOSPLIT, $0-104
+// func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm8x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -2000,12 +2139,12 @@ TEXT ·GatherGemm8x16(SB), NOSPLIT, $0-104
 	VMOVUPS (AX)(DX*4), Z6
 	MOVLQSX 28(CX), CX
 	VMOVUPS (AX)(CX*4), Z7
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
@@ -2014,9 +2153,9 @@ fresh3:
 	VMOVAPS Z0, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z0, Z7
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2026,13 +2165,13 @@ zero4:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -2061,12 +2200,12 @@ partial1:
 	VMOVUPS.Z (AX)(DX*4), K1, Z6
 	MOVLQSX   28(CX), CX
 	VMOVUPS.Z (AX)(CX*4), K1, Z7
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -2085,9 +2224,9 @@ fresh6:
 	VMOVAPS   Z0, Z5
 	VMOVAPS   Z0, Z6
 	VMOVAPS   Z0, Z7
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2097,18 +2236,40 @@ zero7:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    32(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    36(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    40(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    44(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    48(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    52(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    56(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    60(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -2147,7 +2308,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z8
 	VBROADCASTSS (BX)(CX*4), Z9
 	VFMADD231PS  Z9, Z8, Z0
@@ -2167,18 +2328,18 @@ k11:
 	VFMADD231PS  Z9, Z8, Z7
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z8
 	VADDPS  Z8, Z0, Z0
@@ -2204,12 +2365,12 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Z8
 	VADDPS  Z8, Z7, Z7
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z8
-	VBROADCASTSS hi+100(FP), Z9
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z8
+	VBROADCASTSS hi+108(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2227,10 +2388,10 @@ store14:
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
@@ -2247,9 +2408,9 @@ plain15:
 	VMOVUPS Z6, (DX)(AX*4)
 	MOVLQSX 28(CX), AX
 	VMOVUPS Z7, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
@@ -2267,14 +2428,14 @@ stream16:
 	MOVLQSX  28(CX), AX
 	VMOVNTPS Z7, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -2310,12 +2471,12 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z8
 	VADDPS    Z8, Z7, Z7
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z8
-	VBROADCASTSS hi+100(FP), Z9
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z8
+	VBROADCASTSS hi+108(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2333,7 +2494,7 @@ store18:
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -2362,19 +2523,29 @@ plain19:
 	MOVLQSX 28(CX), CX
 	VMOVUPS Z7, K1, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+32, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm4x32(SB), NOSPLIT, $0-104
+// func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm4x32(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -2393,12 +2564,12 @@ TEXT ·GatherGemm4x32(SB), NOSPLIT, $0-104
 	VMOVUPS 64(AX)(DX*4), Z5
 	MOVLQSX 12(CX), CX
 	VMOVUPS 64(AX)(CX*4), Z7
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z4
@@ -2407,9 +2578,9 @@ fresh3:
 	VMOVAPS Z1, Z3
 	VMOVAPS Z1, Z5
 	VMOVAPS Z1, Z7
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -2419,13 +2590,13 @@ zero4:
 	VXORPS X5, X5, X5
 	VXORPS X7, X7, X7
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -2465,12 +2636,12 @@ partial1:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z5
 	MOVLQSX   12(CX), CX
 	VMOVUPS.Z 64(AX)(CX*4), K1, Z7
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -2500,9 +2671,9 @@ fresh6:
 	VMOVAPS   Z1, Z3
 	VMOVAPS   Z1, Z5
 	VMOVAPS   Z1, Z7
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X2, X2, X2
 	VXORPS X4, X4, X4
@@ -2512,18 +2683,36 @@ zero7:
 	VXORPS X5, X5, X5
 	VXORPS X7, X7, X7
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    16(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    20(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	PREFETCHT0 64(AX)(DX*4)
+	MOVLQSX    28(CX), CX
+	PREFETCHT0 (AX)(CX*4)
+	PREFETCHT0 64(AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -2546,7 +2735,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z8
 	VMOVUPS      64(AX), Z9
 	VBROADCASTSS (BX)(CX*4), Z10
@@ -2563,18 +2752,18 @@ k11:
 	VFMADD231PS  Z10, Z9, Z7
 	ADDQ         $+128, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+32
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z8
 	VADDPS  Z8, Z0, Z0
@@ -2600,12 +2789,12 @@ tapsdone10:
 	VMOVUPS 64(AX)(DX*4), Z8
 	VADDPS  Z8, Z7, Z7
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z8
-	VBROADCASTSS hi+100(FP), Z9
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z8
+	VBROADCASTSS hi+108(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2623,10 +2812,10 @@ store14:
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	VMOVUPS Z1, 64(DX)(AX*4)
@@ -2639,9 +2828,9 @@ plain15:
 	MOVLQSX 12(CX), AX
 	VMOVUPS Z6, (DX)(AX*4)
 	VMOVUPS Z7, 64(DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	VMOVNTPS Z1, 64(DX)(AX*4)
@@ -2655,14 +2844,14 @@ stream16:
 	VMOVNTPS Z6, (DX)(AX*4)
 	VMOVNTPS Z7, 64(DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -2709,12 +2898,12 @@ partial12:
 	VMOVUPS.Z 64(AX)(DX*4), K1, Z8
 	VADDPS    Z8, Z7, Z7
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z8
-	VBROADCASTSS hi+100(FP), Z9
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z8
+	VBROADCASTSS hi+108(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2732,7 +2921,7 @@ store18:
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -2772,19 +2961,29 @@ plain19:
 	MOVLQSX 12(CX), CX
 	VMOVUPS Z7, K1, 64(AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+16, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET
 
-// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
+// func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·GatherGemm4x16(SB), NOSPLIT, $8-112
+	// a, zero: pointers past the end of a tap
+	MOVQ tapLen+72(FP), AX
+	SHLQ $0x02, AX
+	ADDQ AX, a+16(FP)
+	ADDQ AX, zero+32(FP)
+
+tile1:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial1
-	MOVQ    flags+88(FP), AX
+	JL      partial2
+	MOVQ    flags+96(FP), AX
 	TESTQ   $+1, AX
-	JZ      fresh3
+	JZ      fresh4
 	MOVQ    c+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVLQSX (CX), DX
@@ -2795,31 +2994,31 @@ TEXT ·GatherGemm4x16(SB), NOSPLIT, $0-104
 	VMOVUPS (AX)(DX*4), Z2
 	MOVLQSX 12(CX), CX
 	VMOVUPS (AX)(CX*4), Z3
-	JMP     started5
+	JMP     started6
 
-fresh3:
+fresh4:
 	MOVQ    bias+48(FP), AX
 	TESTQ   AX, AX
-	JZ      zero4
+	JZ      zero5
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	JMP     started5
+	JMP     started6
 
-zero4:
+zero5:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 
-started5:
-	JMP done2
+started6:
+	JMP done3
 
-partial1:
-	MOVQ      flags+88(FP), AX
+partial2:
+	MOVQ      flags+96(FP), AX
 	TESTQ     $+1, AX
-	JZ        fresh6
+	JZ        fresh7
 	MOVQ      c+0(FP), AX
 	MOVQ      rows+8(FP), CX
 	MOVQ      cols+80(FP), DX
@@ -2840,12 +3039,12 @@ partial1:
 	VMOVUPS.Z (AX)(DX*4), K1, Z2
 	MOVLQSX   12(CX), CX
 	VMOVUPS.Z (AX)(CX*4), K1, Z3
-	JMP       started8
+	JMP       started9
 
-fresh6:
+fresh7:
 	MOVQ      bias+48(FP), AX
 	TESTQ     AX, AX
-	JZ        zero7
+	JZ        zero8
 	MOVQ      cols+80(FP), CX
 	XORQ      DX, DX
 	TESTQ     CX, CX
@@ -2860,26 +3059,40 @@ fresh6:
 	VMOVAPS   Z0, Z1
 	VMOVAPS   Z0, Z2
 	VMOVAPS   Z0, Z3
-	JMP       started8
+	JMP       started9
 
-zero7:
+zero8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 
-started8:
-done2:
-	// a, zero: pointers past the end of a tap
-	MOVQ tapLen+72(FP), AX
-	SHLQ $0x02, AX
-	ADDQ AX, a+16(FP)
-	ADDQ AX, zero+32(FP)
-	MOVQ b+40(FP), AX
-	CMPQ taps+64(FP), $0x00
-	JE   tapsdone10
+started9:
+done3:
+	MOVQ       flags+96(FP), AX
+	TESTQ      $+8, AX
+	JZ         fetched10
+	CMPQ       tiles+88(FP), $0x01
+	JE         fetched10
+	MOVQ       c+0(FP), AX
+	MOVQ       rows+8(FP), CX
+	MOVLQSX    16(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    20(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    24(CX), DX
+	PREFETCHT0 (AX)(DX*4)
+	MOVLQSX    28(CX), CX
+	PREFETCHT0 (AX)(CX*4)
 
-tap9:
+fetched10:
+	MOVQ  b+40(FP), AX
+	MOVQ  taps+64(FP), CX
+	TESTQ CX, CX
+	JZ    tapsdone12
+	MOVQ  CX, (SP)
+
+tap11:
 	MOVQ    a+16(FP), CX
 	MOVQ    table+24(FP), DX
 	MOVLQSX (DX), BX
@@ -2902,7 +3115,7 @@ tap9:
 	XORQ    CX, CX
 	SUBQ    tapLen+72(FP), CX
 
-k11:
+k13:
 	VMOVUPS      (AX), Z4
 	VBROADCASTSS (BX)(CX*4), Z5
 	VFMADD231PS  Z5, Z4, Z0
@@ -2914,18 +3127,18 @@ k11:
 	VFMADD231PS  Z5, Z4, Z3
 	ADDQ         $+64, AX
 	INCQ         CX
-	JNZ          k11
-	DECQ         taps+64(FP)
-	JNZ          tap9
+	JNZ          k13
+	DECQ         (SP)
+	JNZ          tap11
 
-tapsdone10:
+tapsdone12:
 	MOVQ    cols+80(FP), AX
 	CMPQ    AX, $+16
-	JL      partial12
+	JL      partial14
 	MOVQ    residual+56(FP), AX
 	MOVQ    rows+8(FP), CX
 	TESTQ   AX, AX
-	JZ      store14
+	JZ      store16
 	MOVLQSX (CX), DX
 	VMOVUPS (AX)(DX*4), Z4
 	VADDPS  Z4, Z0, Z0
@@ -2939,12 +3152,12 @@ tapsdone10:
 	VMOVUPS (AX)(DX*4), Z4
 	VADDPS  Z4, Z3, Z3
 
-store14:
-	MOVQ         flags+88(FP), AX
+store16:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain15
-	VBROADCASTSS lo+96(FP), Z4
-	VBROADCASTSS hi+100(FP), Z5
+	JZ           plain17
+	VBROADCASTSS lo+104(FP), Z4
+	VBROADCASTSS hi+108(FP), Z5
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMAXPS       Z1, Z4, Z1
@@ -2954,10 +3167,10 @@ store14:
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z5, Z3
 
-plain15:
+plain17:
 	MOVQ    c+0(FP), DX
 	TESTQ   $+4, AX
-	JNZ     stream16
+	JNZ     stream18
 	MOVLQSX (CX), AX
 	VMOVUPS Z0, (DX)(AX*4)
 	MOVLQSX 4(CX), AX
@@ -2966,9 +3179,9 @@ plain15:
 	VMOVUPS Z2, (DX)(AX*4)
 	MOVLQSX 12(CX), AX
 	VMOVUPS Z3, (DX)(AX*4)
-	JMP     stored17
+	JMP     stored19
 
-stream16:
+stream18:
 	MOVLQSX  (CX), AX
 	VMOVNTPS Z0, (DX)(AX*4)
 	MOVLQSX  4(CX), AX
@@ -2978,14 +3191,14 @@ stream16:
 	MOVLQSX  12(CX), AX
 	VMOVNTPS Z3, (DX)(AX*4)
 
-stored17:
-	JMP done13
+stored19:
+	JMP done15
 
-partial12:
+partial14:
 	MOVQ      residual+56(FP), AX
 	MOVQ      rows+8(FP), CX
 	TESTQ     AX, AX
-	JZ        store18
+	JZ        store20
 	MOVQ      cols+80(FP), DX
 	XORQ      BX, BX
 	TESTQ     DX, DX
@@ -3009,12 +3222,12 @@ partial12:
 	VMOVUPS.Z (AX)(DX*4), K1, Z4
 	VADDPS    Z4, Z3, Z3
 
-store18:
-	MOVQ         flags+88(FP), AX
+store20:
+	MOVQ         flags+96(FP), AX
 	TESTQ        $+2, AX
-	JZ           plain19
-	VBROADCASTSS lo+96(FP), Z4
-	VBROADCASTSS hi+100(FP), Z5
+	JZ           plain21
+	VBROADCASTSS lo+104(FP), Z4
+	VBROADCASTSS hi+108(FP), Z5
 	VMAXPS       Z0, Z4, Z0
 	VMINPS       Z0, Z5, Z0
 	VMAXPS       Z1, Z4, Z1
@@ -3024,7 +3237,7 @@ store18:
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z5, Z3
 
-plain19:
+plain21:
 	MOVQ    c+0(FP), AX
 	MOVQ    cols+80(FP), DX
 	XORQ    BX, BX
@@ -3045,6 +3258,9 @@ plain19:
 	MOVLQSX 12(CX), CX
 	VMOVUPS Z3, K1, (AX)(CX*4)
 
-done13:
+done15:
+	ADDQ $+16, rows+8(FP)
+	DECQ tiles+88(FP)
+	JNZ  tile1
 	VZEROUPPER
 	RET

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func OuterGemm12x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm12x32(SB), NOSPLIT, $0-80
+// func OuterGemm12x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm12x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -38,64 +38,71 @@ TEXT ·OuterGemm12x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
-	VBROADCASTSS (R9), Z26
+	VMOVUPS      (R13), Z24
+	VMOVUPS      64(R13), Z25
+	VBROADCASTSS (R12), Z26
 	VFMADD231PS  Z26, Z24, Z0
 	VFMADD231PS  Z26, Z25, Z1
-	VBROADCASTSS 4(R9), Z26
+	VBROADCASTSS 4(R12), Z26
 	VFMADD231PS  Z26, Z24, Z2
 	VFMADD231PS  Z26, Z25, Z3
-	VBROADCASTSS 8(R9), Z26
+	VBROADCASTSS 8(R12), Z26
 	VFMADD231PS  Z26, Z24, Z4
 	VFMADD231PS  Z26, Z25, Z5
-	VBROADCASTSS 12(R9), Z26
+	VBROADCASTSS 12(R12), Z26
 	VFMADD231PS  Z26, Z24, Z6
 	VFMADD231PS  Z26, Z25, Z7
-	VBROADCASTSS 16(R9), Z26
+	VBROADCASTSS 16(R12), Z26
 	VFMADD231PS  Z26, Z24, Z8
 	VFMADD231PS  Z26, Z25, Z9
-	VBROADCASTSS 20(R9), Z26
+	VBROADCASTSS 20(R12), Z26
 	VFMADD231PS  Z26, Z24, Z10
 	VFMADD231PS  Z26, Z25, Z11
-	VBROADCASTSS 24(R9), Z26
+	VBROADCASTSS 24(R12), Z26
 	VFMADD231PS  Z26, Z24, Z12
 	VFMADD231PS  Z26, Z25, Z13
-	VBROADCASTSS 28(R9), Z26
+	VBROADCASTSS 28(R12), Z26
 	VFMADD231PS  Z26, Z24, Z14
 	VFMADD231PS  Z26, Z25, Z15
-	VBROADCASTSS 32(R9), Z26
+	VBROADCASTSS 32(R12), Z26
 	VFMADD231PS  Z26, Z24, Z16
 	VFMADD231PS  Z26, Z25, Z17
-	VBROADCASTSS 36(R9), Z26
+	VBROADCASTSS 36(R12), Z26
 	VFMADD231PS  Z26, Z24, Z18
 	VFMADD231PS  Z26, Z25, Z19
-	VBROADCASTSS 40(R9), Z26
+	VBROADCASTSS 40(R12), Z26
 	VFMADD231PS  Z26, Z24, Z20
 	VFMADD231PS  Z26, Z25, Z21
-	VBROADCASTSS 44(R9), Z26
+	VBROADCASTSS 44(R12), Z26
 	VFMADD231PS  Z26, Z24, Z22
 	VFMADD231PS  Z26, Z25, Z23
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -184,9 +191,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm12x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm12x16(SB), NOSPLIT, $0-80
+// func OuterGemm12x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm12x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -206,51 +213,58 @@ TEXT ·OuterGemm12x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z12
-	VBROADCASTSS (R9), Z13
+	VMOVUPS      (R13), Z12
+	VBROADCASTSS (R12), Z13
 	VFMADD231PS  Z13, Z12, Z0
-	VBROADCASTSS 4(R9), Z13
+	VBROADCASTSS 4(R12), Z13
 	VFMADD231PS  Z13, Z12, Z1
-	VBROADCASTSS 8(R9), Z13
+	VBROADCASTSS 8(R12), Z13
 	VFMADD231PS  Z13, Z12, Z2
-	VBROADCASTSS 12(R9), Z13
+	VBROADCASTSS 12(R12), Z13
 	VFMADD231PS  Z13, Z12, Z3
-	VBROADCASTSS 16(R9), Z13
+	VBROADCASTSS 16(R12), Z13
 	VFMADD231PS  Z13, Z12, Z4
-	VBROADCASTSS 20(R9), Z13
+	VBROADCASTSS 20(R12), Z13
 	VFMADD231PS  Z13, Z12, Z5
-	VBROADCASTSS 24(R9), Z13
+	VBROADCASTSS 24(R12), Z13
 	VFMADD231PS  Z13, Z12, Z6
-	VBROADCASTSS 28(R9), Z13
+	VBROADCASTSS 28(R12), Z13
 	VFMADD231PS  Z13, Z12, Z7
-	VBROADCASTSS 32(R9), Z13
+	VBROADCASTSS 32(R12), Z13
 	VFMADD231PS  Z13, Z12, Z8
-	VBROADCASTSS 36(R9), Z13
+	VBROADCASTSS 36(R12), Z13
 	VFMADD231PS  Z13, Z12, Z9
-	VBROADCASTSS 40(R9), Z13
+	VBROADCASTSS 40(R12), Z13
 	VFMADD231PS  Z13, Z12, Z10
-	VBROADCASTSS 44(R9), Z13
+	VBROADCASTSS 44(R12), Z13
 	VFMADD231PS  Z13, Z12, Z11
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -315,9 +329,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm9x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm9x32(SB), NOSPLIT, $0-80
+// func OuterGemm9x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm9x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -343,55 +357,62 @@ TEXT ·OuterGemm9x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z18
-	VMOVUPS      64(R10), Z19
-	VBROADCASTSS (R9), Z20
+	VMOVUPS      (R13), Z18
+	VMOVUPS      64(R13), Z19
+	VBROADCASTSS (R12), Z20
 	VFMADD231PS  Z20, Z18, Z0
 	VFMADD231PS  Z20, Z19, Z1
-	VBROADCASTSS 4(R9), Z20
+	VBROADCASTSS 4(R12), Z20
 	VFMADD231PS  Z20, Z18, Z2
 	VFMADD231PS  Z20, Z19, Z3
-	VBROADCASTSS 8(R9), Z20
+	VBROADCASTSS 8(R12), Z20
 	VFMADD231PS  Z20, Z18, Z4
 	VFMADD231PS  Z20, Z19, Z5
-	VBROADCASTSS 12(R9), Z20
+	VBROADCASTSS 12(R12), Z20
 	VFMADD231PS  Z20, Z18, Z6
 	VFMADD231PS  Z20, Z19, Z7
-	VBROADCASTSS 16(R9), Z20
+	VBROADCASTSS 16(R12), Z20
 	VFMADD231PS  Z20, Z18, Z8
 	VFMADD231PS  Z20, Z19, Z9
-	VBROADCASTSS 20(R9), Z20
+	VBROADCASTSS 20(R12), Z20
 	VFMADD231PS  Z20, Z18, Z10
 	VFMADD231PS  Z20, Z19, Z11
-	VBROADCASTSS 24(R9), Z20
+	VBROADCASTSS 24(R12), Z20
 	VFMADD231PS  Z20, Z18, Z12
 	VFMADD231PS  Z20, Z19, Z13
-	VBROADCASTSS 28(R9), Z20
+	VBROADCASTSS 28(R12), Z20
 	VFMADD231PS  Z20, Z18, Z14
 	VFMADD231PS  Z20, Z19, Z15
-	VBROADCASTSS 32(R9), Z20
+	VBROADCASTSS 32(R12), Z20
 	VFMADD231PS  Z20, Z18, Z16
 	VFMADD231PS  Z20, Z19, Z17
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -462,9 +483,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm9x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm9x16(SB), NOSPLIT, $0-80
+// func OuterGemm9x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm9x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -481,45 +502,52 @@ TEXT ·OuterGemm9x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z9
-	VBROADCASTSS (R9), Z10
+	VMOVUPS      (R13), Z9
+	VBROADCASTSS (R12), Z10
 	VFMADD231PS  Z10, Z9, Z0
-	VBROADCASTSS 4(R9), Z10
+	VBROADCASTSS 4(R12), Z10
 	VFMADD231PS  Z10, Z9, Z1
-	VBROADCASTSS 8(R9), Z10
+	VBROADCASTSS 8(R12), Z10
 	VFMADD231PS  Z10, Z9, Z2
-	VBROADCASTSS 12(R9), Z10
+	VBROADCASTSS 12(R12), Z10
 	VFMADD231PS  Z10, Z9, Z3
-	VBROADCASTSS 16(R9), Z10
+	VBROADCASTSS 16(R12), Z10
 	VFMADD231PS  Z10, Z9, Z4
-	VBROADCASTSS 20(R9), Z10
+	VBROADCASTSS 20(R12), Z10
 	VFMADD231PS  Z10, Z9, Z5
-	VBROADCASTSS 24(R9), Z10
+	VBROADCASTSS 24(R12), Z10
 	VFMADD231PS  Z10, Z9, Z6
-	VBROADCASTSS 28(R9), Z10
+	VBROADCASTSS 28(R12), Z10
 	VFMADD231PS  Z10, Z9, Z7
-	VBROADCASTSS 32(R9), Z10
+	VBROADCASTSS 32(R12), Z10
 	VFMADD231PS  Z10, Z9, Z8
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -572,9 +600,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm8x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm8x32(SB), NOSPLIT, $0-80
+// func OuterGemm8x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm8x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -598,52 +626,59 @@ TEXT ·OuterGemm8x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z16
-	VMOVUPS      64(R10), Z17
-	VBROADCASTSS (R9), Z18
+	VMOVUPS      (R13), Z16
+	VMOVUPS      64(R13), Z17
+	VBROADCASTSS (R12), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
-	VBROADCASTSS 4(R9), Z18
+	VBROADCASTSS 4(R12), Z18
 	VFMADD231PS  Z18, Z16, Z2
 	VFMADD231PS  Z18, Z17, Z3
-	VBROADCASTSS 8(R9), Z18
+	VBROADCASTSS 8(R12), Z18
 	VFMADD231PS  Z18, Z16, Z4
 	VFMADD231PS  Z18, Z17, Z5
-	VBROADCASTSS 12(R9), Z18
+	VBROADCASTSS 12(R12), Z18
 	VFMADD231PS  Z18, Z16, Z6
 	VFMADD231PS  Z18, Z17, Z7
-	VBROADCASTSS 16(R9), Z18
+	VBROADCASTSS 16(R12), Z18
 	VFMADD231PS  Z18, Z16, Z8
 	VFMADD231PS  Z18, Z17, Z9
-	VBROADCASTSS 20(R9), Z18
+	VBROADCASTSS 20(R12), Z18
 	VFMADD231PS  Z18, Z16, Z10
 	VFMADD231PS  Z18, Z17, Z11
-	VBROADCASTSS 24(R9), Z18
+	VBROADCASTSS 24(R12), Z18
 	VFMADD231PS  Z18, Z16, Z12
 	VFMADD231PS  Z18, Z17, Z13
-	VBROADCASTSS 28(R9), Z18
+	VBROADCASTSS 28(R12), Z18
 	VFMADD231PS  Z18, Z16, Z14
 	VFMADD231PS  Z18, Z17, Z15
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -708,9 +743,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm8x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm8x16(SB), NOSPLIT, $0-80
+// func OuterGemm8x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm8x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -726,43 +761,50 @@ TEXT ·OuterGemm8x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z8
-	VBROADCASTSS (R9), Z9
+	VMOVUPS      (R13), Z8
+	VBROADCASTSS (R12), Z9
 	VFMADD231PS  Z9, Z8, Z0
-	VBROADCASTSS 4(R9), Z9
+	VBROADCASTSS 4(R12), Z9
 	VFMADD231PS  Z9, Z8, Z1
-	VBROADCASTSS 8(R9), Z9
+	VBROADCASTSS 8(R12), Z9
 	VFMADD231PS  Z9, Z8, Z2
-	VBROADCASTSS 12(R9), Z9
+	VBROADCASTSS 12(R12), Z9
 	VFMADD231PS  Z9, Z8, Z3
-	VBROADCASTSS 16(R9), Z9
+	VBROADCASTSS 16(R12), Z9
 	VFMADD231PS  Z9, Z8, Z4
-	VBROADCASTSS 20(R9), Z9
+	VBROADCASTSS 20(R12), Z9
 	VFMADD231PS  Z9, Z8, Z5
-	VBROADCASTSS 24(R9), Z9
+	VBROADCASTSS 24(R12), Z9
 	VFMADD231PS  Z9, Z8, Z6
-	VBROADCASTSS 28(R9), Z9
+	VBROADCASTSS 28(R12), Z9
 	VFMADD231PS  Z9, Z8, Z7
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -811,9 +853,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm4x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm4x32(SB), NOSPLIT, $0-80
+// func OuterGemm4x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm4x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -829,40 +871,47 @@ TEXT ·OuterGemm4x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z8
-	VMOVUPS      64(R10), Z9
-	VBROADCASTSS (R9), Z10
+	VMOVUPS      (R13), Z8
+	VMOVUPS      64(R13), Z9
+	VBROADCASTSS (R12), Z10
 	VFMADD231PS  Z10, Z8, Z0
 	VFMADD231PS  Z10, Z9, Z1
-	VBROADCASTSS 4(R9), Z10
+	VBROADCASTSS 4(R12), Z10
 	VFMADD231PS  Z10, Z8, Z2
 	VFMADD231PS  Z10, Z9, Z3
-	VBROADCASTSS 8(R9), Z10
+	VBROADCASTSS 8(R12), Z10
 	VFMADD231PS  Z10, Z8, Z4
 	VFMADD231PS  Z10, Z9, Z5
-	VBROADCASTSS 12(R9), Z10
+	VBROADCASTSS 12(R12), Z10
 	VFMADD231PS  Z10, Z8, Z6
 	VFMADD231PS  Z10, Z9, Z7
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -903,9 +952,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-80
+// func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -917,35 +966,42 @@ TEXT ·OuterGemm4x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z4
-	VBROADCASTSS (R9), Z5
+	VMOVUPS      (R13), Z4
+	VBROADCASTSS (R12), Z5
 	VFMADD231PS  Z5, Z4, Z0
-	VBROADCASTSS 4(R9), Z5
+	VBROADCASTSS 4(R12), Z5
 	VFMADD231PS  Z5, Z4, Z1
-	VBROADCASTSS 8(R9), Z5
+	VBROADCASTSS 8(R12), Z5
 	VFMADD231PS  Z5, Z4, Z2
-	VBROADCASTSS 12(R9), Z5
+	VBROADCASTSS 12(R12), Z5
 	VFMADD231PS  Z5, Z4, Z3
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -978,9 +1034,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm2x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm2x32(SB), NOSPLIT, $0-80
+// func OuterGemm2x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm2x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -992,34 +1048,41 @@ TEXT ·OuterGemm2x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z4
-	VMOVUPS      64(R10), Z5
-	VBROADCASTSS (R9), Z6
+	VMOVUPS      (R13), Z4
+	VMOVUPS      64(R13), Z5
+	VBROADCASTSS (R12), Z6
 	VFMADD231PS  Z6, Z4, Z0
 	VFMADD231PS  Z6, Z5, Z1
-	VBROADCASTSS 4(R9), Z6
+	VBROADCASTSS 4(R12), Z6
 	VFMADD231PS  Z6, Z4, Z2
 	VFMADD231PS  Z6, Z5, Z3
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -1048,9 +1111,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-80
+// func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   a+16(FP), AX
@@ -1060,31 +1123,38 @@ TEXT ·OuterGemm2x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z2
-	VBROADCASTSS (R9), Z3
+	VMOVUPS      (R13), Z2
+	VBROADCASTSS (R12), Z3
 	VFMADD231PS  Z3, Z2, Z0
-	VBROADCASTSS 4(R9), Z3
+	VBROADCASTSS 4(R12), Z3
 	VFMADD231PS  Z3, Z2, Z1
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -1109,9 +1179,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm1x32(SB), NOSPLIT, $0-80
+// func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm1x32(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   a+16(FP), AX
@@ -1121,31 +1191,38 @@ TEXT ·OuterGemm1x32(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z2
-	VMOVUPS      64(R10), Z3
-	VBROADCASTSS (R9), Z4
+	VMOVUPS      (R13), Z2
+	VMOVUPS      64(R13), Z3
+	VBROADCASTSS (R12), Z4
 	VFMADD231PS  Z4, Z2, Z0
 	VFMADD231PS  Z4, Z3, Z1
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1
@@ -1168,9 +1245,9 @@ store4:
 	VZEROUPPER
 	RET
 
-// func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
-// Requires: AVX, AVX512F
-TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-80
+// func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-104
 	VXORPS X0, X0, X0
 	MOVQ   a+16(FP), AX
 	MOVQ   b+24(FP), CX
@@ -1179,29 +1256,36 @@ TEXT ·OuterGemm1x16(SB), NOSPLIT, $0-80
 	MOVQ   aPitch+48(FP), SI
 	MOVQ   aStep+56(FP), DI
 	MOVQ   bPitch+64(FP), R8
+	MOVQ   ahead+80(FP), R9
+	MOVQ   aheadStep+88(FP), R10
+	MOVQ   aheadA+96(FP), R11
 	SHLQ   $0x02, SI
 	SHLQ   $0x02, DI
 	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
 	TESTQ  BX, BX
 	JLE    done2
 
 repeat1:
-	MOVLQSX (DX), R9
-	IMULQ   SI, R9
-	ADDQ    AX, R9
-	MOVLQSX 4(DX), R10
-	IMULQ   R8, R10
-	ADDQ    CX, R10
-	MOVLQSX 8(DX), R11
+	MOVLQSX (DX), R12
+	IMULQ   SI, R12
+	ADDQ    AX, R12
+	MOVLQSX 4(DX), R13
+	IMULQ   R8, R13
+	ADDQ    CX, R13
+	MOVLQSX 8(DX), R14
 	ADDQ    $0x0c, DX
 
 pixel3:
-	VMOVUPS      (R10), Z1
-	VBROADCASTSS (R9), Z2
+	VMOVUPS      (R13), Z1
+	VBROADCASTSS (R12), Z2
 	VFMADD231PS  Z2, Z1, Z0
-	ADDQ         DI, R9
-	ADDQ         R8, R10
-	DECQ         R11
+	PREFETCHT1   (R9)
+	PREFETCHT1   (R12)(R11*4)
+	ADDQ         R10, R9
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         R14
 	JNZ          pixel3
 	DECQ         BX
 	JNZ          repeat1

@@ -396,101 +396,113 @@ func Adam(w *float32, m *float32, v *float32, dw *float32, n int, f *float32)
 //go:noescape
 func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
 
-// GatherGemm12x32 computes a tile of 12 rows by cols <= 32 columns:
+// GatherGemm12x32 computes tiles of 12 rows by cols <= 32 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*12+i]+k] * b[(t*tapLen+k)*32+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 12 rows and 12*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 32, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm12x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
-// GatherGemm12x16 computes a tile of 12 rows by cols <= 16 columns:
+// GatherGemm12x16 computes tiles of 12 rows by cols <= 16 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*12+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 12 rows and 12*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm12x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
-// GatherGemm8x32 computes a tile of 8 rows by cols <= 32 columns:
+// GatherGemm8x32 computes tiles of 8 rows by cols <= 32 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*8+i]+k] * b[(t*tapLen+k)*32+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 8 rows and 8*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 32, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm8x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
-// GatherGemm8x16 computes a tile of 8 rows by cols <= 16 columns:
+// GatherGemm8x16 computes tiles of 8 rows by cols <= 16 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*8+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 8 rows and 8*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm8x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
-// GatherGemm4x32 computes a tile of 4 rows by cols <= 32 columns:
+// GatherGemm4x32 computes tiles of 4 rows by cols <= 32 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*32+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 4 rows and 4*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 32, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm4x32(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
-// GatherGemm4x16 computes a tile of 4 rows by cols <= 16 columns:
+// GatherGemm4x16 computes tiles of 4 rows by cols <= 16 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
 //	acc[i][j] += a[table[t*4+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
 //	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
 //
-// with one fused multiply-add per product. A negative table entry stands for
+// the others with the next 4 rows and 4*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
 // zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
-// vector, rows be whole vectors, and StreamFence must follow.
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
 //
 //go:noescape
-func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, flags int, lo float32, hi float32)
+func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
 // PrefetchRows asks for so many cache lines of 64 bytes, lines > 0, from x[rows[i]] on,
 // for i < count. It never faults. A negative offset counts as 0.
@@ -688,120 +700,144 @@ func DepthwiseBytes(dst *uint8, taps **uint8, count int, w *float32, wStride int
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm12x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm12x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm12x16 computes a tile of 12 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm12x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm12x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm9x32 computes a tile of 9 rows by 32 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm9x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm9x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm9x16 computes a tile of 9 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm9x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm9x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm8x32 computes a tile of 8 rows by 32 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm8x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm8x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm8x16 computes a tile of 8 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm8x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm8x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm4x32 computes a tile of 4 rows by 32 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm4x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm4x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm4x16 computes a tile of 4 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm4x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm2x32 computes a tile of 2 rows by 32 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm2x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm2x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm2x16 computes a tile of 2 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm2x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm1x32 computes a tile of 1 rows by 32 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm1x32(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // OuterGemm1x16 computes a tile of 1 rows by 16 columns:
 //
 //	acc[i][j] += a[runs[3*r]*aPitch+p*aStep+i] * b[(runs[3*r+1]+p)*bPitch+j]   for r < n, p < runs[3*r+2] in this order
 //	c[i*ldc+j] = acc[i][j] + (accumulate != 0 ? c[i*ldc+j] : 0)
 //
-// with one fused multiply-add per product. n >= 0, run lengths > 0.
+// with one fused multiply-add per product. n >= 0, run lengths > 0. With each p it asks
+// for two cache lines, aheadA floats behind its element of a, and at ahead and every
+// aheadStep floats behind it, which never faults.
 //
 //go:noescape
-func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int)
+func OuterGemm1x16(c *float32, ldc int, a *float32, b *float32, runs *int32, n int, aPitch int, aStep int, bPitch int, accumulate int, ahead *float32, aheadStep int, aheadA int)
 
 // FMALoop performs n rounds of 12 independent vector fused multiply-adds on
 // registers, n >= 0.
