@@ -41,6 +41,8 @@ func (e *emitter) emitConv(o *fused) error {
 		i.how += "+" + o.act.String()
 	}
 	if o.residual >= 0 {
+		// In place, if it is read no more: then memory goes by once.
+		i.reuse = len(i.in)
 		i.in = append(i.in, e.need(o.residual, pixels))
 		i.how += "+residual"
 	}
