@@ -182,53 +182,53 @@ func planeFill(dst, v []float32, n int, how Store) {
 	}
 }
 
-func windowMax(dst, src []float32, w *Window) {
+func windowMax(dst, src []float32, w *windowCall) {
 	switch {
 	case isa.Active == isa.AVX512:
-		avx512.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		avx512.WindowMax(&dst[0], &src[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	case isa.Active == isa.AVX2:
-		avx2.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		avx2.WindowMax(&dst[0], &src[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	default:
 		windowMaxGeneric(dst, src, w)
 	}
 }
 
-func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *windowCall) {
 	switch {
 	case isa.Active == isa.AVX512:
-		avx512.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		avx512.WindowMaxIndex(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	case isa.Active == isa.AVX2:
-		avx2.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		avx2.WindowMaxIndex(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	default:
 		windowMaxIndexGeneric(dst, index, src, w)
 	}
 }
 
-func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+func windowMaxBackward(dst, src []float32, index []uint8, w *windowCall) {
 	switch {
-	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.C):
-		avx512.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.c):
+		avx512.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	case isa.Active == isa.AVX512:
-		avx512.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
-	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.C):
-		avx2.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		avx512.WindowMaxBackward(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
+	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.c):
+		avx2.WindowMaxBackwardStream(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	case isa.Active == isa.AVX2:
-		avx2.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		avx2.WindowMaxBackward(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	default:
 		windowMaxBackwardGeneric(dst, src, index, w)
 	}
 }
 
-func windowAvg(dst, src []float32, scale float32, w *Window) {
+func windowAvg(dst, src []float32, scale float32, w *windowCall) {
 	switch {
-	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.C):
-		avx512.WindowAvgStream(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+	case isa.Active == isa.AVX512 && streams(w.Store, dst, 16, w.DstStep, w.c):
+		avx512.WindowAvgStream(&dst[0], &src[0], scale, &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	case isa.Active == isa.AVX512:
-		avx512.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
-	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.C):
-		avx2.WindowAvgStream(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		avx512.WindowAvg(&dst[0], &src[0], scale, &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
+	case isa.Active == isa.AVX2 && streams(w.Store, dst, 8, w.DstStep, w.c):
+		avx2.WindowAvgStream(&dst[0], &src[0], scale, &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	case isa.Active == isa.AVX2:
-		avx2.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		avx2.WindowAvg(&dst[0], &src[0], scale, &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	default:
 		windowAvgGeneric(dst, src, scale, w)
 	}

@@ -127,37 +127,37 @@ func planeFill(dst, v []float32, n int, _ Store) {
 	}
 }
 
-func windowMax(dst, src []float32, w *Window) {
+func windowMax(dst, src []float32, w *windowCall) {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.WindowMax(&dst[0], &src[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		neon.WindowMax(&dst[0], &src[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	default:
 		windowMaxGeneric(dst, src, w)
 	}
 }
 
-func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *windowCall) {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.WindowMaxIndex(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		neon.WindowMaxIndex(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	default:
 		windowMaxIndexGeneric(dst, index, src, w)
 	}
 }
 
-func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+func windowMaxBackward(dst, src []float32, index []uint8, w *windowCall) {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.WindowMaxBackward(&dst[0], &src[0], &index[0], w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride, int32(w.Tap), int32(w.TapRow), int32(w.TapCol))
+		neon.WindowMaxBackward(&dst[0], &src[0], &index[0], &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride, int32(w.Tap), int32(w.TapRow), int32(w.Columns.tapCol))
 	default:
 		windowMaxBackwardGeneric(dst, src, index, w)
 	}
 }
 
-func windowAvg(dst, src []float32, scale float32, w *Window) {
+func windowAvg(dst, src []float32, scale float32, w *windowCall) {
 	switch {
 	case isa.Active == isa.NEON:
-		neon.WindowAvg(&dst[0], &src[0], scale, w.Pixels, w.C, w.DstStep-w.C, w.SrcStep-w.C, w.Rows, w.Cols, w.RowStride, w.ColStride)
+		neon.WindowAvg(&dst[0], &src[0], scale, &w.list[0].Start, len(w.list), w.c, w.DstStep-w.c, w.Rows, w.RowStride, w.Columns.colStride)
 	default:
 		windowAvgGeneric(dst, src, scale, w)
 	}

@@ -40,17 +40,19 @@ func planeScaleShift(dst, x, a, b []float32, n int, _ Store) { planeScaleShiftGe
 
 func planeFill(dst, v []float32, n int, _ Store) { planeFillGeneric(dst, v, n) }
 
-func windowMax(dst, src []float32, w *Window) { windowMaxGeneric(dst, src, w) }
+func windowMax(dst, src []float32, w *windowCall) { windowMaxGeneric(dst, src, w) }
 
-func windowMaxIndex(dst []float32, index []uint8, src []float32, w *Window) {
+func windowMaxIndex(dst []float32, index []uint8, src []float32, w *windowCall) {
 	windowMaxIndexGeneric(dst, index, src, w)
 }
 
-func windowMaxBackward(dst, src []float32, index []uint8, w *Window) {
+func windowMaxBackward(dst, src []float32, index []uint8, w *windowCall) {
 	windowMaxBackwardGeneric(dst, src, index, w)
 }
 
-func windowAvg(dst, src []float32, scale float32, w *Window) { windowAvgGeneric(dst, src, scale, w) }
+func windowAvg(dst, src []float32, scale float32, w *windowCall) {
+	windowAvgGeneric(dst, src, scale, w)
+}
 
 func laneMax(*[lanePlanes * maxLanes]float32, *[lanePlanes * maxLanes]int32, []float32, int, int) int {
 	return 0

@@ -8,6 +8,11 @@ import (
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, on the
 // calling thread. They must not overlap.
 func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	Cached.Transpose(dst, ldd, src, lds, rows, cols)
+}
+
+// Transpose: see [Store.Add].
+func (s Store) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if rows < 0 || cols < 0 || ldd < rows || lds < cols {
 		panic("kernels.Transpose: negative size or short stride")
 	}
@@ -17,7 +22,7 @@ func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	if len(dst) < (cols-1)*ldd+rows || len(src) < (rows-1)*lds+cols {
 		panic("kernels.Transpose: short dst or src")
 	}
-	transposeStrips(dst, src, rows, cols, ldd, lds, 0, Cached)
+	transposeStrips(dst, src, rows, cols, ldd, lds, 0, s)
 }
 
 // CopyBlock copies a block of rows by cols floats: dst[i*ldd+j] = src[i*lds+j].

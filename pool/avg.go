@@ -25,7 +25,6 @@ type Avg struct {
 
 	forwardRows, scaleRows, backwardRows func(lo, hi int)
 	forwardBlocks, backwardBlocks        func(lo, hi int)
-	blocks                               blocks
 }
 
 // avgJob holds the arguments of the running call.
@@ -60,7 +59,6 @@ func NewAdaptiveAvg(n, c, h, w, oh, ow int) (*Avg, error) {
 		return nil, fmt.Errorf("pool: adaptive average to %dx%d: %w", oh, ow, err)
 	}
 	g := &grid{n: n, c: c, rows: newAdaptiveAxis(h, oh), cols: newAdaptiveAxis(w, ow)}
-	g.forward, g.backward = g.cols.forwardRuns(), g.cols.backwardRuns(1)
 	return newAvg(g, fmt.Sprintf("pool.Avg %dx%dx%dx%d adaptive to %dx%d", n, h, w, c, oh, ow)), nil
 }
 
@@ -74,7 +72,7 @@ func newAvg(g *grid, name string) *Avg {
 	}
 	p.forwardRows, p.scaleRows, p.backwardRows = p.forwardRange, p.scaleRange, p.backwardRange
 	p.forwardBlocks, p.backwardBlocks = p.forwardBlocksRange, p.backwardBlocksRange
-	p.blocks.init(g)
+	g.init(g.cols.countSpans())
 	return p
 }
 
@@ -101,12 +99,11 @@ func (p *Avg) forwardRange(lo, hi int) {
 
 // forwardRow computes output row o of a map with c channels.
 func (p *Avg) forwardRow(dst, src []float32, o, c int) {
-	var l line
-	p.forwardLine(&l, o, c, 0)
-	for k := range p.forward {
-		r := &p.forward[k]
-		d, s := l.at(r)
-		kernels.WindowAvg(dst[d:], src[s:], p.scale[o*p.cols.out+r.at], &l.w)
+	w, d, x := p.forwardWindow(o, c, 0)
+	l := p.layout(c)
+	for k, part := range l.spans {
+		w.Columns = l.forward[k]
+		kernels.WindowAvg(dst[d+part.from*c:], src[x:], p.scale[o*p.cols.out+part.from], &w)
 	}
 }
 
@@ -157,10 +154,6 @@ func (p *Avg) backwardRow(dx, dy []float32, h, c int, how kernels.Store) {
 	if p.uniform {
 		scale = p.scale[0]
 	}
-	l := line{w: kernels.Window{Store: how}}
-	p.backwardLine(&l, h, c, 0)
-	for k := range p.backward {
-		x, y := l.at(&p.backward[k])
-		kernels.WindowAvg(dx[x:], dy[y:], scale, &l.w)
-	}
+	w, x, y := p.backwardWindow(h, c, 0, how)
+	kernels.WindowAvg(dx[x:], dy[y:], scale, &w)
 }

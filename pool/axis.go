@@ -1,6 +1,10 @@
 package pool
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/golanes/lanes/kernels"
+)
 
 // An axis is one dimension of a pooling operator: which inputs each output's
 // window covers and, the other way round, which outputs cover an input.
@@ -113,52 +117,36 @@ func inverseModulo(a, m int) int {
 	return (x%m + m) % m
 }
 
-// A run is a sequence of positions along an axis, at + p*step for p < n, that
-// look alike: the same number of taps, the first with number tap in the window.
-// It lies at start and moves by srcStep from one position to the next.
-type run struct{ at, n, step, start, srcStep, taps, tap int }
-
-// forwardRuns groups the outputs.
-func (a *axis) forwardRuns() []run {
-	var runs []run
-	for o := 0; o < a.out; {
-		w := a.windows[o]
-		r := run{at: o, n: 1, step: 1, start: w.start, taps: w.taps, tap: w.tap}
-		for next := o + 1; next < a.out; next++ {
-			v := a.windows[next]
-			moved := v.start - a.windows[next-1].start
-			if v.taps != w.taps || v.tap != w.tap || v.count != w.count || r.n > 1 && moved != r.srcStep {
-				break
-			}
-			r.srcStep = moved
-			r.n++
-		}
-		runs = append(runs, r)
-		o += r.n
+// forwardColumns returns the columns of the outputs from to to-1 in maps with c
+// channels.
+func (a *axis) forwardColumns(from, to, c int) *kernels.WindowColumns {
+	list := make([]kernels.WindowColumn, 0, to-from)
+	for _, w := range a.windows[from:to] {
+		list = append(list, kernels.WindowColumn{Start: w.start * c, Taps: w.taps, Tap: w.tap})
 	}
-	return runs
+	return kernels.NewWindowColumns(list, a.dilation*c, 1)
 }
 
-// backwardRuns groups the inputs: those of one phase of the stride have the same
-// taps, except near the edges.
-func (a *axis) backwardRuns(stride int) []run {
-	var runs []run
-	for phase := range min(stride, a.in) {
-		for i := phase; i < a.in; {
-			c := a.covers[i]
-			r := run{at: i, n: 1, step: stride, start: c.start, taps: c.n, tap: c.tap}
-			for next := i + stride; next < a.in; next += stride {
-				v := a.covers[next]
-				moved := v.start - a.covers[next-stride].start
-				if v.n != c.n || c.n > 0 && (v.tap != c.tap || moved < 0 || r.n > 1 && moved != r.srcStep) {
-					break
-				}
-				r.srcStep = max(moved, 0)
-				r.n++
-			}
-			runs = append(runs, r)
-			i += r.n * stride
-		}
+// backwardColumns returns the columns of the inputs.
+func (a *axis) backwardColumns(c int) *kernels.WindowColumns {
+	list := make([]kernels.WindowColumn, 0, a.in)
+	for _, v := range a.covers {
+		list = append(list, kernels.WindowColumn{Start: v.start * c, Taps: v.n, Tap: v.tap})
 	}
-	return runs
+	return kernels.NewWindowColumns(list, a.covers[0].step*c, -a.covers[0].tapStep)
+}
+
+// A span is a range of outputs.
+type span struct{ from, to int }
+
+// countSpans returns the ranges of outputs in which an average counts alike.
+func (a *axis) countSpans() []span {
+	var spans []span
+	for o, w := range a.windows {
+		if o == 0 || w.count != a.windows[o-1].count {
+			spans = append(spans, span{from: o})
+		}
+		spans[len(spans)-1].to = o + 1
+	}
+	return spans
 }

@@ -22,7 +22,6 @@ type Max struct {
 
 	forwardRows, backwardRows     func(lo, hi int)
 	forwardBlocks, backwardBlocks func(lo, hi int)
-	blocks                        blocks
 }
 
 // maxJob holds the arguments of the running call.
@@ -41,7 +40,7 @@ func NewMax(shape Shape) (*Max, error) {
 	p := &Max{grid: g, shape: shape.normalized()}
 	p.forwardRows, p.backwardRows = p.forwardRange, p.backwardRange
 	p.forwardBlocks, p.backwardBlocks = p.forwardBlocksRange, p.backwardBlocksRange
-	p.blocks.init(g)
+	g.init([]span{{0, g.cols.out}})
 	return p, nil
 }
 
@@ -129,18 +128,15 @@ func (a *Argmax) image(at, n int) argImage {
 
 // forwardRow computes output row o of a map with c channels.
 func (p *Max) forwardRow(dst []float32, arg argImage, src []float32, o, c int) {
-	var l line
-	p.forwardLine(&l, o, c, p.shape.S)
-	for k := range p.forward {
-		d, s := l.at(&p.forward[k])
-		switch {
-		case arg.narrow != nil:
-			kernels.WindowMax(dst[d:], arg.narrow[d:], src[s:], &l.w)
-		case arg.wide != nil:
-			kernels.WindowMaxWide(dst[d:], arg.wide[d:], src[s:], &l.w)
-		default:
-			kernels.WindowMax(dst[d:], nil, src[s:], &l.w)
-		}
+	w, d, x := p.forwardWindow(o, c, p.shape.S)
+	w.Columns = p.layout(c).forward[0]
+	switch {
+	case arg.narrow != nil:
+		kernels.WindowMax(dst[d:], arg.narrow[d:], src[x:], &w)
+	case arg.wide != nil:
+		kernels.WindowMaxWide(dst[d:], arg.wide[d:], src[x:], &w)
+	default:
+		kernels.WindowMax(dst[d:], nil, src[x:], &w)
 	}
 }
 
@@ -177,14 +173,10 @@ func (p *Max) backwardRange(lo, hi int) {
 
 // backwardRow computes row h of the gradient of a map with c channels.
 func (p *Max) backwardRow(dx, dy []float32, arg argImage, h, c int, how kernels.Store) {
-	l := line{w: kernels.Window{Store: how}}
-	p.backwardLine(&l, h, c, p.shape.S)
-	for k := range p.backward {
-		x, y := l.at(&p.backward[k])
-		if arg.wide != nil {
-			kernels.WindowMaxBackwardWide(dx[x:], dy[y:], arg.wide[y:], &l.w)
-			continue
-		}
-		kernels.WindowMaxBackward(dx[x:], dy[y:], arg.narrow[y:], &l.w)
+	w, x, y := p.backwardWindow(h, c, p.shape.S, how)
+	if arg.wide != nil {
+		kernels.WindowMaxBackwardWide(dx[x:], dy[y:], arg.wide[y:], &w)
+		return
 	}
+	kernels.WindowMaxBackward(dx[x:], dy[y:], arg.narrow[y:], &w)
 }

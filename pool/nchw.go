@@ -12,12 +12,18 @@ import (
 // there, and turn the result back. So main memory is read and written once, as
 // in NHWC.
 
-// blockChannels is the number of channels of a block: one vector of the widest
-// ISA.
-const blockChannels = 16
+// A block has the most channels, in vectors of the widest ISA, with which its map is
+// at most blockElements, a quarter of a common second-level cache: what is done for a
+// pixel is done for all of them.
+const (
+	blockVector   = 16
+	blockVectors  = 4
+	blockElements = 1 << 16
+)
 
 // blocks cuts the maps of a grid into blocks and keeps their buffers.
 type blocks struct {
+	width    int // channels
 	perImage int
 	src, dst int // elements of a block's maps
 	mu       sync.Mutex
@@ -28,9 +34,10 @@ type blocks struct {
 type blockBuffer struct{ src, dst []float32 }
 
 func (b *blocks) init(g *grid) {
-	b.perImage = (g.c + blockChannels - 1) / blockChannels
-	width := min(g.c, blockChannels)
-	b.src, b.dst = g.rows.in*g.cols.in*width, g.rows.out*g.cols.out*width
+	in, out := g.rows.in*g.cols.in, g.rows.out*g.cols.out
+	b.width = min(g.c, blockVector*max(1, min(blockVectors, blockElements/max(in, out)/blockVector)))
+	b.perImage = (g.c + b.width - 1) / b.width
+	b.src, b.dst = in*b.width, out*b.width
 }
 
 // take returns a buffer that nobody uses, until put.
@@ -53,15 +60,22 @@ func (b *blocks) put(buf *blockBuffer) {
 
 // block returns the range of planes, of n*C, of block i.
 func (g *grid) block(b *blocks, i int) (plane, width int) {
-	first := i % b.perImage * blockChannels
-	return i/b.perImage*g.c + first, min(blockChannels, g.c-first)
+	first := i % b.perImage * b.width
+	return i/b.perImage*g.c + first, min(b.width, g.c-first)
 }
 
-// toNHWC sets dst[i*c+j] = src[j*n+i] for c planes of n elements.
-func toNHWC(dst, src []float32, c, n int) { kernels.Transpose(dst, c, src, n, c, n) }
+// toNHWC sets dst[i*c+j] = src[j*n+i] for c planes of n elements, a few at a time:
+// more than a prefetcher can follow would wait for memory.
+func toNHWC(dst, src []float32, c, n int) {
+	for j := 0; j < c; j += blockVector {
+		kernels.Transpose(dst[j:], c, src[j*n:], n, min(blockVector, c-j), n)
+	}
+}
 
 // toNCHW is the inverse of toNHWC.
-func toNCHW(dst, src []float32, c, n int) { kernels.Transpose(dst, n, src, c, n, c) }
+func toNCHW(dst, src []float32, c, n int, how kernels.Store) {
+	how.Transpose(dst, n, src, c, n, c)
+}
 
 // ForwardNCHW is [Max.Forward] for maps in NCHW.
 func (p *Max) ForwardNCHW(dst []float32, arg *Argmax, src []float32) {
@@ -85,7 +99,7 @@ func (p *Max) forwardBlocksRange(lo, hi int) {
 		for o := range p.rows.out {
 			p.forwardRow(buf.dst[:c*out], arg, buf.src[:c*in], o, c)
 		}
-		toNCHW(j.dst[plane*out:], buf.dst, c, out)
+		toNCHW(j.dst[plane*out:], buf.dst, c, out, kernels.StoreFor(p.DstLen()))
 	}
 	p.blocks.put(buf)
 }
@@ -113,7 +127,7 @@ func (p *Max) backwardBlocksRange(lo, hi int) {
 		for h := range p.rows.in {
 			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], arg, h, c, kernels.Cached)
 		}
-		toNCHW(j.src[plane*in:], buf.src, c, in)
+		toNCHW(j.src[plane*in:], buf.src, c, in, kernels.StoreFor(p.SrcLen()))
 	}
 	p.blocks.put(buf)
 }
@@ -135,7 +149,7 @@ func (p *Avg) forwardBlocksRange(lo, hi int) {
 		for o := range p.rows.out {
 			p.forwardRow(buf.dst[:c*out], buf.src[:c*in], o, c)
 		}
-		toNCHW(j.dst[plane*out:], buf.dst, c, out)
+		toNCHW(j.dst[plane*out:], buf.dst, c, out, kernels.StoreFor(p.DstLen()))
 	}
 	p.blocks.put(buf)
 }
@@ -160,7 +174,7 @@ func (p *Avg) backwardBlocksRange(lo, hi int) {
 		for h := range p.rows.in {
 			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], h, c, kernels.Cached)
 		}
-		toNCHW(j.src[plane*in:], buf.src, c, in)
+		toNCHW(j.src[plane*in:], buf.src, c, in, kernels.StoreFor(p.SrcLen()))
 	}
 	p.blocks.put(buf)
 }

@@ -6,13 +6,47 @@ import (
 	"github.com/golanes/lanes/kernels"
 )
 
-// grid is what the plans have in common: the two axes and the grouping of their
-// positions into runs.
+// grid is what the plans have in common: the two axes, and the columns of their rows
+// for each number of channels that is met.
 type grid struct {
 	n, c       int
 	rows, cols *axis
-	// Runs along the columns. The rows are taken one at a time.
-	forward, backward []run
+	layouts    []layout
+	blocks     blocks
+}
+
+// A layout holds the columns for maps with c channels: forward in parts, one for
+// each span.
+type layout struct {
+	c        int
+	spans    []span
+	forward  []*kernels.WindowColumns
+	backward *kernels.WindowColumns
+}
+
+// init prepares the layouts for spans of output columns.
+func (g *grid) init(spans []span) {
+	g.blocks.init(g)
+	for _, c := range []int{g.c, g.blocks.width, g.c % g.blocks.width} {
+		if c == 0 || len(g.layouts) > 0 && g.layout(c).c == c {
+			continue
+		}
+		l := layout{c: c, spans: spans, backward: g.cols.backwardColumns(c)}
+		for _, s := range spans {
+			l.forward = append(l.forward, g.cols.forwardColumns(s.from, s.to, c))
+		}
+		g.layouts = append(g.layouts, l)
+	}
+}
+
+// layout returns that of maps with c channels, or the last one if there is none.
+func (g *grid) layout(c int) *layout {
+	for i := range g.layouts {
+		if g.layouts[i].c == c {
+			return &g.layouts[i]
+		}
+	}
+	return &g.layouts[len(g.layouts)-1]
 }
 
 func newGrid(s Shape, count Count) (*grid, error) {
@@ -28,10 +62,7 @@ func newGrid(s Shape, count Count) (*grid, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &grid{
-		n: s.N, c: s.C, rows: rows, cols: cols,
-		forward: cols.forwardRuns(), backward: cols.backwardRuns(s.StrideW),
-	}, nil
+	return &grid{n: s.N, c: s.C, rows: rows, cols: cols}, nil
 }
 
 // SrcLen returns the number of elements of the input.
@@ -49,40 +80,23 @@ func (g *grid) check(name string, dst, src []float32) {
 	}
 }
 
-// A line is a row of maps for which the kernel is called run by run.
-type line struct {
-	w kernels.Window
-	// Where the row starts in the map that is written and in the one that is
-	// read, and the number of its first tap.
-	dst, src, tap int
-}
-
-// forwardLine prepares l for output row o of maps with c channels. s is the width
-// of the window by which taps are numbered.
-func (g *grid) forwardLine(l *line, o, c, s int) {
+// forwardWindow returns the window of output row o of maps with c channels, without
+// columns, and where dst and src start in their maps. s is the width of the pooling
+// window, by which taps are numbered.
+func (g *grid) forwardWindow(o, c, s int) (w kernels.Window, dst, src int) {
 	row := &g.rows.windows[o]
-	l.w.C, l.w.Rows = c, row.taps
-	l.w.RowStride, l.w.ColStride = g.rows.dilation*g.cols.in*c, g.cols.dilation*c
-	l.w.TapRow, l.w.TapCol = s, 1
-	l.dst, l.src, l.tap = o*g.cols.out*c, row.start*g.cols.in*c, row.tap*s
+	w = kernels.Window{C: c, DstStep: c, Rows: row.taps, RowStride: g.rows.dilation * g.cols.in * c, Tap: row.tap * s, TapRow: s}
+	return w, o * g.cols.out * c, row.start * g.cols.in * c
 }
 
-// backwardLine prepares l for input row h.
-func (g *grid) backwardLine(l *line, h, c, s int) {
-	row, col := &g.rows.covers[h], &g.cols.covers[0]
-	l.w.C, l.w.Rows = c, row.n
-	l.w.RowStride, l.w.ColStride = row.step*g.cols.out*c, col.step*c
-	l.w.TapRow, l.w.TapCol = -row.tapStep*s, -col.tapStep
-	l.dst, l.src, l.tap = h*g.cols.in*c, row.start*g.cols.out*c, row.tap*s
-}
-
-// at completes l.w for a run of columns and returns where its dst and src start
-// in their maps.
-func (l *line) at(r *run) (dst, src int) {
-	w := &l.w
-	w.Pixels, w.Cols, w.Tap = r.n, r.taps, l.tap+r.tap
-	w.DstStep, w.SrcStep = r.step*w.C, r.srcStep*w.C
-	return l.dst + r.at*w.C, l.src + r.start*w.C
+// backwardWindow returns that of input row h.
+func (g *grid) backwardWindow(h, c, s int, how kernels.Store) (w kernels.Window, dst, src int) {
+	row := &g.rows.covers[h]
+	w = kernels.Window{
+		Columns: g.layout(c).backward, C: c, DstStep: c, Store: how,
+		Rows: row.n, RowStride: row.step * g.cols.out * c, Tap: row.tap * s, TapRow: -row.tapStep * s,
+	}
+	return w, h * g.cols.in * c, row.start * g.cols.out * c
 }
 
 // grainBytes is the least traffic that is worth a second goroutine.

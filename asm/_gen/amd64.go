@@ -145,6 +145,8 @@ func (m *amd64) LoadPtr(p Ptr, offBytes int) Ptr {
 	return Ptr{op: r}
 }
 
+func (m *amd64) LoadInt(p Ptr, offBytes int) Int { return Int{m.LoadPtr(p, offBytes).op} }
+
 func (m *amd64) AddPtr(p Ptr, n Int) {
 	m.LEAQ(operand.Mem{Base: gp(p.op), Index: gp(n.op), Scale: p.size()}, gp(p.op))
 }

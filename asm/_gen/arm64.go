@@ -191,6 +191,8 @@ func (m *arm64) LoadPtr(p Ptr, offBytes int) Ptr {
 	return Ptr{op: d}
 }
 
+func (m *arm64) LoadInt(p Ptr, offBytes int) Int { return Int{m.LoadPtr(p, offBytes).op} }
+
 func (m *arm64) AddPtr(p Ptr, n Int) {
 	shift := 2
 	if p.bytes {

@@ -64,6 +64,8 @@ type Machine interface {
 	CopyInt(n Int) Int
 	// LoadPtr returns the pointer stored at p plus off bytes.
 	LoadPtr(p Ptr, offBytes int) Ptr
+	// LoadInt returns the 64-bit integer stored at p plus off bytes.
+	LoadInt(p Ptr, offBytes int) Int
 	// AddPtr advances p by n elements, SubPtr moves it back; AddPtrConst advances
 	// it by a constant number.
 	AddPtr(p Ptr, n Int)

@@ -12,32 +12,54 @@ import (
 
 // A windowNEON is one of the kernels being emitted. index moves with src or dst.
 // The pointers that run over the taps go on by colStride behind a tap and by
-// rowGap behind the last one of a row, the number of the tap by tapCol and tapGap.
+// rowGap behind the last one of a row, the number of the tap by tapCol and tapGap. What
+// a pixel has of its own is set from its column.
 type windowNEON struct {
 	*arm64
 	dst, src, index     Ptr
+	columns             Ptr
 	rows, cols          Int
 	colStride, rowGap   Int
 	tap, tapCol, tapGap Vec // bytes
+
+	source, sourceIndex, rowStride vreg // of the whole row
+	firstTap, tapStep, tapRow      vreg
 }
 
 func newWindowNEON(m *arm64, name string, doc ...string) *windowNEON {
 	m.Func(name, "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
-		slices.Concat(doc, windowDoc, []string{"pixels, rows, cols > 0."})...)
+		slices.Concat(doc, windowDoc, []string{"pixels, rows > 0."})...)
 	w := &windowNEON{
-		arm64: m, dst: m.ParamPtr("dst"), src: m.ParamPtr("src"), index: m.ParamBytes("index"),
-		rows: m.ParamInt("rows"), cols: m.ParamInt("cols"), colStride: m.ParamInt("colStride"),
+		arm64: m, dst: m.ParamPtr("dst"), src: Ptr{op: m.newR()}, index: m.ParamBytes("index"), columns: m.ParamPtr("columns"),
+		rows: m.ParamInt("rows"), cols: Int{m.newR()}, colStride: m.ParamInt("colStride"), rowGap: Int{m.newR()},
+		tap: Vec{m.newV()}, tapGap: Vec{m.newV()},
+		source: m.paramR("src"), sourceIndex: m.paramR("index"), rowStride: m.paramR("rowStride"),
+		firstTap: m.paramI32("tap"), tapStep: m.paramI32("tapCol"), tapRow: m.paramI32("tapRow"),
 	}
-	// gap returns by - cols*step.
-	gap := func(by, step vreg) vreg {
-		m.update(by, []vreg{vr(w.cols.op), step}, asmf("MSUB R%[2]d, R%[1]d, R%[3]d, R%[1]d"))
-		return by
-	}
-	w.rowGap = Int{gap(m.paramR("rowStride"), vr(w.colStride.op))}
-	step := m.paramI32("tapCol")
-	w.tap, w.tapCol = m.bytes(m.paramI32("tap")), m.bytes(step)
-	w.tapGap = m.bytes(gap(m.paramI32("tapRow"), step))
+	w.tapCol = m.bytes(w.tapStep)
 	return w
+}
+
+// enter sets what belongs to the column of the next pixel; index is set too if it
+// moves with src.
+func (w *windowNEON) enter(indexOfSource bool) {
+	start := vr(w.LoadInt(w.columns, columnStart).op)
+	w.op([]vreg{vr(w.src.op)}, []vreg{start, w.source}, asmf("ADD R%[2]d<<2, R%[3]d, R%[1]d"))
+	if indexOfSource {
+		w.op([]vreg{vr(w.index.op)}, []vreg{start, w.sourceIndex}, asmf("ADD R%[2]d, R%[3]d, R%[1]d"))
+	}
+	w.op([]vreg{vr(w.cols.op)}, []vreg{vr(w.columns.op)}, asmf(fmt.Sprintf("MOVD %d(R%%[2]d), R%%[1]d", columnTaps)))
+	// setGap sets dst = by - cols*step.
+	setGap := func(dst, by, step vreg) {
+		w.op([]vreg{dst}, []vreg{vr(w.cols.op), by, step}, asmf("MSUB R%[2]d, R%[3]d, R%[4]d, R%[1]d"))
+	}
+	setGap(vr(w.rowGap.op), w.rowStride, vr(w.colStride.op))
+	gap, first := w.newR(), vr(w.LoadInt(w.columns, columnTap).op)
+	setGap(gap, w.tapRow, w.tapStep)
+	w.setBytes(w.tapGap, gap)
+	w.update(first, []vreg{w.firstTap}, asmf("ADD R%[2]d, R%[1]d, R%[1]d"))
+	w.setBytes(w.tap, first)
+	w.AddPtrConst(w.columns, columnBytes/4)
 }
 
 // paramI32 loads an int32 parameter.
@@ -49,9 +71,13 @@ func (m *arm64) paramI32(name string) vreg {
 
 // bytes returns the low byte of r in every byte.
 func (m *arm64) bytes(r vreg) Vec {
-	v := m.newV()
-	m.op([]vreg{v}, []vreg{r}, asmf("VDUP R%[2]d, V%[1]d.B16"))
-	return Vec{v}
+	v := Vec{m.newV()}
+	m.setBytes(v, r)
+	return v
+}
+
+func (m *arm64) setBytes(v Vec, r vreg) {
+	m.op([]vreg{vr(v.op)}, []vreg{r}, asmf("VDUP R%[2]d, V%[1]d.B16"))
 }
 
 // repeat is Repeat for n > 0.
@@ -64,14 +90,10 @@ func (m *arm64) repeat(n Int, body func()) {
 }
 
 // pixels runs body over the pixels and, within a pixel, over strips of so many
-// channels: 32, 24, 16, 8, 4 and 1. body moves dst on. indexGap is what index moves by
-// behind a pixel.
-func (w *windowNEON) pixels(indexGap string, body func(channels int)) {
-	dstGap, srcGap := w.ParamInt("dstGap"), w.ParamInt("srcGap")
-	gap := dstGap
-	if indexGap == "srcGap" {
-		gap = srcGap
-	}
+// channels: 32, 24, 16, 8, 4 and 1. body moves dst on. index moves with src or with
+// dst.
+func (w *windowNEON) pixels(indexOfSource bool, body func(channels int)) {
+	gap := w.ParamInt("dstGap")
 	strip := func(channels int) {
 		body(channels)
 		w.AddPtrConst(w.src, channels)
@@ -79,10 +101,12 @@ func (w *windowNEON) pixels(indexGap string, body func(channels int)) {
 	}
 	c := w.ParamInt("c")
 	w.repeat(w.ParamInt("pixels"), func() {
+		w.enter(indexOfSource)
 		w.strips(c, strip)
-		w.AddPtr(w.dst, dstGap)
-		w.AddPtr(w.src, srcGap)
-		w.AddPtr(w.index, gap)
+		w.AddPtr(w.dst, gap)
+		if !indexOfSource {
+			w.AddPtr(w.index, gap)
+		}
 	})
 }
 
@@ -131,12 +155,14 @@ func (w *windowNEON) taps(ptrs []Ptr, body func(at []Ptr, tap Vec)) {
 		}
 		w.Set(tap, w.three(encADDByte, tap, tapBy))
 	}
-	w.repeat(w.rows, func() {
-		w.repeat(w.cols, func() {
-			body(at, tap)
-			move(w.colStride, w.tapCol)
+	w.IfNotZero(w.cols, func() {
+		w.repeat(w.rows, func() {
+			w.repeat(w.cols, func() {
+				body(at, tap)
+				move(w.colStride, w.tapCol)
+			})
+			move(w.rowGap, w.tapGap)
 		})
-		move(w.rowGap, w.tapGap)
 	})
 }
 
@@ -222,7 +248,7 @@ func (w *windowNEON) storeIndex(p Ptr, off int, v []Vec) {
 // best tap is the low byte of a lane, so that one mask serves it and the value.
 func windowMaxIndexNEON(m *arm64) {
 	w := newWindowNEON(m, "WindowMaxIndex", windowMaxIndexDoc...)
-	w.pixels("dstGap", func(channels int) {
+	w.pixels(false, func(channels int) {
 		best := w.loadStrip(w.src, channels)
 		from := make([]Vec, len(best))
 		for u := range best {
@@ -253,7 +279,7 @@ func windowMaxIndexNEON(m *arm64) {
 func windowMaxBackwardNEON(m *arm64) {
 	w := newWindowNEON(m, "WindowMaxBackward", windowMaxBackwardDoc("")...)
 	spread := w.spreads()
-	w.pixels("srcGap", func(channels int) {
+	w.pixels(true, func(channels int) {
 		sum := make([]Vec, max(1, channels/4))
 		for u := range sum {
 			sum[u] = w.Zero()

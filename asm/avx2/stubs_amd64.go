@@ -1205,61 +1205,70 @@ func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, pla
 //go:noescape
 func PlaneFillStream(dst *float32, v *float32, planes int, n int)
 
-// WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, cols > 0.
+// WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, taps > 0.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowMax(dst *float32, src *float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+func WindowMax(dst *float32, src *float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 
-// WindowMaxIndex computes dst = maximum over the taps and index, with the layout
-// of dst, = number tap + i*tapRow + j*tapCol of the tap it came from: the first
-// of equal ones, the last NaN if there is one. Numbers are < 256; rows, cols > 0.
+// WindowMaxIndex computes dst = maximum over the taps and index, with the layout of
+// dst, = number tap + i*tapRow + j*tapCol, and that of the first tap, of the tap it
+// came from: the first of equal ones, the last NaN if there is one. Numbers are < 256;
+// rows, taps > 0.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowMaxIndex(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+func WindowMaxIndex(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 
 // WindowMaxBackward computes dst = sum over those taps whose index, with the
-// layout of src, is their number tap + i*tapRow + j*tapCol, in order.
+// layout of src, is their number tap + i*tapRow + j*tapCol and that of the first tap,
+// in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+func WindowMaxBackward(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 
 // WindowAvg computes dst = scale * sum over the taps, row by row, in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+func WindowAvg(dst *float32, src *float32, scale float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 
 // WindowMaxBackwardStream computes dst = sum over those taps whose index, with the
-// layout of src, is their number tap + i*tapRow + j*tapCol, in order.
+// layout of src, is their number tap + i*tapRow + j*tapCol and that of the first tap,
+// in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //
 //go:noescape
-func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 
 // WindowAvgStream computes dst = scale * sum over the taps, row by row, in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //
 //go:noescape
-func WindowAvgStream(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+func WindowAvgStream(dst *float32, src *float32, scale float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 
 // PairSquares6x16 computes, for r < 6 and s < 16,
 //

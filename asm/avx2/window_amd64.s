@@ -4,171 +4,671 @@
 
 #include "textflag.h"
 
-// func WindowMax(dst *float32, src *float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+// func WindowMax(dst *float32, src *float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 // Requires: AVX
-TEXT ·WindowMax(SB), NOSPLIT, $0-80
+TEXT ·WindowMax(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  pixels+16(FP), DX
+	MOVQ  columns+16(FP), CX
+	MOVQ  pixels+24(FP), DX
 	TESTQ DX, DX
 	JLE   done2
 
 repeat1:
-	MOVQ c+24(FP), BX
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
 
-while3:
-	CMPQ    BX, $+32
-	JLT     done4
-	VMOVUPS (CX), Y0
+while4:
+	CMPQ    SI, $+32
+	JLT     done5
+	VMOVUPS (BX), Y0
 	VMOVAPS Y0, Y0
-	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(BX), Y1
 	VMOVAPS Y1, Y1
-	VMOVUPS 64(CX), Y2
+	VMOVUPS 64(BX), Y2
 	VMOVAPS Y2, Y2
-	VMOVUPS 96(CX), Y3
+	VMOVUPS 96(BX), Y3
 	VMOVAPS Y3, Y3
-	MOVQ    CX, SI
-	MOVQ    rows+48(FP), DI
-	TESTQ   DI, DI
-	JLE     done6
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done7
 
-repeat5:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done8
-
-repeat7:
-	VMOVUPS   (R8), Y4
+repeat6:
+	VMOVUPS   (DI), Y4
 	VMAXPS    Y0, Y4, Y0
 	VMOVAPS   Y0, Y0
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y0, Y0
-	VMOVUPS   32(R8), Y4
+	VMOVUPS   32(DI), Y4
 	VMAXPS    Y1, Y4, Y1
 	VMOVAPS   Y1, Y1
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y1, Y1
-	VMOVUPS   64(R8), Y4
+	VMOVUPS   64(DI), Y4
 	VMAXPS    Y2, Y4, Y2
 	VMOVAPS   Y2, Y2
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y2, Y2
-	VMOVUPS   96(R8), Y4
+	VMOVUPS   96(DI), Y4
 	VMAXPS    Y3, Y4, Y3
 	VMOVAPS   Y3, Y3
 	VCMPPS    $0x03, Y4, Y4, Y5
 	VBLENDVPS Y5, Y4, Y3, Y3
-	MOVQ      colStride+72(FP), R10
-	LEAQ      (R8)(R10*4), R8
-	DECQ      R9
-	JNZ       repeat7
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat6
 
-done8:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat5
-
-done6:
+done7:
 	VMOVUPS Y0, (AX)
 	VMOVUPS Y1, 32(AX)
 	VMOVUPS Y2, 64(AX)
 	VMOVUPS Y3, 96(AX)
 	ADDQ    $+128, AX
-	ADDQ    $+128, CX
-	SUBQ    $+32, BX
-	JMP     while3
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JMP     while4
 
-done4:
-while9:
-	CMPQ    BX, $+8
-	JLT     done10
-	VMOVUPS (CX), Y0
+done5:
+while8:
+	CMPQ    SI, $+8
+	JLT     done9
+	VMOVUPS (BX), Y0
 	VMOVAPS Y0, Y0
-	MOVQ    CX, SI
-	MOVQ    rows+48(FP), DI
-	TESTQ   DI, DI
-	JLE     done12
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done11
 
-repeat11:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done14
-
-repeat13:
-	VMOVUPS   (R8), Y1
+repeat10:
+	VMOVUPS   (DI), Y1
 	VMAXPS    Y0, Y1, Y0
 	VMOVAPS   Y0, Y0
 	VCMPPS    $0x03, Y1, Y1, Y2
 	VBLENDVPS Y2, Y1, Y0, Y0
-	MOVQ      colStride+72(FP), R10
-	LEAQ      (R8)(R10*4), R8
-	DECQ      R9
-	JNZ       repeat13
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat10
 
-done14:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat11
-
-done12:
+done11:
 	VMOVUPS Y0, (AX)
 	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	SUBQ    $+8, BX
-	JMP     while9
+	ADDQ    $+32, BX
+	SUBQ    $+8, SI
+	JMP     while8
 
-done10:
-	TESTQ      BX, BX
-	JZ         zero15
-	MOVQ       BX, DI
-	LEAQ       tail<>+32(SB), SI
-	NEGQ       DI
-	VMOVUPS    (SI)(DI*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
+done9:
+	TESTQ      SI, SI
+	JZ         zero12
+	MOVQ       SI, R8
+	LEAQ       tail<>+32(SB), DI
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (BX), Y0, Y1
 	VMOVAPS    Y1, Y1
-	MOVQ       CX, SI
-	MOVQ       rows+48(FP), DI
-	TESTQ      DI, DI
-	JLE        done17
+	MOVQ       BX, DI
+	MOVQ       rows+48(FP), R8
+	TESTQ      R8, R8
+	JLE        done14
 
-repeat16:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done19
-
-repeat18:
-	VMASKMOVPS (R8), Y0, Y2
+repeat13:
+	VMASKMOVPS (DI), Y0, Y2
 	VMAXPS     Y1, Y2, Y1
 	VMOVAPS    Y1, Y1
 	VCMPPS     $0x03, Y2, Y2, Y3
 	VBLENDVPS  Y3, Y2, Y1, Y1
-	MOVQ       colStride+72(FP), R10
-	LEAQ       (R8)(R10*4), R8
-	DECQ       R9
-	JNZ        repeat18
+	MOVQ       rowStride+56(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
+	JNZ        repeat13
 
-done19:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat16
-
-done17:
+done14:
 	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(BX*4), AX
-	LEAQ       (CX)(BX*4), CX
-	XORQ       BX, BX
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
 
+zero12:
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero15
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero16
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while17:
+	CMPQ    SI, $+32
+	JLT     done18
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(BX), Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(BX), Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(BX), Y3
+	VMOVAPS Y3, Y3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done20
+
+repeat19:
+	MOVQ      DI, R9
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat19
+
+done20:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JMP     while17
+
+done18:
+while21:
+	CMPQ    SI, $+8
+	JLT     done22
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done24
+
+repeat23:
+	MOVQ      DI, R9
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat23
+
+done24:
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, SI
+	JMP     while21
+
+done22:
+	TESTQ      SI, SI
+	JZ         zero25
+	MOVQ       SI, R8
+	LEAQ       tail<>+32(SB), DI
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (BX), Y0, Y1
+	VMOVAPS    Y1, Y1
+	MOVQ       BX, DI
+	MOVQ       rows+48(FP), R8
+	TESTQ      R8, R8
+	JLE        done27
+
+repeat26:
+	MOVQ       DI, R9
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       colStride+64(FP), R10
+	LEAQ       (R9)(R10*4), R9
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       rowStride+56(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
+	JNZ        repeat26
+
+done27:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
+
+zero25:
+nonzero16:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero28
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JNZ   nonzero29
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while30:
+	CMPQ    SI, $+32
+	JLT     done31
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(BX), Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(BX), Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(BX), Y3
+	VMOVAPS Y3, Y3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done33
+
+repeat32:
+	MOVQ      DI, R9
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat32
+
+done33:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JMP     while30
+
+done31:
+while34:
+	CMPQ    SI, $+8
+	JLT     done35
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done37
+
+repeat36:
+	MOVQ      DI, R9
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat36
+
+done37:
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, SI
+	JMP     while34
+
+done35:
+	TESTQ      SI, SI
+	JZ         zero38
+	MOVQ       SI, R8
+	LEAQ       tail<>+32(SB), DI
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (BX), Y0, Y1
+	VMOVAPS    Y1, Y1
+	MOVQ       BX, DI
+	MOVQ       rows+48(FP), R8
+	TESTQ      R8, R8
+	JLE        done40
+
+repeat39:
+	MOVQ       DI, R9
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       colStride+64(FP), R10
+	LEAQ       (R9)(R10*4), R9
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       colStride+64(FP), R10
+	LEAQ       (R9)(R10*4), R9
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       rowStride+56(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
+	JNZ        repeat39
+
+done40:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
+
+zero38:
+nonzero29:
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero41
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while42:
+	CMPQ    SI, $+32
+	JLT     done43
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS 32(BX), Y1
+	VMOVAPS Y1, Y1
+	VMOVUPS 64(BX), Y2
+	VMOVAPS Y2, Y2
+	VMOVUPS 96(BX), Y3
+	VMOVAPS Y3, Y3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done45
+
+repeat44:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done47
+
+repeat46:
+	VMOVUPS   (R9), Y4
+	VMAXPS    Y0, Y4, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VMOVUPS   32(R9), Y4
+	VMAXPS    Y1, Y4, Y1
+	VMOVAPS   Y1, Y1
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y1, Y1
+	VMOVUPS   64(R9), Y4
+	VMAXPS    Y2, Y4, Y2
+	VMOVAPS   Y2, Y2
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y2, Y2
+	VMOVUPS   96(R9), Y4
+	VMAXPS    Y3, Y4, Y3
+	VMOVAPS   Y3, Y3
+	VCMPPS    $0x03, Y4, Y4, Y5
+	VBLENDVPS Y5, Y4, Y3, Y3
+	MOVQ      colStride+64(FP), R11
+	LEAQ      (R9)(R11*4), R9
+	DECQ      R10
+	JNZ       repeat46
+
+done47:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat44
+
+done45:
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, AX
+	ADDQ    $+128, BX
+	SUBQ    $+32, SI
+	JMP     while42
+
+done43:
+while48:
+	CMPQ    SI, $+8
+	JLT     done49
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done51
+
+repeat50:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done53
+
+repeat52:
+	VMOVUPS   (R9), Y1
+	VMAXPS    Y0, Y1, Y0
+	VMOVAPS   Y0, Y0
+	VCMPPS    $0x03, Y1, Y1, Y2
+	VBLENDVPS Y2, Y1, Y0, Y0
+	MOVQ      colStride+64(FP), R11
+	LEAQ      (R9)(R11*4), R9
+	DECQ      R10
+	JNZ       repeat52
+
+done53:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat50
+
+done51:
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, AX
+	ADDQ    $+32, BX
+	SUBQ    $+8, SI
+	JMP     while48
+
+done49:
+	TESTQ      SI, SI
+	JZ         zero54
+	MOVQ       SI, R8
+	LEAQ       tail<>+32(SB), DI
+	NEGQ       R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (BX), Y0, Y1
+	VMOVAPS    Y1, Y1
+	MOVQ       BX, DI
+	MOVQ       rows+48(FP), R8
+	TESTQ      R8, R8
+	JLE        done56
+
+repeat55:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done58
+
+repeat57:
+	VMASKMOVPS (R9), Y0, Y2
+	VMAXPS     Y1, Y2, Y1
+	VMOVAPS    Y1, Y1
+	VCMPPS     $0x03, Y2, Y2, Y3
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	MOVQ       colStride+64(FP), R11
+	LEAQ       (R9)(R11*4), R9
+	DECQ       R10
+	JNZ        repeat57
+
+done58:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat55
+
+done56:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
+
+zero54:
+zero41:
+zero28:
 zero15:
-	MOVQ dstGap+32(FP), BX
+	MOVQ dstGap+40(FP), BX
 	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+40(FP), BX
-	LEAQ (CX)(BX*4), CX
+	ADDQ $+24, CX
 	DECQ DX
 	JNZ  repeat1
 
@@ -194,248 +694,1038 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func WindowMaxIndex(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+// func WindowMaxIndex(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX2
-TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-100
+TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-92
 	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  index+16(FP), DX
-	MOVQ  pixels+24(FP), BX
+	MOVQ  index+16(FP), CX
+	MOVQ  columns+24(FP), DX
+	MOVQ  pixels+32(FP), BX
 	TESTQ BX, BX
 	JLE   done2
 
 repeat1:
-	MOVQ c+32(FP), SI
+	MOVQ  8(DX), SI
+	SUBQ  $+1, SI
+	TESTQ SI, SI
+	JNZ   nonzero3
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
 
-while3:
-	CMPQ         SI, $+32
-	JLT          done4
-	VBROADCASTSS tap+88(FP), Y0
-	VMOVAPS      Y0, Y1
-	VMOVUPS      (CX), Y2
-	VMOVAPS      Y2, Y2
-	VMOVAPS      Y1, Y3
-	VMOVUPS      32(CX), Y4
-	VMOVAPS      Y4, Y4
-	VMOVAPS      Y1, Y5
-	VMOVUPS      64(CX), Y6
-	VMOVAPS      Y6, Y6
-	VMOVAPS      Y1, Y7
-	VMOVUPS      96(CX), Y8
-	VMOVAPS      Y8, Y8
-	VMOVAPS      Y1, Y9
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done6
-
-repeat5:
-	MOVQ    DI, R9
-	VMOVAPS Y0, Y1
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done8
-
-repeat7:
-	VMOVUPS      (R9), Y10
-	VCMPPS       $0x11, Y10, Y2, Y11
-	VCMPPS       $0x03, Y10, Y10, Y12
-	VORPS        Y11, Y12, Y11
-	VBLENDVPS    Y11, Y10, Y2, Y2
-	VBLENDVPS    Y11, Y1, Y3, Y3
-	VMOVUPS      32(R9), Y10
-	VCMPPS       $0x11, Y10, Y4, Y11
-	VCMPPS       $0x03, Y10, Y10, Y12
-	VORPS        Y11, Y12, Y11
-	VBLENDVPS    Y11, Y10, Y4, Y4
-	VBLENDVPS    Y11, Y1, Y5, Y5
-	VMOVUPS      64(R9), Y10
-	VCMPPS       $0x11, Y10, Y6, Y11
-	VCMPPS       $0x03, Y10, Y10, Y12
-	VORPS        Y11, Y12, Y11
-	VBLENDVPS    Y11, Y10, Y6, Y6
-	VBLENDVPS    Y11, Y1, Y7, Y7
-	VMOVUPS      96(R9), Y10
-	VCMPPS       $0x11, Y10, Y8, Y11
-	VCMPPS       $0x03, Y10, Y10, Y12
-	VORPS        Y11, Y12, Y11
-	VBLENDVPS    Y11, Y10, Y8, Y8
-	VBLENDVPS    Y11, Y1, Y9, Y9
-	VBROADCASTSS tapCol+96(FP), Y10
-	VPADDD       Y10, Y1, Y1
-	VMOVAPS      Y1, Y1
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
-	JNZ          repeat7
-
-done8:
-	VBROADCASTSS tapRow+92(FP), Y1
+while4:
+	CMPQ         DI, $+32
+	JLT          done5
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVAPS      Y0, Y0
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat5
-
-done6:
-	VMOVUPS      Y2, (AX)
-	VEXTRACTI128 $0x01, Y3, X0
-	VPACKUSDW    X0, X3, X0
-	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (DX)
-	VMOVUPS      Y4, 32(AX)
-	VEXTRACTI128 $0x01, Y5, X0
-	VPACKUSDW    X0, X5, X0
-	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, 8(DX)
-	VMOVUPS      Y6, 64(AX)
-	VEXTRACTI128 $0x01, Y7, X0
-	VPACKUSDW    X0, X7, X0
-	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, 16(DX)
-	VMOVUPS      Y8, 96(AX)
-	VEXTRACTI128 $0x01, Y9, X0
-	VPACKUSDW    X0, X9, X0
-	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, 24(DX)
-	ADDQ         $+128, AX
-	ADDQ         $+128, CX
-	ADDQ         $+32, DX
-	SUBQ         $+32, SI
-	JMP          while3
-
-done4:
-while9:
-	CMPQ         SI, $+8
-	JLT          done10
-	VBROADCASTSS tap+88(FP), Y0
-	VMOVAPS      Y0, Y1
-	VMOVUPS      (CX), Y2
-	VMOVAPS      Y2, Y2
-	VMOVAPS      Y1, Y3
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done12
-
-repeat11:
-	MOVQ    DI, R9
-	VMOVAPS Y0, Y1
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done14
-
-repeat13:
-	VMOVUPS      (R9), Y4
-	VCMPPS       $0x11, Y4, Y2, Y5
-	VCMPPS       $0x03, Y4, Y4, Y6
-	VORPS        Y5, Y6, Y5
-	VBLENDVPS    Y5, Y4, Y2, Y2
-	VBLENDVPS    Y5, Y1, Y3, Y3
-	VBROADCASTSS tapCol+96(FP), Y4
-	VPADDD       Y4, Y1, Y1
+	VMOVUPS      (SI), Y1
 	VMOVAPS      Y1, Y1
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
-	JNZ          repeat13
-
-done14:
-	VBROADCASTSS tapRow+92(FP), Y1
-	VPADDD       Y1, Y0, Y0
-	VMOVAPS      Y0, Y0
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat11
-
-done12:
-	VMOVUPS      Y2, (AX)
-	VEXTRACTI128 $0x01, Y3, X0
-	VPACKUSDW    X0, X3, X0
-	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (DX)
-	ADDQ         $+32, AX
-	ADDQ         $+32, CX
-	ADDQ         $+8, DX
-	SUBQ         $+8, SI
-	JMP          while9
-
-done10:
-	TESTQ        SI, SI
-	JZ           zero15
-	MOVQ         SI, R8
-	LEAQ         tail<>+32(SB), DI
-	NEGQ         R8
-	VMOVUPS      (DI)(R8*4), Y0
-	VBROADCASTSS tap+88(FP), Y1
-	VMOVAPS      Y1, Y2
-	VMASKMOVPS   (CX), Y0, Y3
+	VMOVAPS      Y0, Y2
+	VMOVUPS      32(SI), Y3
 	VMOVAPS      Y3, Y3
-	VMOVAPS      Y2, Y4
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done17
+	VMOVAPS      Y0, Y4
+	VMOVUPS      64(SI), Y5
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y0, Y6
+	VMOVUPS      96(SI), Y7
+	VMOVAPS      Y7, Y7
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y0, Y9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done7
 
-repeat16:
-	MOVQ    DI, R9
-	VMOVAPS Y1, Y2
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done19
+repeat6:
+	VMOVAPS      Y9, Y0
+	VMOVUPS      (R8), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R8), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R8), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R8), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y9, Y0
+	VMOVAPS      Y0, Y9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat6
 
-repeat18:
-	VMASKMOVPS   (R9), Y0, Y5
-	VCMPPS       $0x11, Y5, Y3, Y6
-	VCMPPS       $0x03, Y5, Y5, Y7
-	VORPS        Y6, Y7, Y6
-	VBLENDVPS    Y6, Y5, Y3, Y3
-	VBLENDVPS    Y6, Y2, Y4, Y4
-	VBROADCASTSS tapCol+96(FP), Y5
-	VPADDD       Y5, Y2, Y2
-	VMOVAPS      Y2, Y2
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
-	JNZ          repeat18
-
-done19:
-	VBROADCASTSS tapRow+92(FP), Y2
-	VPADDD       Y2, Y1, Y1
-	VMOVAPS      Y1, Y1
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat16
-
-done17:
-	VMASKMOVPS   Y3, Y0, (AX)
+done7:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	VMOVUPS      Y3, 32(AX)
 	VEXTRACTI128 $0x01, Y4, X0
 	VPACKUSDW    X0, X4, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, DI
-	XORQ         R8, R8
+	VMOVQ        X0, 8(CX)
+	VMOVUPS      Y5, 64(AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPACKUSDW    X0, X6, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 16(CX)
+	VMOVUPS      Y7, 96(AX)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSDW    X0, X8, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 24(CX)
+	ADDQ         $+128, AX
+	ADDQ         $+32, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, DI
+	JMP          while4
 
-bytes20:
-	MOVB DI, (DX)(R8*1)
-	SHRQ $0x08, DI
-	INCQ R8
-	CMPQ R8, SI
-	JNE  bytes20
-	LEAQ (AX)(SI*4), AX
-	LEAQ (CX)(SI*4), CX
-	LEAQ (DX)(SI*1), DX
-	XORQ SI, SI
+done5:
+while8:
+	CMPQ         DI, $+8
+	JLT          done9
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done11
 
-zero15:
-	MOVQ dstGap+40(FP), SI
+repeat10:
+	VMOVAPS      Y3, Y0
+	VMOVUPS      (R8), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y3, Y0
+	VMOVAPS      Y0, Y3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat10
+
+done11:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+8, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JMP          while8
+
+done9:
+	TESTQ        DI, DI
+	JZ           zero12
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(DX), Y2
+	VPADDD       Y2, Y1, Y1
+	VMASKMOVPS   (SI), Y0, Y2
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done14
+
+repeat13:
+	VMOVAPS      Y4, Y1
+	VMASKMOVPS   (R8), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS tapRow+84(FP), Y1
+	VPADDD       Y1, Y4, Y1
+	VMOVAPS      Y1, Y4
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat13
+
+done14:
+	VMASKMOVPS   Y2, Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPACKUSDW    X0, X3, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, R8
+	XORQ         R9, R9
+
+bytes15:
+	MOVB R8, (CX)(R9*1)
+	SHRQ $0x08, R8
+	INCQ R9
+	CMPQ R9, DI
+	JNE  bytes15
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*1), CX
+	LEAQ (SI)(DI*4), SI
+	XORQ DI, DI
+
+zero12:
+nonzero3:
+	MOVQ  8(DX), SI
+	SUBQ  $+1, SI
+	TESTQ SI, SI
+	JZ    zero16
+	MOVQ  8(DX), SI
+	SUBQ  $+2, SI
+	TESTQ SI, SI
+	JNZ   nonzero17
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while18:
+	CMPQ         DI, $+32
+	JLT          done19
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      32(SI), Y3
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y0, Y4
+	VMOVUPS      64(SI), Y5
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y0, Y6
+	VMOVUPS      96(SI), Y7
+	VMOVAPS      Y7, Y7
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y0, Y9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done21
+
+repeat20:
+	MOVQ         R8, R10
+	VMOVAPS      Y9, Y0
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y9, Y0
+	VMOVAPS      Y0, Y9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat20
+
+done21:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	VMOVUPS      Y3, 32(AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPACKUSDW    X0, X4, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 8(CX)
+	VMOVUPS      Y5, 64(AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPACKUSDW    X0, X6, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 16(CX)
+	VMOVUPS      Y7, 96(AX)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSDW    X0, X8, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 24(CX)
+	ADDQ         $+128, AX
+	ADDQ         $+32, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, DI
+	JMP          while18
+
+done19:
+while22:
+	CMPQ         DI, $+8
+	JLT          done23
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done25
+
+repeat24:
+	MOVQ         R8, R10
+	VMOVAPS      Y3, Y0
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y3, Y0
+	VMOVAPS      Y0, Y3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat24
+
+done25:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+8, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JMP          while22
+
+done23:
+	TESTQ        DI, DI
+	JZ           zero26
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(DX), Y2
+	VPADDD       Y2, Y1, Y1
+	VMASKMOVPS   (SI), Y0, Y2
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done28
+
+repeat27:
+	MOVQ         R8, R10
+	VMOVAPS      Y4, Y1
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS tapRow+84(FP), Y1
+	VPADDD       Y1, Y4, Y1
+	VMOVAPS      Y1, Y4
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat27
+
+done28:
+	VMASKMOVPS   Y2, Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPACKUSDW    X0, X3, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, R8
+	XORQ         R9, R9
+
+bytes29:
+	MOVB R8, (CX)(R9*1)
+	SHRQ $0x08, R8
+	INCQ R9
+	CMPQ R9, DI
+	JNE  bytes29
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*1), CX
+	LEAQ (SI)(DI*4), SI
+	XORQ DI, DI
+
+zero26:
+nonzero17:
+	MOVQ  8(DX), SI
+	SUBQ  $+2, SI
+	TESTQ SI, SI
+	JZ    zero30
+	MOVQ  8(DX), SI
+	SUBQ  $+3, SI
+	TESTQ SI, SI
+	JNZ   nonzero31
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while32:
+	CMPQ         DI, $+32
+	JLT          done33
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      32(SI), Y3
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y0, Y4
+	VMOVUPS      64(SI), Y5
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y0, Y6
+	VMOVUPS      96(SI), Y7
+	VMOVAPS      Y7, Y7
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y0, Y9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done35
+
+repeat34:
+	MOVQ         R8, R10
+	VMOVAPS      Y9, Y0
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y9, Y0
+	VMOVAPS      Y0, Y9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat34
+
+done35:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	VMOVUPS      Y3, 32(AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPACKUSDW    X0, X4, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 8(CX)
+	VMOVUPS      Y5, 64(AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPACKUSDW    X0, X6, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 16(CX)
+	VMOVUPS      Y7, 96(AX)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSDW    X0, X8, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 24(CX)
+	ADDQ         $+128, AX
+	ADDQ         $+32, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, DI
+	JMP          while32
+
+done33:
+while36:
+	CMPQ         DI, $+8
+	JLT          done37
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done39
+
+repeat38:
+	MOVQ         R8, R10
+	VMOVAPS      Y3, Y0
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y3, Y0
+	VMOVAPS      Y0, Y3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat38
+
+done39:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+8, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JMP          while36
+
+done37:
+	TESTQ        DI, DI
+	JZ           zero40
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(DX), Y2
+	VPADDD       Y2, Y1, Y1
+	VMASKMOVPS   (SI), Y0, Y2
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done42
+
+repeat41:
+	MOVQ         R8, R10
+	VMOVAPS      Y4, Y1
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS tapRow+84(FP), Y1
+	VPADDD       Y1, Y4, Y1
+	VMOVAPS      Y1, Y4
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat41
+
+done42:
+	VMASKMOVPS   Y2, Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPACKUSDW    X0, X3, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, R8
+	XORQ         R9, R9
+
+bytes43:
+	MOVB R8, (CX)(R9*1)
+	SHRQ $0x08, R8
+	INCQ R9
+	CMPQ R9, DI
+	JNE  bytes43
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*1), CX
+	LEAQ (SI)(DI*4), SI
+	XORQ DI, DI
+
+zero40:
+nonzero31:
+	MOVQ  8(DX), SI
+	SUBQ  $+3, SI
+	TESTQ SI, SI
+	JZ    zero44
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while45:
+	CMPQ         DI, $+32
+	JLT          done46
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      32(SI), Y3
+	VMOVAPS      Y3, Y3
+	VMOVAPS      Y0, Y4
+	VMOVUPS      64(SI), Y5
+	VMOVAPS      Y5, Y5
+	VMOVAPS      Y0, Y6
+	VMOVUPS      96(SI), Y7
+	VMOVAPS      Y7, Y7
+	VMOVAPS      Y0, Y8
+	VMOVAPS      Y0, Y9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done48
+
+repeat47:
+	MOVQ    R8, R10
+	VMOVAPS Y9, Y0
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done50
+
+repeat49:
+	VMOVUPS      (R10), Y10
+	VCMPPS       $0x11, Y10, Y1, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y1, Y1
+	VBLENDVPS    Y11, Y0, Y2, Y2
+	VMOVUPS      32(R10), Y10
+	VCMPPS       $0x11, Y10, Y3, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y3, Y3
+	VBLENDVPS    Y11, Y0, Y4, Y4
+	VMOVUPS      64(R10), Y10
+	VCMPPS       $0x11, Y10, Y5, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y5, Y5
+	VBLENDVPS    Y11, Y0, Y6, Y6
+	VMOVUPS      96(R10), Y10
+	VCMPPS       $0x11, Y10, Y7, Y11
+	VCMPPS       $0x03, Y10, Y10, Y12
+	VORPS        Y11, Y12, Y11
+	VBLENDVPS    Y11, Y10, Y7, Y7
+	VBLENDVPS    Y11, Y0, Y8, Y8
+	VBROADCASTSS tapCol+88(FP), Y10
+	VPADDD       Y10, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat49
+
+done50:
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y9, Y0
+	VMOVAPS      Y0, Y9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat47
+
+done48:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	VMOVUPS      Y3, 32(AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPACKUSDW    X0, X4, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 8(CX)
+	VMOVUPS      Y5, 64(AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPACKUSDW    X0, X6, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 16(CX)
+	VMOVUPS      Y7, 96(AX)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPACKUSDW    X0, X8, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, 24(CX)
+	ADDQ         $+128, AX
+	ADDQ         $+32, CX
+	ADDQ         $+128, SI
+	SUBQ         $+32, DI
+	JMP          while45
+
+done46:
+while51:
+	CMPQ         DI, $+8
+	JLT          done52
+	VBROADCASTSS tap+80(FP), Y0
+	VBROADCASTSS 16(DX), Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (SI), Y1
+	VMOVAPS      Y1, Y1
+	VMOVAPS      Y0, Y2
+	VMOVAPS      Y0, Y3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done54
+
+repeat53:
+	MOVQ    R8, R10
+	VMOVAPS Y3, Y0
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done56
+
+repeat55:
+	VMOVUPS      (R10), Y4
+	VCMPPS       $0x11, Y4, Y1, Y5
+	VCMPPS       $0x03, Y4, Y4, Y6
+	VORPS        Y5, Y6, Y5
+	VBLENDVPS    Y5, Y4, Y1, Y1
+	VBLENDVPS    Y5, Y0, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVAPS      Y0, Y0
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat55
+
+done56:
+	VBROADCASTSS tapRow+84(FP), Y0
+	VPADDD       Y0, Y3, Y0
+	VMOVAPS      Y0, Y3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat53
+
+done54:
+	VMOVUPS      Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPACKUSDW    X0, X2, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (CX)
+	ADDQ         $+32, AX
+	ADDQ         $+8, CX
+	ADDQ         $+32, SI
+	SUBQ         $+8, DI
+	JMP          while51
+
+done52:
+	TESTQ        DI, DI
+	JZ           zero57
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(DX), Y2
+	VPADDD       Y2, Y1, Y1
+	VMASKMOVPS   (SI), Y0, Y2
+	VMOVAPS      Y2, Y2
+	VMOVAPS      Y1, Y3
+	VMOVAPS      Y1, Y4
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done59
+
+repeat58:
+	MOVQ    R8, R10
+	VMOVAPS Y4, Y1
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done61
+
+repeat60:
+	VMASKMOVPS   (R10), Y0, Y5
+	VCMPPS       $0x11, Y5, Y2, Y6
+	VCMPPS       $0x03, Y5, Y5, Y7
+	VORPS        Y6, Y7, Y6
+	VBLENDVPS    Y6, Y5, Y2, Y2
+	VBLENDVPS    Y6, Y1, Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y1, Y1
+	VMOVAPS      Y1, Y1
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat60
+
+done61:
+	VBROADCASTSS tapRow+84(FP), Y1
+	VPADDD       Y1, Y4, Y1
+	VMOVAPS      Y1, Y4
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat58
+
+done59:
+	VMASKMOVPS   Y2, Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPACKUSDW    X0, X3, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, R8
+	XORQ         R9, R9
+
+bytes62:
+	MOVB R8, (CX)(R9*1)
+	SHRQ $0x08, R8
+	INCQ R9
+	CMPQ R9, DI
+	JNE  bytes62
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*1), CX
+	LEAQ (SI)(DI*4), SI
+	XORQ DI, DI
+
+zero57:
+zero44:
+zero30:
+zero16:
+	MOVQ dstGap+48(FP), SI
 	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ dstGap+40(FP), SI
-	LEAQ (DX)(SI*1), DX
+	LEAQ (CX)(SI*1), CX
+	ADDQ $+24, DX
 	DECQ BX
 	JNZ  repeat1
 

@@ -4,956 +4,964 @@
 
 #include "textflag.h"
 
-// func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+// func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·WindowMaxBackwardStream(SB), NOSPLIT, $8-100
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         index+16(FP), DX
-	MOVQ         cols+64(FP), BX
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero1
-	VBROADCASTSS tap+88(FP), Y0
-	VBROADCASTSS tapRow+92(FP), Y1
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done3
+TEXT ·WindowMaxBackwardStream(SB), NOSPLIT, $8-92
+	MOVQ  dst+0(FP), AX
+	MOVQ  columns+24(FP), CX
+	MOVQ  pixels+32(FP), DX
+	TESTQ DX, DX
+	JLE   done2
 
-repeat2:
-	MOVQ c+32(FP), SI
+repeat1:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
 
 while4:
-	CMPQ    SI, $+32
-	JLT     done5
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VMOVAPS Y0, Y6
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done7
-
-repeat6:
-	MOVQ      colStride+80(FP), R10
-	VPMOVZXBD (R8), Y7
-	VPCMPEQD  Y6, Y7, Y7
-	VMOVUPS   (DI), Y8
-	VANDPS    Y8, Y7, Y7
-	VADDPS    Y7, Y2, Y2
-	VMOVAPS   Y2, Y2
-	VPMOVZXBD 8(R8), Y7
-	VPCMPEQD  Y6, Y7, Y7
-	VMOVUPS   32(DI), Y8
-	VANDPS    Y8, Y7, Y7
-	VADDPS    Y7, Y3, Y3
-	VMOVAPS   Y3, Y3
-	VPMOVZXBD 16(R8), Y7
-	VPCMPEQD  Y6, Y7, Y7
-	VMOVUPS   64(DI), Y8
-	VANDPS    Y8, Y7, Y7
-	VADDPS    Y7, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 24(R8), Y7
-	VPCMPEQD  Y6, Y7, Y7
-	VMOVUPS   96(DI), Y8
-	VANDPS    Y8, Y7, Y7
-	VADDPS    Y7, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPADDD    Y1, Y6, Y6
-	VMOVAPS   Y6, Y6
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat6
-
-done7:
-	VMOVNTPS Y2, (AX)
-	VMOVNTPS Y3, 32(AX)
-	VMOVNTPS Y4, 64(AX)
-	VMOVNTPS Y5, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	ADDQ     $+32, DX
-	SUBQ     $+32, SI
-	JMP      while4
-
-done5:
-while8:
-	CMPQ    SI, $+8
-	JLT     done9
-	VXORPS  Y2, Y2, Y2
-	VMOVAPS Y0, Y3
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done11
-
-repeat10:
-	MOVQ      colStride+80(FP), R10
-	VPMOVZXBD (R8), Y4
-	VPCMPEQD  Y3, Y4, Y4
-	VMOVUPS   (DI), Y5
-	VANDPS    Y5, Y4, Y4
-	VADDPS    Y4, Y2, Y2
-	VMOVAPS   Y2, Y2
-	VPADDD    Y1, Y3, Y3
-	VMOVAPS   Y3, Y3
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat10
-
-done11:
-	VMOVNTPS Y2, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	ADDQ     $+8, DX
-	SUBQ     $+8, SI
-	JMP      while8
-
-done9:
-	TESTQ   SI, SI
-	JZ      zero12
-	MOVQ    SI, R8
-	LEAQ    tail<>+32(SB), DI
-	NEGQ    R8
-	VMOVUPS (DI)(R8*4), Y2
-	VXORPS  Y3, Y3, Y3
-	VMOVAPS Y0, Y4
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done14
-
-repeat13:
-	MOVQ colStride+80(FP), R10
-	XORQ R10, R10
-	MOVQ SI, R11
-
-bytes15:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R8)(R11*1), R12
-	ORQ        R12, R10
-	DECQ       R11
-	JNZ        bytes15
-	VMOVQ      R10, X5
-	VPMOVZXBD  X5, Y5
-	VPCMPEQD   Y4, Y5, Y5
-	VMASKMOVPS (DI), Y2, Y6
-	VANDPS     Y6, Y5, Y5
-	VADDPS     Y5, Y3, Y3
-	VMOVAPS    Y3, Y3
-	VPADDD     Y1, Y4, Y4
-	VMOVAPS    Y4, Y4
-	MOVQ       rowStride+72(FP), R10
-	LEAQ       (DI)(R10*4), DI
-	LEAQ       (R8)(R10*1), R8
-	DECQ       R9
-	JNZ        repeat13
-
-done14:
-	VMASKMOVPS Y3, Y2, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	LEAQ       (DX)(SI*1), DX
-	XORQ       SI, SI
-
-zero12:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat2
-
-done3:
-	SFENCE
-	VZEROUPPER
-	RET
-
-nonzero1:
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero16
-	VBROADCASTSS tap+88(FP), Y0
-	VBROADCASTSS tapCol+96(FP), Y1
-	VPADDD       Y1, Y0, Y1
-	VBROADCASTSS tapRow+92(FP), Y2
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done18
-
-repeat17:
-	MOVQ c+32(FP), SI
-
-while19:
-	CMPQ    SI, $+32
-	JLT     done20
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VMOVAPS Y0, Y7
-	VMOVAPS Y1, Y8
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done22
-
-repeat21:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R8, R12
-	LEAQ      (R12)(R10*1), R12
-	VPMOVZXBD (R8), Y9
-	VPCMPEQD  Y7, Y9, Y9
-	VMOVUPS   (DI), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y3, Y3
-	VMOVAPS   Y3, Y3
-	VPMOVZXBD 8(R8), Y9
-	VPCMPEQD  Y7, Y9, Y9
-	VMOVUPS   32(DI), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 16(R8), Y9
-	VPCMPEQD  Y7, Y9, Y9
-	VMOVUPS   64(DI), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD 24(R8), Y9
-	VPCMPEQD  Y7, Y9, Y9
-	VMOVUPS   96(DI), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPADDD    Y2, Y7, Y7
-	VMOVAPS   Y7, Y7
-	VPMOVZXBD (R12), Y9
-	VPCMPEQD  Y8, Y9, Y9
-	VMOVUPS   (R11), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y3, Y3
-	VMOVAPS   Y3, Y3
-	VPMOVZXBD 8(R12), Y9
-	VPCMPEQD  Y8, Y9, Y9
-	VMOVUPS   32(R11), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 16(R12), Y9
-	VPCMPEQD  Y8, Y9, Y9
-	VMOVUPS   64(R11), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD 24(R12), Y9
-	VPCMPEQD  Y8, Y9, Y9
-	VMOVUPS   96(R11), Y10
-	VANDPS    Y10, Y9, Y9
-	VADDPS    Y9, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPADDD    Y2, Y8, Y8
-	VMOVAPS   Y8, Y8
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat21
-
-done22:
-	VMOVNTPS Y3, (AX)
-	VMOVNTPS Y4, 32(AX)
-	VMOVNTPS Y5, 64(AX)
-	VMOVNTPS Y6, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	ADDQ     $+32, DX
-	SUBQ     $+32, SI
-	JMP      while19
-
-done20:
-while23:
-	CMPQ    SI, $+8
-	JLT     done24
-	VXORPS  Y3, Y3, Y3
-	VMOVAPS Y0, Y4
-	VMOVAPS Y1, Y5
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done26
-
-repeat25:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R8, R12
-	LEAQ      (R12)(R10*1), R12
-	VPMOVZXBD (R8), Y6
-	VPCMPEQD  Y4, Y6, Y6
-	VMOVUPS   (DI), Y7
-	VANDPS    Y7, Y6, Y6
-	VADDPS    Y6, Y3, Y3
-	VMOVAPS   Y3, Y3
-	VPADDD    Y2, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD (R12), Y6
-	VPCMPEQD  Y5, Y6, Y6
-	VMOVUPS   (R11), Y7
-	VANDPS    Y7, Y6, Y6
-	VADDPS    Y6, Y3, Y3
-	VMOVAPS   Y3, Y3
-	VPADDD    Y2, Y5, Y5
-	VMOVAPS   Y5, Y5
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat25
-
-done26:
-	VMOVNTPS Y3, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	ADDQ     $+8, DX
-	SUBQ     $+8, SI
-	JMP      while23
-
-done24:
-	TESTQ   SI, SI
-	JZ      zero27
-	MOVQ    SI, R8
-	LEAQ    tail<>+32(SB), DI
-	NEGQ    R8
-	VMOVUPS (DI)(R8*4), Y3
-	VXORPS  Y4, Y4, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y1, Y6
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done29
-
-repeat28:
-	MOVQ colStride+80(FP), R10
-	MOVQ DI, R11
-	LEAQ (R11)(R10*4), R11
-	MOVQ R8, R12
-	LEAQ (R12)(R10*1), R12
-	XORQ R10, R10
-	MOVQ SI, R13
-
-bytes30:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R8)(R13*1), R14
-	ORQ        R14, R10
-	DECQ       R13
-	JNZ        bytes30
-	VMOVQ      R10, X7
-	VPMOVZXBD  X7, Y7
-	VPCMPEQD   Y5, Y7, Y7
-	VMASKMOVPS (DI), Y3, Y8
-	VANDPS     Y8, Y7, Y7
-	VADDPS     Y7, Y4, Y4
-	VMOVAPS    Y4, Y4
-	VPADDD     Y2, Y5, Y5
-	VMOVAPS    Y5, Y5
-	XORQ       R10, R10
-	MOVQ       SI, R13
-
-bytes31:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R12)(R13*1), R14
-	ORQ        R14, R10
-	DECQ       R13
-	JNZ        bytes31
-	VMOVQ      R10, X7
-	VPMOVZXBD  X7, Y7
-	VPCMPEQD   Y6, Y7, Y7
-	VMASKMOVPS (R11), Y3, Y8
-	VANDPS     Y8, Y7, Y7
-	VADDPS     Y7, Y4, Y4
-	VMOVAPS    Y4, Y4
-	VPADDD     Y2, Y6, Y6
-	VMOVAPS    Y6, Y6
-	MOVQ       rowStride+72(FP), R10
-	LEAQ       (DI)(R10*4), DI
-	LEAQ       (R8)(R10*1), R8
-	DECQ       R9
-	JNZ        repeat28
-
-done29:
-	VMASKMOVPS Y4, Y3, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	LEAQ       (DX)(SI*1), DX
-	XORQ       SI, SI
-
-zero27:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat17
-
-done18:
-	SFENCE
-	VZEROUPPER
-	RET
-
-nonzero16:
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero32
-	VBROADCASTSS tap+88(FP), Y0
-	VBROADCASTSS tapCol+96(FP), Y1
-	VPADDD       Y1, Y0, Y1
-	VBROADCASTSS tapCol+96(FP), Y2
-	VPADDD       Y2, Y1, Y2
-	VBROADCASTSS tapRow+92(FP), Y3
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done34
-
-repeat33:
-	MOVQ c+32(FP), SI
-
-while35:
-	CMPQ    SI, $+32
-	JLT     done36
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VMOVAPS Y0, Y8
-	VMOVAPS Y1, Y9
-	VMOVAPS Y2, Y10
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done38
-
-repeat37:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R11, R12
-	LEAQ      (R12)(R10*4), R12
-	MOVQ      R8, R13
-	LEAQ      (R13)(R10*1), R13
-	MOVQ      R13, R14
-	LEAQ      (R14)(R10*1), R14
-	VPMOVZXBD (R8), Y11
-	VPCMPEQD  Y8, Y11, Y11
-	VMOVUPS   (DI), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 8(R8), Y11
-	VPCMPEQD  Y8, Y11, Y11
-	VMOVUPS   32(DI), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD 16(R8), Y11
-	VPCMPEQD  Y8, Y11, Y11
-	VMOVUPS   64(DI), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPMOVZXBD 24(R8), Y11
-	VPCMPEQD  Y8, Y11, Y11
-	VMOVUPS   96(DI), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y7, Y7
-	VMOVAPS   Y7, Y7
-	VPADDD    Y3, Y8, Y8
-	VMOVAPS   Y8, Y8
-	VPMOVZXBD (R13), Y11
-	VPCMPEQD  Y9, Y11, Y11
-	VMOVUPS   (R11), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 8(R13), Y11
-	VPCMPEQD  Y9, Y11, Y11
-	VMOVUPS   32(R11), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD 16(R13), Y11
-	VPCMPEQD  Y9, Y11, Y11
-	VMOVUPS   64(R11), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPMOVZXBD 24(R13), Y11
-	VPCMPEQD  Y9, Y11, Y11
-	VMOVUPS   96(R11), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y7, Y7
-	VMOVAPS   Y7, Y7
-	VPADDD    Y3, Y9, Y9
-	VMOVAPS   Y9, Y9
-	VPMOVZXBD (R14), Y11
-	VPCMPEQD  Y10, Y11, Y11
-	VMOVUPS   (R12), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPMOVZXBD 8(R14), Y11
-	VPCMPEQD  Y10, Y11, Y11
-	VMOVUPS   32(R12), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD 16(R14), Y11
-	VPCMPEQD  Y10, Y11, Y11
-	VMOVUPS   64(R12), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPMOVZXBD 24(R14), Y11
-	VPCMPEQD  Y10, Y11, Y11
-	VMOVUPS   96(R12), Y12
-	VANDPS    Y12, Y11, Y11
-	VADDPS    Y11, Y7, Y7
-	VMOVAPS   Y7, Y7
-	VPADDD    Y3, Y10, Y10
-	VMOVAPS   Y10, Y10
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat37
-
-done38:
-	PREFETCHT1 (DI)
-	PREFETCHT1 64(DI)
-	PREFETCHT1 (R8)
-	VMOVNTPS   Y4, (AX)
-	VMOVNTPS   Y5, 32(AX)
-	VMOVNTPS   Y6, 64(AX)
-	VMOVNTPS   Y7, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+32, DX
-	SUBQ       $+32, SI
-	JMP        while35
-
-done36:
-while39:
-	CMPQ    SI, $+8
-	JLT     done40
-	VXORPS  Y4, Y4, Y4
-	VMOVAPS Y0, Y5
-	VMOVAPS Y1, Y6
-	VMOVAPS Y2, Y7
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done42
-
-repeat41:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R11, R12
-	LEAQ      (R12)(R10*4), R12
-	MOVQ      R8, R13
-	LEAQ      (R13)(R10*1), R13
-	MOVQ      R13, R14
-	LEAQ      (R14)(R10*1), R14
-	VPMOVZXBD (R8), Y8
-	VPCMPEQD  Y5, Y8, Y8
-	VMOVUPS   (DI), Y9
-	VANDPS    Y9, Y8, Y8
-	VADDPS    Y8, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPADDD    Y3, Y5, Y5
-	VMOVAPS   Y5, Y5
-	VPMOVZXBD (R13), Y8
-	VPCMPEQD  Y6, Y8, Y8
-	VMOVUPS   (R11), Y9
-	VANDPS    Y9, Y8, Y8
-	VADDPS    Y8, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPADDD    Y3, Y6, Y6
-	VMOVAPS   Y6, Y6
-	VPMOVZXBD (R14), Y8
-	VPCMPEQD  Y7, Y8, Y8
-	VMOVUPS   (R12), Y9
-	VANDPS    Y9, Y8, Y8
-	VADDPS    Y8, Y4, Y4
-	VMOVAPS   Y4, Y4
-	VPADDD    Y3, Y7, Y7
-	VMOVAPS   Y7, Y7
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat41
-
-done42:
-	PREFETCHT1 (DI)
-	PREFETCHT1 (R8)
-	VMOVNTPS   Y4, (AX)
-	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	ADDQ       $+8, DX
-	SUBQ       $+8, SI
-	JMP        while39
-
-done40:
-	TESTQ   SI, SI
-	JZ      zero43
-	MOVQ    SI, R8
-	LEAQ    tail<>+32(SB), DI
-	NEGQ    R8
-	VMOVUPS (DI)(R8*4), Y4
-	VXORPS  Y5, Y5, Y5
-	VMOVAPS Y0, Y6
-	VMOVAPS Y1, Y7
-	VMOVAPS Y2, Y8
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done45
-
-repeat44:
-	MOVQ colStride+80(FP), R10
-	MOVQ DI, R11
-	LEAQ (R11)(R10*4), R11
-	MOVQ R11, R12
-	LEAQ (R12)(R10*4), R12
-	MOVQ R8, R13
-	LEAQ (R13)(R10*1), R13
-	MOVQ R13, R14
-	LEAQ (R14)(R10*1), R14
-	XORQ R10, R10
-	MOVQ SI, R15
-
-bytes46:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R8)(R15*1), BP
-	ORQ        BP, R10
-	DECQ       R15
-	JNZ        bytes46
-	VMOVQ      R10, X9
-	VPMOVZXBD  X9, Y9
-	VPCMPEQD   Y6, Y9, Y9
-	VMASKMOVPS (DI), Y4, Y10
-	VANDPS     Y10, Y9, Y9
-	VADDPS     Y9, Y5, Y5
-	VMOVAPS    Y5, Y5
-	VPADDD     Y3, Y6, Y6
-	VMOVAPS    Y6, Y6
-	XORQ       R10, R10
-	MOVQ       SI, R15
-
-bytes47:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R13)(R15*1), BP
-	ORQ        BP, R10
-	DECQ       R15
-	JNZ        bytes47
-	VMOVQ      R10, X9
-	VPMOVZXBD  X9, Y9
-	VPCMPEQD   Y7, Y9, Y9
-	VMASKMOVPS (R11), Y4, Y10
-	VANDPS     Y10, Y9, Y9
-	VADDPS     Y9, Y5, Y5
-	VMOVAPS    Y5, Y5
-	VPADDD     Y3, Y7, Y7
-	VMOVAPS    Y7, Y7
-	XORQ       R10, R10
-	MOVQ       SI, R11
-
-bytes48:
-	SHLQ       $0x08, R10
-	MOVBQZX    -1(R14)(R11*1), R13
-	ORQ        R13, R10
-	DECQ       R11
-	JNZ        bytes48
-	VMOVQ      R10, X9
-	VPMOVZXBD  X9, Y9
-	VPCMPEQD   Y8, Y9, Y9
-	VMASKMOVPS (R12), Y4, Y10
-	VANDPS     Y10, Y9, Y9
-	VADDPS     Y9, Y5, Y5
-	VMOVAPS    Y5, Y5
-	VPADDD     Y3, Y8, Y8
-	VMOVAPS    Y8, Y8
-	MOVQ       rowStride+72(FP), R10
-	LEAQ       (DI)(R10*4), DI
-	LEAQ       (R8)(R10*1), R8
-	DECQ       R9
-	JNZ        repeat44
-
-done45:
-	VMASKMOVPS Y5, Y4, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	LEAQ       (DX)(SI*1), DX
-	XORQ       SI, SI
-
-zero43:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat33
-
-done34:
-	SFENCE
-	VZEROUPPER
-	RET
-
-nonzero32:
-	MOVQ  pixels+24(FP), BX
-	TESTQ BX, BX
-	JLE   done50
-
-repeat49:
-	MOVQ c+32(FP), SI
-
-while51:
-	CMPQ         SI, $+32
-	JLT          done52
+	CMPQ         DI, $+32
+	JLT          done5
 	VXORPS       Y0, Y0, Y0
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
-	VBROADCASTSS tap+88(FP), Y4
-	VMOVAPS      Y4, Y5
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done54
-
-repeat53:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Y4, Y5
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done56
-
-repeat55:
-	VPMOVZXBD    (R11), Y6
-	VPCMPEQD     Y5, Y6, Y6
-	VMOVUPS      (R10), Y7
-	VANDPS       Y7, Y6, Y6
-	VADDPS       Y6, Y0, Y0
-	VMOVAPS      Y0, Y0
-	VPMOVZXBD    8(R11), Y6
-	VPCMPEQD     Y5, Y6, Y6
-	VMOVUPS      32(R10), Y7
-	VANDPS       Y7, Y6, Y6
-	VADDPS       Y6, Y1, Y1
-	VMOVAPS      Y1, Y1
-	VPMOVZXBD    16(R11), Y6
-	VPCMPEQD     Y5, Y6, Y6
-	VMOVUPS      64(R10), Y7
-	VANDPS       Y7, Y6, Y6
-	VADDPS       Y6, Y2, Y2
-	VMOVAPS      Y2, Y2
-	VPMOVZXBD    24(R11), Y6
-	VPCMPEQD     Y5, Y6, Y6
-	VMOVUPS      96(R10), Y7
-	VANDPS       Y7, Y6, Y6
-	VADDPS       Y6, Y3, Y3
-	VMOVAPS      Y3, Y3
-	VBROADCASTSS tapCol+96(FP), Y6
-	VPADDD       Y6, Y5, Y5
-	VMOVAPS      Y5, Y5
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat55
-
-done56:
-	VBROADCASTSS tapRow+92(FP), Y5
+	VBROADCASTSS tap+80(FP), Y4
+	VBROADCASTSS 16(CX), Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVAPS      Y4, Y4
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat53
+	VBROADCASTSS tapRow+84(FP), Y5
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done7
 
-done54:
+repeat6:
+	VPMOVZXBD (R9), Y6
+	VPCMPEQD  Y4, Y6, Y6
+	VMOVUPS   (R8), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R9), Y6
+	VPCMPEQD  Y4, Y6, Y6
+	VMOVUPS   32(R8), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R9), Y6
+	VPCMPEQD  Y4, Y6, Y6
+	VMOVUPS   64(R8), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R9), Y6
+	VPCMPEQD  Y4, Y6, Y6
+	VMOVUPS   96(R8), Y7
+	VANDPS    Y7, Y6, Y6
+	VADDPS    Y6, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y5, Y4, Y4
+	VMOVAPS   Y4, Y4
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat6
+
+done7:
 	VMOVNTPS Y0, (AX)
 	VMOVNTPS Y1, 32(AX)
 	VMOVNTPS Y2, 64(AX)
 	VMOVNTPS Y3, 96(AX)
 	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	ADDQ     $+32, DX
-	SUBQ     $+32, SI
-	JMP      while51
+	ADDQ     $+128, BX
+	ADDQ     $+32, SI
+	SUBQ     $+32, DI
+	JMP      while4
 
-done52:
-while57:
-	CMPQ         SI, $+8
-	JLT          done58
+done5:
+while8:
+	CMPQ         DI, $+8
+	JLT          done9
 	VXORPS       Y0, Y0, Y0
-	VBROADCASTSS tap+88(FP), Y1
-	VMOVAPS      Y1, Y2
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done60
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VBROADCASTSS tapRow+84(FP), Y2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done11
 
-repeat59:
-	MOVQ    DI, R10
+repeat10:
+	VPMOVZXBD (R9), Y3
+	VPCMPEQD  Y1, Y3, Y3
+	VMOVUPS   (R8), Y4
+	VANDPS    Y4, Y3, Y3
+	VADDPS    Y3, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y2, Y1, Y1
+	VMOVAPS   Y1, Y1
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat10
+
+done11:
+	VMOVNTPS Y0, (AX)
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+8, SI
+	SUBQ     $+8, DI
+	JMP      while8
+
+done9:
+	TESTQ        DI, DI
+	JZ           zero12
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS tap+80(FP), Y2
+	VBROADCASTSS 16(CX), Y3
+	VPADDD       Y3, Y2, Y2
+	VBROADCASTSS tapRow+84(FP), Y3
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done14
+
+repeat13:
+	XORQ R11, R11
+	MOVQ DI, R12
+
+bytes15:
+	SHLQ       $0x08, R11
+	MOVBQZX    -1(R9)(R12*1), R13
+	ORQ        R13, R11
+	DECQ       R12
+	JNZ        bytes15
+	VMOVQ      R11, X4
+	VPMOVZXBD  X4, Y4
+	VPCMPEQD   Y2, Y4, Y4
+	VMASKMOVPS (R8), Y0, Y5
+	VANDPS     Y5, Y4, Y4
+	VADDPS     Y4, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y3, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       rowStride+64(FP), R11
+	LEAQ       (R8)(R11*4), R8
+	LEAQ       (R9)(R11*1), R9
+	DECQ       R10
+	JNZ        repeat13
+
+done14:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (SI)(DI*1), SI
+	XORQ       DI, DI
+
+zero12:
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero16
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero17
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while18:
+	CMPQ         DI, $+32
+	JLT          done19
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VBROADCASTSS tap+80(FP), Y4
+	VBROADCASTSS 16(CX), Y5
+	VPADDD       Y5, Y4, Y4
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y4, Y5
+	VBROADCASTSS tapRow+84(FP), Y6
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done21
+
+repeat20:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Y7
+	VPCMPEQD  Y4, Y7, Y7
+	VMOVUPS   (R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R12), Y7
+	VPCMPEQD  Y4, Y7, Y7
+	VMOVUPS   32(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R12), Y7
+	VPCMPEQD  Y4, Y7, Y7
+	VMOVUPS   64(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R12), Y7
+	VPCMPEQD  Y4, Y7, Y7
+	VMOVUPS   96(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y6, Y4, Y4
+	VMOVAPS   Y4, Y4
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y7
+	VPCMPEQD  Y5, Y7, Y7
+	VMOVUPS   (R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R12), Y7
+	VPCMPEQD  Y5, Y7, Y7
+	VMOVUPS   32(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R12), Y7
+	VPCMPEQD  Y5, Y7, Y7
+	VMOVUPS   64(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R12), Y7
+	VPCMPEQD  Y5, Y7, Y7
+	VMOVUPS   96(R11), Y8
+	VANDPS    Y8, Y7, Y7
+	VADDPS    Y7, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y6, Y5, Y5
+	VMOVAPS   Y5, Y5
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat20
+
+done21:
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+32, SI
+	SUBQ     $+32, DI
+	JMP      while18
+
+done19:
+while22:
+	CMPQ         DI, $+8
+	JLT          done23
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VBROADCASTSS tapCol+88(FP), Y2
+	VPADDD       Y2, Y1, Y2
+	VBROADCASTSS tapRow+84(FP), Y3
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done25
+
+repeat24:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Y4
+	VPCMPEQD  Y1, Y4, Y4
+	VMOVUPS   (R11), Y5
+	VANDPS    Y5, Y4, Y4
+	VADDPS    Y4, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y3, Y1, Y1
+	VMOVAPS   Y1, Y1
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y4
+	VPCMPEQD  Y2, Y4, Y4
+	VMOVUPS   (R11), Y5
+	VANDPS    Y5, Y4, Y4
+	VADDPS    Y4, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y3, Y2, Y2
+	VMOVAPS   Y2, Y2
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat24
+
+done25:
+	VMOVNTPS Y0, (AX)
+	ADDQ     $+32, AX
+	ADDQ     $+32, BX
+	ADDQ     $+8, SI
+	SUBQ     $+8, DI
+	JMP      while22
+
+done23:
+	TESTQ        DI, DI
+	JZ           zero26
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS tap+80(FP), Y2
+	VBROADCASTSS 16(CX), Y3
+	VPADDD       Y3, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y3
+	VPADDD       Y3, Y2, Y3
+	VBROADCASTSS tapRow+84(FP), Y4
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done28
+
+repeat27:
+	MOVQ R8, R11
+	MOVQ R9, R12
+	XORQ R13, R13
+	MOVQ DI, R14
+
+bytes29:
+	SHLQ       $0x08, R13
+	MOVBQZX    -1(R12)(R14*1), R15
+	ORQ        R15, R13
+	DECQ       R14
+	JNZ        bytes29
+	VMOVQ      R13, X5
+	VPMOVZXBD  X5, Y5
+	VPCMPEQD   Y2, Y5, Y5
+	VMASKMOVPS (R11), Y0, Y6
+	VANDPS     Y6, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y4, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       colStride+72(FP), R13
+	LEAQ       (R11)(R13*4), R11
+	LEAQ       (R12)(R13*1), R12
+	XORQ       R13, R13
+	MOVQ       DI, R14
+
+bytes30:
+	SHLQ       $0x08, R13
+	MOVBQZX    -1(R12)(R14*1), R15
+	ORQ        R15, R13
+	DECQ       R14
+	JNZ        bytes30
+	VMOVQ      R13, X5
+	VPMOVZXBD  X5, Y5
+	VPCMPEQD   Y3, Y5, Y5
+	VMASKMOVPS (R11), Y0, Y6
+	VANDPS     Y6, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y4, Y3, Y3
+	VMOVAPS    Y3, Y3
+	MOVQ       rowStride+64(FP), R11
+	LEAQ       (R8)(R11*4), R8
+	LEAQ       (R9)(R11*1), R9
+	DECQ       R10
+	JNZ        repeat27
+
+done28:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (SI)(DI*1), SI
+	XORQ       DI, DI
+
+zero26:
+nonzero17:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero31
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JNZ   nonzero32
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while33:
+	CMPQ         DI, $+32
+	JLT          done34
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VBROADCASTSS tap+80(FP), Y4
+	VBROADCASTSS 16(CX), Y5
+	VPADDD       Y5, Y4, Y4
+	VBROADCASTSS tapCol+88(FP), Y5
+	VPADDD       Y5, Y4, Y5
+	VBROADCASTSS tapCol+88(FP), Y6
+	VPADDD       Y6, Y5, Y6
+	VBROADCASTSS tapRow+84(FP), Y7
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done36
+
+repeat35:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Y8
+	VPCMPEQD  Y4, Y8, Y8
+	VMOVUPS   (R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R12), Y8
+	VPCMPEQD  Y4, Y8, Y8
+	VMOVUPS   32(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R12), Y8
+	VPCMPEQD  Y4, Y8, Y8
+	VMOVUPS   64(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R12), Y8
+	VPCMPEQD  Y4, Y8, Y8
+	VMOVUPS   96(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y7, Y4, Y4
+	VMOVAPS   Y4, Y4
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y8
+	VPCMPEQD  Y5, Y8, Y8
+	VMOVUPS   (R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R12), Y8
+	VPCMPEQD  Y5, Y8, Y8
+	VMOVUPS   32(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R12), Y8
+	VPCMPEQD  Y5, Y8, Y8
+	VMOVUPS   64(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R12), Y8
+	VPCMPEQD  Y5, Y8, Y8
+	VMOVUPS   96(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y7, Y5, Y5
+	VMOVAPS   Y5, Y5
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y8
+	VPCMPEQD  Y6, Y8, Y8
+	VMOVUPS   (R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPMOVZXBD 8(R12), Y8
+	VPCMPEQD  Y6, Y8, Y8
+	VMOVUPS   32(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y1, Y1
+	VMOVAPS   Y1, Y1
+	VPMOVZXBD 16(R12), Y8
+	VPCMPEQD  Y6, Y8, Y8
+	VMOVUPS   64(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y2, Y2
+	VMOVAPS   Y2, Y2
+	VPMOVZXBD 24(R12), Y8
+	VPCMPEQD  Y6, Y8, Y8
+	VMOVUPS   96(R11), Y9
+	VANDPS    Y9, Y8, Y8
+	VADDPS    Y8, Y3, Y3
+	VMOVAPS   Y3, Y3
+	VPADDD    Y7, Y6, Y6
+	VMOVAPS   Y6, Y6
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat35
+
+done36:
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 (R9)
+	VMOVNTPS   Y0, (AX)
+	VMOVNTPS   Y1, 32(AX)
+	VMOVNTPS   Y2, 64(AX)
+	VMOVNTPS   Y3, 96(AX)
+	ADDQ       $+128, AX
+	ADDQ       $+128, BX
+	ADDQ       $+32, SI
+	SUBQ       $+32, DI
+	JMP        while33
+
+done34:
+while37:
+	CMPQ         DI, $+8
+	JLT          done38
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VBROADCASTSS tapCol+88(FP), Y2
+	VPADDD       Y2, Y1, Y2
+	VBROADCASTSS tapCol+88(FP), Y3
+	VPADDD       Y3, Y2, Y3
+	VBROADCASTSS tapRow+84(FP), Y4
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done40
+
+repeat39:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Y5
+	VPCMPEQD  Y1, Y5, Y5
+	VMOVUPS   (R11), Y6
+	VANDPS    Y6, Y5, Y5
+	VADDPS    Y5, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y4, Y1, Y1
+	VMOVAPS   Y1, Y1
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y5
+	VPCMPEQD  Y2, Y5, Y5
+	VMOVUPS   (R11), Y6
+	VANDPS    Y6, Y5, Y5
+	VADDPS    Y5, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y4, Y2, Y2
+	VMOVAPS   Y2, Y2
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Y5
+	VPCMPEQD  Y3, Y5, Y5
+	VMOVUPS   (R11), Y6
+	VANDPS    Y6, Y5, Y5
+	VADDPS    Y5, Y0, Y0
+	VMOVAPS   Y0, Y0
+	VPADDD    Y4, Y3, Y3
+	VMOVAPS   Y3, Y3
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat39
+
+done40:
+	PREFETCHT1 (R8)
+	PREFETCHT1 (R9)
+	VMOVNTPS   Y0, (AX)
+	ADDQ       $+32, AX
+	ADDQ       $+32, BX
+	ADDQ       $+8, SI
+	SUBQ       $+8, DI
+	JMP        while37
+
+done38:
+	TESTQ        DI, DI
+	JZ           zero41
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS tap+80(FP), Y2
+	VBROADCASTSS 16(CX), Y3
+	VPADDD       Y3, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y3
+	VPADDD       Y3, Y2, Y3
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y3, Y4
+	VBROADCASTSS tapRow+84(FP), Y5
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done43
+
+repeat42:
+	MOVQ R8, R11
+	MOVQ R9, R12
+	XORQ R13, R13
+	MOVQ DI, R14
+
+bytes44:
+	SHLQ       $0x08, R13
+	MOVBQZX    -1(R12)(R14*1), R15
+	ORQ        R15, R13
+	DECQ       R14
+	JNZ        bytes44
+	VMOVQ      R13, X6
+	VPMOVZXBD  X6, Y6
+	VPCMPEQD   Y2, Y6, Y6
+	VMASKMOVPS (R11), Y0, Y7
+	VANDPS     Y7, Y6, Y6
+	VADDPS     Y6, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y5, Y2, Y2
+	VMOVAPS    Y2, Y2
+	MOVQ       colStride+72(FP), R13
+	LEAQ       (R11)(R13*4), R11
+	LEAQ       (R12)(R13*1), R12
+	XORQ       R13, R13
+	MOVQ       DI, R14
+
+bytes45:
+	SHLQ       $0x08, R13
+	MOVBQZX    -1(R12)(R14*1), R15
+	ORQ        R15, R13
+	DECQ       R14
+	JNZ        bytes45
+	VMOVQ      R13, X6
+	VPMOVZXBD  X6, Y6
+	VPCMPEQD   Y3, Y6, Y6
+	VMASKMOVPS (R11), Y0, Y7
+	VANDPS     Y7, Y6, Y6
+	VADDPS     Y6, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y5, Y3, Y3
+	VMOVAPS    Y3, Y3
+	MOVQ       colStride+72(FP), R13
+	LEAQ       (R11)(R13*4), R11
+	LEAQ       (R12)(R13*1), R12
+	XORQ       R13, R13
+	MOVQ       DI, R14
+
+bytes46:
+	SHLQ       $0x08, R13
+	MOVBQZX    -1(R12)(R14*1), R15
+	ORQ        R15, R13
+	DECQ       R14
+	JNZ        bytes46
+	VMOVQ      R13, X6
+	VPMOVZXBD  X6, Y6
+	VPCMPEQD   Y4, Y6, Y6
+	VMASKMOVPS (R11), Y0, Y7
+	VANDPS     Y7, Y6, Y6
+	VADDPS     Y6, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VPADDD     Y5, Y4, Y4
+	VMOVAPS    Y4, Y4
+	MOVQ       rowStride+64(FP), R11
+	LEAQ       (R8)(R11*4), R8
+	LEAQ       (R9)(R11*1), R9
+	DECQ       R10
+	JNZ        repeat42
+
+done43:
+	VMASKMOVPS Y1, Y0, (AX)
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (SI)(DI*1), SI
+	XORQ       DI, DI
+
+zero41:
+nonzero32:
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero47
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while48:
+	CMPQ         DI, $+32
+	JLT          done49
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VBROADCASTSS tap+80(FP), Y4
+	VBROADCASTSS 16(CX), Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVAPS      Y4, Y5
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done51
+
+repeat50:
 	MOVQ    R8, R11
-	VMOVAPS Y1, Y2
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done62
+	MOVQ    R9, R12
+	VMOVAPS Y5, Y4
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done53
 
-repeat61:
-	VPMOVZXBD    (R11), Y3
-	VPCMPEQD     Y2, Y3, Y3
-	VMOVUPS      (R10), Y4
+repeat52:
+	VPMOVZXBD    (R12), Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VMOVUPS      (R11), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y0, Y0
+	VMOVAPS      Y0, Y0
+	VPMOVZXBD    8(R12), Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VMOVUPS      32(R11), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VMOVAPS      Y1, Y1
+	VPMOVZXBD    16(R12), Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VMOVUPS      64(R11), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VMOVAPS      Y2, Y2
+	VPMOVZXBD    24(R12), Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VMOVUPS      96(R11), Y7
+	VANDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y3, Y3
+	VMOVAPS      Y3, Y3
+	VBROADCASTSS tapCol+88(FP), Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVAPS      Y4, Y4
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat52
+
+done53:
+	VBROADCASTSS tapRow+84(FP), Y4
+	VPADDD       Y4, Y5, Y4
+	VMOVAPS      Y4, Y5
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
+	JNZ          repeat50
+
+done51:
+	VMOVNTPS Y0, (AX)
+	VMOVNTPS Y1, 32(AX)
+	VMOVNTPS Y2, 64(AX)
+	VMOVNTPS Y3, 96(AX)
+	ADDQ     $+128, AX
+	ADDQ     $+128, BX
+	ADDQ     $+32, SI
+	SUBQ     $+32, DI
+	JMP      while48
+
+done49:
+while54:
+	CMPQ         DI, $+8
+	JLT          done55
+	VXORPS       Y0, Y0, Y0
+	VBROADCASTSS tap+80(FP), Y1
+	VBROADCASTSS 16(CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVAPS      Y1, Y2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done57
+
+repeat56:
+	MOVQ    R8, R11
+	MOVQ    R9, R12
+	VMOVAPS Y2, Y1
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done59
+
+repeat58:
+	VPMOVZXBD    (R12), Y3
+	VPCMPEQD     Y1, Y3, Y3
+	VMOVUPS      (R11), Y4
 	VANDPS       Y4, Y3, Y3
 	VADDPS       Y3, Y0, Y0
 	VMOVAPS      Y0, Y0
-	VBROADCASTSS tapCol+96(FP), Y3
-	VPADDD       Y3, Y2, Y2
-	VMOVAPS      Y2, Y2
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat61
-
-done62:
-	VBROADCASTSS tapRow+92(FP), Y2
-	VPADDD       Y2, Y1, Y1
+	VBROADCASTSS tapCol+88(FP), Y3
+	VPADDD       Y3, Y1, Y1
 	VMOVAPS      Y1, Y1
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat59
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat58
 
-done60:
+done59:
+	VBROADCASTSS tapRow+84(FP), Y1
+	VPADDD       Y1, Y2, Y1
+	VMOVAPS      Y1, Y2
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
+	JNZ          repeat56
+
+done57:
 	VMOVNTPS Y0, (AX)
 	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	ADDQ     $+8, DX
-	SUBQ     $+8, SI
-	JMP      while57
+	ADDQ     $+32, BX
+	ADDQ     $+8, SI
+	SUBQ     $+8, DI
+	JMP      while54
 
-done58:
-	TESTQ        SI, SI
-	JZ           zero63
-	MOVQ         SI, R8
-	LEAQ         tail<>+32(SB), DI
-	NEGQ         R8
-	VMOVUPS      (DI)(R8*4), Y0
+done55:
+	TESTQ        DI, DI
+	JZ           zero60
+	MOVQ         DI, R9
+	LEAQ         tail<>+32(SB), R8
+	NEGQ         R9
+	VMOVUPS      (R8)(R9*4), Y0
 	VXORPS       Y1, Y1, Y1
-	VBROADCASTSS tap+88(FP), Y2
+	VBROADCASTSS tap+80(FP), Y2
+	VBROADCASTSS 16(CX), Y3
+	VPADDD       Y3, Y2, Y2
 	VMOVAPS      Y2, Y3
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done65
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done62
 
-repeat64:
-	MOVQ    DI, R10
+repeat61:
 	MOVQ    R8, R11
-	VMOVAPS Y2, Y3
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done67
+	MOVQ    R9, R12
+	VMOVAPS Y3, Y2
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done64
 
-repeat66:
-	XORQ R13, R13
-	MOVQ SI, R14
+repeat63:
+	XORQ R14, R14
+	MOVQ DI, R15
 
-bytes68:
-	SHLQ         $0x08, R13
-	MOVBQZX      -1(R11)(R14*1), R15
-	ORQ          R15, R13
-	DECQ         R14
-	JNZ          bytes68
-	VMOVQ        R13, X4
+bytes65:
+	SHLQ         $0x08, R14
+	MOVBQZX      -1(R12)(R15*1), BP
+	ORQ          BP, R14
+	DECQ         R15
+	JNZ          bytes65
+	VMOVQ        R14, X4
 	VPMOVZXBD    X4, Y4
-	VPCMPEQD     Y3, Y4, Y4
-	VMASKMOVPS   (R10), Y0, Y5
+	VPCMPEQD     Y2, Y4, Y4
+	VMASKMOVPS   (R11), Y0, Y5
 	VANDPS       Y5, Y4, Y4
 	VADDPS       Y4, Y1, Y1
 	VMOVAPS      Y1, Y1
-	VBROADCASTSS tapCol+96(FP), Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVAPS      Y3, Y3
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat66
-
-done67:
-	VBROADCASTSS tapRow+92(FP), Y3
-	VPADDD       Y3, Y2, Y2
+	VBROADCASTSS tapCol+88(FP), Y4
+	VPADDD       Y4, Y2, Y2
 	VMOVAPS      Y2, Y2
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat64
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat63
 
-done65:
+done64:
+	VBROADCASTSS tapRow+84(FP), Y2
+	VPADDD       Y2, Y3, Y2
+	VMOVAPS      Y2, Y3
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
+	JNZ          repeat61
+
+done62:
 	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	LEAQ       (DX)(SI*1), DX
-	XORQ       SI, SI
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (SI)(DI*1), SI
+	XORQ       DI, DI
 
-zero63:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat49
+zero60:
+zero47:
+zero31:
+zero16:
+	MOVQ dstGap+48(FP), BX
+	LEAQ (AX)(BX*4), AX
+	ADDQ $+24, CX
+	DECQ DX
+	JNZ  repeat1
 
-done50:
+done2:
 	SFENCE
 	VZEROUPPER
 	RET
@@ -976,52 +984,54 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func WindowAvgStream(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+// func WindowAvgStream(dst *float32, src *float32, scale float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 // Requires: AVX, MMX+
-TEXT ·WindowAvgStream(SB), NOSPLIT, $0-88
+TEXT ·WindowAvgStream(SB), NOSPLIT, $0-80
 	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
 	VBROADCASTSS scale+16(FP), Y0
-	MOVQ         cols+64(FP), DX
-	SUBQ         $+1, DX
+	MOVQ         columns+24(FP), CX
+	MOVQ         pixels+32(FP), DX
 	TESTQ        DX, DX
-	JNZ          nonzero1
-	MOVQ         pixels+24(FP), DX
-	TESTQ        DX, DX
-	JLE          done3
+	JLE          done2
 
-repeat2:
-	MOVQ c+32(FP), BX
+repeat1:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
 while4:
-	CMPQ   BX, $+32
+	CMPQ   SI, $+32
 	JLT    done5
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
 	JLE    done7
 
 repeat6:
-	MOVQ    colStride+80(FP), R8
-	VMOVUPS (SI), Y5
+	VMOVUPS (DI), Y5
+	VMOVUPS 32(DI), Y6
+	VMOVUPS 64(DI), Y7
+	VMOVUPS 96(DI), Y8
 	VADDPS  Y5, Y1, Y1
 	VMOVAPS Y1, Y1
-	VMOVUPS 32(SI), Y5
-	VADDPS  Y5, Y2, Y2
+	VADDPS  Y6, Y2, Y2
 	VMOVAPS Y2, Y2
-	VMOVUPS 64(SI), Y5
-	VADDPS  Y5, Y3, Y3
+	VADDPS  Y7, Y3, Y3
 	VMOVAPS Y3, Y3
-	VMOVUPS 96(SI), Y5
-	VADDPS  Y5, Y4, Y4
+	VADDPS  Y8, Y4, Y4
 	VMOVAPS Y4, Y4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
 	JNZ     repeat6
 
 done7:
@@ -1034,134 +1044,123 @@ done7:
 	VMULPS   Y0, Y4, Y1
 	VMOVNTPS Y1, 96(AX)
 	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, BX
+	ADDQ     $+128, BX
+	SUBQ     $+32, SI
 	JMP      while4
 
 done5:
 while8:
-	CMPQ   BX, $+8
+	CMPQ   SI, $+8
 	JLT    done9
 	VXORPS Y1, Y1, Y1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
 	JLE    done11
 
 repeat10:
-	MOVQ    colStride+80(FP), R8
-	VMOVUPS (SI), Y2
+	VMOVUPS (DI), Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVAPS Y1, Y1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
 	JNZ     repeat10
 
 done11:
 	VMULPS   Y0, Y1, Y1
 	VMOVNTPS Y1, (AX)
 	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, BX
+	ADDQ     $+32, BX
+	SUBQ     $+8, SI
 	JMP      while8
 
 done9:
-	TESTQ   BX, BX
+	TESTQ   SI, SI
 	JZ      zero12
-	MOVQ    BX, DI
-	LEAQ    tail<>+32(SB), SI
-	NEGQ    DI
-	VMOVUPS (SI)(DI*4), Y1
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y1
 	VXORPS  Y2, Y2, Y2
-	MOVQ    CX, SI
-	MOVQ    rows+56(FP), DI
-	TESTQ   DI, DI
+	MOVQ    BX, DI
+	MOVQ    rows+56(FP), R8
+	TESTQ   R8, R8
 	JLE     done14
 
 repeat13:
-	MOVQ       colStride+80(FP), R8
-	VMASKMOVPS (SI), Y1, Y3
+	VMASKMOVPS (DI), Y1, Y3
 	VADDPS     Y3, Y2, Y2
 	VMOVAPS    Y2, Y2
-	MOVQ       rowStride+72(FP), R8
-	LEAQ       (SI)(R8*4), SI
-	DECQ       DI
+	MOVQ       rowStride+64(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
 	JNZ        repeat13
 
 done14:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	LEAQ       (CX)(BX*4), CX
-	XORQ       BX, BX
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
 
 zero12:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat2
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero15
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero16
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
-done3:
-	SFENCE
-	VZEROUPPER
-	RET
-
-nonzero1:
-	SUBQ  $+1, DX
-	TESTQ DX, DX
-	JNZ   nonzero15
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done17
-
-repeat16:
-	MOVQ c+32(FP), BX
-
-while18:
-	CMPQ   BX, $+32
-	JLT    done19
+while17:
+	CMPQ   SI, $+32
+	JLT    done18
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done21
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done20
 
-repeat20:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	VMOVUPS (SI), Y5
-	VMOVUPS (R9), Y6
-	VADDPS  Y6, Y5, Y5
+repeat19:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Y5
+	VMOVUPS 32(R9), Y6
+	VMOVUPS 64(R9), Y7
+	VMOVUPS 96(R9), Y8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Y9
+	VADDPS  Y9, Y5, Y5
+	VMOVUPS 32(R9), Y9
+	VADDPS  Y9, Y6, Y6
+	VMOVUPS 64(R9), Y9
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS 96(R9), Y9
+	VADDPS  Y9, Y8, Y8
 	VADDPS  Y5, Y1, Y1
 	VMOVAPS Y1, Y1
-	VMOVUPS 32(SI), Y5
-	VMOVUPS 32(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y2, Y2
+	VADDPS  Y6, Y2, Y2
 	VMOVAPS Y2, Y2
-	VMOVUPS 64(SI), Y5
-	VMOVUPS 64(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y3, Y3
+	VADDPS  Y7, Y3, Y3
 	VMOVAPS Y3, Y3
-	VMOVUPS 96(SI), Y5
-	VMOVUPS 96(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y4, Y4
+	VADDPS  Y8, Y4, Y4
 	VMOVAPS Y4, Y4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat20
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat19
 
-done21:
+done20:
 	VMULPS   Y0, Y1, Y1
 	VMOVNTPS Y1, (AX)
 	VMULPS   Y0, Y2, Y1
@@ -1171,154 +1170,145 @@ done21:
 	VMULPS   Y0, Y4, Y1
 	VMOVNTPS Y1, 96(AX)
 	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, BX
-	JMP      while18
+	ADDQ     $+128, BX
+	SUBQ     $+32, SI
+	JMP      while17
 
-done19:
-while22:
-	CMPQ   BX, $+8
-	JLT    done23
+done18:
+while21:
+	CMPQ   SI, $+8
+	JLT    done22
 	VXORPS Y1, Y1, Y1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done25
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done24
 
-repeat24:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	VMOVUPS (SI), Y2
+repeat23:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Y2
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
 	VMOVUPS (R9), Y3
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVAPS Y1, Y1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat24
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat23
 
-done25:
+done24:
 	VMULPS   Y0, Y1, Y1
 	VMOVNTPS Y1, (AX)
 	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, BX
-	JMP      while22
+	ADDQ     $+32, BX
+	SUBQ     $+8, SI
+	JMP      while21
 
-done23:
-	TESTQ   BX, BX
-	JZ      zero26
-	MOVQ    BX, DI
-	LEAQ    tail<>+32(SB), SI
-	NEGQ    DI
-	VMOVUPS (SI)(DI*4), Y1
+done22:
+	TESTQ   SI, SI
+	JZ      zero25
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y1
 	VXORPS  Y2, Y2, Y2
-	MOVQ    CX, SI
-	MOVQ    rows+56(FP), DI
-	TESTQ   DI, DI
-	JLE     done28
+	MOVQ    BX, DI
+	MOVQ    rows+56(FP), R8
+	TESTQ   R8, R8
+	JLE     done27
 
-repeat27:
-	MOVQ       colStride+80(FP), R8
-	MOVQ       SI, R9
-	LEAQ       (R9)(R8*4), R9
-	VMASKMOVPS (SI), Y1, Y3
+repeat26:
+	MOVQ       DI, R9
+	VMASKMOVPS (R9), Y1, Y3
+	MOVQ       colStride+72(FP), R10
+	LEAQ       (R9)(R10*4), R9
 	VMASKMOVPS (R9), Y1, Y4
 	VADDPS     Y4, Y3, Y3
 	VADDPS     Y3, Y2, Y2
 	VMOVAPS    Y2, Y2
-	MOVQ       rowStride+72(FP), R8
-	LEAQ       (SI)(R8*4), SI
-	DECQ       DI
-	JNZ        repeat27
+	MOVQ       rowStride+64(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
+	JNZ        repeat26
 
-done28:
+done27:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	LEAQ       (CX)(BX*4), CX
-	XORQ       BX, BX
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
 
-zero26:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat16
-
-done17:
-	SFENCE
-	VZEROUPPER
-	RET
-
-nonzero15:
-	SUBQ  $+1, DX
-	TESTQ DX, DX
+zero25:
+nonzero16:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero28
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
 	JNZ   nonzero29
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done31
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
-repeat30:
-	MOVQ c+32(FP), BX
-
-while32:
-	CMPQ   BX, $+32
-	JLT    done33
+while30:
+	CMPQ   SI, $+32
+	JLT    done31
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done35
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done33
 
-repeat34:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	MOVQ    R9, R10
-	LEAQ    (R10)(R8*4), R10
-	VMOVUPS (SI), Y5
-	VMOVUPS (R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS (R10), Y6
-	VADDPS  Y6, Y5, Y5
+repeat32:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Y5
+	VMOVUPS 32(R9), Y6
+	VMOVUPS 64(R9), Y7
+	VMOVUPS 96(R9), Y8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Y9
+	VADDPS  Y9, Y5, Y5
+	VMOVUPS 32(R9), Y9
+	VADDPS  Y9, Y6, Y6
+	VMOVUPS 64(R9), Y9
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS 96(R9), Y9
+	VADDPS  Y9, Y8, Y8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Y9
+	VADDPS  Y9, Y5, Y5
+	VMOVUPS 32(R9), Y9
+	VADDPS  Y9, Y6, Y6
+	VMOVUPS 64(R9), Y9
+	VADDPS  Y9, Y7, Y7
+	VMOVUPS 96(R9), Y9
+	VADDPS  Y9, Y8, Y8
 	VADDPS  Y5, Y1, Y1
 	VMOVAPS Y1, Y1
-	VMOVUPS 32(SI), Y5
-	VMOVUPS 32(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS 32(R10), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y2, Y2
+	VADDPS  Y6, Y2, Y2
 	VMOVAPS Y2, Y2
-	VMOVUPS 64(SI), Y5
-	VMOVUPS 64(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS 64(R10), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y3, Y3
+	VADDPS  Y7, Y3, Y3
 	VMOVAPS Y3, Y3
-	VMOVUPS 96(SI), Y5
-	VMOVUPS 96(R9), Y6
-	VADDPS  Y6, Y5, Y5
-	VMOVUPS 96(R10), Y6
-	VADDPS  Y6, Y5, Y5
-	VADDPS  Y5, Y4, Y4
+	VADDPS  Y8, Y4, Y4
 	VMOVAPS Y4, Y4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat34
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat32
 
-done35:
-	PREFETCHT1 (SI)
-	PREFETCHT1 64(SI)
+done33:
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
 	VMULPS     Y0, Y1, Y1
 	VMOVNTPS   Y1, (AX)
 	VMULPS     Y0, Y2, Y1
@@ -1328,109 +1318,99 @@ done35:
 	VMULPS     Y0, Y4, Y1
 	VMOVNTPS   Y1, 96(AX)
 	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	SUBQ       $+32, BX
-	JMP        while32
+	ADDQ       $+128, BX
+	SUBQ       $+32, SI
+	JMP        while30
 
-done33:
-while36:
-	CMPQ   BX, $+8
-	JLT    done37
+done31:
+while34:
+	CMPQ   SI, $+8
+	JLT    done35
 	VXORPS Y1, Y1, Y1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done39
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done37
 
-repeat38:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	MOVQ    R9, R10
-	LEAQ    (R10)(R8*4), R10
-	VMOVUPS (SI), Y2
+repeat36:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Y2
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
 	VMOVUPS (R9), Y3
 	VADDPS  Y3, Y2, Y2
-	VMOVUPS (R10), Y3
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Y3
 	VADDPS  Y3, Y2, Y2
 	VADDPS  Y2, Y1, Y1
 	VMOVAPS Y1, Y1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat38
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat36
 
-done39:
-	PREFETCHT1 (SI)
+done37:
+	PREFETCHT1 (DI)
 	VMULPS     Y0, Y1, Y1
 	VMOVNTPS   Y1, (AX)
 	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	SUBQ       $+8, BX
-	JMP        while36
+	ADDQ       $+32, BX
+	SUBQ       $+8, SI
+	JMP        while34
 
-done37:
-	TESTQ   BX, BX
-	JZ      zero40
-	MOVQ    BX, DI
-	LEAQ    tail<>+32(SB), SI
-	NEGQ    DI
-	VMOVUPS (SI)(DI*4), Y1
+done35:
+	TESTQ   SI, SI
+	JZ      zero38
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y1
 	VXORPS  Y2, Y2, Y2
-	MOVQ    CX, SI
-	MOVQ    rows+56(FP), DI
-	TESTQ   DI, DI
-	JLE     done42
+	MOVQ    BX, DI
+	MOVQ    rows+56(FP), R8
+	TESTQ   R8, R8
+	JLE     done40
 
-repeat41:
-	MOVQ       colStride+80(FP), R8
-	MOVQ       SI, R9
-	LEAQ       (R9)(R8*4), R9
-	MOVQ       R9, R10
-	LEAQ       (R10)(R8*4), R10
-	VMASKMOVPS (SI), Y1, Y3
+repeat39:
+	MOVQ       DI, R9
+	VMASKMOVPS (R9), Y1, Y3
+	MOVQ       colStride+72(FP), R10
+	LEAQ       (R9)(R10*4), R9
 	VMASKMOVPS (R9), Y1, Y4
 	VADDPS     Y4, Y3, Y3
-	VMASKMOVPS (R10), Y1, Y4
+	MOVQ       colStride+72(FP), R10
+	LEAQ       (R9)(R10*4), R9
+	VMASKMOVPS (R9), Y1, Y4
 	VADDPS     Y4, Y3, Y3
 	VADDPS     Y3, Y2, Y2
 	VMOVAPS    Y2, Y2
-	MOVQ       rowStride+72(FP), R8
-	LEAQ       (SI)(R8*4), SI
-	DECQ       DI
-	JNZ        repeat41
+	MOVQ       rowStride+64(FP), R9
+	LEAQ       (DI)(R9*4), DI
+	DECQ       R8
+	JNZ        repeat39
 
-done42:
+done40:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	LEAQ       (CX)(BX*4), CX
-	XORQ       BX, BX
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
 
-zero40:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat30
-
-done31:
-	SFENCE
-	VZEROUPPER
-	RET
-
+zero38:
 nonzero29:
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done44
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero41
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
-repeat43:
-	MOVQ c+32(FP), BX
-
-while45:
-	CMPQ   BX, $+32
-	JLT    done46
+while42:
+	CMPQ   SI, $+32
+	JLT    done43
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
@@ -1439,13 +1419,13 @@ while45:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done48
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done45
 
-repeat47:
-	MOVQ    SI, R8
+repeat44:
+	MOVQ    DI, R9
 	VXORPS  Y5, Y5, Y5
 	VMOVAPS Y5, Y5
 	VXORPS  Y6, Y6, Y6
@@ -1454,29 +1434,29 @@ repeat47:
 	VMOVAPS Y7, Y7
 	VXORPS  Y8, Y8, Y8
 	VMOVAPS Y8, Y8
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done50
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done47
 
-repeat49:
-	VMOVUPS (R8), Y9
+repeat46:
+	VMOVUPS (R9), Y9
 	VADDPS  Y9, Y5, Y5
 	VMOVAPS Y5, Y5
-	VMOVUPS 32(R8), Y9
+	VMOVUPS 32(R9), Y9
 	VADDPS  Y9, Y6, Y6
 	VMOVAPS Y6, Y6
-	VMOVUPS 64(R8), Y9
+	VMOVUPS 64(R9), Y9
 	VADDPS  Y9, Y7, Y7
 	VMOVAPS Y7, Y7
-	VMOVUPS 96(R8), Y9
+	VMOVUPS 96(R9), Y9
 	VADDPS  Y9, Y8, Y8
 	VMOVAPS Y8, Y8
-	MOVQ    colStride+80(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat49
+	MOVQ    colStride+72(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat46
 
-done50:
+done47:
 	VADDPS  Y5, Y1, Y1
 	VMOVAPS Y1, Y1
 	VADDPS  Y6, Y2, Y2
@@ -1485,12 +1465,12 @@ done50:
 	VMOVAPS Y3, Y3
 	VADDPS  Y8, Y4, Y4
 	VMOVAPS Y4, Y4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat47
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat44
 
-done48:
+done45:
 	VMULPS   Y0, Y1, Y1
 	VMOVNTPS Y1, (AX)
 	VMULPS   Y0, Y2, Y1
@@ -1500,109 +1480,111 @@ done48:
 	VMULPS   Y0, Y4, Y1
 	VMOVNTPS Y1, 96(AX)
 	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, BX
-	JMP      while45
+	ADDQ     $+128, BX
+	SUBQ     $+32, SI
+	JMP      while42
 
-done46:
-while51:
-	CMPQ   BX, $+8
-	JLT    done52
+done43:
+while48:
+	CMPQ   SI, $+8
+	JLT    done49
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done54
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done51
 
-repeat53:
-	MOVQ    SI, R8
+repeat50:
+	MOVQ    DI, R9
 	VXORPS  Y2, Y2, Y2
 	VMOVAPS Y2, Y2
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done56
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done53
 
-repeat55:
-	VMOVUPS (R8), Y3
+repeat52:
+	VMOVUPS (R9), Y3
 	VADDPS  Y3, Y2, Y2
 	VMOVAPS Y2, Y2
-	MOVQ    colStride+80(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat55
+	MOVQ    colStride+72(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat52
 
-done56:
+done53:
 	VADDPS  Y2, Y1, Y1
 	VMOVAPS Y1, Y1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat53
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat50
 
-done54:
+done51:
 	VMULPS   Y0, Y1, Y1
 	VMOVNTPS Y1, (AX)
 	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, BX
-	JMP      while51
+	ADDQ     $+32, BX
+	SUBQ     $+8, SI
+	JMP      while48
 
-done52:
-	TESTQ   BX, BX
-	JZ      zero57
-	MOVQ    BX, DI
-	LEAQ    tail<>+32(SB), SI
-	NEGQ    DI
-	VMOVUPS (SI)(DI*4), Y1
+done49:
+	TESTQ   SI, SI
+	JZ      zero54
+	MOVQ    SI, R8
+	LEAQ    tail<>+32(SB), DI
+	NEGQ    R8
+	VMOVUPS (DI)(R8*4), Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVQ    CX, SI
-	MOVQ    rows+56(FP), DI
-	TESTQ   DI, DI
-	JLE     done59
+	MOVQ    BX, DI
+	MOVQ    rows+56(FP), R8
+	TESTQ   R8, R8
+	JLE     done56
 
-repeat58:
-	MOVQ    SI, R8
+repeat55:
+	MOVQ    DI, R9
 	VXORPS  Y3, Y3, Y3
 	VMOVAPS Y3, Y3
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done61
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done58
 
-repeat60:
-	VMASKMOVPS (R8), Y1, Y4
+repeat57:
+	VMASKMOVPS (R9), Y1, Y4
 	VADDPS     Y4, Y3, Y3
 	VMOVAPS    Y3, Y3
-	MOVQ       colStride+80(FP), R10
-	LEAQ       (R8)(R10*4), R8
-	DECQ       R9
-	JNZ        repeat60
+	MOVQ       colStride+72(FP), R11
+	LEAQ       (R9)(R11*4), R9
+	DECQ       R10
+	JNZ        repeat57
 
-done61:
+done58:
 	VADDPS  Y3, Y2, Y2
 	VMOVAPS Y2, Y2
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat58
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat55
 
-done59:
+done56:
 	VMULPS     Y0, Y2, Y2
 	VMASKMOVPS Y2, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	LEAQ       (CX)(BX*4), CX
-	XORQ       BX, BX
+	LEAQ       (AX)(SI*4), AX
+	LEAQ       (BX)(SI*4), BX
+	XORQ       SI, SI
 
-zero57:
-	MOVQ dstGap+40(FP), BX
+zero54:
+zero41:
+zero28:
+zero15:
+	MOVQ dstGap+48(FP), BX
 	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
+	ADDQ $+24, CX
 	DECQ DX
-	JNZ  repeat43
+	JNZ  repeat1
 
-done44:
+done2:
 	SFENCE
 	VZEROUPPER
 	RET

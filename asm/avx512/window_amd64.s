@@ -4,170 +4,667 @@
 
 #include "textflag.h"
 
-// func WindowMax(dst *float32, src *float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+// func WindowMax(dst *float32, src *float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·WindowMax(SB), NOSPLIT, $0-80
+TEXT ·WindowMax(SB), NOSPLIT, $0-72
 	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  pixels+16(FP), DX
+	MOVQ  columns+16(FP), CX
+	MOVQ  pixels+24(FP), DX
 	TESTQ DX, DX
 	JLE   done2
 
 repeat1:
-	MOVQ c+24(FP), BX
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
 
-while3:
-	CMPQ    BX, $+64
-	JLT     done4
-	VMOVUPS (CX), Z0
+while4:
+	CMPQ    SI, $+64
+	JLT     done5
+	VMOVUPS (BX), Z0
 	VMOVAPS Z0, Z0
-	VMOVUPS 64(CX), Z1
+	VMOVUPS 64(BX), Z1
 	VMOVAPS Z1, Z1
-	VMOVUPS 128(CX), Z2
+	VMOVUPS 128(BX), Z2
 	VMOVAPS Z2, Z2
-	VMOVUPS 192(CX), Z3
+	VMOVUPS 192(BX), Z3
 	VMOVAPS Z3, Z3
-	MOVQ    CX, SI
-	MOVQ    rows+48(FP), DI
-	TESTQ   DI, DI
-	JLE     done6
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done7
 
-repeat5:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done8
-
-repeat7:
-	VMOVUPS (R8), Z4
+repeat6:
+	VMOVUPS (DI), Z4
 	VMAXPS  Z0, Z4, Z0
 	VMOVAPS Z0, Z0
 	VCMPPS  $0x03, Z4, Z4, K1
 	VMOVAPS Z4, K1, Z0
-	VMOVUPS 64(R8), Z4
+	VMOVUPS 64(DI), Z4
 	VMAXPS  Z1, Z4, Z1
 	VMOVAPS Z1, Z1
 	VCMPPS  $0x03, Z4, Z4, K1
 	VMOVAPS Z4, K1, Z1
-	VMOVUPS 128(R8), Z4
+	VMOVUPS 128(DI), Z4
 	VMAXPS  Z2, Z4, Z2
 	VMOVAPS Z2, Z2
 	VCMPPS  $0x03, Z4, Z4, K1
 	VMOVAPS Z4, K1, Z2
-	VMOVUPS 192(R8), Z4
+	VMOVUPS 192(DI), Z4
 	VMAXPS  Z3, Z4, Z3
 	VMOVAPS Z3, Z3
 	VCMPPS  $0x03, Z4, Z4, K1
 	VMOVAPS Z4, K1, Z3
-	MOVQ    colStride+72(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat7
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat6
 
-done8:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat5
-
-done6:
+done7:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, BX
-	JMP     while3
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while4
 
-done4:
-while9:
-	CMPQ    BX, $+16
-	JLT     done10
-	VMOVUPS (CX), Z0
+done5:
+while8:
+	CMPQ    SI, $+16
+	JLT     done9
+	VMOVUPS (BX), Z0
 	VMOVAPS Z0, Z0
-	MOVQ    CX, SI
-	MOVQ    rows+48(FP), DI
-	TESTQ   DI, DI
-	JLE     done12
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done11
 
-repeat11:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done14
-
-repeat13:
-	VMOVUPS (R8), Z1
+repeat10:
+	VMOVUPS (DI), Z1
 	VMAXPS  Z0, Z1, Z0
 	VMOVAPS Z0, Z0
 	VCMPPS  $0x03, Z1, Z1, K1
 	VMOVAPS Z1, K1, Z0
-	MOVQ    colStride+72(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat13
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat10
 
-done14:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat11
-
-done12:
+done11:
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, BX
-	JMP     while9
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while8
 
-done10:
-	TESTQ     BX, BX
-	JZ        zero15
-	MOVQ      $-1, SI
-	BZHIQ     BX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX), K1, Z0
+done9:
+	TESTQ     SI, SI
+	JZ        zero12
+	MOVQ      $-1, DI
+	BZHIQ     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX), K1, Z0
 	VMOVAPS   Z0, Z0
-	MOVQ      CX, SI
-	MOVQ      rows+48(FP), DI
-	TESTQ     DI, DI
-	JLE       done17
+	MOVQ      BX, DI
+	MOVQ      rows+48(FP), R8
+	TESTQ     R8, R8
+	JLE       done14
 
-repeat16:
-	MOVQ  SI, R8
-	MOVQ  cols+56(FP), R9
-	TESTQ R9, R9
-	JLE   done19
-
-repeat18:
-	VMOVUPS.Z (R8), K1, Z1
+repeat13:
+	VMOVUPS.Z (DI), K1, Z1
 	VMAXPS    Z0, Z1, Z0
 	VMOVAPS   Z0, Z0
 	VCMPPS    $0x03, Z1, Z1, K2
 	VMOVAPS   Z1, K2, Z0
-	MOVQ      colStride+72(FP), R10
-	LEAQ      (R8)(R10*4), R8
-	DECQ      R9
-	JNZ       repeat18
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat13
 
-done19:
-	MOVQ rowStride+64(FP), R8
-	LEAQ (SI)(R8*4), SI
-	DECQ DI
-	JNZ  repeat16
-
-done17:
+done14:
 	VMOVUPS Z0, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	LEAQ    (CX)(BX*4), CX
-	XORQ    BX, BX
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
 
+zero12:
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero15
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero16
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while17:
+	CMPQ    SI, $+64
+	JLT     done18
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(BX), Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(BX), Z3
+	VMOVAPS Z3, Z3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done20
+
+repeat19:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat19
+
+done20:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while17
+
+done18:
+while21:
+	CMPQ    SI, $+16
+	JLT     done22
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done24
+
+repeat23:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat23
+
+done24:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while21
+
+done22:
+	TESTQ     SI, SI
+	JZ        zero25
+	MOVQ      $-1, DI
+	BZHIQ     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVAPS   Z0, Z0
+	MOVQ      BX, DI
+	MOVQ      rows+48(FP), R8
+	TESTQ     R8, R8
+	JLE       done27
+
+repeat26:
+	MOVQ      DI, R9
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat26
+
+done27:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
+
+zero25:
+nonzero16:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero28
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JNZ   nonzero29
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while30:
+	CMPQ    SI, $+64
+	JLT     done31
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(BX), Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(BX), Z3
+	VMOVAPS Z3, Z3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done33
+
+repeat32:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat32
+
+done33:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while30
+
+done31:
+while34:
+	CMPQ    SI, $+16
+	JLT     done35
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done37
+
+repeat36:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    colStride+64(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    rowStride+56(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat36
+
+done37:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while34
+
+done35:
+	TESTQ     SI, SI
+	JZ        zero38
+	MOVQ      $-1, DI
+	BZHIQ     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVAPS   Z0, Z0
+	MOVQ      BX, DI
+	MOVQ      rows+48(FP), R8
+	TESTQ     R8, R8
+	JLE       done40
+
+repeat39:
+	MOVQ      DI, R9
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      colStride+64(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      rowStride+56(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat39
+
+done40:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
+
+zero38:
+nonzero29:
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero41
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+32(FP), SI
+
+while42:
+	CMPQ    SI, $+64
+	JLT     done43
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z1, Z1
+	VMOVUPS 128(BX), Z2
+	VMOVAPS Z2, Z2
+	VMOVUPS 192(BX), Z3
+	VMOVAPS Z3, Z3
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done45
+
+repeat44:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done47
+
+repeat46:
+	VMOVUPS (R9), Z4
+	VMAXPS  Z0, Z4, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z0
+	VMOVUPS 64(R9), Z4
+	VMAXPS  Z1, Z4, Z1
+	VMOVAPS Z1, Z1
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z1
+	VMOVUPS 128(R9), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMOVAPS Z2, Z2
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z2
+	VMOVUPS 192(R9), Z4
+	VMAXPS  Z3, Z4, Z3
+	VMOVAPS Z3, Z3
+	VCMPPS  $0x03, Z4, Z4, K1
+	VMOVAPS Z4, K1, Z3
+	MOVQ    colStride+64(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat46
+
+done47:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat44
+
+done45:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while42
+
+done43:
+while48:
+	CMPQ    SI, $+16
+	JLT     done49
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z0
+	MOVQ    BX, DI
+	MOVQ    rows+48(FP), R8
+	TESTQ   R8, R8
+	JLE     done51
+
+repeat50:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done53
+
+repeat52:
+	VMOVUPS (R9), Z1
+	VMAXPS  Z0, Z1, Z0
+	VMOVAPS Z0, Z0
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z0
+	MOVQ    colStride+64(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat52
+
+done53:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat50
+
+done51:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while48
+
+done49:
+	TESTQ     SI, SI
+	JZ        zero54
+	MOVQ      $-1, DI
+	BZHIQ     SI, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (BX), K1, Z0
+	VMOVAPS   Z0, Z0
+	MOVQ      BX, DI
+	MOVQ      rows+48(FP), R8
+	TESTQ     R8, R8
+	JLE       done56
+
+repeat55:
+	MOVQ  DI, R9
+	MOVQ  8(CX), R10
+	TESTQ R10, R10
+	JLE   done58
+
+repeat57:
+	VMOVUPS.Z (R9), K1, Z1
+	VMAXPS    Z0, Z1, Z0
+	VMOVAPS   Z0, Z0
+	VCMPPS    $0x03, Z1, Z1, K2
+	VMOVAPS   Z1, K2, Z0
+	MOVQ      colStride+64(FP), R11
+	LEAQ      (R9)(R11*4), R9
+	DECQ      R10
+	JNZ       repeat57
+
+done58:
+	MOVQ rowStride+56(FP), R9
+	LEAQ (DI)(R9*4), DI
+	DECQ R8
+	JNZ  repeat55
+
+done56:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
+
+zero54:
+zero41:
+zero28:
 zero15:
-	MOVQ dstGap+32(FP), BX
+	MOVQ dstGap+40(FP), BX
 	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+40(FP), BX
-	LEAQ (CX)(BX*4), CX
+	ADDQ $+24, CX
 	DECQ DX
 	JNZ  repeat1
 
@@ -175,227 +672,954 @@ done2:
 	VZEROUPPER
 	RET
 
-// func WindowMaxIndex(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+// func WindowMaxIndex(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
-TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-100
+TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-92
 	MOVQ  dst+0(FP), AX
-	MOVQ  src+8(FP), CX
-	MOVQ  index+16(FP), DX
-	MOVQ  pixels+24(FP), BX
+	MOVQ  index+16(FP), CX
+	MOVQ  columns+24(FP), DX
+	MOVQ  pixels+32(FP), BX
 	TESTQ BX, BX
 	JLE   done2
 
 repeat1:
-	MOVQ c+32(FP), SI
+	MOVQ  8(DX), SI
+	SUBQ  $+1, SI
+	TESTQ SI, SI
+	JNZ   nonzero3
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
 
-while3:
-	CMPQ         SI, $+64
-	JLT          done4
-	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VMOVUPS      (CX), Z2
-	VMOVAPS      Z2, Z2
-	VMOVAPS      Z1, Z3
-	VMOVUPS      64(CX), Z4
-	VMOVAPS      Z4, Z4
-	VMOVAPS      Z1, Z5
-	VMOVUPS      128(CX), Z6
-	VMOVAPS      Z6, Z6
-	VMOVAPS      Z1, Z7
-	VMOVUPS      192(CX), Z8
-	VMOVAPS      Z8, Z8
-	VMOVAPS      Z1, Z9
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done6
-
-repeat5:
-	MOVQ    DI, R9
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done8
-
-repeat7:
-	VMOVUPS      (R9), Z10
-	VCMPPS       $0x11, Z10, Z2, K1
-	VCMPPS       $0x03, Z10, Z10, K2
-	KORW         K1, K2, K1
-	VMOVAPS      Z10, K1, Z2
-	VMOVAPS      Z1, K1, Z3
-	VMOVUPS      64(R9), Z10
-	VCMPPS       $0x11, Z10, Z4, K1
-	VCMPPS       $0x03, Z10, Z10, K2
-	KORW         K1, K2, K1
-	VMOVAPS      Z10, K1, Z4
-	VMOVAPS      Z1, K1, Z5
-	VMOVUPS      128(R9), Z10
-	VCMPPS       $0x11, Z10, Z6, K1
-	VCMPPS       $0x03, Z10, Z10, K2
-	KORW         K1, K2, K1
-	VMOVAPS      Z10, K1, Z6
-	VMOVAPS      Z1, K1, Z7
-	VMOVUPS      192(R9), Z10
-	VCMPPS       $0x11, Z10, Z8, K1
-	VCMPPS       $0x03, Z10, Z10, K2
-	KORW         K1, K2, K1
-	VMOVAPS      Z10, K1, Z8
-	VMOVAPS      Z1, K1, Z9
-	VBROADCASTSS tapCol+96(FP), Z10
-	VPADDD       Z10, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
-	JNZ          repeat7
-
-done8:
-	VBROADCASTSS tapRow+92(FP), Z1
+while4:
+	CMPQ         DI, $+64
+	JLT          done5
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
 	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVUPS      64(SI), Z3
+	VMOVAPS      Z3, Z3
+	VMOVAPS      Z0, Z4
+	VMOVUPS      128(SI), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z0, Z6
+	VMOVUPS      192(SI), Z7
+	VMOVAPS      Z7, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done7
+
+repeat6:
+	VMOVAPS      Z9, Z0
+	VMOVUPS      (R8), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R8), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R8), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R8), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
 	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat5
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z9, Z0
+	VMOVAPS      Z0, Z9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat6
 
-done6:
-	VMOVUPS  Z2, (AX)
-	VPMOVDB  Z3, X0
-	VMOVDQU8 X0, (DX)
-	VMOVUPS  Z4, 64(AX)
-	VPMOVDB  Z5, X0
-	VMOVDQU8 X0, 16(DX)
-	VMOVUPS  Z6, 128(AX)
-	VPMOVDB  Z7, X0
-	VMOVDQU8 X0, 32(DX)
-	VMOVUPS  Z8, 192(AX)
-	VPMOVDB  Z9, X0
-	VMOVDQU8 X0, 48(DX)
+done7:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	VMOVUPS  Z3, 64(AX)
+	VPMOVDB  Z4, X0
+	VMOVDQU8 X0, 16(CX)
+	VMOVUPS  Z5, 128(AX)
+	VPMOVDB  Z6, X0
+	VMOVDQU8 X0, 32(CX)
+	VMOVUPS  Z7, 192(AX)
+	VPMOVDB  Z8, X0
+	VMOVDQU8 X0, 48(CX)
 	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	ADDQ     $+64, DX
-	SUBQ     $+64, SI
-	JMP      while3
+	ADDQ     $+64, CX
+	ADDQ     $+256, SI
+	SUBQ     $+64, DI
+	JMP      while4
 
-done4:
-while9:
-	CMPQ         SI, $+16
-	JLT          done10
-	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VMOVUPS      (CX), Z2
-	VMOVAPS      Z2, Z2
-	VMOVAPS      Z1, Z3
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done12
+done5:
+while8:
+	CMPQ         DI, $+16
+	JLT          done9
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done11
 
-repeat11:
-	MOVQ    DI, R9
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done14
-
-repeat13:
-	VMOVUPS      (R9), Z4
-	VCMPPS       $0x11, Z4, Z2, K1
+repeat10:
+	VMOVAPS      Z3, Z0
+	VMOVUPS      (R8), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
 	VCMPPS       $0x03, Z4, Z4, K2
 	KORW         K1, K2, K1
-	VMOVAPS      Z4, K1, Z2
-	VMOVAPS      Z1, K1, Z3
-	VBROADCASTSS tapCol+96(FP), Z4
-	VPADDD       Z4, Z1, Z1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat10
+
+done11:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	ADDQ     $+64, AX
+	ADDQ     $+16, CX
+	ADDQ     $+64, SI
+	SUBQ     $+16, DI
+	JMP      while8
+
+done9:
+	TESTQ        DI, DI
+	JZ           zero12
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS.Z    (SI), K1, Z1
 	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done14
+
+repeat13:
+	VMOVAPS      Z3, Z0
+	VMOVUPS.Z    (R8), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
 	JNZ          repeat13
 
 done14:
-	VBROADCASTSS tapRow+92(FP), Z1
+	VMOVUPS  Z1, K1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, K1, (CX)
+	LEAQ     (AX)(DI*4), AX
+	LEAQ     (CX)(DI*1), CX
+	LEAQ     (SI)(DI*4), SI
+	XORQ     DI, DI
+
+zero12:
+nonzero3:
+	MOVQ  8(DX), SI
+	SUBQ  $+1, SI
+	TESTQ SI, SI
+	JZ    zero15
+	MOVQ  8(DX), SI
+	SUBQ  $+2, SI
+	TESTQ SI, SI
+	JNZ   nonzero16
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while17:
+	CMPQ         DI, $+64
+	JLT          done18
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
 	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVUPS      64(SI), Z3
+	VMOVAPS      Z3, Z3
+	VMOVAPS      Z0, Z4
+	VMOVUPS      128(SI), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z0, Z6
+	VMOVUPS      192(SI), Z7
+	VMOVAPS      Z7, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done20
+
+repeat19:
+	MOVQ         R8, R10
+	VMOVAPS      Z9, Z0
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
 	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat11
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z9, Z0
+	VMOVAPS      Z0, Z9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat19
 
-done12:
-	VMOVUPS  Z2, (AX)
-	VPMOVDB  Z3, X0
-	VMOVDQU8 X0, (DX)
-	ADDQ     $+64, AX
+done20:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	VMOVUPS  Z3, 64(AX)
+	VPMOVDB  Z4, X0
+	VMOVDQU8 X0, 16(CX)
+	VMOVUPS  Z5, 128(AX)
+	VPMOVDB  Z6, X0
+	VMOVDQU8 X0, 32(CX)
+	VMOVUPS  Z7, 192(AX)
+	VPMOVDB  Z8, X0
+	VMOVDQU8 X0, 48(CX)
+	ADDQ     $+256, AX
 	ADDQ     $+64, CX
-	ADDQ     $+16, DX
-	SUBQ     $+16, SI
-	JMP      while9
+	ADDQ     $+256, SI
+	SUBQ     $+64, DI
+	JMP      while17
 
-done10:
-	TESTQ        SI, SI
-	JZ           zero15
-	MOVQ         $-1, DI
-	BZHIQ        SI, DI, DI
-	KMOVW        DI, K1
-	VBROADCASTSS tap+88(FP), Z0
-	VMOVAPS      Z0, Z1
-	VMOVUPS.Z    (CX), K1, Z2
-	VMOVAPS      Z2, Z2
-	VMOVAPS      Z1, Z3
-	MOVQ         CX, DI
-	MOVQ         rows+56(FP), R8
-	TESTQ        R8, R8
-	JLE          done17
+done18:
+while21:
+	CMPQ         DI, $+16
+	JLT          done22
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done24
 
-repeat16:
-	MOVQ    DI, R9
-	VMOVAPS Z0, Z1
-	MOVQ    cols+64(FP), R10
-	TESTQ   R10, R10
-	JLE     done19
+repeat23:
+	MOVQ         R8, R10
+	VMOVAPS      Z3, Z0
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat23
 
-repeat18:
-	VMOVUPS.Z    (R9), K1, Z4
-	VCMPPS       $0x11, Z4, Z2, K2
+done24:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	ADDQ     $+64, AX
+	ADDQ     $+16, CX
+	ADDQ     $+64, SI
+	SUBQ     $+16, DI
+	JMP      while21
+
+done22:
+	TESTQ        DI, DI
+	JZ           zero25
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS.Z    (SI), K1, Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done27
+
+repeat26:
+	MOVQ         R8, R10
+	VMOVAPS      Z3, Z0
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
 	VCMPPS       $0x03, Z4, Z4, K3
 	KORW         K2, K3, K2
-	VMOVAPS      Z4, K2, Z2
-	VMOVAPS      Z1, K2, Z3
-	VBROADCASTSS tapCol+96(FP), Z4
-	VPADDD       Z4, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         colStride+80(FP), R11
-	LEAQ         (R9)(R11*4), R9
-	DECQ         R10
-	JNZ          repeat18
-
-done19:
-	VBROADCASTSS tapRow+92(FP), Z1
-	VPADDD       Z1, Z0, Z0
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
 	VMOVAPS      Z0, Z0
-	MOVQ         rowStride+72(FP), R9
-	LEAQ         (DI)(R9*4), DI
-	DECQ         R8
-	JNZ          repeat16
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat26
 
-done17:
-	VMOVUPS  Z2, K1, (AX)
-	VPMOVDB  Z3, X0
-	VMOVDQU8 X0, K1, (DX)
-	LEAQ     (AX)(SI*4), AX
-	LEAQ     (CX)(SI*4), CX
-	LEAQ     (DX)(SI*1), DX
-	XORQ     SI, SI
+done27:
+	VMOVUPS  Z1, K1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, K1, (CX)
+	LEAQ     (AX)(DI*4), AX
+	LEAQ     (CX)(DI*1), CX
+	LEAQ     (SI)(DI*4), SI
+	XORQ     DI, DI
 
+zero25:
+nonzero16:
+	MOVQ  8(DX), SI
+	SUBQ  $+2, SI
+	TESTQ SI, SI
+	JZ    zero28
+	MOVQ  8(DX), SI
+	SUBQ  $+3, SI
+	TESTQ SI, SI
+	JNZ   nonzero29
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while30:
+	CMPQ         DI, $+64
+	JLT          done31
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVUPS      64(SI), Z3
+	VMOVAPS      Z3, Z3
+	VMOVAPS      Z0, Z4
+	VMOVUPS      128(SI), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z0, Z6
+	VMOVUPS      192(SI), Z7
+	VMOVAPS      Z7, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done33
+
+repeat32:
+	MOVQ         R8, R10
+	VMOVAPS      Z9, Z0
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z9, Z0
+	VMOVAPS      Z0, Z9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat32
+
+done33:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	VMOVUPS  Z3, 64(AX)
+	VPMOVDB  Z4, X0
+	VMOVDQU8 X0, 16(CX)
+	VMOVUPS  Z5, 128(AX)
+	VPMOVDB  Z6, X0
+	VMOVDQU8 X0, 32(CX)
+	VMOVUPS  Z7, 192(AX)
+	VPMOVDB  Z8, X0
+	VMOVDQU8 X0, 48(CX)
+	ADDQ     $+256, AX
+	ADDQ     $+64, CX
+	ADDQ     $+256, SI
+	SUBQ     $+64, DI
+	JMP      while30
+
+done31:
+while34:
+	CMPQ         DI, $+16
+	JLT          done35
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done37
+
+repeat36:
+	MOVQ         R8, R10
+	VMOVAPS      Z3, Z0
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat36
+
+done37:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	ADDQ     $+64, AX
+	ADDQ     $+16, CX
+	ADDQ     $+64, SI
+	SUBQ     $+16, DI
+	JMP      while34
+
+done35:
+	TESTQ        DI, DI
+	JZ           zero38
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS.Z    (SI), K1, Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done40
+
+repeat39:
+	MOVQ         R8, R10
+	VMOVAPS      Z3, Z0
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R11
+	LEAQ         (R10)(R11*4), R10
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat39
+
+done40:
+	VMOVUPS  Z1, K1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, K1, (CX)
+	LEAQ     (AX)(DI*4), AX
+	LEAQ     (CX)(DI*1), CX
+	LEAQ     (SI)(DI*4), SI
+	XORQ     DI, DI
+
+zero38:
+nonzero29:
+	MOVQ  8(DX), SI
+	SUBQ  $+3, SI
+	TESTQ SI, SI
+	JZ    zero41
+	MOVQ  src+8(FP), SI
+	MOVQ  (DX), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  c+40(FP), DI
+
+while42:
+	CMPQ         DI, $+64
+	JLT          done43
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVUPS      64(SI), Z3
+	VMOVAPS      Z3, Z3
+	VMOVAPS      Z0, Z4
+	VMOVUPS      128(SI), Z5
+	VMOVAPS      Z5, Z5
+	VMOVAPS      Z0, Z6
+	VMOVUPS      192(SI), Z7
+	VMOVAPS      Z7, Z7
+	VMOVAPS      Z0, Z8
+	VMOVAPS      Z0, Z9
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done45
+
+repeat44:
+	MOVQ    R8, R10
+	VMOVAPS Z9, Z0
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done47
+
+repeat46:
+	VMOVUPS      (R10), Z10
+	VCMPPS       $0x11, Z10, Z1, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VMOVUPS      64(R10), Z10
+	VCMPPS       $0x11, Z10, Z3, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z3
+	VMOVAPS      Z0, K1, Z4
+	VMOVUPS      128(R10), Z10
+	VCMPPS       $0x11, Z10, Z5, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z5
+	VMOVAPS      Z0, K1, Z6
+	VMOVUPS      192(R10), Z10
+	VCMPPS       $0x11, Z10, Z7, K1
+	VCMPPS       $0x03, Z10, Z10, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z10, K1, Z7
+	VMOVAPS      Z0, K1, Z8
+	VBROADCASTSS tapCol+88(FP), Z10
+	VPADDD       Z10, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat46
+
+done47:
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z9, Z0
+	VMOVAPS      Z0, Z9
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat44
+
+done45:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	VMOVUPS  Z3, 64(AX)
+	VPMOVDB  Z4, X0
+	VMOVDQU8 X0, 16(CX)
+	VMOVUPS  Z5, 128(AX)
+	VPMOVDB  Z6, X0
+	VMOVDQU8 X0, 32(CX)
+	VMOVUPS  Z7, 192(AX)
+	VPMOVDB  Z8, X0
+	VMOVDQU8 X0, 48(CX)
+	ADDQ     $+256, AX
+	ADDQ     $+64, CX
+	ADDQ     $+256, SI
+	SUBQ     $+64, DI
+	JMP      while42
+
+done43:
+while48:
+	CMPQ         DI, $+16
+	JLT          done49
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS      (SI), Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done51
+
+repeat50:
+	MOVQ    R8, R10
+	VMOVAPS Z3, Z0
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done53
+
+repeat52:
+	VMOVUPS      (R10), Z4
+	VCMPPS       $0x11, Z4, Z1, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z1
+	VMOVAPS      Z0, K1, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat52
+
+done53:
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat50
+
+done51:
+	VMOVUPS  Z1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, (CX)
+	ADDQ     $+64, AX
+	ADDQ     $+16, CX
+	ADDQ     $+64, SI
+	SUBQ     $+16, DI
+	JMP      while48
+
+done49:
+	TESTQ        DI, DI
+	JZ           zero54
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VBROADCASTSS tap+80(FP), Z0
+	VBROADCASTSS 16(DX), Z1
+	VPADDD       Z1, Z0, Z0
+	VMOVUPS.Z    (SI), K1, Z1
+	VMOVAPS      Z1, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	MOVQ         SI, R8
+	MOVQ         rows+56(FP), R9
+	TESTQ        R9, R9
+	JLE          done56
+
+repeat55:
+	MOVQ    R8, R10
+	VMOVAPS Z3, Z0
+	MOVQ    8(DX), R11
+	TESTQ   R11, R11
+	JLE     done58
+
+repeat57:
+	VMOVUPS.Z    (R10), K1, Z4
+	VCMPPS       $0x11, Z4, Z1, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z1
+	VMOVAPS      Z0, K2, Z2
+	VBROADCASTSS tapCol+88(FP), Z4
+	VPADDD       Z4, Z0, Z0
+	VMOVAPS      Z0, Z0
+	MOVQ         colStride+72(FP), R12
+	LEAQ         (R10)(R12*4), R10
+	DECQ         R11
+	JNZ          repeat57
+
+done58:
+	VBROADCASTSS tapRow+84(FP), Z0
+	VPADDD       Z0, Z3, Z0
+	VMOVAPS      Z0, Z3
+	MOVQ         rowStride+64(FP), R10
+	LEAQ         (R8)(R10*4), R8
+	DECQ         R9
+	JNZ          repeat55
+
+done56:
+	VMOVUPS  Z1, K1, (AX)
+	VPMOVDB  Z2, X0
+	VMOVDQU8 X0, K1, (CX)
+	LEAQ     (AX)(DI*4), AX
+	LEAQ     (CX)(DI*1), CX
+	LEAQ     (SI)(DI*4), SI
+	XORQ     DI, DI
+
+zero54:
+zero41:
+zero28:
 zero15:
-	MOVQ dstGap+40(FP), SI
+	MOVQ dstGap+48(FP), SI
 	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ dstGap+40(FP), SI
-	LEAQ (DX)(SI*1), DX
+	LEAQ (CX)(SI*1), CX
+	ADDQ $+24, DX
 	DECQ BX
 	JNZ  repeat1
 

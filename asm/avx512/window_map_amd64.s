@@ -4,839 +4,852 @@
 
 #include "textflag.h"
 
-// func WindowMaxBackward(dst *float32, src *float32, index *uint8, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
+// func WindowMaxBackward(dst *float32, src *float32, index *uint8, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int, tap int32, tapRow int32, tapCol int32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-100
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         index+16(FP), DX
-	MOVQ         cols+64(FP), BX
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero1
-	VBROADCASTSS tap+88(FP), Z0
-	VBROADCASTSS tapRow+92(FP), Z1
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done3
+TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-92
+	MOVQ  dst+0(FP), AX
+	MOVQ  columns+24(FP), CX
+	MOVQ  pixels+32(FP), DX
+	TESTQ DX, DX
+	JLE   done2
 
-repeat2:
-	MOVQ c+32(FP), SI
+repeat1:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
 
 while4:
-	CMPQ    SI, $+64
-	JLT     done5
-	VXORPS  Z2, Z2, Z2
-	VXORPS  Z3, Z3, Z3
-	VXORPS  Z4, Z4, Z4
-	VXORPS  Z5, Z5, Z5
-	VMOVAPS Z0, Z6
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done7
-
-repeat6:
-	MOVQ      colStride+80(FP), R10
-	VPMOVZXBD (R8), Z7
-	VPCMPEQD  Z6, Z7, K1
-	VMOVUPS   (DI), Z7
-	VADDPS    Z7, Z2, K1, Z2
-	VPMOVZXBD 16(R8), Z7
-	VPCMPEQD  Z6, Z7, K1
-	VMOVUPS   64(DI), Z7
-	VADDPS    Z7, Z3, K1, Z3
-	VPMOVZXBD 32(R8), Z7
-	VPCMPEQD  Z6, Z7, K1
-	VMOVUPS   128(DI), Z7
-	VADDPS    Z7, Z4, K1, Z4
-	VPMOVZXBD 48(R8), Z7
-	VPCMPEQD  Z6, Z7, K1
-	VMOVUPS   192(DI), Z7
-	VADDPS    Z7, Z5, K1, Z5
-	VPADDD    Z1, Z6, Z6
-	VMOVAPS   Z6, Z6
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat6
-
-done7:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, 64(AX)
-	VMOVUPS Z4, 128(AX)
-	VMOVUPS Z5, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	ADDQ    $+64, DX
-	SUBQ    $+64, SI
-	JMP     while4
-
-done5:
-while8:
-	CMPQ    SI, $+16
-	JLT     done9
-	VXORPS  Z2, Z2, Z2
-	VMOVAPS Z0, Z3
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done11
-
-repeat10:
-	MOVQ      colStride+80(FP), R10
-	VPMOVZXBD (R8), Z4
-	VPCMPEQD  Z3, Z4, K1
-	VMOVUPS   (DI), Z4
-	VADDPS    Z4, Z2, K1, Z2
-	VPADDD    Z1, Z3, Z3
-	VMOVAPS   Z3, Z3
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat10
-
-done11:
-	VMOVUPS Z2, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+16, DX
-	SUBQ    $+16, SI
-	JMP     while8
-
-done9:
-	TESTQ   SI, SI
-	JZ      zero12
-	MOVQ    $-1, DI
-	BZHIQ   SI, DI, DI
-	KMOVW   DI, K1
-	VXORPS  Z2, Z2, Z2
-	VMOVAPS Z0, Z3
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done14
-
-repeat13:
-	MOVQ        colStride+80(FP), R10
-	VPMOVZXBD.Z (R8), K1, Z4
-	VPCMPEQD    Z3, Z4, K2
-	VMOVUPS.Z   (DI), K1, Z4
-	VADDPS      Z4, Z2, K2, Z2
-	VPADDD      Z1, Z3, Z3
-	VMOVAPS     Z3, Z3
-	MOVQ        rowStride+72(FP), R10
-	LEAQ        (DI)(R10*4), DI
-	LEAQ        (R8)(R10*1), R8
-	DECQ        R9
-	JNZ         repeat13
-
-done14:
-	VMOVUPS Z2, K1, (AX)
-	LEAQ    (AX)(SI*4), AX
-	LEAQ    (CX)(SI*4), CX
-	LEAQ    (DX)(SI*1), DX
-	XORQ    SI, SI
-
-zero12:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat2
-
-done3:
-	VZEROUPPER
-	RET
-
-nonzero1:
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero15
-	VBROADCASTSS tap+88(FP), Z0
-	VBROADCASTSS tapCol+96(FP), Z1
-	VPADDD       Z1, Z0, Z1
-	VBROADCASTSS tapRow+92(FP), Z2
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done17
-
-repeat16:
-	MOVQ c+32(FP), SI
-
-while18:
-	CMPQ    SI, $+64
-	JLT     done19
-	VXORPS  Z3, Z3, Z3
-	VXORPS  Z4, Z4, Z4
-	VXORPS  Z5, Z5, Z5
-	VXORPS  Z6, Z6, Z6
-	VMOVAPS Z0, Z7
-	VMOVAPS Z1, Z8
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done21
-
-repeat20:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R8, R12
-	LEAQ      (R12)(R10*1), R12
-	VPMOVZXBD (R8), Z9
-	VPCMPEQD  Z7, Z9, K1
-	VMOVUPS   (DI), Z9
-	VADDPS    Z9, Z3, K1, Z3
-	VPMOVZXBD 16(R8), Z9
-	VPCMPEQD  Z7, Z9, K1
-	VMOVUPS   64(DI), Z9
-	VADDPS    Z9, Z4, K1, Z4
-	VPMOVZXBD 32(R8), Z9
-	VPCMPEQD  Z7, Z9, K1
-	VMOVUPS   128(DI), Z9
-	VADDPS    Z9, Z5, K1, Z5
-	VPMOVZXBD 48(R8), Z9
-	VPCMPEQD  Z7, Z9, K1
-	VMOVUPS   192(DI), Z9
-	VADDPS    Z9, Z6, K1, Z6
-	VPADDD    Z2, Z7, Z7
-	VMOVAPS   Z7, Z7
-	VPMOVZXBD (R12), Z9
-	VPCMPEQD  Z8, Z9, K1
-	VMOVUPS   (R11), Z9
-	VADDPS    Z9, Z3, K1, Z3
-	VPMOVZXBD 16(R12), Z9
-	VPCMPEQD  Z8, Z9, K1
-	VMOVUPS   64(R11), Z9
-	VADDPS    Z9, Z4, K1, Z4
-	VPMOVZXBD 32(R12), Z9
-	VPCMPEQD  Z8, Z9, K1
-	VMOVUPS   128(R11), Z9
-	VADDPS    Z9, Z5, K1, Z5
-	VPMOVZXBD 48(R12), Z9
-	VPCMPEQD  Z8, Z9, K1
-	VMOVUPS   192(R11), Z9
-	VADDPS    Z9, Z6, K1, Z6
-	VPADDD    Z2, Z8, Z8
-	VMOVAPS   Z8, Z8
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat20
-
-done21:
-	VMOVUPS Z3, (AX)
-	VMOVUPS Z4, 64(AX)
-	VMOVUPS Z5, 128(AX)
-	VMOVUPS Z6, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	ADDQ    $+64, DX
-	SUBQ    $+64, SI
-	JMP     while18
-
-done19:
-while22:
-	CMPQ    SI, $+16
-	JLT     done23
-	VXORPS  Z3, Z3, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done25
-
-repeat24:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R8, R12
-	LEAQ      (R12)(R10*1), R12
-	VPMOVZXBD (R8), Z6
-	VPCMPEQD  Z4, Z6, K1
-	VMOVUPS   (DI), Z6
-	VADDPS    Z6, Z3, K1, Z3
-	VPADDD    Z2, Z4, Z4
-	VMOVAPS   Z4, Z4
-	VPMOVZXBD (R12), Z6
-	VPCMPEQD  Z5, Z6, K1
-	VMOVUPS   (R11), Z6
-	VADDPS    Z6, Z3, K1, Z3
-	VPADDD    Z2, Z5, Z5
-	VMOVAPS   Z5, Z5
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat24
-
-done25:
-	VMOVUPS Z3, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+16, DX
-	SUBQ    $+16, SI
-	JMP     while22
-
-done23:
-	TESTQ   SI, SI
-	JZ      zero26
-	MOVQ    $-1, DI
-	BZHIQ   SI, DI, DI
-	KMOVW   DI, K1
-	VXORPS  Z3, Z3, Z3
-	VMOVAPS Z0, Z4
-	VMOVAPS Z1, Z5
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done28
-
-repeat27:
-	MOVQ        colStride+80(FP), R10
-	MOVQ        DI, R11
-	LEAQ        (R11)(R10*4), R11
-	MOVQ        R8, R12
-	LEAQ        (R12)(R10*1), R12
-	VPMOVZXBD.Z (R8), K1, Z6
-	VPCMPEQD    Z4, Z6, K2
-	VMOVUPS.Z   (DI), K1, Z6
-	VADDPS      Z6, Z3, K2, Z3
-	VPADDD      Z2, Z4, Z4
-	VMOVAPS     Z4, Z4
-	VPMOVZXBD.Z (R12), K1, Z6
-	VPCMPEQD    Z5, Z6, K2
-	VMOVUPS.Z   (R11), K1, Z6
-	VADDPS      Z6, Z3, K2, Z3
-	VPADDD      Z2, Z5, Z5
-	VMOVAPS     Z5, Z5
-	MOVQ        rowStride+72(FP), R10
-	LEAQ        (DI)(R10*4), DI
-	LEAQ        (R8)(R10*1), R8
-	DECQ        R9
-	JNZ         repeat27
-
-done28:
-	VMOVUPS Z3, K1, (AX)
-	LEAQ    (AX)(SI*4), AX
-	LEAQ    (CX)(SI*4), CX
-	LEAQ    (DX)(SI*1), DX
-	XORQ    SI, SI
-
-zero26:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat16
-
-done17:
-	VZEROUPPER
-	RET
-
-nonzero15:
-	SUBQ         $+1, BX
-	TESTQ        BX, BX
-	JNZ          nonzero29
-	VBROADCASTSS tap+88(FP), Z0
-	VBROADCASTSS tapCol+96(FP), Z1
-	VPADDD       Z1, Z0, Z1
-	VBROADCASTSS tapCol+96(FP), Z2
-	VPADDD       Z2, Z1, Z2
-	VBROADCASTSS tapRow+92(FP), Z3
-	MOVQ         pixels+24(FP), BX
-	TESTQ        BX, BX
-	JLE          done31
-
-repeat30:
-	MOVQ c+32(FP), SI
-
-while32:
-	CMPQ    SI, $+64
-	JLT     done33
-	VXORPS  Z4, Z4, Z4
-	VXORPS  Z5, Z5, Z5
-	VXORPS  Z6, Z6, Z6
-	VXORPS  Z7, Z7, Z7
-	VMOVAPS Z0, Z8
-	VMOVAPS Z1, Z9
-	VMOVAPS Z2, Z10
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done35
-
-repeat34:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R11, R12
-	LEAQ      (R12)(R10*4), R12
-	MOVQ      R8, R13
-	LEAQ      (R13)(R10*1), R13
-	MOVQ      R13, R14
-	LEAQ      (R14)(R10*1), R14
-	VPMOVZXBD (R8), Z11
-	VPCMPEQD  Z8, Z11, K1
-	VMOVUPS   (DI), Z11
-	VADDPS    Z11, Z4, K1, Z4
-	VPMOVZXBD 16(R8), Z11
-	VPCMPEQD  Z8, Z11, K1
-	VMOVUPS   64(DI), Z11
-	VADDPS    Z11, Z5, K1, Z5
-	VPMOVZXBD 32(R8), Z11
-	VPCMPEQD  Z8, Z11, K1
-	VMOVUPS   128(DI), Z11
-	VADDPS    Z11, Z6, K1, Z6
-	VPMOVZXBD 48(R8), Z11
-	VPCMPEQD  Z8, Z11, K1
-	VMOVUPS   192(DI), Z11
-	VADDPS    Z11, Z7, K1, Z7
-	VPADDD    Z3, Z8, Z8
-	VMOVAPS   Z8, Z8
-	VPMOVZXBD (R13), Z11
-	VPCMPEQD  Z9, Z11, K1
-	VMOVUPS   (R11), Z11
-	VADDPS    Z11, Z4, K1, Z4
-	VPMOVZXBD 16(R13), Z11
-	VPCMPEQD  Z9, Z11, K1
-	VMOVUPS   64(R11), Z11
-	VADDPS    Z11, Z5, K1, Z5
-	VPMOVZXBD 32(R13), Z11
-	VPCMPEQD  Z9, Z11, K1
-	VMOVUPS   128(R11), Z11
-	VADDPS    Z11, Z6, K1, Z6
-	VPMOVZXBD 48(R13), Z11
-	VPCMPEQD  Z9, Z11, K1
-	VMOVUPS   192(R11), Z11
-	VADDPS    Z11, Z7, K1, Z7
-	VPADDD    Z3, Z9, Z9
-	VMOVAPS   Z9, Z9
-	VPMOVZXBD (R14), Z11
-	VPCMPEQD  Z10, Z11, K1
-	VMOVUPS   (R12), Z11
-	VADDPS    Z11, Z4, K1, Z4
-	VPMOVZXBD 16(R14), Z11
-	VPCMPEQD  Z10, Z11, K1
-	VMOVUPS   64(R12), Z11
-	VADDPS    Z11, Z5, K1, Z5
-	VPMOVZXBD 32(R14), Z11
-	VPCMPEQD  Z10, Z11, K1
-	VMOVUPS   128(R12), Z11
-	VADDPS    Z11, Z6, K1, Z6
-	VPMOVZXBD 48(R14), Z11
-	VPCMPEQD  Z10, Z11, K1
-	VMOVUPS   192(R12), Z11
-	VADDPS    Z11, Z7, K1, Z7
-	VPADDD    Z3, Z10, Z10
-	VMOVAPS   Z10, Z10
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat34
-
-done35:
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, 64(AX)
-	VMOVUPS Z6, 128(AX)
-	VMOVUPS Z7, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	ADDQ    $+64, DX
-	SUBQ    $+64, SI
-	JMP     while32
-
-done33:
-while36:
-	CMPQ    SI, $+16
-	JLT     done37
-	VXORPS  Z4, Z4, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z1, Z6
-	VMOVAPS Z2, Z7
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done39
-
-repeat38:
-	MOVQ      colStride+80(FP), R10
-	MOVQ      DI, R11
-	LEAQ      (R11)(R10*4), R11
-	MOVQ      R11, R12
-	LEAQ      (R12)(R10*4), R12
-	MOVQ      R8, R13
-	LEAQ      (R13)(R10*1), R13
-	MOVQ      R13, R14
-	LEAQ      (R14)(R10*1), R14
-	VPMOVZXBD (R8), Z8
-	VPCMPEQD  Z5, Z8, K1
-	VMOVUPS   (DI), Z8
-	VADDPS    Z8, Z4, K1, Z4
-	VPADDD    Z3, Z5, Z5
-	VMOVAPS   Z5, Z5
-	VPMOVZXBD (R13), Z8
-	VPCMPEQD  Z6, Z8, K1
-	VMOVUPS   (R11), Z8
-	VADDPS    Z8, Z4, K1, Z4
-	VPADDD    Z3, Z6, Z6
-	VMOVAPS   Z6, Z6
-	VPMOVZXBD (R14), Z8
-	VPCMPEQD  Z7, Z8, K1
-	VMOVUPS   (R12), Z8
-	VADDPS    Z8, Z4, K1, Z4
-	VPADDD    Z3, Z7, Z7
-	VMOVAPS   Z7, Z7
-	MOVQ      rowStride+72(FP), R10
-	LEAQ      (DI)(R10*4), DI
-	LEAQ      (R8)(R10*1), R8
-	DECQ      R9
-	JNZ       repeat38
-
-done39:
-	VMOVUPS Z4, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+16, DX
-	SUBQ    $+16, SI
-	JMP     while36
-
-done37:
-	TESTQ   SI, SI
-	JZ      zero40
-	MOVQ    $-1, DI
-	BZHIQ   SI, DI, DI
-	KMOVW   DI, K1
-	VXORPS  Z4, Z4, Z4
-	VMOVAPS Z0, Z5
-	VMOVAPS Z1, Z6
-	VMOVAPS Z2, Z7
-	MOVQ    CX, DI
-	MOVQ    DX, R8
-	MOVQ    rows+56(FP), R9
-	TESTQ   R9, R9
-	JLE     done42
-
-repeat41:
-	MOVQ        colStride+80(FP), R10
-	MOVQ        DI, R11
-	LEAQ        (R11)(R10*4), R11
-	MOVQ        R11, R12
-	LEAQ        (R12)(R10*4), R12
-	MOVQ        R8, R13
-	LEAQ        (R13)(R10*1), R13
-	MOVQ        R13, R14
-	LEAQ        (R14)(R10*1), R14
-	VPMOVZXBD.Z (R8), K1, Z8
-	VPCMPEQD    Z5, Z8, K2
-	VMOVUPS.Z   (DI), K1, Z8
-	VADDPS      Z8, Z4, K2, Z4
-	VPADDD      Z3, Z5, Z5
-	VMOVAPS     Z5, Z5
-	VPMOVZXBD.Z (R13), K1, Z8
-	VPCMPEQD    Z6, Z8, K2
-	VMOVUPS.Z   (R11), K1, Z8
-	VADDPS      Z8, Z4, K2, Z4
-	VPADDD      Z3, Z6, Z6
-	VMOVAPS     Z6, Z6
-	VPMOVZXBD.Z (R14), K1, Z8
-	VPCMPEQD    Z7, Z8, K2
-	VMOVUPS.Z   (R12), K1, Z8
-	VADDPS      Z8, Z4, K2, Z4
-	VPADDD      Z3, Z7, Z7
-	VMOVAPS     Z7, Z7
-	MOVQ        rowStride+72(FP), R10
-	LEAQ        (DI)(R10*4), DI
-	LEAQ        (R8)(R10*1), R8
-	DECQ        R9
-	JNZ         repeat41
-
-done42:
-	VMOVUPS Z4, K1, (AX)
-	LEAQ    (AX)(SI*4), AX
-	LEAQ    (CX)(SI*4), CX
-	LEAQ    (DX)(SI*1), DX
-	XORQ    SI, SI
-
-zero40:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat30
-
-done31:
-	VZEROUPPER
-	RET
-
-nonzero29:
-	MOVQ  pixels+24(FP), BX
-	TESTQ BX, BX
-	JLE   done44
-
-repeat43:
-	MOVQ c+32(FP), SI
-
-while45:
-	CMPQ         SI, $+64
-	JLT          done46
+	CMPQ         DI, $+64
+	JLT          done5
 	VXORPS       Z0, Z0, Z0
 	VXORPS       Z1, Z1, Z1
 	VXORPS       Z2, Z2, Z2
 	VXORPS       Z3, Z3, Z3
-	VBROADCASTSS tap+88(FP), Z4
-	VMOVAPS      Z4, Z5
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done48
-
-repeat47:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Z4, Z5
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done50
-
-repeat49:
-	VPMOVZXBD    (R11), Z6
-	VPCMPEQD     Z5, Z6, K1
-	VMOVUPS      (R10), Z6
-	VADDPS       Z6, Z0, K1, Z0
-	VPMOVZXBD    16(R11), Z6
-	VPCMPEQD     Z5, Z6, K1
-	VMOVUPS      64(R10), Z6
-	VADDPS       Z6, Z1, K1, Z1
-	VPMOVZXBD    32(R11), Z6
-	VPCMPEQD     Z5, Z6, K1
-	VMOVUPS      128(R10), Z6
-	VADDPS       Z6, Z2, K1, Z2
-	VPMOVZXBD    48(R11), Z6
-	VPCMPEQD     Z5, Z6, K1
-	VMOVUPS      192(R10), Z6
-	VADDPS       Z6, Z3, K1, Z3
-	VBROADCASTSS tapCol+96(FP), Z6
-	VPADDD       Z6, Z5, Z5
-	VMOVAPS      Z5, Z5
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat49
-
-done50:
-	VBROADCASTSS tapRow+92(FP), Z5
+	VBROADCASTSS tap+80(FP), Z4
+	VBROADCASTSS 16(CX), Z5
 	VPADDD       Z5, Z4, Z4
-	VMOVAPS      Z4, Z4
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat47
+	VBROADCASTSS tapRow+84(FP), Z5
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done7
 
-done48:
+repeat6:
+	VPMOVZXBD (R9), Z6
+	VPCMPEQD  Z4, Z6, K1
+	VMOVUPS   (R8), Z6
+	VADDPS    Z6, Z0, K1, Z0
+	VPMOVZXBD 16(R9), Z6
+	VPCMPEQD  Z4, Z6, K1
+	VMOVUPS   64(R8), Z6
+	VADDPS    Z6, Z1, K1, Z1
+	VPMOVZXBD 32(R9), Z6
+	VPCMPEQD  Z4, Z6, K1
+	VMOVUPS   128(R8), Z6
+	VADDPS    Z6, Z2, K1, Z2
+	VPMOVZXBD 48(R9), Z6
+	VPCMPEQD  Z4, Z6, K1
+	VMOVUPS   192(R8), Z6
+	VADDPS    Z6, Z3, K1, Z3
+	VPADDD    Z5, Z4, Z4
+	VMOVAPS   Z4, Z4
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat6
+
+done7:
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z1, 64(AX)
 	VMOVUPS Z2, 128(AX)
 	VMOVUPS Z3, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	ADDQ    $+64, DX
-	SUBQ    $+64, SI
-	JMP     while45
+	ADDQ    $+256, BX
+	ADDQ    $+64, SI
+	SUBQ    $+64, DI
+	JMP     while4
 
-done46:
-while51:
-	CMPQ         SI, $+16
-	JLT          done52
+done5:
+while8:
+	CMPQ         DI, $+16
+	JLT          done9
 	VXORPS       Z0, Z0, Z0
-	VBROADCASTSS tap+88(FP), Z1
-	VMOVAPS      Z1, Z2
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done54
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapRow+84(FP), Z2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done11
 
-repeat53:
-	MOVQ    DI, R10
+repeat10:
+	VPMOVZXBD (R9), Z3
+	VPCMPEQD  Z1, Z3, K1
+	VMOVUPS   (R8), Z3
+	VADDPS    Z3, Z0, K1, Z0
+	VPADDD    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat10
+
+done11:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+16, SI
+	SUBQ    $+16, DI
+	JMP     while8
+
+done9:
+	TESTQ        DI, DI
+	JZ           zero12
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapRow+84(FP), Z2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done14
+
+repeat13:
+	VPMOVZXBD.Z (R9), K1, Z3
+	VPCMPEQD    Z1, Z3, K2
+	VMOVUPS.Z   (R8), K1, Z3
+	VADDPS      Z3, Z0, K2, Z0
+	VPADDD      Z2, Z1, Z1
+	VMOVAPS     Z1, Z1
+	MOVQ        rowStride+64(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*1), R9
+	DECQ        R10
+	JNZ         repeat13
+
+done14:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(DI*4), AX
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (SI)(DI*1), SI
+	XORQ    DI, DI
+
+zero12:
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero15
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero16
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while17:
+	CMPQ         DI, $+64
+	JLT          done18
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VBROADCASTSS tap+80(FP), Z4
+	VBROADCASTSS 16(CX), Z5
+	VPADDD       Z5, Z4, Z4
+	VBROADCASTSS tapCol+88(FP), Z5
+	VPADDD       Z5, Z4, Z5
+	VBROADCASTSS tapRow+84(FP), Z6
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done20
+
+repeat19:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Z7
+	VPCMPEQD  Z4, Z7, K1
+	VMOVUPS   (R11), Z7
+	VADDPS    Z7, Z0, K1, Z0
+	VPMOVZXBD 16(R12), Z7
+	VPCMPEQD  Z4, Z7, K1
+	VMOVUPS   64(R11), Z7
+	VADDPS    Z7, Z1, K1, Z1
+	VPMOVZXBD 32(R12), Z7
+	VPCMPEQD  Z4, Z7, K1
+	VMOVUPS   128(R11), Z7
+	VADDPS    Z7, Z2, K1, Z2
+	VPMOVZXBD 48(R12), Z7
+	VPCMPEQD  Z4, Z7, K1
+	VMOVUPS   192(R11), Z7
+	VADDPS    Z7, Z3, K1, Z3
+	VPADDD    Z6, Z4, Z4
+	VMOVAPS   Z4, Z4
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z7
+	VPCMPEQD  Z5, Z7, K1
+	VMOVUPS   (R11), Z7
+	VADDPS    Z7, Z0, K1, Z0
+	VPMOVZXBD 16(R12), Z7
+	VPCMPEQD  Z5, Z7, K1
+	VMOVUPS   64(R11), Z7
+	VADDPS    Z7, Z1, K1, Z1
+	VPMOVZXBD 32(R12), Z7
+	VPCMPEQD  Z5, Z7, K1
+	VMOVUPS   128(R11), Z7
+	VADDPS    Z7, Z2, K1, Z2
+	VPMOVZXBD 48(R12), Z7
+	VPCMPEQD  Z5, Z7, K1
+	VMOVUPS   192(R11), Z7
+	VADDPS    Z7, Z3, K1, Z3
+	VPADDD    Z6, Z5, Z5
+	VMOVAPS   Z5, Z5
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat19
+
+done20:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+64, SI
+	SUBQ    $+64, DI
+	JMP     while17
+
+done18:
+while21:
+	CMPQ         DI, $+16
+	JLT          done22
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapCol+88(FP), Z2
+	VPADDD       Z2, Z1, Z2
+	VBROADCASTSS tapRow+84(FP), Z3
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done24
+
+repeat23:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Z4
+	VPCMPEQD  Z1, Z4, K1
+	VMOVUPS   (R11), Z4
+	VADDPS    Z4, Z0, K1, Z0
+	VPADDD    Z3, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z4
+	VPCMPEQD  Z2, Z4, K1
+	VMOVUPS   (R11), Z4
+	VADDPS    Z4, Z0, K1, Z0
+	VPADDD    Z3, Z2, Z2
+	VMOVAPS   Z2, Z2
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat23
+
+done24:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+16, SI
+	SUBQ    $+16, DI
+	JMP     while21
+
+done22:
+	TESTQ        DI, DI
+	JZ           zero25
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapCol+88(FP), Z2
+	VPADDD       Z2, Z1, Z2
+	VBROADCASTSS tapRow+84(FP), Z3
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done27
+
+repeat26:
+	MOVQ        R8, R11
+	MOVQ        R9, R12
+	VPMOVZXBD.Z (R12), K1, Z4
+	VPCMPEQD    Z1, Z4, K2
+	VMOVUPS.Z   (R11), K1, Z4
+	VADDPS      Z4, Z0, K2, Z0
+	VPADDD      Z3, Z1, Z1
+	VMOVAPS     Z1, Z1
+	MOVQ        colStride+72(FP), R13
+	LEAQ        (R11)(R13*4), R11
+	LEAQ        (R12)(R13*1), R12
+	VPMOVZXBD.Z (R12), K1, Z4
+	VPCMPEQD    Z2, Z4, K2
+	VMOVUPS.Z   (R11), K1, Z4
+	VADDPS      Z4, Z0, K2, Z0
+	VPADDD      Z3, Z2, Z2
+	VMOVAPS     Z2, Z2
+	MOVQ        rowStride+64(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*1), R9
+	DECQ        R10
+	JNZ         repeat26
+
+done27:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(DI*4), AX
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (SI)(DI*1), SI
+	XORQ    DI, DI
+
+zero25:
+nonzero16:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero28
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JNZ   nonzero29
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while30:
+	CMPQ         DI, $+64
+	JLT          done31
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VBROADCASTSS tap+80(FP), Z4
+	VBROADCASTSS 16(CX), Z5
+	VPADDD       Z5, Z4, Z4
+	VBROADCASTSS tapCol+88(FP), Z5
+	VPADDD       Z5, Z4, Z5
+	VBROADCASTSS tapCol+88(FP), Z6
+	VPADDD       Z6, Z5, Z6
+	VBROADCASTSS tapRow+84(FP), Z7
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done33
+
+repeat32:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Z8
+	VPCMPEQD  Z4, Z8, K1
+	VMOVUPS   (R11), Z8
+	VADDPS    Z8, Z0, K1, Z0
+	VPMOVZXBD 16(R12), Z8
+	VPCMPEQD  Z4, Z8, K1
+	VMOVUPS   64(R11), Z8
+	VADDPS    Z8, Z1, K1, Z1
+	VPMOVZXBD 32(R12), Z8
+	VPCMPEQD  Z4, Z8, K1
+	VMOVUPS   128(R11), Z8
+	VADDPS    Z8, Z2, K1, Z2
+	VPMOVZXBD 48(R12), Z8
+	VPCMPEQD  Z4, Z8, K1
+	VMOVUPS   192(R11), Z8
+	VADDPS    Z8, Z3, K1, Z3
+	VPADDD    Z7, Z4, Z4
+	VMOVAPS   Z4, Z4
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z8
+	VPCMPEQD  Z5, Z8, K1
+	VMOVUPS   (R11), Z8
+	VADDPS    Z8, Z0, K1, Z0
+	VPMOVZXBD 16(R12), Z8
+	VPCMPEQD  Z5, Z8, K1
+	VMOVUPS   64(R11), Z8
+	VADDPS    Z8, Z1, K1, Z1
+	VPMOVZXBD 32(R12), Z8
+	VPCMPEQD  Z5, Z8, K1
+	VMOVUPS   128(R11), Z8
+	VADDPS    Z8, Z2, K1, Z2
+	VPMOVZXBD 48(R12), Z8
+	VPCMPEQD  Z5, Z8, K1
+	VMOVUPS   192(R11), Z8
+	VADDPS    Z8, Z3, K1, Z3
+	VPADDD    Z7, Z5, Z5
+	VMOVAPS   Z5, Z5
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z8
+	VPCMPEQD  Z6, Z8, K1
+	VMOVUPS   (R11), Z8
+	VADDPS    Z8, Z0, K1, Z0
+	VPMOVZXBD 16(R12), Z8
+	VPCMPEQD  Z6, Z8, K1
+	VMOVUPS   64(R11), Z8
+	VADDPS    Z8, Z1, K1, Z1
+	VPMOVZXBD 32(R12), Z8
+	VPCMPEQD  Z6, Z8, K1
+	VMOVUPS   128(R11), Z8
+	VADDPS    Z8, Z2, K1, Z2
+	VPMOVZXBD 48(R12), Z8
+	VPCMPEQD  Z6, Z8, K1
+	VMOVUPS   192(R11), Z8
+	VADDPS    Z8, Z3, K1, Z3
+	VPADDD    Z7, Z6, Z6
+	VMOVAPS   Z6, Z6
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat32
+
+done33:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+64, SI
+	SUBQ    $+64, DI
+	JMP     while30
+
+done31:
+while34:
+	CMPQ         DI, $+16
+	JLT          done35
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapCol+88(FP), Z2
+	VPADDD       Z2, Z1, Z2
+	VBROADCASTSS tapCol+88(FP), Z3
+	VPADDD       Z3, Z2, Z3
+	VBROADCASTSS tapRow+84(FP), Z4
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done37
+
+repeat36:
+	MOVQ      R8, R11
+	MOVQ      R9, R12
+	VPMOVZXBD (R12), Z5
+	VPCMPEQD  Z1, Z5, K1
+	VMOVUPS   (R11), Z5
+	VADDPS    Z5, Z0, K1, Z0
+	VPADDD    Z4, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z5
+	VPCMPEQD  Z2, Z5, K1
+	VMOVUPS   (R11), Z5
+	VADDPS    Z5, Z0, K1, Z0
+	VPADDD    Z4, Z2, Z2
+	VMOVAPS   Z2, Z2
+	MOVQ      colStride+72(FP), R13
+	LEAQ      (R11)(R13*4), R11
+	LEAQ      (R12)(R13*1), R12
+	VPMOVZXBD (R12), Z5
+	VPCMPEQD  Z3, Z5, K1
+	VMOVUPS   (R11), Z5
+	VADDPS    Z5, Z0, K1, Z0
+	VPADDD    Z4, Z3, Z3
+	VMOVAPS   Z3, Z3
+	MOVQ      rowStride+64(FP), R11
+	LEAQ      (R8)(R11*4), R8
+	LEAQ      (R9)(R11*1), R9
+	DECQ      R10
+	JNZ       repeat36
+
+done37:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+16, SI
+	SUBQ    $+16, DI
+	JMP     while34
+
+done35:
+	TESTQ        DI, DI
+	JZ           zero38
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VBROADCASTSS tapCol+88(FP), Z2
+	VPADDD       Z2, Z1, Z2
+	VBROADCASTSS tapCol+88(FP), Z3
+	VPADDD       Z3, Z2, Z3
+	VBROADCASTSS tapRow+84(FP), Z4
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done40
+
+repeat39:
+	MOVQ        R8, R11
+	MOVQ        R9, R12
+	VPMOVZXBD.Z (R12), K1, Z5
+	VPCMPEQD    Z1, Z5, K2
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z5, Z0, K2, Z0
+	VPADDD      Z4, Z1, Z1
+	VMOVAPS     Z1, Z1
+	MOVQ        colStride+72(FP), R13
+	LEAQ        (R11)(R13*4), R11
+	LEAQ        (R12)(R13*1), R12
+	VPMOVZXBD.Z (R12), K1, Z5
+	VPCMPEQD    Z2, Z5, K2
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z5, Z0, K2, Z0
+	VPADDD      Z4, Z2, Z2
+	VMOVAPS     Z2, Z2
+	MOVQ        colStride+72(FP), R13
+	LEAQ        (R11)(R13*4), R11
+	LEAQ        (R12)(R13*1), R12
+	VPMOVZXBD.Z (R12), K1, Z5
+	VPCMPEQD    Z3, Z5, K2
+	VMOVUPS.Z   (R11), K1, Z5
+	VADDPS      Z5, Z0, K2, Z0
+	VPADDD      Z4, Z3, Z3
+	VMOVAPS     Z3, Z3
+	MOVQ        rowStride+64(FP), R11
+	LEAQ        (R8)(R11*4), R8
+	LEAQ        (R9)(R11*1), R9
+	DECQ        R10
+	JNZ         repeat39
+
+done40:
+	VMOVUPS Z0, K1, (AX)
+	LEAQ    (AX)(DI*4), AX
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (SI)(DI*1), SI
+	XORQ    DI, DI
+
+zero38:
+nonzero29:
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero41
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  index+16(FP), SI
+	MOVQ  index+16(FP), SI
+	MOVQ  (CX), DI
+	LEAQ  (SI)(DI*1), SI
+	MOVQ  c+40(FP), DI
+
+while42:
+	CMPQ         DI, $+64
+	JLT          done43
+	VXORPS       Z0, Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	VBROADCASTSS tap+80(FP), Z4
+	VBROADCASTSS 16(CX), Z5
+	VPADDD       Z5, Z4, Z4
+	VMOVAPS      Z4, Z5
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done45
+
+repeat44:
 	MOVQ    R8, R11
-	VMOVAPS Z1, Z2
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done56
+	MOVQ    R9, R12
+	VMOVAPS Z5, Z4
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done47
+
+repeat46:
+	VPMOVZXBD    (R12), Z6
+	VPCMPEQD     Z4, Z6, K1
+	VMOVUPS      (R11), Z6
+	VADDPS       Z6, Z0, K1, Z0
+	VPMOVZXBD    16(R12), Z6
+	VPCMPEQD     Z4, Z6, K1
+	VMOVUPS      64(R11), Z6
+	VADDPS       Z6, Z1, K1, Z1
+	VPMOVZXBD    32(R12), Z6
+	VPCMPEQD     Z4, Z6, K1
+	VMOVUPS      128(R11), Z6
+	VADDPS       Z6, Z2, K1, Z2
+	VPMOVZXBD    48(R12), Z6
+	VPCMPEQD     Z4, Z6, K1
+	VMOVUPS      192(R11), Z6
+	VADDPS       Z6, Z3, K1, Z3
+	VBROADCASTSS tapCol+88(FP), Z6
+	VPADDD       Z6, Z4, Z4
+	VMOVAPS      Z4, Z4
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat46
+
+done47:
+	VBROADCASTSS tapRow+84(FP), Z4
+	VPADDD       Z4, Z5, Z4
+	VMOVAPS      Z4, Z5
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
+	JNZ          repeat44
+
+done45:
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	ADDQ    $+64, SI
+	SUBQ    $+64, DI
+	JMP     while42
+
+done43:
+while48:
+	CMPQ         DI, $+16
+	JLT          done49
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done51
+
+repeat50:
+	MOVQ    R8, R11
+	MOVQ    R9, R12
+	VMOVAPS Z2, Z1
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done53
+
+repeat52:
+	VPMOVZXBD    (R12), Z3
+	VPCMPEQD     Z1, Z3, K1
+	VMOVUPS      (R11), Z3
+	VADDPS       Z3, Z0, K1, Z0
+	VBROADCASTSS tapCol+88(FP), Z3
+	VPADDD       Z3, Z1, Z1
+	VMOVAPS      Z1, Z1
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat52
+
+done53:
+	VBROADCASTSS tapRow+84(FP), Z1
+	VPADDD       Z1, Z2, Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
+	JNZ          repeat50
+
+done51:
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	ADDQ    $+16, SI
+	SUBQ    $+16, DI
+	JMP     while48
+
+done49:
+	TESTQ        DI, DI
+	JZ           zero54
+	MOVQ         $-1, R8
+	BZHIQ        DI, R8, R8
+	KMOVW        R8, K1
+	VXORPS       Z0, Z0, Z0
+	VBROADCASTSS tap+80(FP), Z1
+	VBROADCASTSS 16(CX), Z2
+	VPADDD       Z2, Z1, Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         BX, R8
+	MOVQ         SI, R9
+	MOVQ         rows+56(FP), R10
+	TESTQ        R10, R10
+	JLE          done56
 
 repeat55:
-	VPMOVZXBD    (R11), Z3
-	VPCMPEQD     Z2, Z3, K1
-	VMOVUPS      (R10), Z3
-	VADDPS       Z3, Z0, K1, Z0
-	VBROADCASTSS tapCol+96(FP), Z3
-	VPADDD       Z3, Z2, Z2
-	VMOVAPS      Z2, Z2
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
+	MOVQ    R8, R11
+	MOVQ    R9, R12
+	VMOVAPS Z2, Z1
+	MOVQ    8(CX), R13
+	TESTQ   R13, R13
+	JLE     done58
+
+repeat57:
+	VPMOVZXBD.Z  (R12), K1, Z3
+	VPCMPEQD     Z1, Z3, K2
+	VMOVUPS.Z    (R11), K1, Z3
+	VADDPS       Z3, Z0, K2, Z0
+	VBROADCASTSS tapCol+88(FP), Z3
+	VPADDD       Z3, Z1, Z1
+	VMOVAPS      Z1, Z1
+	MOVQ         colStride+72(FP), R14
+	LEAQ         (R11)(R14*4), R11
+	LEAQ         (R12)(R14*1), R12
+	DECQ         R13
+	JNZ          repeat57
+
+done58:
+	VBROADCASTSS tapRow+84(FP), Z1
+	VPADDD       Z1, Z2, Z1
+	VMOVAPS      Z1, Z2
+	MOVQ         rowStride+64(FP), R11
+	LEAQ         (R8)(R11*4), R8
+	LEAQ         (R9)(R11*1), R9
+	DECQ         R10
 	JNZ          repeat55
 
 done56:
-	VBROADCASTSS tapRow+92(FP), Z2
-	VPADDD       Z2, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat53
-
-done54:
-	VMOVUPS Z0, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	ADDQ    $+16, DX
-	SUBQ    $+16, SI
-	JMP     while51
-
-done52:
-	TESTQ        SI, SI
-	JZ           zero57
-	MOVQ         $-1, DI
-	BZHIQ        SI, DI, DI
-	KMOVW        DI, K1
-	VXORPS       Z0, Z0, Z0
-	VBROADCASTSS tap+88(FP), Z1
-	VMOVAPS      Z1, Z2
-	MOVQ         CX, DI
-	MOVQ         DX, R8
-	MOVQ         rows+56(FP), R9
-	TESTQ        R9, R9
-	JLE          done59
-
-repeat58:
-	MOVQ    DI, R10
-	MOVQ    R8, R11
-	VMOVAPS Z1, Z2
-	MOVQ    cols+64(FP), R12
-	TESTQ   R12, R12
-	JLE     done61
-
-repeat60:
-	VPMOVZXBD.Z  (R11), K1, Z3
-	VPCMPEQD     Z2, Z3, K2
-	VMOVUPS.Z    (R10), K1, Z3
-	VADDPS       Z3, Z0, K2, Z0
-	VBROADCASTSS tapCol+96(FP), Z3
-	VPADDD       Z3, Z2, Z2
-	VMOVAPS      Z2, Z2
-	MOVQ         colStride+80(FP), R13
-	LEAQ         (R10)(R13*4), R10
-	LEAQ         (R11)(R13*1), R11
-	DECQ         R12
-	JNZ          repeat60
-
-done61:
-	VBROADCASTSS tapRow+92(FP), Z2
-	VPADDD       Z2, Z1, Z1
-	VMOVAPS      Z1, Z1
-	MOVQ         rowStride+72(FP), R10
-	LEAQ         (DI)(R10*4), DI
-	LEAQ         (R8)(R10*1), R8
-	DECQ         R9
-	JNZ          repeat58
-
-done59:
 	VMOVUPS Z0, K1, (AX)
-	LEAQ    (AX)(SI*4), AX
-	LEAQ    (CX)(SI*4), CX
-	LEAQ    (DX)(SI*1), DX
-	XORQ    SI, SI
+	LEAQ    (AX)(DI*4), AX
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (SI)(DI*1), SI
+	XORQ    DI, DI
 
-zero57:
-	MOVQ dstGap+40(FP), SI
-	LEAQ (AX)(SI*4), AX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (CX)(SI*4), CX
-	MOVQ srcGap+48(FP), SI
-	LEAQ (DX)(SI*1), DX
-	DECQ BX
-	JNZ  repeat43
+zero54:
+zero41:
+zero28:
+zero15:
+	MOVQ dstGap+48(FP), BX
+	LEAQ (AX)(BX*4), AX
+	ADDQ $+24, CX
+	DECQ DX
+	JNZ  repeat1
 
-done44:
+done2:
 	VZEROUPPER
 	RET
 
-// func WindowAvg(dst *float32, src *float32, scale float32, pixels int, c int, dstGap int, srcGap int, rows int, cols int, rowStride int, colStride int)
+// func WindowAvg(dst *float32, src *float32, scale float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·WindowAvg(SB), NOSPLIT, $0-88
+TEXT ·WindowAvg(SB), NOSPLIT, $0-80
 	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
 	VBROADCASTSS scale+16(FP), Z0
-	MOVQ         cols+64(FP), DX
-	SUBQ         $+1, DX
+	MOVQ         columns+24(FP), CX
+	MOVQ         pixels+32(FP), DX
 	TESTQ        DX, DX
-	JNZ          nonzero1
-	MOVQ         pixels+24(FP), DX
-	TESTQ        DX, DX
-	JLE          done3
+	JLE          done2
 
-repeat2:
-	MOVQ c+32(FP), BX
+repeat1:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JNZ   nonzero3
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
 while4:
-	CMPQ   BX, $+64
+	CMPQ   SI, $+64
 	JLT    done5
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
 	JLE    done7
 
 repeat6:
-	MOVQ    colStride+80(FP), R8
-	VMOVUPS (SI), Z5
+	VMOVUPS (DI), Z5
+	VMOVUPS 64(DI), Z6
+	VMOVUPS 128(DI), Z7
+	VMOVUPS 192(DI), Z8
 	VADDPS  Z5, Z1, Z1
 	VMOVAPS Z1, Z1
-	VMOVUPS 64(SI), Z5
-	VADDPS  Z5, Z2, Z2
+	VADDPS  Z6, Z2, Z2
 	VMOVAPS Z2, Z2
-	VMOVUPS 128(SI), Z5
-	VADDPS  Z5, Z3, Z3
+	VADDPS  Z7, Z3, Z3
 	VMOVAPS Z3, Z3
-	VMOVUPS 192(SI), Z5
-	VADDPS  Z5, Z4, Z4
+	VADDPS  Z8, Z4, Z4
 	VMOVAPS Z4, Z4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
 	JNZ     repeat6
 
 done7:
@@ -849,440 +862,108 @@ done7:
 	VMULPS  Z0, Z4, Z1
 	VMOVUPS Z1, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, BX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
 	JMP     while4
 
 done5:
 while8:
-	CMPQ   BX, $+16
+	CMPQ   SI, $+16
 	JLT    done9
 	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
 	JLE    done11
 
 repeat10:
-	MOVQ    colStride+80(FP), R8
-	VMOVUPS (SI), Z2
+	VMOVUPS (DI), Z2
 	VADDPS  Z2, Z1, Z1
 	VMOVAPS Z1, Z1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
 	JNZ     repeat10
 
 done11:
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, BX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
 	JMP     while8
 
 done9:
-	TESTQ  BX, BX
+	TESTQ  SI, SI
 	JZ     zero12
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVW  SI, K1
+	MOVQ   $-1, DI
+	BZHIQ  SI, DI, DI
+	KMOVW  DI, K1
 	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
 	JLE    done14
 
 repeat13:
-	MOVQ      colStride+80(FP), R8
-	VMOVUPS.Z (SI), K1, Z2
+	VMOVUPS.Z (DI), K1, Z2
 	VADDPS    Z2, Z1, Z1
 	VMOVAPS   Z1, Z1
-	MOVQ      rowStride+72(FP), R8
-	LEAQ      (SI)(R8*4), SI
-	DECQ      DI
+	MOVQ      rowStride+64(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
 	JNZ       repeat13
 
 done14:
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	LEAQ    (CX)(BX*4), CX
-	XORQ    BX, BX
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
 
 zero12:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat2
+nonzero3:
+	MOVQ  8(CX), BX
+	SUBQ  $+1, BX
+	TESTQ BX, BX
+	JZ    zero15
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JNZ   nonzero16
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
 
-done3:
-	VZEROUPPER
-	RET
-
-nonzero1:
-	SUBQ  $+1, DX
-	TESTQ DX, DX
-	JNZ   nonzero15
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done17
-
-repeat16:
-	MOVQ c+32(FP), BX
-
-while18:
-	CMPQ   BX, $+64
-	JLT    done19
+while17:
+	CMPQ   SI, $+64
+	JLT    done18
 	VXORPS Z1, Z1, Z1
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 	VXORPS Z4, Z4, Z4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done21
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done20
 
-repeat20:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	VMOVUPS (SI), Z5
-	VMOVUPS (R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z1, Z1
-	VMOVAPS Z1, Z1
-	VMOVUPS 64(SI), Z5
+repeat19:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z5
 	VMOVUPS 64(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z2, Z2
-	VMOVAPS Z2, Z2
-	VMOVUPS 128(SI), Z5
-	VMOVUPS 128(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z3, Z3
-	VMOVAPS Z3, Z3
-	VMOVUPS 192(SI), Z5
-	VMOVUPS 192(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z4, Z4
-	VMOVAPS Z4, Z4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat20
-
-done21:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	VMULPS  Z0, Z2, Z1
-	VMOVUPS Z1, 64(AX)
-	VMULPS  Z0, Z3, Z1
-	VMOVUPS Z1, 128(AX)
-	VMULPS  Z0, Z4, Z1
-	VMOVUPS Z1, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, BX
-	JMP     while18
-
-done19:
-while22:
-	CMPQ   BX, $+16
-	JLT    done23
-	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done25
-
-repeat24:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	VMOVUPS (SI), Z2
-	VMOVUPS (R9), Z3
-	VADDPS  Z3, Z2, Z2
-	VADDPS  Z2, Z1, Z1
-	VMOVAPS Z1, Z1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat24
-
-done25:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, BX
-	JMP     while22
-
-done23:
-	TESTQ  BX, BX
-	JZ     zero26
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVW  SI, K1
-	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done28
-
-repeat27:
-	MOVQ      colStride+80(FP), R8
-	MOVQ      SI, R9
-	LEAQ      (R9)(R8*4), R9
-	VMOVUPS.Z (SI), K1, Z2
-	VMOVUPS.Z (R9), K1, Z3
-	VADDPS    Z3, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVAPS   Z1, Z1
-	MOVQ      rowStride+72(FP), R8
-	LEAQ      (SI)(R8*4), SI
-	DECQ      DI
-	JNZ       repeat27
-
-done28:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	LEAQ    (CX)(BX*4), CX
-	XORQ    BX, BX
-
-zero26:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat16
-
-done17:
-	VZEROUPPER
-	RET
-
-nonzero15:
-	SUBQ  $+1, DX
-	TESTQ DX, DX
-	JNZ   nonzero29
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done31
-
-repeat30:
-	MOVQ c+32(FP), BX
-
-while32:
-	CMPQ   BX, $+64
-	JLT    done33
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done35
-
-repeat34:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	MOVQ    R9, R10
-	LEAQ    (R10)(R8*4), R10
-	VMOVUPS (SI), Z5
-	VMOVUPS (R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VMOVUPS (R10), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z1, Z1
-	VMOVAPS Z1, Z1
-	VMOVUPS 64(SI), Z5
-	VMOVUPS 64(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VMOVUPS 64(R10), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z2, Z2
-	VMOVAPS Z2, Z2
-	VMOVUPS 128(SI), Z5
-	VMOVUPS 128(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VMOVUPS 128(R10), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z3, Z3
-	VMOVAPS Z3, Z3
-	VMOVUPS 192(SI), Z5
-	VMOVUPS 192(R9), Z6
-	VADDPS  Z6, Z5, Z5
-	VMOVUPS 192(R10), Z6
-	VADDPS  Z6, Z5, Z5
-	VADDPS  Z5, Z4, Z4
-	VMOVAPS Z4, Z4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat34
-
-done35:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	VMULPS  Z0, Z2, Z1
-	VMOVUPS Z1, 64(AX)
-	VMULPS  Z0, Z3, Z1
-	VMOVUPS Z1, 128(AX)
-	VMULPS  Z0, Z4, Z1
-	VMOVUPS Z1, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, BX
-	JMP     while32
-
-done33:
-while36:
-	CMPQ   BX, $+16
-	JLT    done37
-	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done39
-
-repeat38:
-	MOVQ    colStride+80(FP), R8
-	MOVQ    SI, R9
-	LEAQ    (R9)(R8*4), R9
-	MOVQ    R9, R10
-	LEAQ    (R10)(R8*4), R10
-	VMOVUPS (SI), Z2
-	VMOVUPS (R9), Z3
-	VADDPS  Z3, Z2, Z2
-	VMOVUPS (R10), Z3
-	VADDPS  Z3, Z2, Z2
-	VADDPS  Z2, Z1, Z1
-	VMOVAPS Z1, Z1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat38
-
-done39:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, BX
-	JMP     while36
-
-done37:
-	TESTQ  BX, BX
-	JZ     zero40
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVW  SI, K1
-	VXORPS Z1, Z1, Z1
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done42
-
-repeat41:
-	MOVQ      colStride+80(FP), R8
-	MOVQ      SI, R9
-	LEAQ      (R9)(R8*4), R9
-	MOVQ      R9, R10
-	LEAQ      (R10)(R8*4), R10
-	VMOVUPS.Z (SI), K1, Z2
-	VMOVUPS.Z (R9), K1, Z3
-	VADDPS    Z3, Z2, Z2
-	VMOVUPS.Z (R10), K1, Z3
-	VADDPS    Z3, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVAPS   Z1, Z1
-	MOVQ      rowStride+72(FP), R8
-	LEAQ      (SI)(R8*4), SI
-	DECQ      DI
-	JNZ       repeat41
-
-done42:
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	LEAQ    (CX)(BX*4), CX
-	XORQ    BX, BX
-
-zero40:
-	MOVQ dstGap+40(FP), BX
-	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
-	DECQ DX
-	JNZ  repeat30
-
-done31:
-	VZEROUPPER
-	RET
-
-nonzero29:
-	MOVQ  pixels+24(FP), DX
-	TESTQ DX, DX
-	JLE   done44
-
-repeat43:
-	MOVQ c+32(FP), BX
-
-while45:
-	CMPQ   BX, $+64
-	JLT    done46
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done48
-
-repeat47:
-	MOVQ    SI, R8
-	VXORPS  Z5, Z5, Z5
-	VMOVAPS Z5, Z5
-	VXORPS  Z6, Z6, Z6
-	VMOVAPS Z6, Z6
-	VXORPS  Z7, Z7, Z7
-	VMOVAPS Z7, Z7
-	VXORPS  Z8, Z8, Z8
-	VMOVAPS Z8, Z8
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done50
-
-repeat49:
-	VMOVUPS (R8), Z9
+	VMOVUPS 128(R9), Z7
+	VMOVUPS 192(R9), Z8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z9
 	VADDPS  Z9, Z5, Z5
-	VMOVAPS Z5, Z5
-	VMOVUPS 64(R8), Z9
+	VMOVUPS 64(R9), Z9
 	VADDPS  Z9, Z6, Z6
-	VMOVAPS Z6, Z6
-	VMOVUPS 128(R8), Z9
+	VMOVUPS 128(R9), Z9
 	VADDPS  Z9, Z7, Z7
-	VMOVAPS Z7, Z7
-	VMOVUPS 192(R8), Z9
+	VMOVUPS 192(R9), Z9
 	VADDPS  Z9, Z8, Z8
-	VMOVAPS Z8, Z8
-	MOVQ    colStride+80(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat49
-
-done50:
 	VADDPS  Z5, Z1, Z1
 	VMOVAPS Z1, Z1
 	VADDPS  Z6, Z2, Z2
@@ -1291,12 +972,12 @@ done50:
 	VMOVAPS Z3, Z3
 	VADDPS  Z8, Z4, Z4
 	VMOVAPS Z4, Z4
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat47
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat19
 
-done48:
+done20:
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
 	VMULPS  Z0, Z2, Z1
@@ -1306,107 +987,414 @@ done48:
 	VMULPS  Z0, Z4, Z1
 	VMOVUPS Z1, 192(AX)
 	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, BX
-	JMP     while45
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while17
 
-done46:
-while51:
-	CMPQ   BX, $+16
-	JLT    done52
+done18:
+while21:
+	CMPQ   SI, $+16
+	JLT    done22
 	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done54
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done24
 
-repeat53:
-	MOVQ    SI, R8
-	VXORPS  Z2, Z2, Z2
-	VMOVAPS Z2, Z2
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done56
-
-repeat55:
-	VMOVUPS (R8), Z3
+repeat23:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z2
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z3
 	VADDPS  Z3, Z2, Z2
-	VMOVAPS Z2, Z2
-	MOVQ    colStride+80(FP), R10
-	LEAQ    (R8)(R10*4), R8
-	DECQ    R9
-	JNZ     repeat55
-
-done56:
 	VADDPS  Z2, Z1, Z1
 	VMOVAPS Z1, Z1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat53
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat23
 
-done54:
+done24:
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, BX
-	JMP     while51
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while21
 
-done52:
-	TESTQ  BX, BX
-	JZ     zero57
-	MOVQ   $-1, SI
-	BZHIQ  BX, SI, SI
-	KMOVW  SI, K1
+done22:
+	TESTQ  SI, SI
+	JZ     zero25
+	MOVQ   $-1, DI
+	BZHIQ  SI, DI, DI
+	KMOVW  DI, K1
 	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	MOVQ   CX, SI
-	MOVQ   rows+56(FP), DI
-	TESTQ  DI, DI
-	JLE    done59
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done27
 
-repeat58:
-	MOVQ    SI, R8
-	VXORPS  Z2, Z2, Z2
-	VMOVAPS Z2, Z2
-	MOVQ    cols+64(FP), R9
-	TESTQ   R9, R9
-	JLE     done61
-
-repeat60:
-	VMOVUPS.Z (R8), K1, Z3
+repeat26:
+	MOVQ      DI, R9
+	VMOVUPS.Z (R9), K1, Z2
+	MOVQ      colStride+72(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z3
 	VADDPS    Z3, Z2, Z2
-	VMOVAPS   Z2, Z2
-	MOVQ      colStride+80(FP), R10
-	LEAQ      (R8)(R10*4), R8
-	DECQ      R9
-	JNZ       repeat60
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+64(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat26
 
-done61:
-	VADDPS  Z2, Z1, Z1
-	VMOVAPS Z1, Z1
-	MOVQ    rowStride+72(FP), R8
-	LEAQ    (SI)(R8*4), SI
-	DECQ    DI
-	JNZ     repeat58
-
-done59:
+done27:
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	LEAQ    (CX)(BX*4), CX
-	XORQ    BX, BX
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
 
-zero57:
-	MOVQ dstGap+40(FP), BX
+zero25:
+nonzero16:
+	MOVQ  8(CX), BX
+	SUBQ  $+2, BX
+	TESTQ BX, BX
+	JZ    zero28
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JNZ   nonzero29
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
+
+while30:
+	CMPQ   SI, $+64
+	JLT    done31
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done33
+
+repeat32:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z5
+	VMOVUPS 64(R9), Z6
+	VMOVUPS 128(R9), Z7
+	VMOVUPS 192(R9), Z8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z9
+	VADDPS  Z9, Z5, Z5
+	VMOVUPS 64(R9), Z9
+	VADDPS  Z9, Z6, Z6
+	VMOVUPS 128(R9), Z9
+	VADDPS  Z9, Z7, Z7
+	VMOVUPS 192(R9), Z9
+	VADDPS  Z9, Z8, Z8
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z9
+	VADDPS  Z9, Z5, Z5
+	VMOVUPS 64(R9), Z9
+	VADDPS  Z9, Z6, Z6
+	VMOVUPS 128(R9), Z9
+	VADDPS  Z9, Z7, Z7
+	VMOVUPS 192(R9), Z9
+	VADDPS  Z9, Z8, Z8
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VMOVAPS Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VMOVAPS Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat32
+
+done33:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while30
+
+done31:
+while34:
+	CMPQ   SI, $+16
+	JLT    done35
+	VXORPS Z1, Z1, Z1
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done37
+
+repeat36:
+	MOVQ    DI, R9
+	VMOVUPS (R9), Z2
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z3
+	VADDPS  Z3, Z2, Z2
+	MOVQ    colStride+72(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	VMOVUPS (R9), Z3
+	VADDPS  Z3, Z2, Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat36
+
+done37:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while34
+
+done35:
+	TESTQ  SI, SI
+	JZ     zero38
+	MOVQ   $-1, DI
+	BZHIQ  SI, DI, DI
+	KMOVW  DI, K1
+	VXORPS Z1, Z1, Z1
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done40
+
+repeat39:
+	MOVQ      DI, R9
+	VMOVUPS.Z (R9), K1, Z2
+	MOVQ      colStride+72(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	MOVQ      colStride+72(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVAPS   Z1, Z1
+	MOVQ      rowStride+64(FP), R9
+	LEAQ      (DI)(R9*4), DI
+	DECQ      R8
+	JNZ       repeat39
+
+done40:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
+
+zero38:
+nonzero29:
+	MOVQ  8(CX), BX
+	SUBQ  $+3, BX
+	TESTQ BX, BX
+	JZ    zero41
+	MOVQ  src+8(FP), BX
+	MOVQ  (CX), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  c+40(FP), SI
+
+while42:
+	CMPQ   SI, $+64
+	JLT    done43
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done45
+
+repeat44:
+	MOVQ    DI, R9
+	VXORPS  Z5, Z5, Z5
+	VMOVAPS Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VMOVAPS Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VMOVAPS Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VMOVAPS Z8, Z8
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done47
+
+repeat46:
+	VMOVUPS (R9), Z9
+	VADDPS  Z9, Z5, Z5
+	VMOVAPS Z5, Z5
+	VMOVUPS 64(R9), Z9
+	VADDPS  Z9, Z6, Z6
+	VMOVAPS Z6, Z6
+	VMOVUPS 128(R9), Z9
+	VADDPS  Z9, Z7, Z7
+	VMOVAPS Z7, Z7
+	VMOVUPS 192(R9), Z9
+	VADDPS  Z9, Z8, Z8
+	VMOVAPS Z8, Z8
+	MOVQ    colStride+72(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat46
+
+done47:
+	VADDPS  Z5, Z1, Z1
+	VMOVAPS Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VMOVAPS Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VMOVAPS Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VMOVAPS Z4, Z4
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat44
+
+done45:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	VMULPS  Z0, Z2, Z1
+	VMOVUPS Z1, 64(AX)
+	VMULPS  Z0, Z3, Z1
+	VMOVUPS Z1, 128(AX)
+	VMULPS  Z0, Z4, Z1
+	VMOVUPS Z1, 192(AX)
+	ADDQ    $+256, AX
+	ADDQ    $+256, BX
+	SUBQ    $+64, SI
+	JMP     while42
+
+done43:
+while48:
+	CMPQ   SI, $+16
+	JLT    done49
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done51
+
+repeat50:
+	MOVQ    DI, R9
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z2, Z2
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done53
+
+repeat52:
+	VMOVUPS (R9), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVAPS Z2, Z2
+	MOVQ    colStride+72(FP), R11
+	LEAQ    (R9)(R11*4), R9
+	DECQ    R10
+	JNZ     repeat52
+
+done53:
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat50
+
+done51:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, BX
+	SUBQ    $+16, SI
+	JMP     while48
+
+done49:
+	TESTQ  SI, SI
+	JZ     zero54
+	MOVQ   $-1, DI
+	BZHIQ  SI, DI, DI
+	KMOVW  DI, K1
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ   BX, DI
+	MOVQ   rows+56(FP), R8
+	TESTQ  R8, R8
+	JLE    done56
+
+repeat55:
+	MOVQ    DI, R9
+	VXORPS  Z2, Z2, Z2
+	VMOVAPS Z2, Z2
+	MOVQ    8(CX), R10
+	TESTQ   R10, R10
+	JLE     done58
+
+repeat57:
+	VMOVUPS.Z (R9), K1, Z3
+	VADDPS    Z3, Z2, Z2
+	VMOVAPS   Z2, Z2
+	MOVQ      colStride+72(FP), R11
+	LEAQ      (R9)(R11*4), R9
+	DECQ      R10
+	JNZ       repeat57
+
+done58:
+	VADDPS  Z2, Z1, Z1
+	VMOVAPS Z1, Z1
+	MOVQ    rowStride+64(FP), R9
+	LEAQ    (DI)(R9*4), DI
+	DECQ    R8
+	JNZ     repeat55
+
+done56:
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, K1, (AX)
+	LEAQ    (AX)(SI*4), AX
+	LEAQ    (BX)(SI*4), BX
+	XORQ    SI, SI
+
+zero54:
+zero41:
+zero28:
+zero15:
+	MOVQ dstGap+48(FP), BX
 	LEAQ (AX)(BX*4), AX
-	MOVQ srcGap+48(FP), BX
-	LEAQ (CX)(BX*4), CX
+	ADDQ $+24, CX
 	DECQ DX
-	JNZ  repeat43
+	JNZ  repeat1
 
-done44:
+done2:
 	VZEROUPPER
 	RET

@@ -857,42 +857,48 @@ func PlaneScaleShift(dst, x, a, b *float32, planes, n int)
 //go:noescape
 func PlaneFill(dst, v *float32, planes, n int)
 
-// WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, cols > 0.
+// WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, taps > 0.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowMax(dst, src *float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
+func WindowMax(dst, src *float32, columns *int, pixels, c, dstGap, rows, rowStride, colStride int)
 
-// WindowMaxIndex computes dst = maximum over the taps and index, with the layout
-// of dst, = number tap + i*tapRow + j*tapCol of the tap it came from: the first
-// of equal ones, the last NaN if there is one. Numbers are < 256; rows, cols > 0.
+// WindowMaxIndex computes dst = maximum over the taps and index, with the layout of
+// dst, = number tap + i*tapRow + j*tapCol, and that of the first tap, of the tap it
+// came from: the first of equal ones, the last NaN if there is one. Numbers are < 256;
+// rows, taps > 0.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
-// pixels, rows, cols > 0.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
+// pixels, rows > 0.
 //
 //go:noescape
-func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
+func WindowMaxIndex(dst, src *float32, index *uint8, columns *int, pixels, c, dstGap, rows, rowStride, colStride int, tap, tapRow, tapCol int32)
 
 // WindowMaxBackward computes dst = sum over those taps whose index, with the
-// layout of src, is their number tap + i*tapRow + j*tapCol, in order.
+// layout of src, is their number tap + i*tapRow + j*tapCol and that of the first tap,
+// in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
-// pixels, rows, cols > 0.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
+// pixels, rows > 0.
 //
 //go:noescape
-func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
+func WindowMaxBackward(dst, src *float32, index *uint8, columns *int, pixels, c, dstGap, rows, rowStride, colStride int, tap, tapRow, tapCol int32)
 
 // WindowAvg computes dst = scale * sum over the taps, row by row, in order.
 // Pixel p < pixels is dst[p*(c+dstGap):] for c channels; its tap (i, j), i < rows,
-// j < cols, is src[p*(c+srcGap)+i*rowStride+j*colStride:]. dst must not overlap
-// src. A gap may be negative.
+// j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
+// of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
+// negative.
 //
 //go:noescape
-func WindowAvg(dst, src *float32, scale float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
+func WindowAvg(dst, src *float32, scale float32, columns *int, pixels, c, dstGap, rows, rowStride, colStride int)
 
 // PairSquares8x8 computes, for r < 8 and s < 8,
 //

@@ -4,173 +4,700 @@
 
 #include "textflag.h"
 
-// func WindowMax(dst, src *float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
-TEXT ·WindowMax(SB), NOSPLIT, $0-80
+// func WindowMax(dst, src *float32, columns *int, pixels, c, dstGap, rows, rowStride, colStride int)
+TEXT ·WindowMax(SB), NOSPLIT, $0-72
 	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD pixels+16(FP), R2
+	MOVD columns+16(FP), R1
+	MOVD pixels+24(FP), R2
 	CMP $0, R2
 	BLE done2
 
 repeat1:
-	MOVD c+24(FP), R3
-	CMP $16, R3
-	BLT done4
+	MOVD 8(R1), R3
+	SUB $1, R3, R3
+	CBNZ R3, nonzero3
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+32(FP), R4
+	CMP $16, R4
+	BLT done5
 
-while3:
-	FMOVQ 0(R1), F0
-	FMOVQ 16(R1), F1
-	FMOVQ 32(R1), F2
-	FMOVQ 48(R1), F3
-	MOVD R1, R4
-	MOVD rows+48(FP), R5
-	CMP $0, R5
-	BLE done6
+while4:
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
+	FMOVQ 32(R3), F2
+	FMOVQ 48(R3), F3
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done7
 
-repeat5:
-	MOVD R4, R6
-	MOVD cols+56(FP), R7
-	CMP $0, R7
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R6), F4
+repeat6:
+	FMOVQ 0(R5), F4
 	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
-	FMOVQ 16(R6), F4
+	FMOVQ 16(R5), F4
 	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
-	FMOVQ 32(R6), F4
+	FMOVQ 32(R5), F4
 	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
-	FMOVQ 48(R6), F4
+	FMOVQ 48(R5), F4
 	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
 	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
 	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
 	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
-	MOVD colStride+72(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat7
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat6
 
-done8:
-	MOVD rowStride+64(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat5
-
-done6:
+done7:
 	FMOVQ F0, 0(R0)
 	FMOVQ F1, 16(R0)
 	FMOVQ F2, 32(R0)
 	FMOVQ F3, 48(R0)
 	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while3
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while4
 
-done4:
-	CMP $4, R3
-	BLT done10
+done5:
+	CMP $4, R4
+	BLT done9
 
-while9:
-	FMOVQ 0(R1), F0
-	MOVD R1, R4
-	MOVD rows+48(FP), R5
-	CMP $0, R5
-	BLE done12
+while8:
+	FMOVQ 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done11
 
-repeat11:
-	MOVD R4, R6
-	MOVD cols+56(FP), R7
-	CMP $0, R7
-	BLE done14
-
-repeat13:
-	FMOVQ 0(R6), F1
+repeat10:
+	FMOVQ 0(R5), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	MOVD colStride+72(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat13
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat10
 
-done14:
-	MOVD rowStride+64(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat11
-
-done12:
+done11:
 	FMOVQ F0, 0(R0)
 	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while9
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while8
 
-done10:
-	CMP $1, R3
-	BLT done16
+done9:
+	CMP $1, R4
+	BLT done13
 
-while15:
-	FMOVS 0(R1), F0
-	MOVD R1, R4
-	MOVD rows+48(FP), R5
-	CMP $0, R5
-	BLE done18
+while12:
+	FMOVS 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done15
 
-repeat17:
-	MOVD R4, R6
-	MOVD cols+56(FP), R7
-	CMP $0, R7
-	BLE done20
-
-repeat19:
-	FMOVS 0(R6), F1
+repeat14:
+	FMOVS 0(R5), F1
 	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
 	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
 	WORD $0x6E205842 // mvn v2.16b, v2.16b
 	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
-	MOVD colStride+72(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat19
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat14
 
-done20:
-	MOVD rowStride+64(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat17
-
-done18:
+done15:
 	FMOVS F0, 0(R0)
 	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while15
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while12
 
-done16:
-	MOVD dstGap+32(FP), R3
+done13:
+
+nonzero3:
+	MOVD 8(R1), R3
+	SUB $1, R3, R3
+	CBZ R3, zero16
+	MOVD 8(R1), R3
+	SUB $2, R3, R3
+	CBNZ R3, nonzero17
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+32(FP), R4
+	CMP $16, R4
+	BLT done19
+
+while18:
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
+	FMOVQ 32(R3), F2
+	FMOVQ 48(R3), F3
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done21
+
+repeat20:
+	MOVD R5, R7
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat20
+
+done21:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while18
+
+done19:
+	CMP $4, R4
+	BLT done23
+
+while22:
+	FMOVQ 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done25
+
+repeat24:
+	MOVD R5, R7
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat24
+
+done25:
+	FMOVQ F0, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while22
+
+done23:
+	CMP $1, R4
+	BLT done27
+
+while26:
+	FMOVS 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done29
+
+repeat28:
+	MOVD R5, R7
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat28
+
+done29:
+	FMOVS F0, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while26
+
+done27:
+
+nonzero17:
+	MOVD 8(R1), R3
+	SUB $2, R3, R3
+	CBZ R3, zero30
+	MOVD 8(R1), R3
+	SUB $3, R3, R3
+	CBNZ R3, nonzero31
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+32(FP), R4
+	CMP $16, R4
+	BLT done33
+
+while32:
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
+	FMOVQ 32(R3), F2
+	FMOVQ 48(R3), F3
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done35
+
+repeat34:
+	MOVD R5, R7
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat34
+
+done35:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while32
+
+done33:
+	CMP $4, R4
+	BLT done37
+
+while36:
+	FMOVQ 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done39
+
+repeat38:
+	MOVD R5, R7
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat38
+
+done39:
+	FMOVQ F0, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while36
+
+done37:
+	CMP $1, R4
+	BLT done41
+
+while40:
+	FMOVS 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done43
+
+repeat42:
+	MOVD R5, R7
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat42
+
+done43:
+	FMOVS F0, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while40
+
+done41:
+
+nonzero31:
+	MOVD 8(R1), R3
+	SUB $3, R3, R3
+	CBZ R3, zero44
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+32(FP), R4
+	CMP $16, R4
+	BLT done46
+
+while45:
+	FMOVQ 0(R3), F0
+	FMOVQ 16(R3), F1
+	FMOVQ 32(R3), F2
+	FMOVQ 48(R3), F3
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done48
+
+repeat47:
+	MOVD R5, R7
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done50
+
+repeat49:
+	FMOVQ 0(R7), F4
+	WORD $0x6EA0E485 // fcmgt v5.4s, v4.4s, v0.4s
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C80 // bit v0.16b, v4.16b, v5.16b
+	FMOVQ 16(R7), F4
+	WORD $0x6EA1E485 // fcmgt v5.4s, v4.4s, v1.4s
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C81 // bit v1.16b, v4.16b, v5.16b
+	FMOVQ 32(R7), F4
+	WORD $0x6EA2E485 // fcmgt v5.4s, v4.4s, v2.4s
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C82 // bit v2.16b, v4.16b, v5.16b
+	FMOVQ 48(R7), F4
+	WORD $0x6EA3E485 // fcmgt v5.4s, v4.4s, v3.4s
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	WORD $0x4E24E485 // fcmeq v5.4s, v4.4s, v4.4s
+	WORD $0x6E2058A5 // mvn v5.16b, v5.16b
+	WORD $0x6EA51C83 // bit v3.16b, v4.16b, v5.16b
+	MOVD colStride+64(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat49
+
+done50:
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat47
+
+done48:
+	FMOVQ F0, 0(R0)
+	FMOVQ F1, 16(R0)
+	FMOVQ F2, 32(R0)
+	FMOVQ F3, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while45
+
+done46:
+	CMP $4, R4
+	BLT done52
+
+while51:
+	FMOVQ 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done54
+
+repeat53:
+	MOVD R5, R7
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done56
+
+repeat55:
+	FMOVQ 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat55
+
+done56:
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat53
+
+done54:
+	FMOVQ F0, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while51
+
+done52:
+	CMP $1, R4
+	BLT done58
+
+while57:
+	FMOVS 0(R3), F0
+	MOVD R3, R5
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done60
+
+repeat59:
+	MOVD R5, R7
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done62
+
+repeat61:
+	FMOVS 0(R7), F1
+	WORD $0x6EA0E422 // fcmgt v2.4s, v1.4s, v0.4s
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	WORD $0x4E21E422 // fcmeq v2.4s, v1.4s, v1.4s
+	WORD $0x6E205842 // mvn v2.16b, v2.16b
+	WORD $0x6EA21C20 // bit v0.16b, v1.16b, v2.16b
+	MOVD colStride+64(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat61
+
+done62:
+	MOVD rowStride+56(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat59
+
+done60:
+	FMOVS F0, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while57
+
+done58:
+
+zero44:
+
+zero30:
+
+zero16:
+	MOVD dstGap+40(FP), R3
 	ADD R3<<2, R0, R0
-	MOVD srcGap+40(FP), R3
-	ADD R3<<2, R1, R1
+	ADD $24, R1, R1
 	SUBS $1, R2, R2
 	BNE repeat1
 

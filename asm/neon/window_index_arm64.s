@@ -4,58 +4,65 @@
 
 #include "textflag.h"
 
-// func WindowMaxIndex(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
-TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-100
+// func WindowMaxIndex(dst, src *float32, index *uint8, columns *int, pixels, c, dstGap, rows, rowStride, colStride int, tap, tapRow, tapCol int32)
+TEXT ·WindowMaxIndex(SB), NOSPLIT, $0-92
 	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD index+16(FP), R2
+	MOVD index+16(FP), R1
+	MOVD columns+24(FP), R2
 	MOVD rows+56(FP), R3
-	MOVD cols+64(FP), R4
-	MOVD colStride+80(FP), R5
-	MOVD rowStride+72(FP), R6
-	MSUB R4, R6, R5, R6
-	MOVW tapCol+96(FP), R7
-	MOVW tap+88(FP), R8
+	MOVD colStride+72(FP), R4
+	MOVD src+8(FP), R5
+	MOVD index+16(FP), R6
+	MOVD rowStride+64(FP), R6
+	MOVW tap+80(FP), R7
+	MOVW tapCol+88(FP), R8
+	MOVW tapRow+84(FP), R9
 	VDUP R8, V0.B16
-	VDUP R7, V1.B16
-	MOVW tapRow+92(FP), R8
-	MSUB R4, R8, R7, R8
-	VDUP R8, V2.B16
-	MOVD dstGap+40(FP), R7
-	MOVD srcGap+48(FP), R8
-	MOVD c+32(FP), R9
-	MOVD pixels+24(FP), R10
+	MOVD dstGap+48(FP), R10
+	MOVD c+40(FP), R11
+	MOVD pixels+32(FP), R12
 
 repeat1:
-	MOVD R9, R11
-	CMP $32, R11
+	MOVD 0(R2), R13
+	ADD R13<<2, R5, R13
+	MOVD 8(R2), R14
+	MSUB R14, R6, R4, R15
+	MOVD 16(R2), R19
+	MSUB R14, R9, R8, R20
+	VDUP R20, V1.B16
+	ADD R7, R19, R19
+	VDUP R19, V2.B16
+	ADD $24, R2, R2
+	MOVD R11, R19
+	CMP $32, R19
 	BLT done3
 
 while2:
-	FLDPQ 0(R1), (F3, F4)
-	FLDPQ 32(R1), (F5, F6)
-	FLDPQ 64(R1), (F7, F8)
-	FLDPQ 96(R1), (F9, F10)
-	VMOV V0.B16, V11.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V13.B16
-	VMOV V0.B16, V14.B16
-	VMOV V0.B16, V15.B16
-	VMOV V0.B16, V16.B16
-	VMOV V0.B16, V17.B16
-	VMOV V0.B16, V18.B16
-	MOVD R1, R12
-	VMOV V0.B16, V19.B16
-	MOVD R3, R13
-
-repeat4:
-	MOVD R4, R14
+	FLDPQ 0(R13), (F3, F4)
+	FLDPQ 32(R13), (F5, F6)
+	FLDPQ 64(R13), (F7, F8)
+	FLDPQ 96(R13), (F9, F10)
+	VMOV V2.B16, V11.B16
+	VMOV V2.B16, V12.B16
+	VMOV V2.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	VMOV V2.B16, V15.B16
+	VMOV V2.B16, V16.B16
+	VMOV V2.B16, V17.B16
+	VMOV V2.B16, V18.B16
+	MOVD R13, R20
+	VMOV V2.B16, V19.B16
+	CBZ R14, zero4
+	MOVD R3, R21
 
 repeat5:
-	FLDPQ 0(R12), (F20, F21)
-	FLDPQ 32(R12), (F22, F23)
-	FLDPQ 64(R12), (F24, F25)
-	FLDPQ 96(R12), (F26, F27)
+	MOVD R14, R22
+
+repeat6:
+	FLDPQ 0(R20), (F20, F21)
+	FLDPQ 32(R20), (F22, F23)
+	FLDPQ 64(R20), (F24, F25)
+	FLDPQ 96(R20), (F26, F27)
 	WORD $0x6EA3E69C // fcmgt v28.4s, v20.4s, v3.4s
 	WORD $0x4E34E69D // fcmeq v29.4s, v20.4s, v20.4s
 	WORD $0x4EFD1F9C // orn v28.16b, v28.16b, v29.16b
@@ -96,14 +103,16 @@ repeat5:
 	WORD $0x4EF51E94 // orn v20.16b, v20.16b, v21.16b
 	WORD $0x6EB41F6A // bit v10.16b, v27.16b, v20.16b
 	WORD $0x6EB41E72 // bit v18.16b, v19.16b, v20.16b
-	ADD R5<<2, R12, R12
+	ADD R4<<2, R20, R20
+	WORD $0x4E208673 // add v19.16b, v19.16b, v0.16b
+	SUBS $1, R22, R22
+	BNE repeat6
+	ADD R15<<2, R20, R20
 	WORD $0x4E218673 // add v19.16b, v19.16b, v1.16b
-	SUBS $1, R14, R14
+	SUBS $1, R21, R21
 	BNE repeat5
-	ADD R6<<2, R12, R12
-	WORD $0x4E228673 // add v19.16b, v19.16b, v2.16b
-	SUBS $1, R13, R13
-	BNE repeat4
+
+zero4:
 	FSTPQ.P (F3, F4), 32(R0)
 	FSTPQ.P (F5, F6), 32(R0)
 	FSTPQ.P (F7, F8), 32(R0)
@@ -111,41 +120,42 @@ repeat5:
 	WORD $0x4E4C1963 // uzp1 v3.8h, v11.8h, v12.8h
 	WORD $0x4E4E19A4 // uzp1 v4.8h, v13.8h, v14.8h
 	WORD $0x4E041863 // uzp1 v3.16b, v3.16b, v4.16b
-	FMOVQ F3, 0(R2)
+	FMOVQ F3, 0(R1)
 	WORD $0x4E5019E3 // uzp1 v3.8h, v15.8h, v16.8h
 	WORD $0x4E521A24 // uzp1 v4.8h, v17.8h, v18.8h
 	WORD $0x4E041863 // uzp1 v3.16b, v3.16b, v4.16b
-	FMOVQ F3, 16(R2)
-	ADD $128, R1, R1
-	ADD $32, R2, R2
-	SUB $32, R11, R11
-	CMP $32, R11
+	FMOVQ F3, 16(R1)
+	ADD $128, R13, R13
+	ADD $32, R1, R1
+	SUB $32, R19, R19
+	CMP $32, R19
 	BGE while2
 
 done3:
-	AND $24, R9, R11
-	CMP $24, R11
-	BNE eights6
-	FLDPQ 0(R1), (F3, F4)
-	FLDPQ 32(R1), (F5, F6)
-	FLDPQ 64(R1), (F7, F8)
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V10.B16
-	VMOV V0.B16, V11.B16
-	VMOV V0.B16, V12.B16
-	VMOV V0.B16, V13.B16
-	VMOV V0.B16, V14.B16
-	MOVD R1, R11
-	VMOV V0.B16, V15.B16
-	MOVD R3, R12
+	AND $24, R11, R19
+	CMP $24, R19
+	BNE eights7
+	FLDPQ 0(R13), (F3, F4)
+	FLDPQ 32(R13), (F5, F6)
+	FLDPQ 64(R13), (F7, F8)
+	VMOV V2.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	VMOV V2.B16, V11.B16
+	VMOV V2.B16, V12.B16
+	VMOV V2.B16, V13.B16
+	VMOV V2.B16, V14.B16
+	MOVD R13, R19
+	VMOV V2.B16, V15.B16
+	CBZ R14, zero9
+	MOVD R3, R20
 
-repeat8:
-	MOVD R4, R13
+repeat10:
+	MOVD R14, R21
 
-repeat9:
-	FLDPQ 0(R11), (F16, F17)
-	FLDPQ 32(R11), (F18, F19)
-	FLDPQ 64(R11), (F20, F21)
+repeat11:
+	FLDPQ 0(R19), (F16, F17)
+	FLDPQ 32(R19), (F18, F19)
+	FLDPQ 64(R19), (F20, F21)
 	WORD $0x6EA3E616 // fcmgt v22.4s, v16.4s, v3.4s
 	WORD $0x4E30E617 // fcmeq v23.4s, v16.4s, v16.4s
 	WORD $0x4EF71ED6 // orn v22.16b, v22.16b, v23.16b
@@ -176,46 +186,49 @@ repeat9:
 	WORD $0x4EF11E10 // orn v16.16b, v16.16b, v17.16b
 	WORD $0x6EB01EA8 // bit v8.16b, v21.16b, v16.16b
 	WORD $0x6EB01DEE // bit v14.16b, v15.16b, v16.16b
-	ADD R5<<2, R11, R11
+	ADD R4<<2, R19, R19
+	WORD $0x4E2085EF // add v15.16b, v15.16b, v0.16b
+	SUBS $1, R21, R21
+	BNE repeat11
+	ADD R15<<2, R19, R19
 	WORD $0x4E2185EF // add v15.16b, v15.16b, v1.16b
-	SUBS $1, R13, R13
-	BNE repeat9
-	ADD R6<<2, R11, R11
-	WORD $0x4E2285EF // add v15.16b, v15.16b, v2.16b
-	SUBS $1, R12, R12
-	BNE repeat8
+	SUBS $1, R20, R20
+	BNE repeat10
+
+zero9:
 	FSTPQ.P (F3, F4), 32(R0)
 	FSTPQ.P (F5, F6), 32(R0)
 	FSTPQ.P (F7, F8), 32(R0)
 	WORD $0x4E4A1923 // uzp1 v3.8h, v9.8h, v10.8h
 	WORD $0x4E4C1964 // uzp1 v4.8h, v11.8h, v12.8h
 	WORD $0x4E041863 // uzp1 v3.16b, v3.16b, v4.16b
-	FMOVQ F3, 0(R2)
+	FMOVQ F3, 0(R1)
 	WORD $0x4E4E19A3 // uzp1 v3.8h, v13.8h, v14.8h
 	WORD $0x4E031863 // uzp1 v3.16b, v3.16b, v3.16b
-	FMOVD F3, 16(R2)
-	ADD $96, R1, R1
-	ADD $24, R2, R2
-	B fours7
+	FMOVD F3, 16(R1)
+	ADD $96, R13, R13
+	ADD $24, R1, R1
+	B fours8
 
-eights6:
-	TBZ $4, R9, skip10
-	FLDPQ 0(R1), (F3, F4)
-	FLDPQ 32(R1), (F5, F6)
-	VMOV V0.B16, V7.B16
-	VMOV V0.B16, V8.B16
-	VMOV V0.B16, V9.B16
-	VMOV V0.B16, V10.B16
-	MOVD R1, R11
-	VMOV V0.B16, V11.B16
-	MOVD R3, R12
+eights7:
+	TBZ $4, R11, skip12
+	FLDPQ 0(R13), (F3, F4)
+	FLDPQ 32(R13), (F5, F6)
+	VMOV V2.B16, V7.B16
+	VMOV V2.B16, V8.B16
+	VMOV V2.B16, V9.B16
+	VMOV V2.B16, V10.B16
+	MOVD R13, R19
+	VMOV V2.B16, V11.B16
+	CBZ R14, zero13
+	MOVD R3, R20
 
-repeat11:
-	MOVD R4, R13
+repeat14:
+	MOVD R14, R21
 
-repeat12:
-	FLDPQ 0(R11), (F12, F13)
-	FLDPQ 32(R11), (F14, F15)
+repeat15:
+	FLDPQ 0(R19), (F12, F13)
+	FLDPQ 32(R19), (F14, F15)
 	WORD $0x6EA3E590 // fcmgt v16.4s, v12.4s, v3.4s
 	WORD $0x4E2CE591 // fcmeq v17.4s, v12.4s, v12.4s
 	WORD $0x4EF11E10 // orn v16.16b, v16.16b, v17.16b
@@ -236,37 +249,40 @@ repeat12:
 	WORD $0x4EED1D8C // orn v12.16b, v12.16b, v13.16b
 	WORD $0x6EAC1DE6 // bit v6.16b, v15.16b, v12.16b
 	WORD $0x6EAC1D6A // bit v10.16b, v11.16b, v12.16b
-	ADD R5<<2, R11, R11
+	ADD R4<<2, R19, R19
+	WORD $0x4E20856B // add v11.16b, v11.16b, v0.16b
+	SUBS $1, R21, R21
+	BNE repeat15
+	ADD R15<<2, R19, R19
 	WORD $0x4E21856B // add v11.16b, v11.16b, v1.16b
-	SUBS $1, R13, R13
-	BNE repeat12
-	ADD R6<<2, R11, R11
-	WORD $0x4E22856B // add v11.16b, v11.16b, v2.16b
-	SUBS $1, R12, R12
-	BNE repeat11
+	SUBS $1, R20, R20
+	BNE repeat14
+
+zero13:
 	FSTPQ.P (F3, F4), 32(R0)
 	FSTPQ.P (F5, F6), 32(R0)
 	WORD $0x4E4818E3 // uzp1 v3.8h, v7.8h, v8.8h
 	WORD $0x4E4A1924 // uzp1 v4.8h, v9.8h, v10.8h
 	WORD $0x4E041863 // uzp1 v3.16b, v3.16b, v4.16b
-	FMOVQ F3, 0(R2)
-	ADD $64, R1, R1
-	ADD $16, R2, R2
+	FMOVQ F3, 0(R1)
+	ADD $64, R13, R13
+	ADD $16, R1, R1
 
-skip10:
-	TBZ $3, R9, skip13
-	FLDPQ 0(R1), (F3, F4)
-	VMOV V0.B16, V5.B16
-	VMOV V0.B16, V6.B16
-	MOVD R1, R11
-	VMOV V0.B16, V7.B16
-	MOVD R3, R12
+skip12:
+	TBZ $3, R11, skip16
+	FLDPQ 0(R13), (F3, F4)
+	VMOV V2.B16, V5.B16
+	VMOV V2.B16, V6.B16
+	MOVD R13, R19
+	VMOV V2.B16, V7.B16
+	CBZ R14, zero17
+	MOVD R3, R20
 
-repeat14:
-	MOVD R4, R13
+repeat18:
+	MOVD R14, R21
 
-repeat15:
-	FLDPQ 0(R11), (F8, F9)
+repeat19:
+	FLDPQ 0(R19), (F8, F9)
 	WORD $0x6EA3E50A // fcmgt v10.4s, v8.4s, v3.4s
 	WORD $0x4E28E50B // fcmeq v11.4s, v8.4s, v8.4s
 	WORD $0x4EEB1D4A // orn v10.16b, v10.16b, v11.16b
@@ -277,134 +293,149 @@ repeat15:
 	WORD $0x4EEA1D08 // orn v8.16b, v8.16b, v10.16b
 	WORD $0x6EA81D24 // bit v4.16b, v9.16b, v8.16b
 	WORD $0x6EA81CE6 // bit v6.16b, v7.16b, v8.16b
-	ADD R5<<2, R11, R11
+	ADD R4<<2, R19, R19
+	WORD $0x4E2084E7 // add v7.16b, v7.16b, v0.16b
+	SUBS $1, R21, R21
+	BNE repeat19
+	ADD R15<<2, R19, R19
 	WORD $0x4E2184E7 // add v7.16b, v7.16b, v1.16b
-	SUBS $1, R13, R13
-	BNE repeat15
-	ADD R6<<2, R11, R11
-	WORD $0x4E2284E7 // add v7.16b, v7.16b, v2.16b
-	SUBS $1, R12, R12
-	BNE repeat14
+	SUBS $1, R20, R20
+	BNE repeat18
+
+zero17:
 	FSTPQ.P (F3, F4), 32(R0)
 	WORD $0x4E4618A3 // uzp1 v3.8h, v5.8h, v6.8h
 	WORD $0x4E031863 // uzp1 v3.16b, v3.16b, v3.16b
-	FMOVD F3, 0(R2)
-	ADD $32, R1, R1
-	ADD $8, R2, R2
+	FMOVD F3, 0(R1)
+	ADD $32, R13, R13
+	ADD $8, R1, R1
 
-skip13:
+skip16:
 
-fours7:
-	TBZ $2, R9, skip16
-	FMOVQ 0(R1), F3
-	VMOV V0.B16, V4.B16
-	MOVD R1, R11
-	VMOV V0.B16, V5.B16
-	MOVD R3, R12
+fours8:
+	TBZ $2, R11, skip20
+	FMOVQ 0(R13), F3
+	VMOV V2.B16, V4.B16
+	MOVD R13, R19
+	VMOV V2.B16, V5.B16
+	CBZ R14, zero21
+	MOVD R3, R20
 
-repeat17:
-	MOVD R4, R13
+repeat22:
+	MOVD R14, R21
 
-repeat18:
-	FMOVQ 0(R11), F6
+repeat23:
+	FMOVQ 0(R19), F6
 	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
 	WORD $0x4E26E4C8 // fcmeq v8.4s, v6.4s, v6.4s
 	WORD $0x4EE81CE7 // orn v7.16b, v7.16b, v8.16b
 	WORD $0x6EA71CC3 // bit v3.16b, v6.16b, v7.16b
 	WORD $0x6EA71CA4 // bit v4.16b, v5.16b, v7.16b
-	ADD R5<<2, R11, R11
+	ADD R4<<2, R19, R19
+	WORD $0x4E2084A5 // add v5.16b, v5.16b, v0.16b
+	SUBS $1, R21, R21
+	BNE repeat23
+	ADD R15<<2, R19, R19
 	WORD $0x4E2184A5 // add v5.16b, v5.16b, v1.16b
-	SUBS $1, R13, R13
-	BNE repeat18
-	ADD R6<<2, R11, R11
-	WORD $0x4E2284A5 // add v5.16b, v5.16b, v2.16b
-	SUBS $1, R12, R12
-	BNE repeat17
+	SUBS $1, R20, R20
+	BNE repeat22
+
+zero21:
 	FMOVQ.P F3, 16(R0)
 	WORD $0x4E441883 // uzp1 v3.8h, v4.8h, v4.8h
 	WORD $0x4E031863 // uzp1 v3.16b, v3.16b, v3.16b
-	FMOVS F3, 0(R2)
-	ADD $16, R1, R1
-	ADD $4, R2, R2
+	FMOVS F3, 0(R1)
+	ADD $16, R13, R13
+	ADD $4, R1, R1
 
-skip16:
-	AND $3, R9, R11
-	CBZ R11, zero19
+skip20:
+	AND $3, R11, R19
+	CBZ R19, zero24
 
-repeat20:
-	FMOVS 0(R1), F3
-	VMOV V0.B16, V4.B16
-	MOVD R1, R12
-	VMOV V0.B16, V5.B16
-	MOVD R3, R13
+repeat25:
+	FMOVS 0(R13), F3
+	VMOV V2.B16, V4.B16
+	MOVD R13, R20
+	VMOV V2.B16, V5.B16
+	CBZ R14, zero26
+	MOVD R3, R21
 
-repeat21:
-	MOVD R4, R14
+repeat27:
+	MOVD R14, R22
 
-repeat22:
-	FMOVS 0(R12), F6
+repeat28:
+	FMOVS 0(R20), F6
 	WORD $0x6EA3E4C7 // fcmgt v7.4s, v6.4s, v3.4s
 	WORD $0x4E26E4C8 // fcmeq v8.4s, v6.4s, v6.4s
 	WORD $0x4EE81CE7 // orn v7.16b, v7.16b, v8.16b
 	WORD $0x6EA71CC3 // bit v3.16b, v6.16b, v7.16b
 	WORD $0x6EA71CA4 // bit v4.16b, v5.16b, v7.16b
-	ADD R5<<2, R12, R12
+	ADD R4<<2, R20, R20
+	WORD $0x4E2084A5 // add v5.16b, v5.16b, v0.16b
+	SUBS $1, R22, R22
+	BNE repeat28
+	ADD R15<<2, R20, R20
 	WORD $0x4E2184A5 // add v5.16b, v5.16b, v1.16b
-	SUBS $1, R14, R14
-	BNE repeat22
-	ADD R6<<2, R12, R12
-	WORD $0x4E2284A5 // add v5.16b, v5.16b, v2.16b
-	SUBS $1, R13, R13
-	BNE repeat21
-	FMOVS.P F3, 4(R0)
-	FMOVS F4, R12
-	MOVB R12, (R2)
-	ADD $4, R1, R1
-	ADD $1, R2, R2
-	SUBS $1, R11, R11
-	BNE repeat20
+	SUBS $1, R21, R21
+	BNE repeat27
 
-zero19:
-	ADD R7<<2, R0, R0
-	ADD R8<<2, R1, R1
-	ADD R7<<0, R2, R2
-	SUBS $1, R10, R10
+zero26:
+	FMOVS.P F3, 4(R0)
+	FMOVS F4, R20
+	MOVB R20, (R1)
+	ADD $4, R13, R13
+	ADD $1, R1, R1
+	SUBS $1, R19, R19
+	BNE repeat25
+
+zero24:
+	ADD R10<<2, R0, R0
+	ADD R10<<0, R1, R1
+	SUBS $1, R12, R12
 	BNE repeat1
 	RET
 
-// func WindowMaxBackward(dst, src *float32, index *uint8, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int, tap, tapRow, tapCol int32)
-TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-100
+// func WindowMaxBackward(dst, src *float32, index *uint8, columns *int, pixels, c, dstGap, rows, rowStride, colStride int, tap, tapRow, tapCol int32)
+TEXT ·WindowMaxBackward(SB), NOSPLIT, $0-92
 	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD index+16(FP), R2
+	MOVD index+16(FP), R1
+	MOVD columns+24(FP), R2
 	MOVD rows+56(FP), R3
-	MOVD cols+64(FP), R4
-	MOVD colStride+80(FP), R5
-	MOVD rowStride+72(FP), R6
-	MSUB R4, R6, R5, R6
-	MOVW tapCol+96(FP), R7
-	MOVW tap+88(FP), R8
-	VDUP R8, V0.B16
-	VDUP R7, V1.B16
-	MOVW tapRow+92(FP), R8
-	MSUB R4, R8, R7, R8
-	VDUP R8, V2.B16
-	MOVD $0x0101010100000000, R7
-	MOVD $0x0303030302020202, R8
-	FMOVD R7, F3
-	VMOV R8, V3.D[1]
-	VMOVI $4, V4.B16
-	WORD $0x4E248465 // add v5.16b, v3.16b, v4.16b
-	WORD $0x4E2484A6 // add v6.16b, v5.16b, v4.16b
-	WORD $0x4E2484C4 // add v4.16b, v6.16b, v4.16b
-	MOVD dstGap+40(FP), R7
-	MOVD srcGap+48(FP), R8
-	MOVD c+32(FP), R9
-	MOVD pixels+24(FP), R10
+	MOVD colStride+72(FP), R4
+	MOVD src+8(FP), R5
+	MOVD index+16(FP), R6
+	MOVD rowStride+64(FP), R7
+	MOVW tap+80(FP), R8
+	MOVW tapCol+88(FP), R9
+	MOVW tapRow+84(FP), R10
+	VDUP R9, V0.B16
+	MOVD $0x0101010100000000, R1
+	MOVD $0x0303030302020202, R11
+	FMOVD R1, F1
+	VMOV R11, V1.D[1]
+	VMOVI $4, V2.B16
+	WORD $0x4E228423 // add v3.16b, v1.16b, v2.16b
+	WORD $0x4E228464 // add v4.16b, v3.16b, v2.16b
+	WORD $0x4E228482 // add v2.16b, v4.16b, v2.16b
+	MOVD dstGap+48(FP), R11
+	MOVD c+40(FP), R12
+	MOVD pixels+32(FP), R1
+	MOVD R1, R13
 
 repeat1:
-	MOVD R9, R11
-	CMP $32, R11
+	MOVD 0(R2), R1
+	ADD R1<<2, R5, R14
+	ADD R1, R6, R1
+	MOVD 8(R2), R15
+	MSUB R15, R7, R4, R19
+	MOVD 16(R2), R20
+	MSUB R15, R10, R9, R21
+	VDUP R21, V5.B16
+	ADD R8, R20, R20
+	VDUP R20, V6.B16
+	ADD $24, R2, R2
+	MOVD R12, R20
+	CMP $32, R20
 	BLT done3
 
 while2:
@@ -416,286 +447,302 @@ while2:
 	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
 	WORD $0x6E2D1DAD // eor v13.16b, v13.16b, v13.16b
 	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
-	MOVD R1, R12
-	MOVD R2, R13
-	VMOV V0.B16, V15.B16
-	MOVD R3, R14
-
-repeat4:
-	MOVD R4, R15
+	MOVD R14, R21
+	MOVD R1, R22
+	VMOV V6.B16, V15.B16
+	CBZ R15, zero4
+	MOVD R3, R23
 
 repeat5:
-	FLDPQ 0(R12), (F16, F17)
-	FLDPQ 32(R12), (F18, F19)
-	FLDPQ 64(R12), (F20, F21)
-	FLDPQ 96(R12), (F22, F23)
-	FMOVQ 0(R13), F24
+	MOVD R15, R24
+
+repeat6:
+	FLDPQ 0(R21), (F16, F17)
+	FLDPQ 32(R21), (F18, F19)
+	FLDPQ 64(R21), (F20, F21)
+	FLDPQ 96(R21), (F22, F23)
+	FMOVQ 0(R22), F24
 	WORD $0x6E2F8F18 // cmeq v24.16b, v24.16b, v15.16b
-	WORD $0x4E030319 // tbl v25.16b, {v24.16b}, v3.16b
+	WORD $0x4E010319 // tbl v25.16b, {v24.16b}, v1.16b
 	WORD $0x4E391E10 // and v16.16b, v16.16b, v25.16b
 	WORD $0x4E30D4E7 // fadd v7.4s, v7.4s, v16.4s
-	WORD $0x4E050310 // tbl v16.16b, {v24.16b}, v5.16b
+	WORD $0x4E030310 // tbl v16.16b, {v24.16b}, v3.16b
 	WORD $0x4E301E30 // and v16.16b, v17.16b, v16.16b
 	WORD $0x4E30D508 // fadd v8.4s, v8.4s, v16.4s
-	WORD $0x4E060310 // tbl v16.16b, {v24.16b}, v6.16b
+	WORD $0x4E040310 // tbl v16.16b, {v24.16b}, v4.16b
 	WORD $0x4E301E50 // and v16.16b, v18.16b, v16.16b
 	WORD $0x4E30D529 // fadd v9.4s, v9.4s, v16.4s
-	WORD $0x4E040310 // tbl v16.16b, {v24.16b}, v4.16b
+	WORD $0x4E020310 // tbl v16.16b, {v24.16b}, v2.16b
 	WORD $0x4E301E70 // and v16.16b, v19.16b, v16.16b
 	WORD $0x4E30D54A // fadd v10.4s, v10.4s, v16.4s
-	FMOVQ 16(R13), F16
+	FMOVQ 16(R22), F16
 	WORD $0x6E2F8E10 // cmeq v16.16b, v16.16b, v15.16b
-	WORD $0x4E030211 // tbl v17.16b, {v16.16b}, v3.16b
+	WORD $0x4E010211 // tbl v17.16b, {v16.16b}, v1.16b
 	WORD $0x4E311E91 // and v17.16b, v20.16b, v17.16b
 	WORD $0x4E31D56B // fadd v11.4s, v11.4s, v17.4s
-	WORD $0x4E050211 // tbl v17.16b, {v16.16b}, v5.16b
+	WORD $0x4E030211 // tbl v17.16b, {v16.16b}, v3.16b
 	WORD $0x4E311EB1 // and v17.16b, v21.16b, v17.16b
 	WORD $0x4E31D58C // fadd v12.4s, v12.4s, v17.4s
-	WORD $0x4E060211 // tbl v17.16b, {v16.16b}, v6.16b
+	WORD $0x4E040211 // tbl v17.16b, {v16.16b}, v4.16b
 	WORD $0x4E311ED1 // and v17.16b, v22.16b, v17.16b
 	WORD $0x4E31D5AD // fadd v13.4s, v13.4s, v17.4s
-	WORD $0x4E040210 // tbl v16.16b, {v16.16b}, v4.16b
+	WORD $0x4E020210 // tbl v16.16b, {v16.16b}, v2.16b
 	WORD $0x4E301EF0 // and v16.16b, v23.16b, v16.16b
 	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	ADD R5<<2, R12, R12
-	ADD R5<<0, R13, R13
-	WORD $0x4E2185EF // add v15.16b, v15.16b, v1.16b
-	SUBS $1, R15, R15
+	ADD R4<<2, R21, R21
+	ADD R4<<0, R22, R22
+	WORD $0x4E2085EF // add v15.16b, v15.16b, v0.16b
+	SUBS $1, R24, R24
+	BNE repeat6
+	ADD R19<<2, R21, R21
+	ADD R19<<0, R22, R22
+	WORD $0x4E2585EF // add v15.16b, v15.16b, v5.16b
+	SUBS $1, R23, R23
 	BNE repeat5
-	ADD R6<<2, R12, R12
-	ADD R6<<0, R13, R13
-	WORD $0x4E2285EF // add v15.16b, v15.16b, v2.16b
-	SUBS $1, R14, R14
-	BNE repeat4
+
+zero4:
 	FSTPQ.P (F7, F8), 32(R0)
 	FSTPQ.P (F9, F10), 32(R0)
 	FSTPQ.P (F11, F12), 32(R0)
 	FSTPQ.P (F13, F14), 32(R0)
-	ADD $128, R1, R1
-	ADD $32, R2, R2
-	SUB $32, R11, R11
-	CMP $32, R11
+	ADD $128, R14, R14
+	ADD $32, R1, R1
+	SUB $32, R20, R20
+	CMP $32, R20
 	BGE while2
 
 done3:
-	AND $24, R9, R11
-	CMP $24, R11
-	BNE eights6
+	AND $24, R12, R20
+	CMP $24, R20
+	BNE eights7
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
 	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
 	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
-	MOVD R1, R11
-	MOVD R2, R12
-	VMOV V0.B16, V13.B16
-	MOVD R3, R13
+	MOVD R14, R20
+	MOVD R1, R21
+	VMOV V6.B16, V13.B16
+	CBZ R15, zero9
+	MOVD R3, R22
 
-repeat8:
-	MOVD R4, R14
+repeat10:
+	MOVD R15, R23
 
-repeat9:
-	FLDPQ 0(R11), (F14, F15)
-	FLDPQ 32(R11), (F16, F17)
-	FLDPQ 64(R11), (F18, F19)
-	FMOVQ 0(R12), F20
+repeat11:
+	FLDPQ 0(R20), (F14, F15)
+	FLDPQ 32(R20), (F16, F17)
+	FLDPQ 64(R20), (F18, F19)
+	FMOVQ 0(R21), F20
 	WORD $0x6E2D8E94 // cmeq v20.16b, v20.16b, v13.16b
-	WORD $0x4E030295 // tbl v21.16b, {v20.16b}, v3.16b
+	WORD $0x4E010295 // tbl v21.16b, {v20.16b}, v1.16b
 	WORD $0x4E351DCE // and v14.16b, v14.16b, v21.16b
 	WORD $0x4E2ED4E7 // fadd v7.4s, v7.4s, v14.4s
-	WORD $0x4E05028E // tbl v14.16b, {v20.16b}, v5.16b
+	WORD $0x4E03028E // tbl v14.16b, {v20.16b}, v3.16b
 	WORD $0x4E2E1DEE // and v14.16b, v15.16b, v14.16b
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
-	WORD $0x4E06028E // tbl v14.16b, {v20.16b}, v6.16b
+	WORD $0x4E04028E // tbl v14.16b, {v20.16b}, v4.16b
 	WORD $0x4E2E1E0E // and v14.16b, v16.16b, v14.16b
 	WORD $0x4E2ED529 // fadd v9.4s, v9.4s, v14.4s
-	WORD $0x4E04028E // tbl v14.16b, {v20.16b}, v4.16b
+	WORD $0x4E02028E // tbl v14.16b, {v20.16b}, v2.16b
 	WORD $0x4E2E1E2E // and v14.16b, v17.16b, v14.16b
 	WORD $0x4E2ED54A // fadd v10.4s, v10.4s, v14.4s
-	FMOVD 16(R12), F14
+	FMOVD 16(R21), F14
 	WORD $0x6E2D8DCE // cmeq v14.16b, v14.16b, v13.16b
-	WORD $0x4E0301CF // tbl v15.16b, {v14.16b}, v3.16b
+	WORD $0x4E0101CF // tbl v15.16b, {v14.16b}, v1.16b
 	WORD $0x4E2F1E4F // and v15.16b, v18.16b, v15.16b
 	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
-	WORD $0x4E0501CE // tbl v14.16b, {v14.16b}, v5.16b
+	WORD $0x4E0301CE // tbl v14.16b, {v14.16b}, v3.16b
 	WORD $0x4E2E1E6E // and v14.16b, v19.16b, v14.16b
 	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
-	ADD R5<<2, R11, R11
-	ADD R5<<0, R12, R12
-	WORD $0x4E2185AD // add v13.16b, v13.16b, v1.16b
-	SUBS $1, R14, R14
-	BNE repeat9
-	ADD R6<<2, R11, R11
-	ADD R6<<0, R12, R12
-	WORD $0x4E2285AD // add v13.16b, v13.16b, v2.16b
-	SUBS $1, R13, R13
-	BNE repeat8
+	ADD R4<<2, R20, R20
+	ADD R4<<0, R21, R21
+	WORD $0x4E2085AD // add v13.16b, v13.16b, v0.16b
+	SUBS $1, R23, R23
+	BNE repeat11
+	ADD R19<<2, R20, R20
+	ADD R19<<0, R21, R21
+	WORD $0x4E2585AD // add v13.16b, v13.16b, v5.16b
+	SUBS $1, R22, R22
+	BNE repeat10
+
+zero9:
 	FSTPQ.P (F7, F8), 32(R0)
 	FSTPQ.P (F9, F10), 32(R0)
 	FSTPQ.P (F11, F12), 32(R0)
-	ADD $96, R1, R1
-	ADD $24, R2, R2
-	B fours7
+	ADD $96, R14, R14
+	ADD $24, R1, R1
+	B fours8
 
-eights6:
-	TBZ $4, R9, skip10
+eights7:
+	TBZ $4, R12, skip12
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
 	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	MOVD R1, R11
-	MOVD R2, R12
-	VMOV V0.B16, V11.B16
-	MOVD R3, R13
-
-repeat11:
-	MOVD R4, R14
-
-repeat12:
-	FLDPQ 0(R11), (F12, F13)
-	FLDPQ 32(R11), (F14, F15)
-	FMOVQ 0(R12), F16
-	WORD $0x6E2B8E10 // cmeq v16.16b, v16.16b, v11.16b
-	WORD $0x4E030211 // tbl v17.16b, {v16.16b}, v3.16b
-	WORD $0x4E311D8C // and v12.16b, v12.16b, v17.16b
-	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
-	WORD $0x4E05020C // tbl v12.16b, {v16.16b}, v5.16b
-	WORD $0x4E2C1DAC // and v12.16b, v13.16b, v12.16b
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	WORD $0x4E06020C // tbl v12.16b, {v16.16b}, v6.16b
-	WORD $0x4E2C1DCC // and v12.16b, v14.16b, v12.16b
-	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
-	WORD $0x4E04020C // tbl v12.16b, {v16.16b}, v4.16b
-	WORD $0x4E2C1DEC // and v12.16b, v15.16b, v12.16b
-	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
-	ADD R5<<2, R11, R11
-	ADD R5<<0, R12, R12
-	WORD $0x4E21856B // add v11.16b, v11.16b, v1.16b
-	SUBS $1, R14, R14
-	BNE repeat12
-	ADD R6<<2, R11, R11
-	ADD R6<<0, R12, R12
-	WORD $0x4E22856B // add v11.16b, v11.16b, v2.16b
-	SUBS $1, R13, R13
-	BNE repeat11
-	FSTPQ.P (F7, F8), 32(R0)
-	FSTPQ.P (F9, F10), 32(R0)
-	ADD $64, R1, R1
-	ADD $16, R2, R2
-
-skip10:
-	TBZ $3, R9, skip13
-	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-	MOVD R1, R11
-	MOVD R2, R12
-	VMOV V0.B16, V9.B16
-	MOVD R3, R13
+	MOVD R14, R20
+	MOVD R1, R21
+	VMOV V6.B16, V11.B16
+	CBZ R15, zero13
+	MOVD R3, R22
 
 repeat14:
-	MOVD R4, R14
+	MOVD R15, R23
 
 repeat15:
-	FLDPQ 0(R11), (F10, F11)
-	FMOVD 0(R12), F12
-	WORD $0x6E298D8C // cmeq v12.16b, v12.16b, v9.16b
-	WORD $0x4E03018D // tbl v13.16b, {v12.16b}, v3.16b
-	WORD $0x4E2D1D4A // and v10.16b, v10.16b, v13.16b
-	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
-	WORD $0x4E05018A // tbl v10.16b, {v12.16b}, v5.16b
-	WORD $0x4E2A1D6A // and v10.16b, v11.16b, v10.16b
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	ADD R5<<2, R11, R11
-	ADD R5<<0, R12, R12
-	WORD $0x4E218529 // add v9.16b, v9.16b, v1.16b
-	SUBS $1, R14, R14
+	FLDPQ 0(R20), (F12, F13)
+	FLDPQ 32(R20), (F14, F15)
+	FMOVQ 0(R21), F16
+	WORD $0x6E2B8E10 // cmeq v16.16b, v16.16b, v11.16b
+	WORD $0x4E010211 // tbl v17.16b, {v16.16b}, v1.16b
+	WORD $0x4E311D8C // and v12.16b, v12.16b, v17.16b
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+	WORD $0x4E03020C // tbl v12.16b, {v16.16b}, v3.16b
+	WORD $0x4E2C1DAC // and v12.16b, v13.16b, v12.16b
+	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4E04020C // tbl v12.16b, {v16.16b}, v4.16b
+	WORD $0x4E2C1DCC // and v12.16b, v14.16b, v12.16b
+	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
+	WORD $0x4E02020C // tbl v12.16b, {v16.16b}, v2.16b
+	WORD $0x4E2C1DEC // and v12.16b, v15.16b, v12.16b
+	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
+	ADD R4<<2, R20, R20
+	ADD R4<<0, R21, R21
+	WORD $0x4E20856B // add v11.16b, v11.16b, v0.16b
+	SUBS $1, R23, R23
 	BNE repeat15
-	ADD R6<<2, R11, R11
-	ADD R6<<0, R12, R12
-	WORD $0x4E228529 // add v9.16b, v9.16b, v2.16b
-	SUBS $1, R13, R13
+	ADD R19<<2, R20, R20
+	ADD R19<<0, R21, R21
+	WORD $0x4E25856B // add v11.16b, v11.16b, v5.16b
+	SUBS $1, R22, R22
 	BNE repeat14
+
+zero13:
 	FSTPQ.P (F7, F8), 32(R0)
-	ADD $32, R1, R1
-	ADD $8, R2, R2
+	FSTPQ.P (F9, F10), 32(R0)
+	ADD $64, R14, R14
+	ADD $16, R1, R1
 
-skip13:
-
-fours7:
-	TBZ $2, R9, skip16
+skip12:
+	TBZ $3, R12, skip16
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	MOVD R1, R11
-	MOVD R2, R12
-	VMOV V0.B16, V8.B16
-	MOVD R3, R13
-
-repeat17:
-	MOVD R4, R14
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	MOVD R14, R20
+	MOVD R1, R21
+	VMOV V6.B16, V9.B16
+	CBZ R15, zero17
+	MOVD R3, R22
 
 repeat18:
-	FMOVQ 0(R11), F9
-	FMOVS 0(R12), F10
-	WORD $0x6E288D4A // cmeq v10.16b, v10.16b, v8.16b
-	WORD $0x4E03014A // tbl v10.16b, {v10.16b}, v3.16b
-	WORD $0x4E2A1D29 // and v9.16b, v9.16b, v10.16b
-	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
-	ADD R5<<2, R11, R11
-	ADD R5<<0, R12, R12
-	WORD $0x4E218508 // add v8.16b, v8.16b, v1.16b
-	SUBS $1, R14, R14
+	MOVD R15, R23
+
+repeat19:
+	FLDPQ 0(R20), (F10, F11)
+	FMOVD 0(R21), F12
+	WORD $0x6E298D8C // cmeq v12.16b, v12.16b, v9.16b
+	WORD $0x4E01018D // tbl v13.16b, {v12.16b}, v1.16b
+	WORD $0x4E2D1D4A // and v10.16b, v10.16b, v13.16b
+	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4E03018A // tbl v10.16b, {v12.16b}, v3.16b
+	WORD $0x4E2A1D6A // and v10.16b, v11.16b, v10.16b
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+	ADD R4<<2, R20, R20
+	ADD R4<<0, R21, R21
+	WORD $0x4E208529 // add v9.16b, v9.16b, v0.16b
+	SUBS $1, R23, R23
+	BNE repeat19
+	ADD R19<<2, R20, R20
+	ADD R19<<0, R21, R21
+	WORD $0x4E258529 // add v9.16b, v9.16b, v5.16b
+	SUBS $1, R22, R22
 	BNE repeat18
-	ADD R6<<2, R11, R11
-	ADD R6<<0, R12, R12
-	WORD $0x4E228508 // add v8.16b, v8.16b, v2.16b
-	SUBS $1, R13, R13
-	BNE repeat17
-	FMOVQ.P F7, 16(R0)
-	ADD $16, R1, R1
-	ADD $4, R2, R2
+
+zero17:
+	FSTPQ.P (F7, F8), 32(R0)
+	ADD $32, R14, R14
+	ADD $8, R1, R1
 
 skip16:
-	AND $3, R9, R11
-	CBZ R11, zero19
 
-repeat20:
+fours8:
+	TBZ $2, R12, skip20
 	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	MOVD R1, R12
-	MOVD R2, R13
-	VMOV V0.B16, V8.B16
-	MOVD R3, R14
-
-repeat21:
-	MOVD R4, R15
+	MOVD R14, R20
+	MOVD R1, R21
+	VMOV V6.B16, V8.B16
+	CBZ R15, zero21
+	MOVD R3, R22
 
 repeat22:
-	FMOVS 0(R12), F9
-	MOVBU (R13), R19
-	FMOVS R19, F10
+	MOVD R15, R23
+
+repeat23:
+	FMOVQ 0(R20), F9
+	FMOVS 0(R21), F10
 	WORD $0x6E288D4A // cmeq v10.16b, v10.16b, v8.16b
-	WORD $0x4E03014A // tbl v10.16b, {v10.16b}, v3.16b
+	WORD $0x4E01014A // tbl v10.16b, {v10.16b}, v1.16b
 	WORD $0x4E2A1D29 // and v9.16b, v9.16b, v10.16b
 	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
-	ADD R5<<2, R12, R12
-	ADD R5<<0, R13, R13
-	WORD $0x4E218508 // add v8.16b, v8.16b, v1.16b
-	SUBS $1, R15, R15
+	ADD R4<<2, R20, R20
+	ADD R4<<0, R21, R21
+	WORD $0x4E208508 // add v8.16b, v8.16b, v0.16b
+	SUBS $1, R23, R23
+	BNE repeat23
+	ADD R19<<2, R20, R20
+	ADD R19<<0, R21, R21
+	WORD $0x4E258508 // add v8.16b, v8.16b, v5.16b
+	SUBS $1, R22, R22
 	BNE repeat22
-	ADD R6<<2, R12, R12
-	ADD R6<<0, R13, R13
-	WORD $0x4E228508 // add v8.16b, v8.16b, v2.16b
-	SUBS $1, R14, R14
-	BNE repeat21
-	FMOVS.P F7, 4(R0)
-	ADD $4, R1, R1
-	ADD $1, R2, R2
-	SUBS $1, R11, R11
-	BNE repeat20
 
-zero19:
-	ADD R7<<2, R0, R0
-	ADD R8<<2, R1, R1
-	ADD R8<<0, R2, R2
-	SUBS $1, R10, R10
+zero21:
+	FMOVQ.P F7, 16(R0)
+	ADD $16, R14, R14
+	ADD $4, R1, R1
+
+skip20:
+	AND $3, R12, R20
+	CBZ R20, zero24
+
+repeat25:
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	MOVD R14, R21
+	MOVD R1, R22
+	VMOV V6.B16, V8.B16
+	CBZ R15, zero26
+	MOVD R3, R23
+
+repeat27:
+	MOVD R15, R24
+
+repeat28:
+	FMOVS 0(R21), F9
+	MOVBU (R22), R25
+	FMOVS R25, F10
+	WORD $0x6E288D4A // cmeq v10.16b, v10.16b, v8.16b
+	WORD $0x4E01014A // tbl v10.16b, {v10.16b}, v1.16b
+	WORD $0x4E2A1D29 // and v9.16b, v9.16b, v10.16b
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	ADD R4<<2, R21, R21
+	ADD R4<<0, R22, R22
+	WORD $0x4E208508 // add v8.16b, v8.16b, v0.16b
+	SUBS $1, R24, R24
+	BNE repeat28
+	ADD R19<<2, R21, R21
+	ADD R19<<0, R22, R22
+	WORD $0x4E258508 // add v8.16b, v8.16b, v5.16b
+	SUBS $1, R23, R23
+	BNE repeat27
+
+zero26:
+	FMOVS.P F7, 4(R0)
+	ADD $4, R14, R14
+	ADD $1, R1, R1
+	SUBS $1, R20, R20
+	BNE repeat25
+
+zero24:
+	ADD R11<<2, R0, R0
+	SUBS $1, R13, R13
 	BNE repeat1
 	RET

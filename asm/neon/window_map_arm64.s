@@ -4,22 +4,25 @@
 
 #include "textflag.h"
 
-// func WindowAvg(dst, src *float32, scale float32, pixels, c, dstGap, srcGap, rows, cols, rowStride, colStride int)
-TEXT ·WindowAvg(SB), NOSPLIT, $0-88
+// func WindowAvg(dst, src *float32, scale float32, columns *int, pixels, c, dstGap, rows, rowStride, colStride int)
+TEXT ·WindowAvg(SB), NOSPLIT, $0-80
 	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
 	FMOVS scale+16(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	MOVD cols+64(FP), R2
-	SUB $1, R2, R2
-	CBNZ R2, nonzero1
-	MOVD pixels+24(FP), R2
+	MOVD columns+24(FP), R1
+	MOVD pixels+32(FP), R2
 	CMP $0, R2
-	BLE done3
+	BLE done2
 
-repeat2:
-	MOVD c+32(FP), R3
-	CMP $16, R3
+repeat1:
+	MOVD 8(R1), R3
+	SUB $1, R3, R3
+	CBNZ R3, nonzero3
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+40(FP), R4
+	CMP $16, R4
 	BLT done5
 
 while4:
@@ -27,24 +30,23 @@ while4:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
 	BLE done7
 
 repeat6:
-	MOVD colStride+80(FP), R6
-	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F5
+	FMOVQ 16(R5), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R5), F8
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	FMOVQ 16(R4), F5
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ 32(R4), F5
-	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
-	FMOVQ 48(R4), F5
-	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat6
 
 done7:
@@ -57,435 +59,119 @@ done7:
 	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
 	FMOVQ F1, 48(R0)
 	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	CMP $16, R3
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
 	BGE while4
 
 done5:
-	CMP $4, R3
+	CMP $4, R4
 	BLT done9
 
 while8:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
 	BLE done11
 
 repeat10:
-	MOVD colStride+80(FP), R6
-	FMOVQ 0(R4), F2
+	FMOVQ 0(R5), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat10
 
 done11:
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
 	BGE while8
 
 done9:
-	CMP $1, R3
+	CMP $1, R4
 	BLT done13
 
 while12:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
 	BLE done15
 
 repeat14:
-	MOVD colStride+80(FP), R6
-	FMOVS 0(R4), F2
+	FMOVS 0(R5), F2
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
 	BNE repeat14
 
 done15:
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R3, R3
-	CMP $1, R3
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
 	BGE while12
 
 done13:
-	MOVD dstGap+40(FP), R3
-	ADD R3<<2, R0, R0
-	MOVD srcGap+48(FP), R3
-	ADD R3<<2, R1, R1
-	SUBS $1, R2, R2
-	BNE repeat2
 
-done3:
-	RET
-
-nonzero1:
-	SUB $1, R2, R2
-	CBNZ R2, nonzero16
-	MOVD pixels+24(FP), R2
-	CMP $0, R2
-	BLE done18
-
-repeat17:
-	MOVD c+32(FP), R3
-	CMP $16, R3
-	BLT done20
-
-while19:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done22
-
-repeat21:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	FMOVQ 16(R4), F5
-	FMOVQ 16(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ 32(R4), F5
-	FMOVQ 32(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
-	FMOVQ 48(R4), F5
-	FMOVQ 48(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat21
-
-done22:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
-	FMOVQ F1, 16(R0)
-	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
-	FMOVQ F1, 32(R0)
-	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
-	FMOVQ F1, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while19
-
-done20:
-	CMP $4, R3
-	BLT done24
-
-while23:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done26
-
-repeat25:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	FMOVQ 0(R4), F2
-	FMOVQ 0(R7), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat25
-
-done26:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while23
-
-done24:
-	CMP $1, R3
-	BLT done28
-
-while27:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done30
-
-repeat29:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	FMOVS 0(R4), F2
-	FMOVS 0(R7), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat29
-
-done30:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVS F1, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
+nonzero3:
+	MOVD 8(R1), R3
 	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while27
+	CBZ R3, zero16
+	MOVD 8(R1), R3
+	SUB $2, R3, R3
+	CBNZ R3, nonzero17
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+40(FP), R4
+	CMP $16, R4
+	BLT done19
 
-done28:
-	MOVD dstGap+40(FP), R3
-	ADD R3<<2, R0, R0
-	MOVD srcGap+48(FP), R3
-	ADD R3<<2, R1, R1
-	SUBS $1, R2, R2
-	BNE repeat17
-
-done18:
-	RET
-
-nonzero16:
-	SUB $1, R2, R2
-	CBNZ R2, nonzero31
-	MOVD pixels+24(FP), R2
-	CMP $0, R2
-	BLE done33
-
-repeat32:
-	MOVD c+32(FP), R3
-	CMP $16, R3
-	BLT done35
-
-while34:
+while18:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done37
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done21
 
-repeat36:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	MOVD R7, R8
-	ADD R6<<2, R8, R8
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 0(R8), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
-	FMOVQ 16(R4), F5
+repeat20:
+	MOVD R5, R7
+	FMOVQ 0(R7), F5
 	FMOVQ 16(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 16(R8), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ 32(R4), F5
-	FMOVQ 32(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 32(R8), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
-	FMOVQ 48(R4), F5
-	FMOVQ 48(R7), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	FMOVQ 48(R8), F6
-	WORD $0x4E26D4A5 // fadd v5.4s, v5.4s, v6.4s
-	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat36
-
-done37:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
-	FMOVQ F1, 16(R0)
-	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
-	FMOVQ F1, 32(R0)
-	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
-	FMOVQ F1, 48(R0)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while34
-
-done35:
-	CMP $4, R3
-	BLT done39
-
-while38:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done41
-
-repeat40:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	MOVD R7, R8
-	ADD R6<<2, R8, R8
-	FMOVQ 0(R4), F2
-	FMOVQ 0(R7), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVQ 0(R8), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat40
-
-done41:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 0(R0)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while38
-
-done39:
-	CMP $1, R3
-	BLT done43
-
-while42:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done45
-
-repeat44:
-	MOVD colStride+80(FP), R6
-	MOVD R4, R7
-	ADD R6<<2, R7, R7
-	MOVD R7, R8
-	ADD R6<<2, R8, R8
-	FMOVS 0(R4), F2
-	FMOVS 0(R7), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVS 0(R8), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat44
-
-done45:
-	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
-	FMOVS F1, 0(R0)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while42
-
-done43:
-	MOVD dstGap+40(FP), R3
-	ADD R3<<2, R0, R0
-	MOVD srcGap+48(FP), R3
-	ADD R3<<2, R1, R1
-	SUBS $1, R2, R2
-	BNE repeat32
-
-done33:
-	RET
-
-nonzero31:
-	MOVD pixels+24(FP), R2
-	CMP $0, R2
-	BLE done47
-
-repeat46:
-	MOVD c+32(FP), R3
-	CMP $16, R3
-	BLT done49
-
-while48:
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
-	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done51
-
-repeat50:
-	MOVD R4, R6
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
-	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
-	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
-	MOVD cols+64(FP), R7
-	CMP $0, R7
-	BLE done53
-
-repeat52:
-	FMOVQ 0(R6), F9
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F9
 	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
-	FMOVQ 16(R6), F9
+	FMOVQ 16(R7), F9
 	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVQ 32(R6), F9
+	FMOVQ 32(R7), F9
 	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
-	FMOVQ 48(R6), F9
+	FMOVQ 48(R7), F9
 	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	MOVD colStride+80(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat52
-
-done53:
 	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat50
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat20
 
-done51:
+done21:
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
@@ -495,104 +181,401 @@ done51:
 	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
 	FMOVQ F1, 48(R0)
 	ADD $64, R0, R0
-	ADD $64, R1, R1
-	SUB $16, R3, R3
-	CMP $16, R3
-	BGE while48
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while18
 
-done49:
-	CMP $4, R3
-	BLT done55
+done19:
+	CMP $4, R4
+	BLT done23
 
-while54:
+while22:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done57
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done25
 
-repeat56:
-	MOVD R4, R6
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	MOVD cols+64(FP), R7
-	CMP $0, R7
-	BLE done59
-
-repeat58:
-	FMOVQ 0(R6), F3
+repeat24:
+	MOVD R5, R7
+	FMOVQ 0(R7), F2
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	MOVD colStride+80(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat58
-
-done59:
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat56
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat24
 
-done57:
+done25:
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVQ F1, 0(R0)
 	ADD $16, R0, R0
-	ADD $16, R1, R1
-	SUB $4, R3, R3
-	CMP $4, R3
-	BGE while54
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while22
 
-done55:
-	CMP $1, R3
-	BLT done61
+done23:
+	CMP $1, R4
+	BLT done27
 
-while60:
+while26:
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	MOVD R1, R4
-	MOVD rows+56(FP), R5
-	CMP $0, R5
-	BLE done63
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done29
 
-repeat62:
-	MOVD R4, R6
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	MOVD cols+64(FP), R7
-	CMP $0, R7
-	BLE done65
-
-repeat64:
-	FMOVS 0(R6), F3
+repeat28:
+	MOVD R5, R7
+	FMOVS 0(R7), F2
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	MOVD colStride+80(FP), R8
-	ADD R8<<2, R6, R6
-	SUBS $1, R7, R7
-	BNE repeat64
-
-done65:
 	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD rowStride+72(FP), R6
-	ADD R6<<2, R4, R4
-	SUBS $1, R5, R5
-	BNE repeat62
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat28
 
-done63:
+done29:
 	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
 	FMOVS F1, 0(R0)
 	ADD $4, R0, R0
-	ADD $4, R1, R1
-	SUB $1, R3, R3
-	CMP $1, R3
-	BGE while60
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while26
 
-done61:
-	MOVD dstGap+40(FP), R3
+done27:
+
+nonzero17:
+	MOVD 8(R1), R3
+	SUB $2, R3, R3
+	CBZ R3, zero30
+	MOVD 8(R1), R3
+	SUB $3, R3, R3
+	CBNZ R3, nonzero31
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+40(FP), R4
+	CMP $16, R4
+	BLT done33
+
+while32:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done35
+
+repeat34:
+	MOVD R5, R7
+	FMOVQ 0(R7), F5
+	FMOVQ 16(R7), F6
+	FMOVQ 32(R7), F7
+	FMOVQ 48(R7), F8
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F9
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	FMOVQ 16(R7), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 32(R7), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ 48(R7), F9
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F9
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	FMOVQ 16(R7), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 32(R7), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ 48(R7), F9
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat34
+
+done35:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while32
+
+done33:
+	CMP $4, R4
+	BLT done37
+
+while36:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done39
+
+repeat38:
+	MOVD R5, R7
+	FMOVQ 0(R7), F2
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVQ 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat38
+
+done39:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while36
+
+done37:
+	CMP $1, R4
+	BLT done41
+
+while40:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done43
+
+repeat42:
+	MOVD R5, R7
+	FMOVS 0(R7), F2
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	MOVD colStride+72(FP), R8
+	ADD R8<<2, R7, R7
+	FMOVS 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat42
+
+done43:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while40
+
+done41:
+
+nonzero31:
+	MOVD 8(R1), R3
+	SUB $3, R3, R3
+	CBZ R3, zero44
+	MOVD src+8(FP), R3
+	MOVD 0(R1), R4
+	ADD R4<<2, R3, R3
+	MOVD c+40(FP), R4
+	CMP $16, R4
+	BLT done46
+
+while45:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done48
+
+repeat47:
+	MOVD R5, R7
+	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
+	WORD $0x6E261CC6 // eor v6.16b, v6.16b, v6.16b
+	WORD $0x6E271CE7 // eor v7.16b, v7.16b, v7.16b
+	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done50
+
+repeat49:
+	FMOVQ 0(R7), F9
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	FMOVQ 16(R7), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 32(R7), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	FMOVQ 48(R7), F9
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	MOVD colStride+72(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat49
+
+done50:
+	WORD $0x4E25D421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat47
+
+done48:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	WORD $0x6E20DC41 // fmul v1.4s, v2.4s, v0.4s
+	FMOVQ F1, 16(R0)
+	WORD $0x6E20DC61 // fmul v1.4s, v3.4s, v0.4s
+	FMOVQ F1, 32(R0)
+	WORD $0x6E20DC81 // fmul v1.4s, v4.4s, v0.4s
+	FMOVQ F1, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R3, R3
+	SUB $16, R4, R4
+	CMP $16, R4
+	BGE while45
+
+done46:
+	CMP $4, R4
+	BLT done52
+
+while51:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done54
+
+repeat53:
+	MOVD R5, R7
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done56
+
+repeat55:
+	FMOVQ 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	MOVD colStride+72(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat55
+
+done56:
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat53
+
+done54:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVQ F1, 0(R0)
+	ADD $16, R0, R0
+	ADD $16, R3, R3
+	SUB $4, R4, R4
+	CMP $4, R4
+	BGE while51
+
+done52:
+	CMP $1, R4
+	BLT done58
+
+while57:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	MOVD R3, R5
+	MOVD rows+56(FP), R6
+	CMP $0, R6
+	BLE done60
+
+repeat59:
+	MOVD R5, R7
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	MOVD 8(R1), R8
+	CMP $0, R8
+	BLE done62
+
+repeat61:
+	FMOVS 0(R7), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	MOVD colStride+72(FP), R9
+	ADD R9<<2, R7, R7
+	SUBS $1, R8, R8
+	BNE repeat61
+
+done62:
+	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
+	MOVD rowStride+64(FP), R7
+	ADD R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat59
+
+done60:
+	WORD $0x6E20DC21 // fmul v1.4s, v1.4s, v0.4s
+	FMOVS F1, 0(R0)
+	ADD $4, R0, R0
+	ADD $4, R3, R3
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE while57
+
+done58:
+
+zero44:
+
+zero30:
+
+zero16:
+	MOVD dstGap+48(FP), R3
 	ADD R3<<2, R0, R0
-	MOVD srcGap+48(FP), R3
-	ADD R3<<2, R1, R1
+	ADD $24, R1, R1
 	SUBS $1, R2, R2
-	BNE repeat46
+	BNE repeat1
 
-done47:
+done2:
 	RET
