@@ -166,16 +166,16 @@ func gemmPanel(t *panelArgs) {
 	switch {
 	case isa.Active == isa.AVX512 && t.n == 32:
 		avx512.Gemm14x32(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.AVX512:
 		avx512.Gemm14x16(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.AVX2 && t.n == 16:
 		avx2.Gemm6x16(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.AVX2:
 		avx2.Gemm12x8(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	default:
 		gemmPanelGeneric(t)
 	}
@@ -203,7 +203,7 @@ func denseTile(cols int) (n, mr int) {
 func densePanel(t *panelArgs) {
 	if isa.Active == isa.AVX512 && t.n <= 8 {
 		avx2.Gemm12x8(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 		return
 	}
 	gemmPanel(t)

@@ -141,16 +141,16 @@ func gemmPanel(t *panelArgs) {
 	switch {
 	case isa.Active == isa.NEON && t.n == 12:
 		neon.Gemm8x12(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.NEON && t.n == 8 && t.rows <= 4:
 		neon.Gemm4x8(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.NEON && t.n == 8:
 		neon.Gemm8x8(t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	case isa.Active == isa.NEON:
 		neon.Gemm8x4(t.n, t.rows, t.tiles, t.less, t.k, t.alpha, &t.a[0], t.rsa, t.csa, &t.b[0], t.ldb,
-			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp)
+			t.beta, &t.d[0], &t.c[0], t.ldc, unsafe.SliceData(t.bias), t.clamp, t.pitch, unsafe.SliceData(t.next), t.ldNext, t.rowsNext)
 	default:
 		gemmPanelGeneric(t)
 	}

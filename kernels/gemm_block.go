@@ -373,47 +373,38 @@ func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 		beta, d = g.addend(i0, i1, j0, j1)
 	}
 	t := panelArgs{rows: rows, tiles: tiles, less: less, k: kc, alpha: g.alpha, beta: beta,
-		a: s.a, rsa: s.rsa, csa: s.csa, ldc: g.ldc}
+		a: s.a, rsa: s.rsa, csa: s.csa, pitch: s.tilePitch, ldc: g.ldc}
 	if s.last {
 		t.clamp = g.clamp
 	}
 	for j := j0; j < j1; j += t.n {
-		t.n, t.ldb = g.tile.panel(j1 - j)
-		if s.b != nil {
-			t.b = s.b[(j-j0)*kc:]
-		} else {
-			t.b, t.ldb = g.b[s.p0*g.rsb+j:], g.rsb
+		t.n, _ = g.tile.panel(j1 - j)
+		t.b, t.ldb = s.panel(j, j0, j1)
+		after := j + t.n
+		if after == j1 {
+			after = j0
 		}
+		t.next, t.ldNext = s.panel(after, j0, j1)
+		t.rowsNext = kc
 		t.c, t.d = c[j:], d[j:]
 		if s.last && g.bias != nil {
 			t.bias = g.bias[j:]
 		}
-		if s.tilePitch == 0 {
-			gemmPanel(&t)
-		} else {
-			s.panelTiles(&t, tiles, less)
-		}
+		gemmPanel(&t)
 	}
 	if s.last {
 		g.activateBlock(i0, i1, j0, j1)
 	}
 }
 
-// panelTiles multiplies packed tiles, tiles of t.rows rows and less of one less,
-// with one panel of B.
-func (s *gemmStep) panelTiles(t *panelArgs, tiles, less int) {
-	u := *t
-	u.tiles, u.less = 1, 0
-	for i := range tiles + less {
-		if i == tiles {
-			u.rows--
-		}
-		u.a = s.a[i*s.tilePitch:]
-		gemmPanel(&u)
-		if i < tiles+less-1 {
-			u.c, u.d = u.c[u.rows*u.ldc:], u.d[u.rows*u.ldc:]
-		}
+// panel returns the rows of B in the panel at column j of j0 to j1, and their
+// leading dimension.
+func (s *gemmStep) panel(j, j0, j1 int) (b []float32, ldb int) {
+	if s.b == nil {
+		return s.g.b[s.p0*s.g.rsb+j:], s.g.rsb
 	}
+	_, ldb = s.g.tile.panel(j1 - j)
+	return s.b[(j-j0)*(s.p1-s.p0):], ldb
 }
 
 // tileRows returns the tile with the rows that may be read together: where all
@@ -457,4 +448,9 @@ type panelArgs struct {
 	ldc               int
 	bias              []float32
 	clamp             *[2]float32
+	pitch             int // between tiles in a, 0 if their rows follow each other
+	// rowsNext rows of a panel's width, ldNext apart, that later calls need: worth
+	// having in a cache by then.
+	next             []float32
+	ldNext, rowsNext int
 }

@@ -8,14 +8,19 @@ package kernels
 func gemmTileGeneric() gemmTile { return gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric} }
 
 func gemmPanelGeneric(t *panelArgs) {
-	i := 0
-	for range t.tiles {
-		gemmRowsGeneric(t, i, t.rows)
-		i += t.rows
-	}
-	for range t.less {
-		gemmRowsGeneric(t, i, t.rows-1)
-		i += t.rows - 1
+	u, i := *t, 0
+	for tile := range t.tiles + t.less {
+		rows := t.rows
+		if tile >= t.tiles {
+			rows--
+		}
+		at := i * t.rsa
+		if t.pitch != 0 {
+			at = tile * t.pitch
+		}
+		u.a, u.d, u.c = t.a[at:], t.d[i*t.ldc:], t.c[i*t.ldc:]
+		gemmRowsGeneric(&u, 0, rows)
+		i += rows
 	}
 }
 

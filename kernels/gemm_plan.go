@@ -4,23 +4,31 @@ import "runtime"
 
 // How a product is divided: over threads, into blocks, packed or not.
 
-// manyColumns is how many columns of the result make any copy of A worth while.
-const manyColumns = 512
+const (
+	// manyColumns is how many columns of the result make a copy of A worth while,
+	// and turnedColumns how many where A is transposed.
+	manyColumns, turnedColumns = 768, 512
+	// manyRows is how many rows of the result make a copy of B worth while, and
+	// raggedRows how many where its rows start anywhere in a cache line.
+	manyRows, raggedRows = 2048, 256
+)
 
 // packs decides which operands of an m x n part are worth copying into packed
-// form. A copy costs about as much as 5 columns (A) or rows (B) of the result
-// and serves all of them, so it pays for many, and for few where the leading
-// dimension is such a multiple of a page that the rows a tile reads together
-// compete for the same sets of the cache. A transposed B is always packed: the
-// tiles need its columns contiguous. A [PackedB] counts as packed.
+// form. A copy comes from memory and costs as much as up to 20 columns (A) or rows
+// (B) of the result, while the tiles read either as it lies nearly as fast, so it
+// pays for many; and for few where the leading dimension is such a multiple of a page
+// that what a tile reads together competes for the same sets of the cache. A
+// transposed B is always packed: the tiles need its columns contiguous. A [PackedB]
+// counts as packed. All of it as measured (go run ./cmd/lanes bench --suite gemm).
 func (g *gemmCall) packs(m, n int) (a, b bool) {
-	const manyRows = 256
+	const page, line = 1024, 64 / 4
 	if g.csa == 1 {
-		a = n > manyColumns || n > g.tile.nr && g.rsa%256 == 0
+		a = n > manyColumns || n > g.tile.nr && g.rsa%page == 0
 	} else {
-		a = n > manyColumns || g.csa%1024 == 0
+		a = n > turnedColumns || g.csa%page == 0
 	}
-	b = g.packed != nil || g.rsb == 1 || m > manyRows || m > 4*g.tile.mr && g.rsb%1024 == 0
+	b = g.packed != nil || g.rsb == 1 || m > manyRows || m > raggedRows && g.rsb%line != 0 ||
+		m > 4*g.tile.mr && g.rsb%page == 0 || m > 4*n && g.csa != 1
 	return a, b
 }
 

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -53,7 +54,10 @@ type gemmProgram struct {
 	a, c        reg.GPVirtual // current tile's first element
 	rsa         [8]reg.GPVirtual
 	csa, ldb    reg.GPVirtual
-	ahead       reg.GPVirtual // from a row of B to what is needed much later
+	// On the stack, since each is needed once in stepsPerRow steps of k: the next row
+	// of C to prefetch and their distance, the next row of next, their distance and
+	// how many are left, and how often there is time for a row in this tile.
+	rowC, ldc, next, ldNext, leftNext, slots operand.Mem
 }
 
 func (g *gemmProgram) begin() {
@@ -79,16 +83,13 @@ func (g *gemmProgram) begin() {
 	if g.masked {
 		g.setTail(g.ParamInt("n"))
 	}
-	if !g.masked {
-		// What lies behind a row of B belongs to the next panel, or if B is packed
-		// to the next row of this one.
-		row, far := uint64(4*columns), g.GP64()
-		g.ahead = g.GP64()
-		g.MOVQ(operand.U32(row), g.ahead)
-		g.MOVQ(operand.U32(32*row), far)
-		g.CMPQ(g.ldb, operand.U32(row))
-		g.CMOVQEQ(far, g.ahead)
+	for _, slot := range []*operand.Mem{&g.rowC, &g.ldc, &g.next, &g.ldNext, &g.leftNext, &g.slots} {
+		*slot = g.AllocLocal(8)
 	}
+	g.MOVQ(g.bytes("ldc"), g.ldc)
+	g.MOVQ(g.paramGP("next"), g.next)
+	g.MOVQ(g.bytes("ldNext"), g.ldNext)
+	g.MOVQ(g.paramGP("rowsNext"), g.leftNext)
 	for r := g.maxRows; r > 1; r-- {
 		g.CMPQ(rows, operand.Imm(uint64(r)))
 		g.JEQ(operand.LabelRef(rowsLabel(r)))
@@ -115,7 +116,10 @@ func gemmContract(name string, t gemmTile, columns int) (signature string, doc [
 		"\tif clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }",
 		"\tc[i*ldc+j] = s",
 		"",
-		fmt.Sprintf("with 0 < rows <= %d, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.", t.maxRows),
+		fmt.Sprintf("with 0 < rows <= %d, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows", t.maxRows),
+		"of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind",
+		"those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,",
+		"may be fetched from next into a cache; they need not exist.",
 	}
 	if t.masked {
 		doc = append(doc, fmt.Sprintf("0 < n <= %d; nothing of b, c, d or bias beyond column n is touched.", columns))
@@ -137,7 +141,8 @@ func gemmContract(name string, t gemmTile, columns int) (signature string, doc [
 		"passes through clamp. The call cannot be preempted: the caller keeps",
 		"(tiles*rows)*k small enough.")
 	return "func(" + n + "rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, " +
-		"b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)", doc
+		"b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, " +
+		"pitch int, next *float32, ldNext, rowsNext int)", doc
 }
 
 // bytes loads an element count and returns it in bytes.
@@ -168,12 +173,13 @@ func (g *gemmProgram) body(r int) {
 			acc[i] = append(acc[i], v)
 		}
 	}
-	g.prefetchC(r)
 	g.accumulate(r, acc)
 	g.epilogue(r, acc)
 	g.store(acc)
-	step := g.GP64()
+	step, pitch := g.GP64(), g.bytes("pitch")
 	g.IMUL3Q(operand.I32(int32(r)), g.rsa[1], step)
+	g.TESTQ(pitch, pitch)
+	g.CMOVQNE(pitch, step)
 	g.ADDQ(step, g.a)
 	g.DECQ(g.tiles)
 	g.JNZ(operand.LabelRef(fmt.Sprintf("tile%d", r)))
@@ -184,24 +190,78 @@ func (g *gemmProgram) body(r int) {
 	}
 }
 
-// prefetchC asks for the tile of C, which is needed after the loop over k.
-func (g *gemmProgram) prefetchC(r int) {
-	row, ldc := g.copyGP(g.c), g.bytes("ldc")
-	for i := range r {
-		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
-			g.PREFETCHT0(operand.Mem{Base: row, Disp: off})
-		}
-		if i < r-1 {
-			g.ADDQ(ldc, row)
-		}
+// stepsPerRow is how many steps of k go by for each row that is prefetched, so that
+// the loads of the product do not queue behind those of a whole tile.
+func (g *gemmProgram) stepsPerRow() int {
+	if g.avx512() {
+		return 4
 	}
+	return 8
+}
+
+// soonC is how many rows of steps before the end the prefetch of C is complete.
+const soonC = 2
+
+// prefetchRow asks for a row of a tile and moves row by ld.
+func (g *gemmProgram) prefetchRow(f func(operand.Op), row reg.GPVirtual, ld operand.Mem) {
+	for off := 0; off < g.vecs*g.lanes*4; off += 64 {
+		f(operand.Mem{Base: row, Disp: off})
+	}
+	g.ADDQ(ld, row)
+}
+
+// beginRows divides the k steps of a tile of r rows into a first part, whose length
+// it leaves in k, and slots for rows to prefetch. Where there are too few for the
+// tile of C, it asks for that at once.
+func (g *gemmProgram) beginRows(r int, k reg.GPVirtual) {
+	steps := g.stepsPerRow()
+	row, slots := g.copyGP(g.c), g.copyGP(k)
+	spread := operand.LabelRef(fmt.Sprintf("spread%d", r))
+	g.DECQ(slots)
+	g.SHRQ(operand.Imm(uint64(bits.TrailingZeros(uint(steps)))), slots)
+	g.MOVQ(slots, g.slots)
+	g.CMPQ(slots, operand.Imm(uint64(r+soonC)))
+	g.JGE(spread)
+	for range r {
+		g.prefetchRow(g.PREFETCHT0, row, g.ldc)
+	}
+	g.Label(string(spread))
+	g.MOVQ(row, g.rowC)
+	g.SHLQ(operand.Imm(uint64(bits.TrailingZeros(uint(steps)))), slots)
+	g.SUBQ(slots, k)
+}
+
+// nextRows prefetches a row of C for the last slots of a tile, and one of next while
+// there are any, and jumps back to loop unless the slots are used up. Register k is
+// free between the parts of the loop.
+func (g *gemmProgram) nextRows(r int, k reg.GPVirtual, loop string) {
+	label := func(stem string) operand.LabelRef { return operand.LabelRef(fmt.Sprintf("%s%d", stem, r)) }
+	g.DECQ(g.slots)
+	g.JLT(label("summed"))
+	g.CMPQ(g.slots, operand.Imm(uint64(r+soonC)))
+	g.JGE(label("early"))
+	g.MOVQ(g.rowC, k)
+	g.prefetchRow(g.PREFETCHT0, k, g.ldc)
+	g.MOVQ(k, g.rowC)
+	g.Label(string(label("early")))
+	g.DECQ(g.leftNext)
+	g.JLT(label("fetched"))
+	g.MOVQ(g.next, k)
+	g.prefetchRow(g.PREFETCHT1, k, g.ldNext)
+	g.MOVQ(k, g.next)
+	g.Label(string(label("fetched")))
+	g.MOVQ(operand.I32(int32(g.stepsPerRow())), k)
+	g.JMP(operand.LabelRef(loop))
+	g.Label(string(label("summed")))
 }
 
 // accumulate emits the loop over k. Rows from 9 on are addressed from a second
 // pointer, the others as multiples 1, 2, 4, 8 of rsa, 3*rsa, 5*rsa and 7*rsa.
 func (g *gemmProgram) accumulate(r int, acc [][]reg.VecVirtual) {
 	const second = 9
-	pa, pb, k := g.copyGP(g.a), g.paramGP("b"), g.paramGP("k")
+	k := g.paramGP("k")
+	g.beginRows(r, k)
+	pa, pb := g.copyGP(g.a), g.paramGP("b")
 	var pa2 reg.GPVirtual
 	if r > second {
 		pa2 = g.GP64()
@@ -215,12 +275,9 @@ func (g *gemmProgram) accumulate(r int, acc [][]reg.VecVirtual) {
 		bv[u] = g.loadColumns(operand.Mem{Base: pb, Disp: u * g.lanes * 4}, u)
 	}
 	if !g.masked {
-		g.Comment("B from beyond the second-level cache: its rows in eight steps.")
+		g.Comment("From the second-level cache: rows of B in eight steps.")
 		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
 			g.PREFETCHT0(operand.Mem{Base: pb, Index: g.ldb, Scale: 8, Disp: off})
-		}
-		for off := 0; off < g.vecs*g.lanes*4; off += 64 {
-			g.PREFETCHT1(operand.Mem{Base: pb, Index: g.ahead, Scale: 1, Disp: off})
 		}
 	}
 	for i := range r {
@@ -245,6 +302,7 @@ func (g *gemmProgram) accumulate(r int, acc [][]reg.VecVirtual) {
 	g.ADDQ(g.ldb, pb)
 	g.DECQ(k)
 	g.JNZ(operand.LabelRef(loop))
+	g.nextRows(r, k, loop)
 }
 
 // rowMem returns the address base + row*rsa, row < 9.

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func Gemm12x8(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
-// Requires: AVX, FMA3, MMX+
-TEXT ·Gemm12x8(SB), NOSPLIT, $0-136
+// func Gemm12x8(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext int, rowsNext int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·Gemm12x8(SB), NOSPLIT, $48-168
 	MOVQ    rows+8(FP), AX
 	MOVQ    tiles+16(FP), CX
 	MOVQ    less+24(FP), DX
@@ -26,6 +26,16 @@ TEXT ·Gemm12x8(SB), NOSPLIT, $0-136
 	LEAQ    tail<>+32(SB), R13
 	NEGQ    R14
 	VMOVUPS (R13)(R14*4), Y0
+	MOVQ    ldc+112(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    R13, 8(SP)
+	MOVQ    next+144(FP), R13
+	MOVQ    R13, 16(SP)
+	MOVQ    ldNext+152(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    R13, 24(SP)
+	MOVQ    rowsNext+160(FP), R13
+	MOVQ    R13, 32(SP)
 	CMPQ    AX, $0x0c
 	JEQ     rows12
 	CMPQ    AX, $0x0b
@@ -68,57 +78,67 @@ tile12:
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
 	VXORPS     Y12, Y12, Y12
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x03, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0e
+	JGE        spread12
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread12:
+	MOVQ R13, (SP)
+	SHLQ $0x03, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k12:
-	VMASKMOVPS   (R13), Y0, Y13
-	VBROADCASTSS (AX), Y14
+	VMASKMOVPS   (R14), Y0, Y13
+	VBROADCASTSS (R13), Y14
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (AX)(R9*1), Y14
+	VBROADCASTSS (R13)(R9*1), Y14
 	VFMADD231PS  Y13, Y14, Y2
-	VBROADCASTSS (AX)(R9*2), Y14
+	VBROADCASTSS (R13)(R9*2), Y14
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (AX)(R10*1), Y14
+	VBROADCASTSS (R13)(R10*1), Y14
 	VFMADD231PS  Y13, Y14, Y4
-	VBROADCASTSS (AX)(R9*4), Y14
+	VBROADCASTSS (R13)(R9*4), Y14
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (AX)(R11*1), Y14
+	VBROADCASTSS (R13)(R11*1), Y14
 	VFMADD231PS  Y13, Y14, Y6
-	VBROADCASTSS (AX)(R10*2), Y14
+	VBROADCASTSS (R13)(R10*2), Y14
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (AX)(R12*1), Y14
+	VBROADCASTSS (R13)(R12*1), Y14
 	VFMADD231PS  Y13, Y14, Y8
-	VBROADCASTSS (AX)(R9*8), Y14
+	VBROADCASTSS (R13)(R9*8), Y14
 	VFMADD231PS  Y13, Y14, Y9
 	VBROADCASTSS (R15), Y14
 	VFMADD231PS  Y13, Y14, Y10
@@ -126,11 +146,33 @@ k12:
 	VFMADD231PS  Y13, Y14, Y11
 	VBROADCASTSS (R15)(R9*2), Y14
 	VFMADD231PS  Y13, Y14, Y12
-	ADDQ         DI, AX
+	ADDQ         DI, R13
 	ADDQ         DI, R15
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R14
+	DECQ         AX
 	JNZ          k12
+	DECQ         40(SP)
+	JLT          summed12
+	CMPQ         40(SP), $0x0e
+	JGE          early12
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early12:
+	DECQ       32(SP)
+	JLT        fetched12
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched12:
+	MOVQ $+8, AX
+	JMP  k12
+
+summed12:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled12
 	VBROADCASTSS alpha+40(FP), Y13
@@ -272,7 +314,11 @@ clamped12:
 	ADDQ       AX, SI
 	VMASKMOVPS Y12, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R13
+	SHLQ       $0x02, R13
 	IMUL3Q     $+12, R9, AX
+	TESTQ      R13, R13
+	CMOVQNE    R13, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile12
@@ -298,65 +344,97 @@ tile11:
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x03, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0d
+	JGE        spread11
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread11:
+	MOVQ R13, (SP)
+	SHLQ $0x03, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k11:
-	VMASKMOVPS   (R13), Y0, Y12
-	VBROADCASTSS (AX), Y13
+	VMASKMOVPS   (R14), Y0, Y12
+	VBROADCASTSS (R13), Y13
 	VFMADD231PS  Y12, Y13, Y1
-	VBROADCASTSS (AX)(R9*1), Y13
+	VBROADCASTSS (R13)(R9*1), Y13
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (AX)(R9*2), Y13
+	VBROADCASTSS (R13)(R9*2), Y13
 	VFMADD231PS  Y12, Y13, Y3
-	VBROADCASTSS (AX)(R10*1), Y13
+	VBROADCASTSS (R13)(R10*1), Y13
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (AX)(R9*4), Y13
+	VBROADCASTSS (R13)(R9*4), Y13
 	VFMADD231PS  Y12, Y13, Y5
-	VBROADCASTSS (AX)(R11*1), Y13
+	VBROADCASTSS (R13)(R11*1), Y13
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (AX)(R10*2), Y13
+	VBROADCASTSS (R13)(R10*2), Y13
 	VFMADD231PS  Y12, Y13, Y7
-	VBROADCASTSS (AX)(R12*1), Y13
+	VBROADCASTSS (R13)(R12*1), Y13
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (AX)(R9*8), Y13
+	VBROADCASTSS (R13)(R9*8), Y13
 	VFMADD231PS  Y12, Y13, Y9
 	VBROADCASTSS (R15), Y13
 	VFMADD231PS  Y12, Y13, Y10
 	VBROADCASTSS (R15)(R9*1), Y13
 	VFMADD231PS  Y12, Y13, Y11
-	ADDQ         DI, AX
+	ADDQ         DI, R13
 	ADDQ         DI, R15
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R14
+	DECQ         AX
 	JNZ          k11
+	DECQ         40(SP)
+	JLT          summed11
+	CMPQ         40(SP), $0x0d
+	JGE          early11
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early11:
+	DECQ       32(SP)
+	JLT        fetched11
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched11:
+	MOVQ $+8, AX
+	JMP  k11
+
+summed11:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled11
 	VBROADCASTSS alpha+40(FP), Y12
@@ -489,7 +567,11 @@ clamped11:
 	ADDQ       AX, SI
 	VMASKMOVPS Y11, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R13
+	SHLQ       $0x02, R13
 	IMUL3Q     $+11, R9, AX
+	TESTQ      R13, R13
+	CMOVQNE    R13, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile11
@@ -514,61 +596,93 @@ tile10:
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x03, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0c
+	JGE        spread10
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread10:
+	MOVQ R13, (SP)
+	SHLQ $0x03, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k10:
-	VMASKMOVPS   (R13), Y0, Y11
-	VBROADCASTSS (AX), Y12
+	VMASKMOVPS   (R14), Y0, Y11
+	VBROADCASTSS (R13), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (AX)(R9*1), Y12
+	VBROADCASTSS (R13)(R9*1), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (AX)(R9*2), Y12
+	VBROADCASTSS (R13)(R9*2), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (AX)(R10*1), Y12
+	VBROADCASTSS (R13)(R10*1), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (AX)(R9*4), Y12
+	VBROADCASTSS (R13)(R9*4), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (AX)(R11*1), Y12
+	VBROADCASTSS (R13)(R11*1), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (AX)(R10*2), Y12
+	VBROADCASTSS (R13)(R10*2), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (AX)(R12*1), Y12
+	VBROADCASTSS (R13)(R12*1), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (AX)(R9*8), Y12
+	VBROADCASTSS (R13)(R9*8), Y12
 	VFMADD231PS  Y11, Y12, Y9
 	VBROADCASTSS (R15), Y12
 	VFMADD231PS  Y11, Y12, Y10
-	ADDQ         DI, AX
+	ADDQ         DI, R13
 	ADDQ         DI, R15
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         R8, R14
+	DECQ         AX
 	JNZ          k10
+	DECQ         40(SP)
+	JLT          summed10
+	CMPQ         40(SP), $0x0c
+	JGE          early10
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early10:
+	DECQ       32(SP)
+	JLT        fetched10
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched10:
+	MOVQ $+8, AX
+	JMP  k10
+
+summed10:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled10
 	VBROADCASTSS alpha+40(FP), Y11
@@ -692,7 +806,11 @@ clamped10:
 	ADDQ       AX, SI
 	VMASKMOVPS Y10, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R13
+	SHLQ       $0x02, R13
 	IMUL3Q     $+10, R9, AX
+	TESTQ      R13, R13
+	CMOVQNE    R13, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile10
@@ -716,54 +834,86 @@ tile9:
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x03, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0b
+	JGE        spread9
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread9:
+	MOVQ R13, (SP)
+	SHLQ $0x03, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
 
 k9:
-	VMASKMOVPS   (R13), Y0, Y10
-	VBROADCASTSS (AX), Y11
+	VMASKMOVPS   (R14), Y0, Y10
+	VBROADCASTSS (R13), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (AX)(R9*1), Y11
+	VBROADCASTSS (R13)(R9*1), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (AX)(R9*2), Y11
+	VBROADCASTSS (R13)(R9*2), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (AX)(R10*1), Y11
+	VBROADCASTSS (R13)(R10*1), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (AX)(R9*4), Y11
+	VBROADCASTSS (R13)(R9*4), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (AX)(R11*1), Y11
+	VBROADCASTSS (R13)(R11*1), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (AX)(R10*2), Y11
+	VBROADCASTSS (R13)(R10*2), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (AX)(R12*1), Y11
+	VBROADCASTSS (R13)(R12*1), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (AX)(R9*8), Y11
+	VBROADCASTSS (R13)(R9*8), Y11
 	VFMADD231PS  Y10, Y11, Y9
-	ADDQ         DI, AX
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         DI, R13
+	ADDQ         R8, R14
+	DECQ         AX
 	JNZ          k9
+	DECQ         40(SP)
+	JLT          summed9
+	CMPQ         40(SP), $0x0b
+	JGE          early9
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early9:
+	DECQ       32(SP)
+	JLT        fetched9
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched9:
+	MOVQ $+8, AX
+	JMP  k9
+
+summed9:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled9
 	VBROADCASTSS alpha+40(FP), Y10
@@ -878,7 +1028,11 @@ clamped9:
 	ADDQ       AX, SI
 	VMASKMOVPS Y9, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R13
+	SHLQ       $0x02, R13
 	IMUL3Q     $+9, R9, AX
+	TESTQ      R13, R13
+	CMOVQNE    R13, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile9
@@ -901,50 +1055,82 @@ tile8:
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x03, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0a
+	JGE        spread8
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread8:
+	MOVQ R13, (SP)
+	SHLQ $0x03, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
 
 k8:
-	VMASKMOVPS   (R13), Y0, Y9
-	VBROADCASTSS (AX), Y10
+	VMASKMOVPS   (R14), Y0, Y9
+	VBROADCASTSS (R13), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(R9*1), Y10
+	VBROADCASTSS (R13)(R9*1), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (AX)(R9*2), Y10
+	VBROADCASTSS (R13)(R9*2), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(R10*1), Y10
+	VBROADCASTSS (R13)(R10*1), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (AX)(R9*4), Y10
+	VBROADCASTSS (R13)(R9*4), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (AX)(R11*1), Y10
+	VBROADCASTSS (R13)(R11*1), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (AX)(R10*2), Y10
+	VBROADCASTSS (R13)(R10*2), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (AX)(R12*1), Y10
+	VBROADCASTSS (R13)(R12*1), Y10
 	VFMADD231PS  Y9, Y10, Y8
-	ADDQ         DI, AX
-	ADDQ         R8, R13
-	DECQ         R14
+	ADDQ         DI, R13
+	ADDQ         R8, R14
+	DECQ         AX
 	JNZ          k8
+	DECQ         40(SP)
+	JLT          summed8
+	CMPQ         40(SP), $0x0a
+	JGE          early8
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early8:
+	DECQ       32(SP)
+	JLT        fetched8
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched8:
+	MOVQ $+8, AX
+	JMP  k8
+
+summed8:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled8
 	VBROADCASTSS alpha+40(FP), Y9
@@ -1050,7 +1236,11 @@ clamped8:
 	ADDQ       AX, SI
 	VMASKMOVPS Y8, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R13
+	SHLQ       $0x02, R13
 	IMUL3Q     $+8, R9, AX
+	TESTQ      R13, R13
+	CMOVQNE    R13, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile8
@@ -1072,46 +1262,78 @@ tile7:
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R12
-	SHLQ       $0x02, R12
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R12
-	MOVQ       k+32(FP), R13
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R12
+	MOVQ       AX, R13
+	DECQ       R13
+	SHRQ       $0x03, R13
+	MOVQ       R13, 40(SP)
+	CMPQ       R13, $0x09
+	JGE        spread7
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+
+spread7:
+	MOVQ R12, (SP)
+	SHLQ $0x03, R13
+	SUBQ R13, AX
+	MOVQ BX, R12
+	MOVQ b+72(FP), R13
 
 k7:
-	VMASKMOVPS   (R12), Y0, Y8
-	VBROADCASTSS (AX), Y9
+	VMASKMOVPS   (R13), Y0, Y8
+	VBROADCASTSS (R12), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (AX)(R9*1), Y9
+	VBROADCASTSS (R12)(R9*1), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (AX)(R9*2), Y9
+	VBROADCASTSS (R12)(R9*2), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (AX)(R10*1), Y9
+	VBROADCASTSS (R12)(R10*1), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (AX)(R9*4), Y9
+	VBROADCASTSS (R12)(R9*4), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (AX)(R11*1), Y9
+	VBROADCASTSS (R12)(R11*1), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (AX)(R10*2), Y9
+	VBROADCASTSS (R12)(R10*2), Y9
 	VFMADD231PS  Y8, Y9, Y7
-	ADDQ         DI, AX
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         AX
 	JNZ          k7
+	DECQ         40(SP)
+	JLT          summed7
+	CMPQ         40(SP), $0x09
+	JGE          early7
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early7:
+	DECQ       32(SP)
+	JLT        fetched7
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched7:
+	MOVQ $+8, AX
+	JMP  k7
+
+summed7:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled7
 	VBROADCASTSS alpha+40(FP), Y8
@@ -1208,7 +1430,11 @@ clamped7:
 	ADDQ       AX, SI
 	VMASKMOVPS Y7, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R12
+	SHLQ       $0x02, R12
 	IMUL3Q     $+7, R9, AX
+	TESTQ      R12, R12
+	CMOVQNE    R12, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile7
@@ -1229,42 +1455,74 @@ tile6:
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R12
-	SHLQ       $0x02, R12
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R12
-	MOVQ       k+32(FP), R13
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R12
+	MOVQ       AX, R13
+	DECQ       R13
+	SHRQ       $0x03, R13
+	MOVQ       R13, 40(SP)
+	CMPQ       R13, $0x08
+	JGE        spread6
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+
+spread6:
+	MOVQ R12, (SP)
+	SHLQ $0x03, R13
+	SUBQ R13, AX
+	MOVQ BX, R12
+	MOVQ b+72(FP), R13
 
 k6:
-	VMASKMOVPS   (R12), Y0, Y7
-	VBROADCASTSS (AX), Y8
+	VMASKMOVPS   (R13), Y0, Y7
+	VBROADCASTSS (R12), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (AX)(R9*1), Y8
+	VBROADCASTSS (R12)(R9*1), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (AX)(R9*2), Y8
+	VBROADCASTSS (R12)(R9*2), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (AX)(R10*1), Y8
+	VBROADCASTSS (R12)(R10*1), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (AX)(R9*4), Y8
+	VBROADCASTSS (R12)(R9*4), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (AX)(R11*1), Y8
+	VBROADCASTSS (R12)(R11*1), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         DI, AX
-	ADDQ         R8, R12
-	DECQ         R13
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         AX
 	JNZ          k6
+	DECQ         40(SP)
+	JLT          summed6
+	CMPQ         40(SP), $0x08
+	JGE          early6
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early6:
+	DECQ       32(SP)
+	JLT        fetched6
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched6:
+	MOVQ $+8, AX
+	JMP  k6
+
+summed6:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled6
 	VBROADCASTSS alpha+40(FP), Y7
@@ -1352,7 +1610,11 @@ clamped6:
 	ADDQ       AX, SI
 	VMASKMOVPS Y6, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R12
+	SHLQ       $0x02, R12
 	IMUL3Q     $+6, R9, AX
+	TESTQ      R12, R12
+	CMOVQNE    R12, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile6
@@ -1372,38 +1634,70 @@ tile5:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R11
-	MOVQ       k+32(FP), R12
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x03, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x07
+	JGE        spread5
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread5:
+	MOVQ R11, (SP)
+	SHLQ $0x03, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+72(FP), R12
 
 k5:
-	VMASKMOVPS   (R11), Y0, Y6
-	VBROADCASTSS (AX), Y7
+	VMASKMOVPS   (R12), Y0, Y6
+	VBROADCASTSS (R11), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (AX)(R9*1), Y7
+	VBROADCASTSS (R11)(R9*1), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (AX)(R9*2), Y7
+	VBROADCASTSS (R11)(R9*2), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (AX)(R10*1), Y7
+	VBROADCASTSS (R11)(R10*1), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (AX)(R9*4), Y7
+	VBROADCASTSS (R11)(R9*4), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         DI, AX
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         DI, R11
+	ADDQ         R8, R12
+	DECQ         AX
 	JNZ          k5
+	DECQ         40(SP)
+	JLT          summed5
+	CMPQ         40(SP), $0x07
+	JGE          early5
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early5:
+	DECQ       32(SP)
+	JLT        fetched5
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched5:
+	MOVQ $+8, AX
+	JMP  k5
+
+summed5:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled5
 	VBROADCASTSS alpha+40(FP), Y6
@@ -1482,7 +1776,11 @@ clamped5:
 	ADDQ       AX, SI
 	VMASKMOVPS Y5, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R11
+	SHLQ       $0x02, R11
 	IMUL3Q     $+5, R9, AX
+	TESTQ      R11, R11
+	CMOVQNE    R11, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile5
@@ -1501,34 +1799,66 @@ tile4:
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R11
-	MOVQ       k+32(FP), R12
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x03, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x06
+	JGE        spread4
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread4:
+	MOVQ R11, (SP)
+	SHLQ $0x03, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+72(FP), R12
 
 k4:
-	VMASKMOVPS   (R11), Y0, Y5
-	VBROADCASTSS (AX), Y6
+	VMASKMOVPS   (R12), Y0, Y5
+	VBROADCASTSS (R11), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(R9*1), Y6
+	VBROADCASTSS (R11)(R9*1), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (AX)(R9*2), Y6
+	VBROADCASTSS (R11)(R9*2), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (AX)(R10*1), Y6
+	VBROADCASTSS (R11)(R10*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DI, AX
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         DI, R11
+	ADDQ         R8, R12
+	DECQ         AX
 	JNZ          k4
+	DECQ         40(SP)
+	JLT          summed4
+	CMPQ         40(SP), $0x06
+	JGE          early4
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early4:
+	DECQ       32(SP)
+	JLT        fetched4
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched4:
+	MOVQ $+8, AX
+	JMP  k4
+
+summed4:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled4
 	VBROADCASTSS alpha+40(FP), Y5
@@ -1598,7 +1928,11 @@ clamped4:
 	ADDQ       AX, SI
 	VMASKMOVPS Y4, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R11
+	SHLQ       $0x02, R11
 	IMUL3Q     $+4, R9, AX
+	TESTQ      R11, R11
+	CMOVQNE    R11, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile4
@@ -1616,30 +1950,62 @@ tile3:
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R10
-	MOVQ       k+32(FP), R11
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x03, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x05
+	JGE        spread3
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread3:
+	MOVQ R10, (SP)
+	SHLQ $0x03, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+72(FP), R11
 
 k3:
-	VMASKMOVPS   (R10), Y0, Y4
-	VBROADCASTSS (AX), Y5
+	VMASKMOVPS   (R11), Y0, Y4
+	VBROADCASTSS (R10), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (AX)(R9*1), Y5
+	VBROADCASTSS (R10)(R9*1), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (AX)(R9*2), Y5
+	VBROADCASTSS (R10)(R9*2), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         DI, AX
-	ADDQ         R8, R10
-	DECQ         R11
+	ADDQ         DI, R10
+	ADDQ         R8, R11
+	DECQ         AX
 	JNZ          k3
+	DECQ         40(SP)
+	JLT          summed3
+	CMPQ         40(SP), $0x05
+	JGE          early3
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early3:
+	DECQ       32(SP)
+	JLT        fetched3
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched3:
+	MOVQ $+8, AX
+	JMP  k3
+
+summed3:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled3
 	VBROADCASTSS alpha+40(FP), Y4
@@ -1700,7 +2066,11 @@ clamped3:
 	ADDQ       AX, SI
 	VMASKMOVPS Y3, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R10
+	SHLQ       $0x02, R10
 	IMUL3Q     $+3, R9, AX
+	TESTQ      R10, R10
+	CMOVQNE    R10, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile3
@@ -1717,26 +2087,58 @@ rows2:
 tile2:
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R10
-	MOVQ       k+32(FP), R11
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x03, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x04
+	JGE        spread2
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread2:
+	MOVQ R10, (SP)
+	SHLQ $0x03, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+72(FP), R11
 
 k2:
-	VMASKMOVPS   (R10), Y0, Y3
-	VBROADCASTSS (AX), Y4
+	VMASKMOVPS   (R11), Y0, Y3
+	VBROADCASTSS (R10), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (AX)(R9*1), Y4
+	VBROADCASTSS (R10)(R9*1), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         DI, AX
-	ADDQ         R8, R10
-	DECQ         R11
+	ADDQ         DI, R10
+	ADDQ         R8, R11
+	DECQ         AX
 	JNZ          k2
+	DECQ         40(SP)
+	JLT          summed2
+	CMPQ         40(SP), $0x04
+	JGE          early2
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early2:
+	DECQ       32(SP)
+	JLT        fetched2
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched2:
+	MOVQ $+8, AX
+	JMP  k2
+
+summed2:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled2
 	VBROADCASTSS alpha+40(FP), Y3
@@ -1788,7 +2190,11 @@ clamped2:
 	ADDQ       AX, SI
 	VMASKMOVPS Y2, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), R10
+	SHLQ       $0x02, R10
 	IMUL3Q     $+2, R9, AX
+	TESTQ      R10, R10
+	CMOVQNE    R10, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile2
@@ -1804,22 +2210,54 @@ rows1:
 
 tile1:
 	VXORPS     Y1, Y1, Y1
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), DX
-	MOVQ       k+32(FP), R10
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, DX
+	MOVQ       AX, R10
+	DECQ       R10
+	SHRQ       $0x03, R10
+	MOVQ       R10, 40(SP)
+	CMPQ       R10, $0x03
+	JGE        spread1
+	PREFETCHT0 (DX)
+	ADDQ       8(SP), DX
+
+spread1:
+	MOVQ DX, (SP)
+	SHLQ $0x03, R10
+	SUBQ R10, AX
+	MOVQ BX, DX
+	MOVQ b+72(FP), R10
 
 k1:
-	VMASKMOVPS   (DX), Y0, Y2
-	VBROADCASTSS (AX), Y3
+	VMASKMOVPS   (R10), Y0, Y2
+	VBROADCASTSS (DX), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         DI, AX
-	ADDQ         R8, DX
-	DECQ         R10
+	ADDQ         DI, DX
+	ADDQ         R8, R10
+	DECQ         AX
 	JNZ          k1
+	DECQ         40(SP)
+	JLT          summed1
+	CMPQ         40(SP), $0x03
+	JGE          early1
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early1:
+	DECQ       32(SP)
+	JLT        fetched1
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched1:
+	MOVQ $+8, AX
+	JMP  k1
+
+summed1:
 	CMPL         alpha+40(FP), $0x3f800000
 	JEQ          scaled1
 	VBROADCASTSS alpha+40(FP), Y2
@@ -1862,7 +2300,11 @@ clamped1:
 	SHLQ       $0x02, AX
 	VMASKMOVPS Y1, Y0, (SI)
 	ADDQ       AX, SI
+	MOVQ       pitch+136(FP), DX
+	SHLQ       $0x02, DX
 	IMUL3Q     $+1, R9, AX
+	TESTQ      DX, DX
+	CMOVQNE    DX, AX
 	ADDQ       AX, BX
 	DECQ       CX
 	JNZ        tile1

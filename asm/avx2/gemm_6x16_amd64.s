@@ -4,37 +4,43 @@
 
 #include "textflag.h"
 
-// func Gemm6x16(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
+// func Gemm6x16(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext int, rowsNext int)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·Gemm6x16(SB), NOSPLIT, $0-128
-	MOVQ    rows+0(FP), AX
-	MOVQ    tiles+8(FP), CX
-	MOVQ    less+16(FP), DX
-	MOVQ    a+40(FP), BX
-	MOVQ    c+96(FP), SI
-	MOVQ    csa+56(FP), DI
-	SHLQ    $0x02, DI
-	MOVQ    ldb+72(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    rsa+48(FP), R9
-	SHLQ    $0x02, R9
-	LEAQ    (R9)(R9*2), R10
-	LEAQ    (R9)(R9*4), R11
-	MOVQ    $0x00000040, R13
-	MOVQ    $0x00000800, R12
-	CMPQ    R8, $0x00000040
-	CMOVQEQ R12, R13
-	CMPQ    AX, $0x06
-	JEQ     rows6
-	CMPQ    AX, $0x05
-	JEQ     rows5
-	CMPQ    AX, $0x04
-	JEQ     rows4
-	CMPQ    AX, $0x03
-	JEQ     rows3
-	CMPQ    AX, $0x02
-	JEQ     rows2
-	JMP     rows1
+TEXT ·Gemm6x16(SB), NOSPLIT, $48-160
+	MOVQ rows+0(FP), AX
+	MOVQ tiles+8(FP), CX
+	MOVQ less+16(FP), DX
+	MOVQ a+40(FP), BX
+	MOVQ c+96(FP), SI
+	MOVQ csa+56(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ldb+72(FP), R8
+	SHLQ $0x02, R8
+	MOVQ rsa+48(FP), R9
+	SHLQ $0x02, R9
+	LEAQ (R9)(R9*2), R10
+	LEAQ (R9)(R9*4), R11
+	MOVQ ldc+104(FP), R12
+	SHLQ $0x02, R12
+	MOVQ R12, 8(SP)
+	MOVQ next+136(FP), R12
+	MOVQ R12, 16(SP)
+	MOVQ ldNext+144(FP), R12
+	SHLQ $0x02, R12
+	MOVQ R12, 24(SP)
+	MOVQ rowsNext+152(FP), R12
+	MOVQ R12, 32(SP)
+	CMPQ AX, $0x06
+	JEQ  rows6
+	CMPQ AX, $0x05
+	JEQ  rows5
+	CMPQ AX, $0x04
+	JEQ  rows4
+	CMPQ AX, $0x03
+	JEQ  rows3
+	CMPQ AX, $0x02
+	JEQ  rows2
+	JMP  rows1
 
 rows6:
 	// Tiles of 6 rows.
@@ -54,53 +60,84 @@ tile6:
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), R12
-	SHLQ       $0x02, R12
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), R12
-	MOVQ       k+24(FP), R14
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, R12
+	MOVQ       AX, R13
+	DECQ       R13
+	SHRQ       $0x03, R13
+	MOVQ       R13, 40(SP)
+	CMPQ       R13, $0x08
+	JGE        spread6
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+
+spread6:
+	MOVQ R12, (SP)
+	SHLQ $0x03, R13
+	SUBQ R13, AX
+	MOVQ BX, R12
+	MOVQ b+64(FP), R13
 
 k6:
-	VMOVUPS (R12), Y12
-	VMOVUPS 32(R12), Y13
+	VMOVUPS (R13), Y12
+	VMOVUPS 32(R13), Y13
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (R12)(R8*8)
-	PREFETCHT1   (R12)(R13*1)
-	VBROADCASTSS (AX), Y14
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R13)(R8*8)
+	VBROADCASTSS (R12), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (AX)(R9*1), Y14
+	VBROADCASTSS (R12)(R9*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (AX)(R9*2), Y14
+	VBROADCASTSS (R12)(R9*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (AX)(R10*1), Y14
+	VBROADCASTSS (R12)(R10*1), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (AX)(R9*4), Y14
+	VBROADCASTSS (R12)(R9*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (AX)(R11*1), Y14
+	VBROADCASTSS (R12)(R11*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         DI, AX
-	ADDQ         R8, R12
-	DECQ         R14
+	ADDQ         DI, R12
+	ADDQ         R8, R13
+	DECQ         AX
 	JNZ          k6
+	DECQ         40(SP)
+	JLT          summed6
+	CMPQ         40(SP), $0x08
+	JGE          early6
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early6:
+	DECQ       32(SP)
+	JLT        fetched6
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched6:
+	MOVQ $+8, AX
+	JMP  k6
+
+summed6:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled6
 	VBROADCASTSS alpha+32(FP), Y12
@@ -219,7 +256,11 @@ clamped6:
 	VMOVUPS Y10, (SI)
 	VMOVUPS Y11, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), R12
+	SHLQ    $0x02, R12
 	IMUL3Q  $+6, R9, AX
+	TESTQ   R12, R12
+	CMOVQNE R12, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile6
@@ -244,48 +285,79 @@ tile5:
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), R11
-	MOVQ       k+24(FP), R12
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x03, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x07
+	JGE        spread5
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread5:
+	MOVQ R11, (SP)
+	SHLQ $0x03, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+64(FP), R12
 
 k5:
-	VMOVUPS (R11), Y10
-	VMOVUPS 32(R11), Y11
+	VMOVUPS (R12), Y10
+	VMOVUPS 32(R12), Y11
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (R11)(R8*8)
-	PREFETCHT1   (R11)(R13*1)
-	VBROADCASTSS (AX), Y12
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R12)(R8*8)
+	VBROADCASTSS (R11), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (AX)(R9*1), Y12
+	VBROADCASTSS (R11)(R9*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (AX)(R9*2), Y12
+	VBROADCASTSS (R11)(R9*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (AX)(R10*1), Y12
+	VBROADCASTSS (R11)(R10*1), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (AX)(R9*4), Y12
+	VBROADCASTSS (R11)(R9*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         DI, AX
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         DI, R11
+	ADDQ         R8, R12
+	DECQ         AX
 	JNZ          k5
+	DECQ         40(SP)
+	JLT          summed5
+	CMPQ         40(SP), $0x07
+	JGE          early5
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early5:
+	DECQ       32(SP)
+	JLT        fetched5
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched5:
+	MOVQ $+8, AX
+	JMP  k5
+
+summed5:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled5
 	VBROADCASTSS alpha+32(FP), Y10
@@ -390,7 +462,11 @@ clamped5:
 	VMOVUPS Y8, (SI)
 	VMOVUPS Y9, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), R11
+	SHLQ    $0x02, R11
 	IMUL3Q  $+5, R9, AX
+	TESTQ   R11, R11
+	CMOVQNE R11, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile5
@@ -413,43 +489,74 @@ tile4:
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), R11
-	MOVQ       k+24(FP), R12
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x03, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x06
+	JGE        spread4
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread4:
+	MOVQ R11, (SP)
+	SHLQ $0x03, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+64(FP), R12
 
 k4:
-	VMOVUPS (R11), Y8
-	VMOVUPS 32(R11), Y9
+	VMOVUPS (R12), Y8
+	VMOVUPS 32(R12), Y9
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (R11)(R8*8)
-	PREFETCHT1   (R11)(R13*1)
-	VBROADCASTSS (AX), Y10
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R12)(R8*8)
+	VBROADCASTSS (R11), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(R9*1), Y10
+	VBROADCASTSS (R11)(R9*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(R9*2), Y10
+	VBROADCASTSS (R11)(R9*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (AX)(R10*1), Y10
+	VBROADCASTSS (R11)(R10*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DI, AX
-	ADDQ         R8, R11
-	DECQ         R12
+	ADDQ         DI, R11
+	ADDQ         R8, R12
+	DECQ         AX
 	JNZ          k4
+	DECQ         40(SP)
+	JLT          summed4
+	CMPQ         40(SP), $0x06
+	JGE          early4
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early4:
+	DECQ       32(SP)
+	JLT        fetched4
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched4:
+	MOVQ $+8, AX
+	JMP  k4
+
+summed4:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled4
 	VBROADCASTSS alpha+32(FP), Y8
@@ -540,7 +647,11 @@ clamped4:
 	VMOVUPS Y6, (SI)
 	VMOVUPS Y7, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), R11
+	SHLQ    $0x02, R11
 	IMUL3Q  $+4, R9, AX
+	TESTQ   R11, R11
+	CMOVQNE R11, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile4
@@ -561,38 +672,69 @@ tile3:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), R10
-	MOVQ       k+24(FP), R11
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x03, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x05
+	JGE        spread3
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread3:
+	MOVQ R10, (SP)
+	SHLQ $0x03, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+64(FP), R11
 
 k3:
-	VMOVUPS (R10), Y6
-	VMOVUPS 32(R10), Y7
+	VMOVUPS (R11), Y6
+	VMOVUPS 32(R11), Y7
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (R10)(R8*8)
-	PREFETCHT1   (R10)(R13*1)
-	VBROADCASTSS (AX), Y8
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R11)(R8*8)
+	VBROADCASTSS (R10), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (AX)(R9*1), Y8
+	VBROADCASTSS (R10)(R9*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (AX)(R9*2), Y8
+	VBROADCASTSS (R10)(R9*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         DI, AX
-	ADDQ         R8, R10
-	DECQ         R11
+	ADDQ         DI, R10
+	ADDQ         R8, R11
+	DECQ         AX
 	JNZ          k3
+	DECQ         40(SP)
+	JLT          summed3
+	CMPQ         40(SP), $0x05
+	JGE          early3
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early3:
+	DECQ       32(SP)
+	JLT        fetched3
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched3:
+	MOVQ $+8, AX
+	JMP  k3
+
+summed3:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled3
 	VBROADCASTSS alpha+32(FP), Y6
@@ -669,7 +811,11 @@ clamped3:
 	VMOVUPS Y4, (SI)
 	VMOVUPS Y5, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), R10
+	SHLQ    $0x02, R10
 	IMUL3Q  $+3, R9, AX
+	TESTQ   R10, R10
+	CMOVQNE R10, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile3
@@ -688,33 +834,64 @@ tile2:
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), R10
-	MOVQ       k+24(FP), R11
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x03, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x04
+	JGE        spread2
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread2:
+	MOVQ R10, (SP)
+	SHLQ $0x03, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+64(FP), R11
 
 k2:
-	VMOVUPS (R10), Y4
-	VMOVUPS 32(R10), Y5
+	VMOVUPS (R11), Y4
+	VMOVUPS 32(R11), Y5
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (R10)(R8*8)
-	PREFETCHT1   (R10)(R13*1)
-	VBROADCASTSS (AX), Y6
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R11)(R8*8)
+	VBROADCASTSS (R10), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(R9*1), Y6
+	VBROADCASTSS (R10)(R9*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         DI, AX
-	ADDQ         R8, R10
-	DECQ         R11
+	ADDQ         DI, R10
+	ADDQ         R8, R11
+	DECQ         AX
 	JNZ          k2
+	DECQ         40(SP)
+	JLT          summed2
+	CMPQ         40(SP), $0x04
+	JGE          early2
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early2:
+	DECQ       32(SP)
+	JLT        fetched2
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched2:
+	MOVQ $+8, AX
+	JMP  k2
+
+summed2:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled2
 	VBROADCASTSS alpha+32(FP), Y4
@@ -777,7 +954,11 @@ clamped2:
 	VMOVUPS Y2, (SI)
 	VMOVUPS Y3, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), R10
+	SHLQ    $0x02, R10
 	IMUL3Q  $+2, R9, AX
+	TESTQ   R10, R10
+	CMOVQNE R10, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile2
@@ -794,28 +975,59 @@ rows1:
 tile1:
 	VXORPS     Y0, Y0, Y0
 	VXORPS     Y1, Y1, Y1
-	MOVQ       SI, AX
-	MOVQ       ldc+104(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+64(FP), DX
-	MOVQ       k+24(FP), R10
+	MOVQ       k+24(FP), AX
+	MOVQ       SI, DX
+	MOVQ       AX, R10
+	DECQ       R10
+	SHRQ       $0x03, R10
+	MOVQ       R10, 40(SP)
+	CMPQ       R10, $0x03
+	JGE        spread1
+	PREFETCHT0 (DX)
+	ADDQ       8(SP), DX
+
+spread1:
+	MOVQ DX, (SP)
+	SHLQ $0x03, R10
+	SUBQ R10, AX
+	MOVQ BX, DX
+	MOVQ b+64(FP), R10
 
 k1:
-	VMOVUPS (DX), Y2
-	VMOVUPS 32(DX), Y3
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
 
-	// B from beyond the second-level cache: its rows in eight steps.
-	PREFETCHT0   (DX)(R8*8)
-	PREFETCHT1   (DX)(R13*1)
-	VBROADCASTSS (AX), Y4
+	// From the second-level cache: rows of B in eight steps.
+	PREFETCHT0   (R10)(R8*8)
+	VBROADCASTSS (DX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         DI, AX
-	ADDQ         R8, DX
-	DECQ         R10
+	ADDQ         DI, DX
+	ADDQ         R8, R10
+	DECQ         AX
 	JNZ          k1
+	DECQ         40(SP)
+	JLT          summed1
+	CMPQ         40(SP), $0x03
+	JGE          early1
+	MOVQ         (SP), AX
+	PREFETCHT0   (AX)
+	ADDQ         8(SP), AX
+	MOVQ         AX, (SP)
+
+early1:
+	DECQ       32(SP)
+	JLT        fetched1
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched1:
+	MOVQ $+8, AX
+	JMP  k1
+
+summed1:
 	CMPL         alpha+32(FP), $0x3f800000
 	JEQ          scaled1
 	VBROADCASTSS alpha+32(FP), Y2
@@ -864,7 +1076,11 @@ clamped1:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+128(FP), DX
+	SHLQ    $0x02, DX
 	IMUL3Q  $+1, R9, AX
+	TESTQ   DX, DX
+	CMOVQNE DX, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile1

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func Gemm14x16(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·Gemm14x16(SB), NOSPLIT, $0-136
+// func Gemm14x16(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext int, rowsNext int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
+TEXT ·Gemm14x16(SB), NOSPLIT, $48-168
 	MOVQ  rows+8(FP), AX
 	MOVQ  tiles+16(FP), CX
 	MOVQ  less+24(FP), DX
@@ -25,6 +25,16 @@ TEXT ·Gemm14x16(SB), NOSPLIT, $0-136
 	MOVQ  $-1, R14
 	BZHIQ R13, R14, R14
 	KMOVW R14, K1
+	MOVQ  ldc+112(FP), R13
+	SHLQ  $0x02, R13
+	MOVQ  R13, 8(SP)
+	MOVQ  next+144(FP), R13
+	MOVQ  R13, 16(SP)
+	MOVQ  ldNext+152(FP), R13
+	SHLQ  $0x02, R13
+	MOVQ  R13, 24(SP)
+	MOVQ  rowsNext+160(FP), R13
+	MOVQ  R13, 32(SP)
 	CMPQ  AX, $0x0e
 	JEQ   rows14
 	CMPQ  AX, $0x0d
@@ -73,80 +83,112 @@ tile14:
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
 	VXORPS     Z13, Z13, Z13
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x10
+	JGE        spread14
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread14:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k14:
-	VMOVUPS.Z        (R13), K1, Z14
-	VFMADD231PS.BCST (AX), Z14, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z14, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z14, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z14, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z14, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z14, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z14, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z14, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z14, Z8
+	VMOVUPS.Z        (R14), K1, Z14
+	VFMADD231PS.BCST (R13), Z14, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z14, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z14, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z14, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z14, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z14, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z14, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z14, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z14, Z8
 	VFMADD231PS.BCST (R15), Z14, Z9
 	VFMADD231PS.BCST (R15)(R9*1), Z14, Z10
 	VFMADD231PS.BCST (R15)(R9*2), Z14, Z11
 	VFMADD231PS.BCST (R15)(R10*1), Z14, Z12
 	VFMADD231PS.BCST (R15)(R9*4), Z14, Z13
-	ADDQ             DI, AX
+	ADDQ             DI, R13
 	ADDQ             DI, R15
-	ADDQ             R8, R13
-	DECQ             R14
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k14
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled14
-	VBROADCASTSS     alpha+40(FP), Z14
-	VMULPS           Z14, Z0, Z0
-	VMULPS           Z14, Z1, Z1
-	VMULPS           Z14, Z2, Z2
-	VMULPS           Z14, Z3, Z3
-	VMULPS           Z14, Z4, Z4
-	VMULPS           Z14, Z5, Z5
-	VMULPS           Z14, Z6, Z6
-	VMULPS           Z14, Z7, Z7
-	VMULPS           Z14, Z8, Z8
-	VMULPS           Z14, Z9, Z9
-	VMULPS           Z14, Z10, Z10
-	VMULPS           Z14, Z11, Z11
-	VMULPS           Z14, Z12, Z12
-	VMULPS           Z14, Z13, Z13
+	DECQ             40(SP)
+	JLT              summed14
+	CMPQ             40(SP), $0x10
+	JGE              early14
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early14:
+	DECQ       32(SP)
+	JLT        fetched14
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched14:
+	MOVQ $+4, AX
+	JMP  k14
+
+summed14:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled14
+	VBROADCASTSS alpha+40(FP), Z14
+	VMULPS       Z14, Z0, Z0
+	VMULPS       Z14, Z1, Z1
+	VMULPS       Z14, Z2, Z2
+	VMULPS       Z14, Z3, Z3
+	VMULPS       Z14, Z4, Z4
+	VMULPS       Z14, Z5, Z5
+	VMULPS       Z14, Z6, Z6
+	VMULPS       Z14, Z7, Z7
+	VMULPS       Z14, Z8, Z8
+	VMULPS       Z14, Z9, Z9
+	VMULPS       Z14, Z10, Z10
+	VMULPS       Z14, Z11, Z11
+	VMULPS       Z14, Z12, Z12
+	VMULPS       Z14, Z13, Z13
 
 scaled14:
 	MOVL         beta+88(FP), AX
@@ -289,7 +331,11 @@ clamped14:
 	ADDQ    AX, SI
 	VMOVUPS Z13, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+14, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile14
@@ -317,76 +363,108 @@ tile13:
 	VXORPS     Z10, Z10, Z10
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0f
+	JGE        spread13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread13:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k13:
-	VMOVUPS.Z        (R13), K1, Z13
-	VFMADD231PS.BCST (AX), Z13, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z13, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z13, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z13, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z13, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z13, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z13, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z13, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z13, Z8
+	VMOVUPS.Z        (R14), K1, Z13
+	VFMADD231PS.BCST (R13), Z13, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z13, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z13, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z13, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z13, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z13, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z13, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z13, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z13, Z8
 	VFMADD231PS.BCST (R15), Z13, Z9
 	VFMADD231PS.BCST (R15)(R9*1), Z13, Z10
 	VFMADD231PS.BCST (R15)(R9*2), Z13, Z11
 	VFMADD231PS.BCST (R15)(R10*1), Z13, Z12
-	ADDQ             DI, AX
+	ADDQ             DI, R13
 	ADDQ             DI, R15
-	ADDQ             R8, R13
-	DECQ             R14
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k13
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled13
-	VBROADCASTSS     alpha+40(FP), Z13
-	VMULPS           Z13, Z0, Z0
-	VMULPS           Z13, Z1, Z1
-	VMULPS           Z13, Z2, Z2
-	VMULPS           Z13, Z3, Z3
-	VMULPS           Z13, Z4, Z4
-	VMULPS           Z13, Z5, Z5
-	VMULPS           Z13, Z6, Z6
-	VMULPS           Z13, Z7, Z7
-	VMULPS           Z13, Z8, Z8
-	VMULPS           Z13, Z9, Z9
-	VMULPS           Z13, Z10, Z10
-	VMULPS           Z13, Z11, Z11
-	VMULPS           Z13, Z12, Z12
+	DECQ             40(SP)
+	JLT              summed13
+	CMPQ             40(SP), $0x0f
+	JGE              early13
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early13:
+	DECQ       32(SP)
+	JLT        fetched13
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched13:
+	MOVQ $+4, AX
+	JMP  k13
+
+summed13:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled13
+	VBROADCASTSS alpha+40(FP), Z13
+	VMULPS       Z13, Z0, Z0
+	VMULPS       Z13, Z1, Z1
+	VMULPS       Z13, Z2, Z2
+	VMULPS       Z13, Z3, Z3
+	VMULPS       Z13, Z4, Z4
+	VMULPS       Z13, Z5, Z5
+	VMULPS       Z13, Z6, Z6
+	VMULPS       Z13, Z7, Z7
+	VMULPS       Z13, Z8, Z8
+	VMULPS       Z13, Z9, Z9
+	VMULPS       Z13, Z10, Z10
+	VMULPS       Z13, Z11, Z11
+	VMULPS       Z13, Z12, Z12
 
 scaled13:
 	MOVL         beta+88(FP), AX
@@ -521,7 +599,11 @@ clamped13:
 	ADDQ    AX, SI
 	VMOVUPS Z12, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+13, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile13
@@ -548,72 +630,104 @@ tile12:
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
 	VXORPS     Z11, Z11, Z11
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0e
+	JGE        spread12
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread12:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k12:
-	VMOVUPS.Z        (R13), K1, Z12
-	VFMADD231PS.BCST (AX), Z12, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z12, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z12, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z12, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z12, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z12, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z12, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z12, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z12, Z8
+	VMOVUPS.Z        (R14), K1, Z12
+	VFMADD231PS.BCST (R13), Z12, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z12, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z12, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z12, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z12, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z12, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z12, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z12, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z12, Z8
 	VFMADD231PS.BCST (R15), Z12, Z9
 	VFMADD231PS.BCST (R15)(R9*1), Z12, Z10
 	VFMADD231PS.BCST (R15)(R9*2), Z12, Z11
-	ADDQ             DI, AX
+	ADDQ             DI, R13
 	ADDQ             DI, R15
-	ADDQ             R8, R13
-	DECQ             R14
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k12
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled12
-	VBROADCASTSS     alpha+40(FP), Z12
-	VMULPS           Z12, Z0, Z0
-	VMULPS           Z12, Z1, Z1
-	VMULPS           Z12, Z2, Z2
-	VMULPS           Z12, Z3, Z3
-	VMULPS           Z12, Z4, Z4
-	VMULPS           Z12, Z5, Z5
-	VMULPS           Z12, Z6, Z6
-	VMULPS           Z12, Z7, Z7
-	VMULPS           Z12, Z8, Z8
-	VMULPS           Z12, Z9, Z9
-	VMULPS           Z12, Z10, Z10
-	VMULPS           Z12, Z11, Z11
+	DECQ             40(SP)
+	JLT              summed12
+	CMPQ             40(SP), $0x0e
+	JGE              early12
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early12:
+	DECQ       32(SP)
+	JLT        fetched12
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched12:
+	MOVQ $+4, AX
+	JMP  k12
+
+summed12:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled12
+	VBROADCASTSS alpha+40(FP), Z12
+	VMULPS       Z12, Z0, Z0
+	VMULPS       Z12, Z1, Z1
+	VMULPS       Z12, Z2, Z2
+	VMULPS       Z12, Z3, Z3
+	VMULPS       Z12, Z4, Z4
+	VMULPS       Z12, Z5, Z5
+	VMULPS       Z12, Z6, Z6
+	VMULPS       Z12, Z7, Z7
+	VMULPS       Z12, Z8, Z8
+	VMULPS       Z12, Z9, Z9
+	VMULPS       Z12, Z10, Z10
+	VMULPS       Z12, Z11, Z11
 
 scaled12:
 	MOVL         beta+88(FP), AX
@@ -740,7 +854,11 @@ clamped12:
 	ADDQ    AX, SI
 	VMOVUPS Z11, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+12, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile12
@@ -766,68 +884,100 @@ tile11:
 	VXORPS     Z8, Z8, Z8
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0d
+	JGE        spread11
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread11:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k11:
-	VMOVUPS.Z        (R13), K1, Z11
-	VFMADD231PS.BCST (AX), Z11, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z11, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z11, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z11, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z11, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z11, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z11, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z11, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z11, Z8
+	VMOVUPS.Z        (R14), K1, Z11
+	VFMADD231PS.BCST (R13), Z11, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z11, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z11, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z11, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z11, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z11, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z11, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z11, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z11, Z8
 	VFMADD231PS.BCST (R15), Z11, Z9
 	VFMADD231PS.BCST (R15)(R9*1), Z11, Z10
-	ADDQ             DI, AX
+	ADDQ             DI, R13
 	ADDQ             DI, R15
-	ADDQ             R8, R13
-	DECQ             R14
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k11
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled11
-	VBROADCASTSS     alpha+40(FP), Z11
-	VMULPS           Z11, Z0, Z0
-	VMULPS           Z11, Z1, Z1
-	VMULPS           Z11, Z2, Z2
-	VMULPS           Z11, Z3, Z3
-	VMULPS           Z11, Z4, Z4
-	VMULPS           Z11, Z5, Z5
-	VMULPS           Z11, Z6, Z6
-	VMULPS           Z11, Z7, Z7
-	VMULPS           Z11, Z8, Z8
-	VMULPS           Z11, Z9, Z9
-	VMULPS           Z11, Z10, Z10
+	DECQ             40(SP)
+	JLT              summed11
+	CMPQ             40(SP), $0x0d
+	JGE              early11
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early11:
+	DECQ       32(SP)
+	JLT        fetched11
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched11:
+	MOVQ $+4, AX
+	JMP  k11
+
+summed11:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled11
+	VBROADCASTSS alpha+40(FP), Z11
+	VMULPS       Z11, Z0, Z0
+	VMULPS       Z11, Z1, Z1
+	VMULPS       Z11, Z2, Z2
+	VMULPS       Z11, Z3, Z3
+	VMULPS       Z11, Z4, Z4
+	VMULPS       Z11, Z5, Z5
+	VMULPS       Z11, Z6, Z6
+	VMULPS       Z11, Z7, Z7
+	VMULPS       Z11, Z8, Z8
+	VMULPS       Z11, Z9, Z9
+	VMULPS       Z11, Z10, Z10
 
 scaled11:
 	MOVL         beta+88(FP), AX
@@ -946,7 +1096,11 @@ clamped11:
 	ADDQ    AX, SI
 	VMOVUPS Z10, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+11, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile11
@@ -971,64 +1125,96 @@ tile10:
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
 	VXORPS     Z9, Z9, Z9
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
-	LEAQ       (AX)(R9*8), R15
-	ADDQ       R9, R15
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0c
+	JGE        spread10
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread10:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
+	LEAQ (R13)(R9*8), R15
+	ADDQ R9, R15
 
 k10:
-	VMOVUPS.Z        (R13), K1, Z10
-	VFMADD231PS.BCST (AX), Z10, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z10, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z10, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z10, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z10, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z10, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z10, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z10, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z10, Z8
+	VMOVUPS.Z        (R14), K1, Z10
+	VFMADD231PS.BCST (R13), Z10, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z10, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z10, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z10, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z10, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z10, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z10, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z10, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z10, Z8
 	VFMADD231PS.BCST (R15), Z10, Z9
-	ADDQ             DI, AX
+	ADDQ             DI, R13
 	ADDQ             DI, R15
-	ADDQ             R8, R13
-	DECQ             R14
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k10
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled10
-	VBROADCASTSS     alpha+40(FP), Z10
-	VMULPS           Z10, Z0, Z0
-	VMULPS           Z10, Z1, Z1
-	VMULPS           Z10, Z2, Z2
-	VMULPS           Z10, Z3, Z3
-	VMULPS           Z10, Z4, Z4
-	VMULPS           Z10, Z5, Z5
-	VMULPS           Z10, Z6, Z6
-	VMULPS           Z10, Z7, Z7
-	VMULPS           Z10, Z8, Z8
-	VMULPS           Z10, Z9, Z9
+	DECQ             40(SP)
+	JLT              summed10
+	CMPQ             40(SP), $0x0c
+	JGE              early10
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early10:
+	DECQ       32(SP)
+	JLT        fetched10
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched10:
+	MOVQ $+4, AX
+	JMP  k10
+
+summed10:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled10
+	VBROADCASTSS alpha+40(FP), Z10
+	VMULPS       Z10, Z0, Z0
+	VMULPS       Z10, Z1, Z1
+	VMULPS       Z10, Z2, Z2
+	VMULPS       Z10, Z3, Z3
+	VMULPS       Z10, Z4, Z4
+	VMULPS       Z10, Z5, Z5
+	VMULPS       Z10, Z6, Z6
+	VMULPS       Z10, Z7, Z7
+	VMULPS       Z10, Z8, Z8
+	VMULPS       Z10, Z9, Z9
 
 scaled10:
 	MOVL         beta+88(FP), AX
@@ -1139,7 +1325,11 @@ clamped10:
 	ADDQ    AX, SI
 	VMOVUPS Z9, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+10, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile10
@@ -1163,57 +1353,89 @@ tile9:
 	VXORPS     Z6, Z6, Z6
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0b
+	JGE        spread9
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread9:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
 
 k9:
-	VMOVUPS.Z        (R13), K1, Z9
-	VFMADD231PS.BCST (AX), Z9, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z9, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z9, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z9, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z9, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z9, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z9, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z9, Z7
-	VFMADD231PS.BCST (AX)(R9*8), Z9, Z8
-	ADDQ             DI, AX
-	ADDQ             R8, R13
-	DECQ             R14
+	VMOVUPS.Z        (R14), K1, Z9
+	VFMADD231PS.BCST (R13), Z9, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z9, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z9, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z9, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z9, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z9, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z9, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z9, Z7
+	VFMADD231PS.BCST (R13)(R9*8), Z9, Z8
+	ADDQ             DI, R13
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k9
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled9
-	VBROADCASTSS     alpha+40(FP), Z9
-	VMULPS           Z9, Z0, Z0
-	VMULPS           Z9, Z1, Z1
-	VMULPS           Z9, Z2, Z2
-	VMULPS           Z9, Z3, Z3
-	VMULPS           Z9, Z4, Z4
-	VMULPS           Z9, Z5, Z5
-	VMULPS           Z9, Z6, Z6
-	VMULPS           Z9, Z7, Z7
-	VMULPS           Z9, Z8, Z8
+	DECQ             40(SP)
+	JLT              summed9
+	CMPQ             40(SP), $0x0b
+	JGE              early9
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early9:
+	DECQ       32(SP)
+	JLT        fetched9
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched9:
+	MOVQ $+4, AX
+	JMP  k9
+
+summed9:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled9
+	VBROADCASTSS alpha+40(FP), Z9
+	VMULPS       Z9, Z0, Z0
+	VMULPS       Z9, Z1, Z1
+	VMULPS       Z9, Z2, Z2
+	VMULPS       Z9, Z3, Z3
+	VMULPS       Z9, Z4, Z4
+	VMULPS       Z9, Z5, Z5
+	VMULPS       Z9, Z6, Z6
+	VMULPS       Z9, Z7, Z7
+	VMULPS       Z9, Z8, Z8
 
 scaled9:
 	MOVL         beta+88(FP), AX
@@ -1316,7 +1538,11 @@ clamped9:
 	ADDQ    AX, SI
 	VMOVUPS Z8, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+9, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile9
@@ -1339,53 +1565,85 @@ tile8:
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
 	VXORPS     Z7, Z7, Z7
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R13
-	SHLQ       $0x02, R13
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	ADDQ       R13, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R13
-	MOVQ       k+32(FP), R14
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R13
+	MOVQ       AX, R14
+	DECQ       R14
+	SHRQ       $0x02, R14
+	MOVQ       R14, 40(SP)
+	CMPQ       R14, $0x0a
+	JGE        spread8
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+	PREFETCHT0 (R13)
+	ADDQ       8(SP), R13
+
+spread8:
+	MOVQ R13, (SP)
+	SHLQ $0x02, R14
+	SUBQ R14, AX
+	MOVQ BX, R13
+	MOVQ b+72(FP), R14
 
 k8:
-	VMOVUPS.Z        (R13), K1, Z8
-	VFMADD231PS.BCST (AX), Z8, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z8, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z8, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z8, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z8, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z8, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z8, Z6
-	VFMADD231PS.BCST (AX)(R12*1), Z8, Z7
-	ADDQ             DI, AX
-	ADDQ             R8, R13
-	DECQ             R14
+	VMOVUPS.Z        (R14), K1, Z8
+	VFMADD231PS.BCST (R13), Z8, Z0
+	VFMADD231PS.BCST (R13)(R9*1), Z8, Z1
+	VFMADD231PS.BCST (R13)(R9*2), Z8, Z2
+	VFMADD231PS.BCST (R13)(R10*1), Z8, Z3
+	VFMADD231PS.BCST (R13)(R9*4), Z8, Z4
+	VFMADD231PS.BCST (R13)(R11*1), Z8, Z5
+	VFMADD231PS.BCST (R13)(R10*2), Z8, Z6
+	VFMADD231PS.BCST (R13)(R12*1), Z8, Z7
+	ADDQ             DI, R13
+	ADDQ             R8, R14
+	DECQ             AX
 	JNZ              k8
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled8
-	VBROADCASTSS     alpha+40(FP), Z8
-	VMULPS           Z8, Z0, Z0
-	VMULPS           Z8, Z1, Z1
-	VMULPS           Z8, Z2, Z2
-	VMULPS           Z8, Z3, Z3
-	VMULPS           Z8, Z4, Z4
-	VMULPS           Z8, Z5, Z5
-	VMULPS           Z8, Z6, Z6
-	VMULPS           Z8, Z7, Z7
+	DECQ             40(SP)
+	JLT              summed8
+	CMPQ             40(SP), $0x0a
+	JGE              early8
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early8:
+	DECQ       32(SP)
+	JLT        fetched8
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched8:
+	MOVQ $+4, AX
+	JMP  k8
+
+summed8:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled8
+	VBROADCASTSS alpha+40(FP), Z8
+	VMULPS       Z8, Z0, Z0
+	VMULPS       Z8, Z1, Z1
+	VMULPS       Z8, Z2, Z2
+	VMULPS       Z8, Z3, Z3
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z5, Z5
+	VMULPS       Z8, Z6, Z6
+	VMULPS       Z8, Z7, Z7
 
 scaled8:
 	MOVL         beta+88(FP), AX
@@ -1480,7 +1738,11 @@ clamped8:
 	ADDQ    AX, SI
 	VMOVUPS Z7, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R13
+	SHLQ    $0x02, R13
 	IMUL3Q  $+8, R9, AX
+	TESTQ   R13, R13
+	CMOVQNE R13, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile8
@@ -1502,49 +1764,81 @@ tile7:
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R12
-	SHLQ       $0x02, R12
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R12
-	MOVQ       k+32(FP), R13
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R12
+	MOVQ       AX, R13
+	DECQ       R13
+	SHRQ       $0x02, R13
+	MOVQ       R13, 40(SP)
+	CMPQ       R13, $0x09
+	JGE        spread7
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+
+spread7:
+	MOVQ R12, (SP)
+	SHLQ $0x02, R13
+	SUBQ R13, AX
+	MOVQ BX, R12
+	MOVQ b+72(FP), R13
 
 k7:
-	VMOVUPS.Z        (R12), K1, Z7
-	VFMADD231PS.BCST (AX), Z7, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z7, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z7, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z7, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z7, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z7, Z5
-	VFMADD231PS.BCST (AX)(R10*2), Z7, Z6
-	ADDQ             DI, AX
-	ADDQ             R8, R12
-	DECQ             R13
+	VMOVUPS.Z        (R13), K1, Z7
+	VFMADD231PS.BCST (R12), Z7, Z0
+	VFMADD231PS.BCST (R12)(R9*1), Z7, Z1
+	VFMADD231PS.BCST (R12)(R9*2), Z7, Z2
+	VFMADD231PS.BCST (R12)(R10*1), Z7, Z3
+	VFMADD231PS.BCST (R12)(R9*4), Z7, Z4
+	VFMADD231PS.BCST (R12)(R11*1), Z7, Z5
+	VFMADD231PS.BCST (R12)(R10*2), Z7, Z6
+	ADDQ             DI, R12
+	ADDQ             R8, R13
+	DECQ             AX
 	JNZ              k7
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled7
-	VBROADCASTSS     alpha+40(FP), Z7
-	VMULPS           Z7, Z0, Z0
-	VMULPS           Z7, Z1, Z1
-	VMULPS           Z7, Z2, Z2
-	VMULPS           Z7, Z3, Z3
-	VMULPS           Z7, Z4, Z4
-	VMULPS           Z7, Z5, Z5
-	VMULPS           Z7, Z6, Z6
+	DECQ             40(SP)
+	JLT              summed7
+	CMPQ             40(SP), $0x09
+	JGE              early7
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early7:
+	DECQ       32(SP)
+	JLT        fetched7
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched7:
+	MOVQ $+4, AX
+	JMP  k7
+
+summed7:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled7
+	VBROADCASTSS alpha+40(FP), Z7
+	VMULPS       Z7, Z0, Z0
+	VMULPS       Z7, Z1, Z1
+	VMULPS       Z7, Z2, Z2
+	VMULPS       Z7, Z3, Z3
+	VMULPS       Z7, Z4, Z4
+	VMULPS       Z7, Z5, Z5
+	VMULPS       Z7, Z6, Z6
 
 scaled7:
 	MOVL         beta+88(FP), AX
@@ -1631,7 +1925,11 @@ clamped7:
 	ADDQ    AX, SI
 	VMOVUPS Z6, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R12
+	SHLQ    $0x02, R12
 	IMUL3Q  $+7, R9, AX
+	TESTQ   R12, R12
+	CMOVQNE R12, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile7
@@ -1652,45 +1950,77 @@ tile6:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R12
-	SHLQ       $0x02, R12
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	ADDQ       R12, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R12
-	MOVQ       k+32(FP), R13
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R12
+	MOVQ       AX, R13
+	DECQ       R13
+	SHRQ       $0x02, R13
+	MOVQ       R13, 40(SP)
+	CMPQ       R13, $0x08
+	JGE        spread6
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+	PREFETCHT0 (R12)
+	ADDQ       8(SP), R12
+
+spread6:
+	MOVQ R12, (SP)
+	SHLQ $0x02, R13
+	SUBQ R13, AX
+	MOVQ BX, R12
+	MOVQ b+72(FP), R13
 
 k6:
-	VMOVUPS.Z        (R12), K1, Z6
-	VFMADD231PS.BCST (AX), Z6, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z6, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z6, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z6, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z6, Z4
-	VFMADD231PS.BCST (AX)(R11*1), Z6, Z5
-	ADDQ             DI, AX
-	ADDQ             R8, R12
-	DECQ             R13
+	VMOVUPS.Z        (R13), K1, Z6
+	VFMADD231PS.BCST (R12), Z6, Z0
+	VFMADD231PS.BCST (R12)(R9*1), Z6, Z1
+	VFMADD231PS.BCST (R12)(R9*2), Z6, Z2
+	VFMADD231PS.BCST (R12)(R10*1), Z6, Z3
+	VFMADD231PS.BCST (R12)(R9*4), Z6, Z4
+	VFMADD231PS.BCST (R12)(R11*1), Z6, Z5
+	ADDQ             DI, R12
+	ADDQ             R8, R13
+	DECQ             AX
 	JNZ              k6
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled6
-	VBROADCASTSS     alpha+40(FP), Z6
-	VMULPS           Z6, Z0, Z0
-	VMULPS           Z6, Z1, Z1
-	VMULPS           Z6, Z2, Z2
-	VMULPS           Z6, Z3, Z3
-	VMULPS           Z6, Z4, Z4
-	VMULPS           Z6, Z5, Z5
+	DECQ             40(SP)
+	JLT              summed6
+	CMPQ             40(SP), $0x08
+	JGE              early6
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early6:
+	DECQ       32(SP)
+	JLT        fetched6
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched6:
+	MOVQ $+4, AX
+	JMP  k6
+
+summed6:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled6
+	VBROADCASTSS alpha+40(FP), Z6
+	VMULPS       Z6, Z0, Z0
+	VMULPS       Z6, Z1, Z1
+	VMULPS       Z6, Z2, Z2
+	VMULPS       Z6, Z3, Z3
+	VMULPS       Z6, Z4, Z4
+	VMULPS       Z6, Z5, Z5
 
 scaled6:
 	MOVL         beta+88(FP), AX
@@ -1769,7 +2099,11 @@ clamped6:
 	ADDQ    AX, SI
 	VMOVUPS Z5, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R12
+	SHLQ    $0x02, R12
 	IMUL3Q  $+6, R9, AX
+	TESTQ   R12, R12
+	CMOVQNE R12, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile6
@@ -1789,41 +2123,73 @@ tile5:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R11
-	MOVQ       k+32(FP), R12
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x02, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x07
+	JGE        spread5
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread5:
+	MOVQ R11, (SP)
+	SHLQ $0x02, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+72(FP), R12
 
 k5:
-	VMOVUPS.Z        (R11), K1, Z5
-	VFMADD231PS.BCST (AX), Z5, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z5, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z5, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z5, Z3
-	VFMADD231PS.BCST (AX)(R9*4), Z5, Z4
-	ADDQ             DI, AX
-	ADDQ             R8, R11
-	DECQ             R12
+	VMOVUPS.Z        (R12), K1, Z5
+	VFMADD231PS.BCST (R11), Z5, Z0
+	VFMADD231PS.BCST (R11)(R9*1), Z5, Z1
+	VFMADD231PS.BCST (R11)(R9*2), Z5, Z2
+	VFMADD231PS.BCST (R11)(R10*1), Z5, Z3
+	VFMADD231PS.BCST (R11)(R9*4), Z5, Z4
+	ADDQ             DI, R11
+	ADDQ             R8, R12
+	DECQ             AX
 	JNZ              k5
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled5
-	VBROADCASTSS     alpha+40(FP), Z5
-	VMULPS           Z5, Z0, Z0
-	VMULPS           Z5, Z1, Z1
-	VMULPS           Z5, Z2, Z2
-	VMULPS           Z5, Z3, Z3
-	VMULPS           Z5, Z4, Z4
+	DECQ             40(SP)
+	JLT              summed5
+	CMPQ             40(SP), $0x07
+	JGE              early5
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early5:
+	DECQ       32(SP)
+	JLT        fetched5
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched5:
+	MOVQ $+4, AX
+	JMP  k5
+
+summed5:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled5
+	VBROADCASTSS alpha+40(FP), Z5
+	VMULPS       Z5, Z0, Z0
+	VMULPS       Z5, Z1, Z1
+	VMULPS       Z5, Z2, Z2
+	VMULPS       Z5, Z3, Z3
+	VMULPS       Z5, Z4, Z4
 
 scaled5:
 	MOVL         beta+88(FP), AX
@@ -1894,7 +2260,11 @@ clamped5:
 	ADDQ    AX, SI
 	VMOVUPS Z4, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R11
+	SHLQ    $0x02, R11
 	IMUL3Q  $+5, R9, AX
+	TESTQ   R11, R11
+	CMOVQNE R11, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile5
@@ -1913,37 +2283,69 @@ tile4:
 	VXORPS     Z1, Z1, Z1
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R11
-	SHLQ       $0x02, R11
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	ADDQ       R11, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R11
-	MOVQ       k+32(FP), R12
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R11
+	MOVQ       AX, R12
+	DECQ       R12
+	SHRQ       $0x02, R12
+	MOVQ       R12, 40(SP)
+	CMPQ       R12, $0x06
+	JGE        spread4
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+	PREFETCHT0 (R11)
+	ADDQ       8(SP), R11
+
+spread4:
+	MOVQ R11, (SP)
+	SHLQ $0x02, R12
+	SUBQ R12, AX
+	MOVQ BX, R11
+	MOVQ b+72(FP), R12
 
 k4:
-	VMOVUPS.Z        (R11), K1, Z4
-	VFMADD231PS.BCST (AX), Z4, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z4, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z4, Z2
-	VFMADD231PS.BCST (AX)(R10*1), Z4, Z3
-	ADDQ             DI, AX
-	ADDQ             R8, R11
-	DECQ             R12
+	VMOVUPS.Z        (R12), K1, Z4
+	VFMADD231PS.BCST (R11), Z4, Z0
+	VFMADD231PS.BCST (R11)(R9*1), Z4, Z1
+	VFMADD231PS.BCST (R11)(R9*2), Z4, Z2
+	VFMADD231PS.BCST (R11)(R10*1), Z4, Z3
+	ADDQ             DI, R11
+	ADDQ             R8, R12
+	DECQ             AX
 	JNZ              k4
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled4
-	VBROADCASTSS     alpha+40(FP), Z4
-	VMULPS           Z4, Z0, Z0
-	VMULPS           Z4, Z1, Z1
-	VMULPS           Z4, Z2, Z2
-	VMULPS           Z4, Z3, Z3
+	DECQ             40(SP)
+	JLT              summed4
+	CMPQ             40(SP), $0x06
+	JGE              early4
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early4:
+	DECQ       32(SP)
+	JLT        fetched4
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched4:
+	MOVQ $+4, AX
+	JMP  k4
+
+summed4:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled4
+	VBROADCASTSS alpha+40(FP), Z4
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z4, Z1, Z1
+	VMULPS       Z4, Z2, Z2
+	VMULPS       Z4, Z3, Z3
 
 scaled4:
 	MOVL         beta+88(FP), AX
@@ -2006,7 +2408,11 @@ clamped4:
 	ADDQ    AX, SI
 	VMOVUPS Z3, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R11
+	SHLQ    $0x02, R11
 	IMUL3Q  $+4, R9, AX
+	TESTQ   R11, R11
+	CMOVQNE R11, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile4
@@ -2024,33 +2430,65 @@ tile3:
 	VXORPS     Z0, Z0, Z0
 	VXORPS     Z1, Z1, Z1
 	VXORPS     Z2, Z2, Z2
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R10
-	MOVQ       k+32(FP), R11
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x02, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x05
+	JGE        spread3
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread3:
+	MOVQ R10, (SP)
+	SHLQ $0x02, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+72(FP), R11
 
 k3:
-	VMOVUPS.Z        (R10), K1, Z3
-	VFMADD231PS.BCST (AX), Z3, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z3, Z1
-	VFMADD231PS.BCST (AX)(R9*2), Z3, Z2
-	ADDQ             DI, AX
-	ADDQ             R8, R10
-	DECQ             R11
+	VMOVUPS.Z        (R11), K1, Z3
+	VFMADD231PS.BCST (R10), Z3, Z0
+	VFMADD231PS.BCST (R10)(R9*1), Z3, Z1
+	VFMADD231PS.BCST (R10)(R9*2), Z3, Z2
+	ADDQ             DI, R10
+	ADDQ             R8, R11
+	DECQ             AX
 	JNZ              k3
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled3
-	VBROADCASTSS     alpha+40(FP), Z3
-	VMULPS           Z3, Z0, Z0
-	VMULPS           Z3, Z1, Z1
-	VMULPS           Z3, Z2, Z2
+	DECQ             40(SP)
+	JLT              summed3
+	CMPQ             40(SP), $0x05
+	JGE              early3
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early3:
+	DECQ       32(SP)
+	JLT        fetched3
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched3:
+	MOVQ $+4, AX
+	JMP  k3
+
+summed3:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled3
+	VBROADCASTSS alpha+40(FP), Z3
+	VMULPS       Z3, Z0, Z0
+	VMULPS       Z3, Z1, Z1
+	VMULPS       Z3, Z2, Z2
 
 scaled3:
 	MOVL         beta+88(FP), AX
@@ -2105,7 +2543,11 @@ clamped3:
 	ADDQ    AX, SI
 	VMOVUPS Z2, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R10
+	SHLQ    $0x02, R10
 	IMUL3Q  $+3, R9, AX
+	TESTQ   R10, R10
+	CMOVQNE R10, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile3
@@ -2122,29 +2564,61 @@ rows2:
 tile2:
 	VXORPS     Z0, Z0, Z0
 	VXORPS     Z1, Z1, Z1
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), R10
-	SHLQ       $0x02, R10
-	PREFETCHT0 (AX)
-	ADDQ       R10, AX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), R10
-	MOVQ       k+32(FP), R11
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, R10
+	MOVQ       AX, R11
+	DECQ       R11
+	SHRQ       $0x02, R11
+	MOVQ       R11, 40(SP)
+	CMPQ       R11, $0x04
+	JGE        spread2
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+	PREFETCHT0 (R10)
+	ADDQ       8(SP), R10
+
+spread2:
+	MOVQ R10, (SP)
+	SHLQ $0x02, R11
+	SUBQ R11, AX
+	MOVQ BX, R10
+	MOVQ b+72(FP), R11
 
 k2:
-	VMOVUPS.Z        (R10), K1, Z2
-	VFMADD231PS.BCST (AX), Z2, Z0
-	VFMADD231PS.BCST (AX)(R9*1), Z2, Z1
-	ADDQ             DI, AX
-	ADDQ             R8, R10
-	DECQ             R11
+	VMOVUPS.Z        (R11), K1, Z2
+	VFMADD231PS.BCST (R10), Z2, Z0
+	VFMADD231PS.BCST (R10)(R9*1), Z2, Z1
+	ADDQ             DI, R10
+	ADDQ             R8, R11
+	DECQ             AX
 	JNZ              k2
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled2
-	VBROADCASTSS     alpha+40(FP), Z2
-	VMULPS           Z2, Z0, Z0
-	VMULPS           Z2, Z1, Z1
+	DECQ             40(SP)
+	JLT              summed2
+	CMPQ             40(SP), $0x04
+	JGE              early2
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early2:
+	DECQ       32(SP)
+	JLT        fetched2
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched2:
+	MOVQ $+4, AX
+	JMP  k2
+
+summed2:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled2
+	VBROADCASTSS alpha+40(FP), Z2
+	VMULPS       Z2, Z0, Z0
+	VMULPS       Z2, Z1, Z1
 
 scaled2:
 	MOVL         beta+88(FP), AX
@@ -2191,7 +2665,11 @@ clamped2:
 	ADDQ    AX, SI
 	VMOVUPS Z1, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), R10
+	SHLQ    $0x02, R10
 	IMUL3Q  $+2, R9, AX
+	TESTQ   R10, R10
+	CMOVQNE R10, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile2
@@ -2207,25 +2685,57 @@ rows1:
 
 tile1:
 	VXORPS     Z0, Z0, Z0
-	MOVQ       SI, AX
-	MOVQ       ldc+112(FP), DX
-	SHLQ       $0x02, DX
-	PREFETCHT0 (AX)
-	MOVQ       BX, AX
-	MOVQ       b+72(FP), DX
-	MOVQ       k+32(FP), R10
+	MOVQ       k+32(FP), AX
+	MOVQ       SI, DX
+	MOVQ       AX, R10
+	DECQ       R10
+	SHRQ       $0x02, R10
+	MOVQ       R10, 40(SP)
+	CMPQ       R10, $0x03
+	JGE        spread1
+	PREFETCHT0 (DX)
+	ADDQ       8(SP), DX
+
+spread1:
+	MOVQ DX, (SP)
+	SHLQ $0x02, R10
+	SUBQ R10, AX
+	MOVQ BX, DX
+	MOVQ b+72(FP), R10
 
 k1:
-	VMOVUPS.Z        (DX), K1, Z1
-	VFMADD231PS.BCST (AX), Z1, Z0
-	ADDQ             DI, AX
-	ADDQ             R8, DX
-	DECQ             R10
+	VMOVUPS.Z        (R10), K1, Z1
+	VFMADD231PS.BCST (DX), Z1, Z0
+	ADDQ             DI, DX
+	ADDQ             R8, R10
+	DECQ             AX
 	JNZ              k1
-	CMPL             alpha+40(FP), $0x3f800000
-	JEQ              scaled1
-	VBROADCASTSS     alpha+40(FP), Z1
-	VMULPS           Z1, Z0, Z0
+	DECQ             40(SP)
+	JLT              summed1
+	CMPQ             40(SP), $0x03
+	JGE              early1
+	MOVQ             (SP), AX
+	PREFETCHT0       (AX)
+	ADDQ             8(SP), AX
+	MOVQ             AX, (SP)
+
+early1:
+	DECQ       32(SP)
+	JLT        fetched1
+	MOVQ       16(SP), AX
+	PREFETCHT1 (AX)
+	ADDQ       24(SP), AX
+	MOVQ       AX, 16(SP)
+
+fetched1:
+	MOVQ $+4, AX
+	JMP  k1
+
+summed1:
+	CMPL         alpha+40(FP), $0x3f800000
+	JEQ          scaled1
+	VBROADCASTSS alpha+40(FP), Z1
+	VMULPS       Z1, Z0, Z0
 
 scaled1:
 	MOVL         beta+88(FP), AX
@@ -2264,7 +2774,11 @@ clamped1:
 	SHLQ    $0x02, AX
 	VMOVUPS Z0, K1, (SI)
 	ADDQ    AX, SI
+	MOVQ    pitch+136(FP), DX
+	SHLQ    $0x02, DX
 	IMUL3Q  $+1, R9, AX
+	TESTQ   DX, DX
+	CMOVQNE DX, AX
 	ADDQ    AX, BX
 	DECQ    CX
 	JNZ     tile1

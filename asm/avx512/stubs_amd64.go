@@ -1158,7 +1158,10 @@ func TransposeBlock(rows int, cols int, dst *float32, ldd int, src *float32, lds
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 14, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 14, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is one chain of fused multiply-adds in ascending p, so an element
 // does not depend on the tile it falls in; += beta*d is fused, too. NaN
@@ -1166,7 +1169,7 @@ func TransposeBlock(rows int, cols int, dst *float32, ldd int, src *float32, lds
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext int, rowsNext int)
 
 // Gemm14x16 multiplies consecutive row tiles of A with one panel of B:
 // tiles tiles of rows rows each, then less tiles of rows-1 rows.
@@ -1179,7 +1182,10 @@ func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, 
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 14, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 14, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // 0 < n <= 16; nothing of b, c, d or bias beyond column n is touched.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is one chain of fused multiply-adds in ascending p, so an element
@@ -1188,7 +1194,7 @@ func Gemm14x32(rows int, tiles int, less int, k int, alpha float32, a *float32, 
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm14x16(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm14x16(n int, rows int, tiles int, less int, k int, alpha float32, a *float32, rsa int, csa int, b *float32, ldb int, beta float32, d *float32, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext int, rowsNext int)
 
 // ChannelSums computes dst[j] += sum of x[i*stride+j] over i < rows, for j < c.
 // Rows go round-robin to 2, 4 or 8 partial sums, which are added in halves.

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
-TEXT ·Gemm4x8(SB), NOSPLIT, $0-128
+// func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
+TEXT ·Gemm4x8(SB), NOSPLIT, $0-160
 	MOVD rows+0(FP), R0
 	MOVD tiles+8(FP), R1
 	MOVD less+16(FP), R2
@@ -301,6 +301,12 @@ clamped4_0:
 	FMOVQ F7, 16(R0)
 	MOVD $4, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow4
+	MOVD R9, R8
+
+follow4:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -545,6 +551,12 @@ clamped3_0:
 	FMOVQ F5, 16(R0)
 	MOVD $3, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow3
+	MOVD R9, R8
+
+follow3:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -743,6 +755,12 @@ clamped2_0:
 	FMOVQ F3, 16(R0)
 	MOVD $2, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow2
+	MOVD R9, R8
+
+follow2:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -896,6 +914,12 @@ clamped1_0:
 	FMOVQ F1, 16(R0)
 	MOVD $1, R0
 	MUL R0, R5, R2
+	MOVD pitch+128(FP), R8
+	LSL $2, R8, R8
+	CBZ R8, follow1
+	MOVD R8, R2
+
+follow1:
 	ADD R2, R3, R3
 	MOVD ldc+104(FP), R2
 	LSL $2, R2, R2

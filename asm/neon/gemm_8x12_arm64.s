@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
-TEXT ·Gemm8x12(SB), NOSPLIT, $0-128
+// func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
+TEXT ·Gemm8x12(SB), NOSPLIT, $0-160
 	MOVD rows+0(FP), R0
 	MOVD tiles+8(FP), R1
 	MOVD less+16(FP), R2
@@ -674,6 +674,12 @@ clamped8_0:
 	FMOVQ F23, 32(R0)
 	MOVD $8, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow8
+	MOVD R9, R8
+
+follow8:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -1234,6 +1240,12 @@ clamped7_0:
 	FMOVQ F20, 32(R0)
 	MOVD $7, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow7
+	MOVD R9, R8
+
+follow7:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -1730,6 +1742,12 @@ clamped6_0:
 	FMOVQ F17, 32(R0)
 	MOVD $6, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow6
+	MOVD R9, R8
+
+follow6:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -2163,6 +2181,12 @@ clamped5_0:
 	FMOVQ F14, 32(R0)
 	MOVD $5, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow5
+	MOVD R9, R8
+
+follow5:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -2532,6 +2556,12 @@ clamped4_0:
 	FMOVQ F11, 32(R0)
 	MOVD $4, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow4
+	MOVD R9, R8
+
+follow4:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -2839,6 +2869,12 @@ clamped3_0:
 	FMOVQ F8, 32(R0)
 	MOVD $3, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow3
+	MOVD R9, R8
+
+follow3:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -3082,6 +3118,12 @@ clamped2_0:
 	FMOVQ F5, 32(R0)
 	MOVD $2, R0
 	MUL R0, R5, R8
+	MOVD pitch+128(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow2
+	MOVD R9, R8
+
+follow2:
 	ADD R8, R3, R3
 	MOVD ldc+104(FP), R8
 	LSL $2, R8, R8
@@ -3262,6 +3304,12 @@ clamped1_0:
 	FMOVQ F2, 32(R0)
 	MOVD $1, R0
 	MUL R0, R5, R2
+	MOVD pitch+128(FP), R8
+	LSL $2, R8, R8
+	CBZ R8, follow1
+	MOVD R8, R2
+
+follow1:
 	ADD R2, R3, R3
 	MOVD ldc+104(FP), R2
 	LSL $2, R2, R2

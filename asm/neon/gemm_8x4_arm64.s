@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func Gemm8x4(n, rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
-TEXT ·Gemm8x4(SB), NOSPLIT, $0-136
+// func Gemm8x4(n, rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
+TEXT ·Gemm8x4(SB), NOSPLIT, $0-168
 	MOVD rows+8(FP), R0
 	MOVD tiles+16(FP), R1
 	MOVD less+24(FP), R2
@@ -754,6 +754,12 @@ clamped8_1:
 columns8:
 	MOVD $8, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow8
+	MOVD R9, R8
+
+follow8:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -1431,6 +1437,12 @@ clamped7_1:
 columns7:
 	MOVD $7, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow7
+	MOVD R9, R8
+
+follow7:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -2040,6 +2052,12 @@ clamped6_1:
 columns6:
 	MOVD $6, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow6
+	MOVD R9, R8
+
+follow6:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -2587,6 +2605,12 @@ clamped5_1:
 columns5:
 	MOVD $5, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow5
+	MOVD R9, R8
+
+follow5:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -3066,6 +3090,12 @@ clamped4_1:
 columns4:
 	MOVD $4, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow4
+	MOVD R9, R8
+
+follow4:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -3489,6 +3519,12 @@ clamped3_1:
 columns3:
 	MOVD $3, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow3
+	MOVD R9, R8
+
+follow3:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -3844,6 +3880,12 @@ clamped2_1:
 columns2:
 	MOVD $2, R0
 	MUL R0, R5, R8
+	MOVD pitch+136(FP), R9
+	LSL $2, R9, R9
+	CBZ R9, follow2
+	MOVD R9, R8
+
+follow2:
 	ADD R8, R3, R3
 	MOVD ldc+112(FP), R8
 	LSL $2, R8, R8
@@ -4137,6 +4179,12 @@ clamped1_1:
 columns1:
 	MOVD $1, R0
 	MUL R0, R5, R2
+	MOVD pitch+136(FP), R8
+	LSL $2, R8, R8
+	CBZ R8, follow1
+	MOVD R8, R2
+
+follow1:
 	ADD R2, R3, R3
 	MOVD ldc+112(FP), R2
 	LSL $2, R2, R2

@@ -691,7 +691,10 @@ func TransposeBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is one chain of fused multiply-adds in ascending p, so an element
 // does not depend on the tile it falls in; += beta*d is fused, too. NaN
@@ -699,7 +702,7 @@ func TransposeBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
 
 // Gemm8x8 multiplies consecutive row tiles of A with one panel of B:
 // tiles tiles of rows rows each, then less tiles of rows-1 rows.
@@ -712,7 +715,10 @@ func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int,
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is one chain of fused multiply-adds in ascending p, so an element
 // does not depend on the tile it falls in; += beta*d is fused, too. NaN
@@ -720,7 +726,7 @@ func Gemm8x12(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int,
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm8x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm8x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
 
 // Gemm4x8 multiplies consecutive row tiles of A with one panel of B:
 // tiles tiles of rows rows each, then less tiles of rows-1 rows.
@@ -733,7 +739,10 @@ func Gemm8x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, 
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 4, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 4, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is one chain of fused multiply-adds in ascending p, so an element
 // does not depend on the tile it falls in; += beta*d is fused, too. NaN
@@ -741,7 +750,7 @@ func Gemm8x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, 
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
 
 // Gemm8x4 multiplies consecutive row tiles of A with one panel of B:
 // tiles tiles of rows rows each, then less tiles of rows-1 rows.
@@ -754,7 +763,10 @@ func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, 
 //	if clamp != nil { s = min(max(s, clamp[0]), clamp[1]) }
 //	c[i*ldc+j] = s
 //
-// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0.
+// with 0 < rows <= 8, tiles >= 0, less >= 0 (0 if rows is 1), k > 0. The rows
+// of A follow each other, or if pitch is not 0, each tile's begin pitch elements behind
+// those of the one before. Meanwhile rowsNext rows of as many columns, ldNext apart,
+// may be fetched from next into a cache; they need not exist.
 // 0 < n <= 4; nothing of b, c, d or bias beyond column n is touched.
 // d may be c; otherwise c overlaps nothing. All strides are in elements.
 // The sum is a chain of fused multiply-adds over even p plus one over odd p, so an
@@ -763,7 +775,7 @@ func Gemm4x8(rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, 
 // (tiles*rows)*k small enough.
 //
 //go:noescape
-func Gemm8x4(n, rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32)
+func Gemm8x4(n, rows, tiles, less, k int, alpha float32, a *float32, rsa, csa int, b *float32, ldb int, beta float32, d, c *float32, ldc int, bias *float32, clamp *[2]float32, pitch int, next *float32, ldNext, rowsNext int)
 
 // ChannelSums computes dst[j] += sum of x[i*stride+j] over i < rows, for j < c.
 // Rows go round-robin to 2, 4 or 8 partial sums, which are added in halves.
