@@ -19,7 +19,8 @@ import (
 //
 //   - fused: where V of enough tiles fits a worker's L2, the worker takes a block
 //     of tiles through all three steps. It makes M for a few panels of filters at
-//     a time, and transforms it back before the next.
+//     a time, and transforms it back before the next. During the products, which
+//     leave memory idle, it prefetches what the transforms will touch.
 //   - shared: where there are too few tiles to go round, all workers make V, then
 //     share the rest, each for a range of tiles and panels.
 //   - staged: where the channels are too many, all workers together do one step
@@ -45,7 +46,7 @@ type winograd struct {
 	panels, kPad   int
 	shared, staged bool
 	inline         bool // a product can make its part of U
-	block          int  // tiles of V, a multiple of the GEMM tile's height
+	block          int  // tiles of V; a GEMM tile may reach beyond the last one's
 	blocks         int
 	rows           int     // tiles of M
 	chunk          int     // panels of M
@@ -65,7 +66,7 @@ const (
 	// scratch, 36 floats each, fits L1.
 	winogradChannels = 128
 	// winogradFilters is how many pairs of channels are transformed at once.
-	winogradFilters = 128
+	winogradFilters = 256
 	// winogradL2 is the bytes of V of a worker's block, unless they are too few
 	// tiles to read U, which comes from L3, for: then there are winogradFused, if
 	// their V has at most winogradSpill bytes. Of what leaves L2 a product reads
@@ -74,9 +75,10 @@ const (
 	winogradFused = 36
 	winogradSpill = 1344 << 10
 	// winogradEven is the number of blocks from which workers are about even.
-	winogradEven = 8
-	// winogradL3 is the most bytes of V and M of a staged block.
-	winogradL3 = 16 << 20
+	winogradEven = 7
+	// winogradL3 is the most bytes of V and M of a staged block. The fewer blocks, the
+	// less often U is read, which may be larger than L3.
+	winogradL3 = 20 << 20
 	// winogradRows is the most tiles of M, winogradInline the most for which a
 	// product makes its part of U, of winogradStep channels.
 	winogradRows   = 48
@@ -144,6 +146,10 @@ func (w *winograd) cut() {
 		w.shared, w.block = true, up(w.tiles)
 		w.rows = even(w.tiles, winogradRows)
 	default:
+		// Even blocks, that end with a tile of any height but the least.
+		step := w.tileRows[1]
+		w.blocks = (w.tiles + w.block - 1) / w.block
+		w.block = min(w.block, ((w.tiles+w.blocks-1)/w.blocks+step-1)/step*step)
 		w.rows = w.block
 	}
 	w.blocks = (w.tiles + w.block - 1) / w.block
@@ -249,6 +255,9 @@ type winogradPart struct {
 func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline bool, o *operands, v, zero []float32) {
 	if !inline {
 		for i := range w.points {
+			if !w.shared {
+				w.ahead(first, rows, i, j0, j1, o)
+			}
 			w.product(p.gemm, i, r0, rows, j0, j1, 0, w.c, o.b[i*w.c*w.kPad+j0*w.nr*w.c:], v, p.m, zero)
 		}
 	} else {
@@ -265,6 +274,30 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 	}
 	for r := range rows {
 		w.output(first+r, r, j0*w.nr, min(w.k, j1*w.nr), o, p.m, zero, p.scratch)
+	}
+}
+
+// ahead prefetches, before the product of point i with panels [j0, j1), a share of what
+// the transforms after it touch: of the pixels that these panels give to the rows tiles
+// from first on, and of those that the tiles of the next block are made of.
+func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
+	k0, k1 := j0*w.nr, min(w.k, j1*w.nr)
+	for r := rows * i / w.points; r < rows*(i+1)/w.points; r++ {
+		n, y, x := w.tileAt(first + r)
+		kernels.PrefetchPixels(o.c[((n*w.oh+y)*w.ow+x)*w.k+k0:], w.ow*w.k, min(w.m, w.oh-y), w.k, min(w.m, w.ow-x), k1-k0)
+	}
+	share, shares := j0/w.chunk*w.points+i, w.chunks*w.points
+	for r := rows * share / shares; r < rows*(share+1)/shares; r++ {
+		next := first + rows + r
+		if next >= w.tiles {
+			return
+		}
+		// The last m rows and columns: tiles before it read the others.
+		n, y, x := w.tileAt(next)
+		y, x = max(0, y-w.padH+2), max(0, x-w.padW+2)
+		if y < w.h && x < w.w {
+			kernels.PrefetchPixels(o.a[((n*w.h+y)*w.w+x)*w.c:], w.w*w.c, min(w.m, w.h-y), 0, 1, min(w.m, w.w-x)*w.c)
+		}
 	}
 }
 

@@ -307,6 +307,25 @@ func testWinograd(t *testing.T, m, n int) {
 	}
 }
 
+// TestPrefetchPixels: it takes every size, beyond the slice too, and changes nothing.
+func TestPrefetchPixels(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		x := kerneltest.GuardedCopy(t, kerneltest.Rand(1).Slice(101))
+		before := slices.Clone(x)
+		for _, rows := range []int{0, 1, 2, 3} {
+			for _, n := range []int{0, 1, 15, 16, 17, 40, 101, 102} {
+				for _, step := range []int{0, 1, 16, 33} {
+					kernels.PrefetchPixels(x, step, rows, step, 2, n)
+					kernels.PrefetchPixels(x[100:], step, rows, 0, 1, n)
+				}
+			}
+		}
+		if !slices.Equal(x, before) {
+			t.Error("values changed")
+		}
+	})
+}
+
 func TestDepthwiseKernels(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		for _, size := range []int{3, 5} {

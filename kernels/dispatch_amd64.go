@@ -269,6 +269,15 @@ func fmaLoop(rounds int) int {
 	}
 }
 
+func prefetchPixels(x []float32, rowStep, rows, pixelStep, pixels, n int) {
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.PrefetchPixels(&x[0], rowStep, rows, pixelStep, pixels, n)
+	case isa.AVX2:
+		avx2.PrefetchPixels(&x[0], rowStep, rows, pixelStep, pixels, n)
+	}
+}
+
 func winogradInput(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
 	switch {
 	case isa.Active == isa.AVX512 && m == 2:

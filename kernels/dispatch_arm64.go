@@ -202,6 +202,8 @@ func fmaLoop(rounds int) int {
 	}
 }
 
+func prefetchPixels([]float32, int, int, int, int, int) {}
+
 func winogradInput(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
 	switch {
 	case isa.Active == isa.NEON && m == 2:

@@ -47,6 +47,8 @@ func transposeBlock(rows, cols int, dst []float32, ldd int, src []float32, lds i
 
 func fmaLoop(rounds int) int { return fmaLoopGeneric(rounds) }
 
+func prefetchPixels([]float32, int, int, int, int, int) {}
+
 func winogradInput(m int, v []float32, stride int, table *winogradTable, n int, scratch []float32) {
 	winogradInputGeneric(m, v, stride, table, n)
 }

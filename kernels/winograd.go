@@ -18,9 +18,10 @@ import "unsafe"
 // tiles are arrays of t*t (3*3 for filters) values that lie stride apart for a
 // channel, in slices of channels for the transforms of tiles, which run one after
 // another. scratch has [WinogradScratch] floats for the channels of a call or of a
-// slice; it must not overlap the other arguments, nor they each other. Each value
-// is a sum of at most t products in a fixed order, first down the columns of a
-// tile, then along its rows.
+// slice; it must not overlap the other arguments, nor they each other. Columns of a
+// tile are multiplied first, then rows. The pure-Go twins sum up to t products in
+// order; assembly shares sums and differences between the rows of a matrix, so that
+// the last bits differ.
 
 // winogradMax is the largest t.
 const winogradMax = 6
@@ -201,6 +202,21 @@ func WinogradOutput(m int, dst []float32, offsets []int32, trash []float32, u []
 		add.fill("WinogradOutput", m*m, residual, offsets, trash, n)
 	}
 	winogradOutput(m, &out, &add, u, stride, bias, residual != nil, n, lo, hi, scratch)
+}
+
+// PrefetchPixels asks for x[i*rowStep+j*pixelStep:][:n], i < rows, j < pixels, in the
+// second-level cache, on amd64. A caller that computes can so have near what it will
+// read or write next. Rows that reach beyond x are left out.
+func PrefetchPixels(x []float32, rowStep, rows, pixelStep, pixels, n int) {
+	if rowStep < 0 || pixelStep < 0 || rows < 0 || pixels < 1 || n < 0 {
+		panic("kernels.PrefetchPixels: negative size")
+	}
+	for rows > 0 && (rows-1)*rowStep+(pixels-1)*pixelStep+n > len(x) {
+		rows--
+	}
+	if rows > 0 && n > 0 {
+		prefetchPixels(x, rowStep, rows, pixelStep, pixels, n)
+	}
 }
 
 // sandwich computes T X T' for one channel: columns first.

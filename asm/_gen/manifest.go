@@ -29,6 +29,7 @@ var manifest = []entry{
 	{"outergemm", on(neon), nativeARM(outerNEON(3), outerNEON(1))},
 	{"peak", on(avx2, avx512, neon), portable(fmaLoop)},
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
+	{"winograd_prefetch", on(avx2, avx512), portable(prefetchPixels)},
 	{"depthwise", on(avx2, avx512, neon), portable(depthwise)},
 	{"dots", on(avx2), portable(dots(1), dots(2), dots(3))},
 	{"dots", on(avx512, neon), portable(dots(1), dots(2), dots(3), dots(4), dots(5), dots(6))},

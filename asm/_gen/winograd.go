@@ -91,18 +91,44 @@ func winogradPoints(m int) []float64 {
 
 func winograd(m Machine) {
 	for _, size := range []int{2, 4} {
-		data, filter, output := toomCook(size, winogradPoints(size)...)
-		t := size + 2
 		w := winogradEmitter{Machine: m}
+		data, filter, output := winogradTransforms(size)
+		t := size + 2
 		w.gather(fmt.Sprintf("WinogradInput%d", size), data, fmt.Sprintf(
 			"transforms a tile of %dx%d pixels of src, which in points to: v = B'dB.", t, t))
-		w.gather(fmt.Sprintf("WinogradGrad%d", size), output.transposed(), fmt.Sprintf(
+		w.gather(fmt.Sprintf("WinogradGrad%d", size), output.back(), fmt.Sprintf(
 			"transforms a tile of %dx%d pixels of ddst, which in points to: v = AdA'.", size, size))
 		w.strided(fmt.Sprintf("WinogradFilter%d", size), filter, "transforms 3x3 filters: out = GgG'.")
-		w.strided(fmt.Sprintf("WinogradFilterGrad%d", size), filter.transposed(),
+		w.strided(fmt.Sprintf("WinogradFilterGrad%d", size), filter.back(),
 			"transforms the gradient of transformed filters back: out = G'uG.")
 		w.scatter(fmt.Sprintf("WinogradOutput%d", size), output, size)
 	}
+}
+
+// prefetchPixels emits a loop that asks for the pixels of a tile.
+func prefetchPixels(m Machine) {
+	m.Func("PrefetchPixels", "func(p *float32, rowStep, rows, pixelStep, pixels, n int)",
+		"PrefetchPixels asks for n floats, a multiple of 16, of each pixel in the second-level cache:",
+		"",
+		"\tp[i*rowStep+j*pixelStep:][:n]   for i < rows, j < pixels",
+		"",
+		"It never faults.")
+	fetcher := m.(prefetcher)
+	row, rowStep, pixelStep, pixels, n := m.ParamPtr("p"), m.ParamInt("rowStep"), m.ParamInt("pixelStep"), m.ParamInt("pixels"), m.ParamInt("n")
+	m.Repeat(m.ParamInt("rows"), func() {
+		pixel := m.CopyPtr(row)
+		m.Repeat(pixels, func() {
+			p, left := m.CopyPtr(pixel), m.CopyInt(n)
+			m.While(left, 16, func() {
+				fetcher.Prefetch(p, 0)
+				m.AddPtrConst(p, 16)
+				m.SubInt(left, 16)
+			})
+			m.AddPtr(pixel, pixelStep)
+		})
+		m.AddPtr(row, rowStep)
+	})
+	m.Ret()
 }
 
 type winogradEmitter struct {
@@ -110,81 +136,26 @@ type winogradEmitter struct {
 	consts map[float64]Vec
 }
 
-// load loads the constants of a matrix into registers.
-func (w *winogradEmitter) load(t matrix1D) {
+// load loads the constants of a transform into registers.
+func (w *winogradEmitter) load(t *transform1D) {
 	w.consts = map[float64]Vec{}
-	for _, row := range t {
-		for _, c := range row {
-			if c < 0 {
-				c = -c
-			}
-			if _, ok := w.consts[c]; !ok && c != 0 && c != 1 {
-				w.consts[c] = w.Const(float32(c))
-			}
+	for _, c := range t.consts {
+		if _, ok := w.consts[c]; !ok {
+			w.consts[c] = w.Const(float32(c))
 		}
 	}
-}
-
-// times returns row . x. A term with coefficient 1 starts the sum if there is
-// one, so that the others can be fused.
-func (w *winogradEmitter) times(row []float64, x []Vec) Vec {
-	start := -1
-	for i, c := range row {
-		if c == 1 {
-			start = i
-			break
-		}
-	}
-	var sum Vec
-	begun := start >= 0
-	if begun {
-		sum = x[start]
-	}
-	owned := false
-	for i, c := range row {
-		if c == 0 || i == start {
-			continue
-		}
-		switch {
-		case !begun && c == -1:
-			sum, owned = w.Sub(w.Zero(), x[i]), true
-		case !begun:
-			sum, owned = w.Mul(w.consts[max(c, -c)], x[i]), true
-			if c < 0 {
-				sum = w.Sub(w.Zero(), sum)
-			}
-		case c == 1:
-			sum, owned = w.Add(sum, x[i]), true
-		case c == -1:
-			sum, owned = w.Sub(sum, x[i]), true
-		default:
-			if !owned {
-				sum, owned = w.Copy(sum), true
-			}
-			if c > 0 {
-				w.AccMulAdd(sum, w.consts[c], x[i])
-			} else {
-				w.AccMulSub(sum, w.consts[-c], x[i])
-			}
-		}
-		begun = true
-	}
-	if !owned {
-		sum = w.Copy(sum)
-	}
-	return sum
 }
 
 // pass emits one pass over n channels: for each strip it loads the inputs,
 // multiplies by t and stores the outputs. Scratch advances by area vectors.
-func (w *winogradEmitter) pass(t matrix1D, n Int, ptrs []Ptr, scratch Ptr, area int, load func(s Strip, i int) Vec, store func(s Strip, i int, v Vec)) {
+func (w *winogradEmitter) pass(t *transform1D, n Int, ptrs []Ptr, scratch Ptr, area int, load func(s Strip, i int) Vec, store func(s Strip, i int, v Vec)) {
 	w.Strips(n, ptrs, 1, func(s Strip) {
-		x := make([]Vec, t.inputs())
-		for i := range x {
-			x[i] = load(s, i)
+		x := &terms{winogradEmitter: w, x: make([]Vec, t.inputs())}
+		for i := range x.x {
+			x.x[i] = load(s, i)
 		}
-		for i, row := range t {
-			store(s, i, w.times(row, x))
+		for i := range t.outputs() {
+			store(s, i, t.row(x, i))
 		}
 		w.AddPtrConst(scratch, area*w.Lanes())
 	})
@@ -192,7 +163,7 @@ func (w *winogradEmitter) pass(t matrix1D, n Int, ptrs []Ptr, scratch Ptr, area 
 
 // columns emits the first pass for column j of X, whose elements pointers point
 // to: scratch[strip][i][j] for i < outputs.
-func (w *winogradEmitter) columns(t matrix1D, j int, pointers []Ptr) {
+func (w *winogradEmitter) columns(t *transform1D, j int, pointers []Ptr) {
 	n, scratch := w.ParamInt("n"), w.ParamPtr("scratch")
 	w.pass(t, n, pointers, scratch, t.inputs()*t.outputs(),
 		func(s Strip, i int) Vec { return s.Load(pointers[i], 0) },
@@ -200,7 +171,7 @@ func (w *winogradEmitter) columns(t matrix1D, j int, pointers []Ptr) {
 }
 
 // rows emits the second pass for row i of the product.
-func (w *winogradEmitter) rows(t matrix1D, i int, pointers []Ptr, store func(s Strip, j int, v Vec)) {
+func (w *winogradEmitter) rows(t *transform1D, i int, pointers []Ptr, store func(s Strip, j int, v Vec)) {
 	n, scratch := w.ParamInt("n"), w.ParamPtr("scratch")
 	w.pass(t, n, pointers, scratch, t.inputs()*t.outputs(),
 		func(_ Strip, j int) Vec { return w.Load(scratch, (i*t.inputs()+j)*w.Lanes()) }, store)
@@ -219,7 +190,7 @@ func (w *winogradEmitter) walk(p Ptr, step Int, count int) []Ptr {
 const winogradScratch = "scratch holds n, rounded up to whole vectors, times %d floats."
 
 // gather emits a transform from pixels to a strided array.
-func (w *winogradEmitter) gather(name string, t matrix1D, doc string) {
+func (w *winogradEmitter) gather(name string, t *transform1D, doc string) {
 	p, q := t.inputs(), t.outputs()
 	w.Func(name, "func(out *float32, outStride int, in **float32, n int, scratch *float32)",
 		name+" "+doc,
@@ -241,7 +212,7 @@ func (w *winogradEmitter) gather(name string, t matrix1D, doc string) {
 }
 
 // rowsStrided emits the second pass of all rows to the array out.
-func (w *winogradEmitter) rowsStrided(t matrix1D) {
+func (w *winogradEmitter) rowsStrided(t *transform1D) {
 	q := t.outputs()
 	out := w.ParamPtr("out")
 	for i := range q {
@@ -252,7 +223,7 @@ func (w *winogradEmitter) rowsStrided(t matrix1D) {
 }
 
 // strided emits a transform from one strided array to another.
-func (w *winogradEmitter) strided(name string, t matrix1D, doc string) {
+func (w *winogradEmitter) strided(name string, t *transform1D, doc string) {
 	p, q := t.inputs(), t.outputs()
 	w.Func(name, "func(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)",
 		name+" "+doc,
@@ -267,7 +238,7 @@ func (w *winogradEmitter) strided(name string, t matrix1D, doc string) {
 }
 
 // columnsStrided emits the first pass of all columns of the array in.
-func (w *winogradEmitter) columnsStrided(t matrix1D) {
+func (w *winogradEmitter) columnsStrided(t *transform1D) {
 	p := t.inputs()
 	in := w.ParamPtr("in")
 	for j := range p {
@@ -280,7 +251,7 @@ func (w *winogradEmitter) columnsStrided(t matrix1D) {
 }
 
 // scatter emits the output transform with its epilogue.
-func (w *winogradEmitter) scatter(name string, t matrix1D, size int) {
+func (w *winogradEmitter) scatter(name string, t *transform1D, size int) {
 	p := t.inputs()
 	w.Func(name, "func(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)",
 		name+fmt.Sprintf(" transforms products back to a tile of %dx%d pixels, which out points to:", size, size),

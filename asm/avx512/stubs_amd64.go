@@ -939,6 +939,15 @@ func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int,
 //go:noescape
 func WinogradOutput4(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo float32, hi float32, n int, scratch *float32)
 
+// PrefetchPixels asks for n floats, a multiple of 16, of each pixel in the second-level cache:
+//
+//	p[i*rowStep+j*pixelStep:][:n]   for i < rows, j < pixels
+//
+// It never faults.
+//
+//go:noescape
+func PrefetchPixels(p *float32, rowStep int, rows int, pixelStep int, pixels int, n int)
+
 // DepthwiseRow3s1 computes consecutive output pixels of one row for n of c channels:
 //
 //	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*3+s)*wStride+i]

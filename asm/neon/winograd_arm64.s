@@ -510,8 +510,7 @@ TEXT ·WinogradGrad2(SB), NOSPLIT, $0-40
 while1:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R3)
+	FMOVQ F0, 0(R3)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -531,8 +530,7 @@ done2:
 while3:
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R3)
+	FMOVQ F0, 0(R3)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 32(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -557,8 +555,7 @@ done4:
 while5:
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 16(R3)
+	FMOVQ F0, 16(R3)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -578,8 +575,7 @@ done6:
 while7:
 	FMOVS 0(R1), F0
 	FMOVS 0(R0), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 16(R3)
+	FMOVQ F0, 16(R3)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 48(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -611,8 +607,7 @@ done8:
 while9:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R2)
+	FMOVQ F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -634,8 +629,7 @@ done10:
 while11:
 	FMOVQ 0(R6), F0
 	FMOVQ 16(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVS F2, 0(R2)
+	FMOVS F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -668,8 +662,7 @@ done12:
 while13:
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R2)
+	FMOVQ F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -691,8 +684,7 @@ done14:
 while15:
 	FMOVQ 32(R6), F0
 	FMOVQ 48(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVS F2, 0(R2)
+	FMOVS F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -725,8 +717,7 @@ done16:
 while17:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R2)
+	FMOVQ F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -748,8 +739,7 @@ done18:
 while19:
 	FMOVQ 64(R6), F0
 	FMOVQ 80(R6), F1
-	VMOV V0.B16, V2.B16
-	FMOVS F2, 0(R2)
+	FMOVS F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -782,8 +772,7 @@ done20:
 while21:
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
-	VMOV V0.B16, V2.B16
-	FMOVQ F2, 0(R2)
+	FMOVQ F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVQ F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -805,8 +794,7 @@ done22:
 while23:
 	FMOVQ 96(R1), F0
 	FMOVQ 112(R1), F1
-	VMOV V0.B16, V2.B16
-	FMOVS F2, 0(R2)
+	FMOVS F0, 0(R2)
 	WORD $0x4E21D402 // fadd v2.4s, v0.4s, v1.4s
 	FMOVS F2, 0(R3)
 	WORD $0x4EA1D400 // fsub v0.4s, v0.4s, v1.4s
@@ -2291,14 +2279,12 @@ done30:
 
 // func WinogradInput4(out *float32, outStride int, in **float32, n int, scratch *float32)
 TEXT ·WinogradInput4(SB), NOSPLIT, $0-40
-	MOVD $0x3fc00000, R0
-	VDUP R0, V0.S4
-	MOVD $0x40000000, R0
-	VDUP R0, V1.S4
 	MOVD $0x3f000000, R0
+	VDUP R0, V0.S4
+	MOVD $0x3fc00000, R0
+	VDUP R0, V1.S4
+	MOVD $0x40000000, R0
 	VDUP R0, V2.S4
-	MOVD $0x40200000, R0
-	VDUP R0, V3.S4
 	MOVD in+16(FP), R0
 	MOVD 0(R0), R1
 	MOVD 48(R0), R2
@@ -2312,41 +2298,36 @@ TEXT ·WinogradInput4(SB), NOSPLIT, $0-40
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 96(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 192(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 288(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 384(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 480(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 96(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 192(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 288(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 384(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 480(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2363,41 +2344,36 @@ done2:
 	BLT done4
 
 while3:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 96(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 192(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 288(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 384(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 480(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 96(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 192(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 288(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 384(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 480(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2423,41 +2399,36 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 16(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 112(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 208(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 304(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 400(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 496(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 16(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 112(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 208(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 304(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 400(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 496(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2474,41 +2445,36 @@ done6:
 	BLT done8
 
 while7:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 16(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 112(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 208(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 304(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 400(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 496(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 16(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 112(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 208(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 304(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 400(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 496(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2534,41 +2500,36 @@ done8:
 	BLT done10
 
 while9:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 32(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 128(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 224(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 320(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 416(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 512(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 32(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 128(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 224(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 320(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 416(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 512(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2585,41 +2546,36 @@ done10:
 	BLT done12
 
 while11:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 32(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 128(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 224(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 320(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 416(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 512(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 32(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 128(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 224(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 320(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 416(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 512(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2645,41 +2601,36 @@ done12:
 	BLT done14
 
 while13:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 48(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 144(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 240(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 336(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 432(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 528(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 48(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 144(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 240(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 336(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 432(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 528(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2696,41 +2647,36 @@ done14:
 	BLT done16
 
 while15:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 48(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 144(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 240(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 336(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 432(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 528(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 48(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 144(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 240(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 336(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 432(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 528(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2756,41 +2702,36 @@ done16:
 	BLT done18
 
 while17:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 64(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 160(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 256(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 352(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 448(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 544(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 64(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 160(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 256(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 352(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 448(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 544(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2807,41 +2748,36 @@ done18:
 	BLT done20
 
 while19:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 64(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 160(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 256(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 352(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 448(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 544(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 64(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 160(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 256(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 352(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 448(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 544(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2867,41 +2803,36 @@ done20:
 	BLT done22
 
 while21:
-	FMOVQ 0(R1), F4
-	FMOVQ 0(R2), F5
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 80(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 176(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 272(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 368(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 464(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 560(R7)
+	FMOVQ 0(R1), F3
+	FMOVQ 0(R2), F4
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 80(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 176(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 272(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 368(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 464(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 560(R7)
 	ADD $576, R7, R7
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -2918,41 +2849,36 @@ done22:
 	BLT done24
 
 while23:
-	FMOVS 0(R1), F4
-	FMOVS 0(R2), F5
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R0), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 80(R7)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 176(R7)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 272(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 368(R7)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 464(R7)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 560(R7)
+	FMOVS 0(R1), F3
+	FMOVS 0(R2), F4
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R0), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 80(R7)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 176(R7)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 272(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 368(R7)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 464(R7)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 560(R7)
 	ADD $576, R7, R7
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -2985,41 +2911,36 @@ done24:
 	BLT done26
 
 while25:
-	FMOVQ 0(R8), F4
-	FMOVQ 16(R8), F5
-	FMOVQ 32(R8), F6
-	FMOVQ 48(R8), F7
-	FMOVQ 64(R8), F8
-	FMOVQ 80(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 0(R8), F3
+	FMOVQ 16(R8), F4
+	FMOVQ 32(R8), F5
+	FMOVQ 48(R8), F6
+	FMOVQ 64(R8), F7
+	FMOVQ 80(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3036,41 +2957,36 @@ done26:
 	BLT done28
 
 while27:
-	FMOVQ 0(R8), F4
-	FMOVQ 16(R8), F5
-	FMOVQ 32(R8), F6
-	FMOVQ 48(R8), F7
-	FMOVQ 64(R8), F8
-	FMOVQ 80(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 0(R8), F3
+	FMOVQ 16(R8), F4
+	FMOVQ 32(R8), F5
+	FMOVQ 48(R8), F6
+	FMOVQ 64(R8), F7
+	FMOVQ 80(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3102,41 +3018,36 @@ done28:
 	BLT done30
 
 while29:
-	FMOVQ 96(R8), F4
-	FMOVQ 112(R8), F5
-	FMOVQ 128(R8), F6
-	FMOVQ 144(R8), F7
-	FMOVQ 160(R8), F8
-	FMOVQ 176(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 96(R8), F3
+	FMOVQ 112(R8), F4
+	FMOVQ 128(R8), F5
+	FMOVQ 144(R8), F6
+	FMOVQ 160(R8), F7
+	FMOVQ 176(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3153,41 +3064,36 @@ done30:
 	BLT done32
 
 while31:
-	FMOVQ 96(R8), F4
-	FMOVQ 112(R8), F5
-	FMOVQ 128(R8), F6
-	FMOVQ 144(R8), F7
-	FMOVQ 160(R8), F8
-	FMOVQ 176(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 96(R8), F3
+	FMOVQ 112(R8), F4
+	FMOVQ 128(R8), F5
+	FMOVQ 144(R8), F6
+	FMOVQ 160(R8), F7
+	FMOVQ 176(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3219,41 +3125,36 @@ done32:
 	BLT done34
 
 while33:
-	FMOVQ 192(R8), F4
-	FMOVQ 208(R8), F5
-	FMOVQ 224(R8), F6
-	FMOVQ 240(R8), F7
-	FMOVQ 256(R8), F8
-	FMOVQ 272(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 192(R8), F3
+	FMOVQ 208(R8), F4
+	FMOVQ 224(R8), F5
+	FMOVQ 240(R8), F6
+	FMOVQ 256(R8), F7
+	FMOVQ 272(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3270,41 +3171,36 @@ done34:
 	BLT done36
 
 while35:
-	FMOVQ 192(R8), F4
-	FMOVQ 208(R8), F5
-	FMOVQ 224(R8), F6
-	FMOVQ 240(R8), F7
-	FMOVQ 256(R8), F8
-	FMOVQ 272(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 192(R8), F3
+	FMOVQ 208(R8), F4
+	FMOVQ 224(R8), F5
+	FMOVQ 240(R8), F6
+	FMOVQ 256(R8), F7
+	FMOVQ 272(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3336,41 +3232,36 @@ done36:
 	BLT done38
 
 while37:
-	FMOVQ 288(R8), F4
-	FMOVQ 304(R8), F5
-	FMOVQ 320(R8), F6
-	FMOVQ 336(R8), F7
-	FMOVQ 352(R8), F8
-	FMOVQ 368(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 288(R8), F3
+	FMOVQ 304(R8), F4
+	FMOVQ 320(R8), F5
+	FMOVQ 336(R8), F6
+	FMOVQ 352(R8), F7
+	FMOVQ 368(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3387,41 +3278,36 @@ done38:
 	BLT done40
 
 while39:
-	FMOVQ 288(R8), F4
-	FMOVQ 304(R8), F5
-	FMOVQ 320(R8), F6
-	FMOVQ 336(R8), F7
-	FMOVQ 352(R8), F8
-	FMOVQ 368(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 288(R8), F3
+	FMOVQ 304(R8), F4
+	FMOVQ 320(R8), F5
+	FMOVQ 336(R8), F6
+	FMOVQ 352(R8), F7
+	FMOVQ 368(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3453,41 +3339,36 @@ done40:
 	BLT done42
 
 while41:
-	FMOVQ 384(R8), F4
-	FMOVQ 400(R8), F5
-	FMOVQ 416(R8), F6
-	FMOVQ 432(R8), F7
-	FMOVQ 448(R8), F8
-	FMOVQ 464(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 384(R8), F3
+	FMOVQ 400(R8), F4
+	FMOVQ 416(R8), F5
+	FMOVQ 432(R8), F6
+	FMOVQ 448(R8), F7
+	FMOVQ 464(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3504,41 +3385,36 @@ done42:
 	BLT done44
 
 while43:
-	FMOVQ 384(R8), F4
-	FMOVQ 400(R8), F5
-	FMOVQ 416(R8), F6
-	FMOVQ 432(R8), F7
-	FMOVQ 448(R8), F8
-	FMOVQ 464(R8), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 384(R8), F3
+	FMOVQ 400(R8), F4
+	FMOVQ 416(R8), F5
+	FMOVQ 432(R8), F6
+	FMOVQ 448(R8), F7
+	FMOVQ 464(R8), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3570,41 +3446,36 @@ done44:
 	BLT done46
 
 while45:
-	FMOVQ 480(R1), F4
-	FMOVQ 496(R1), F5
-	FMOVQ 512(R1), F6
-	FMOVQ 528(R1), F7
-	FMOVQ 544(R1), F8
-	FMOVQ 560(R1), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVQ F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVQ F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVQ F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVQ F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVQ F4, 0(R7)
+	FMOVQ 480(R1), F3
+	FMOVQ 496(R1), F4
+	FMOVQ 512(R1), F5
+	FMOVQ 528(R1), F6
+	FMOVQ 544(R1), F7
+	FMOVQ 560(R1), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVQ F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVQ F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVQ F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVQ F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVQ F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVQ F3, 0(R7)
 	ADD $576, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -3621,41 +3492,36 @@ done46:
 	BLT done48
 
 while47:
-	FMOVQ 480(R1), F4
-	FMOVQ 496(R1), F5
-	FMOVQ 512(R1), F6
-	FMOVQ 528(R1), F7
-	FMOVQ 544(R1), F8
-	FMOVQ 560(R1), F9
-	WORD $0x4EA5CC04 // fmls v4.4s, v0.4s, v5.4s
-	WORD $0x4EA6CC24 // fmls v4.4s, v1.4s, v6.4s
-	WORD $0x4E27CC04 // fmla v4.4s, v0.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R2)
-	WORD $0x4EA5D504 // fsub v4.4s, v8.4s, v5.4s
-	WORD $0x4E26CC44 // fmla v4.4s, v2.4s, v6.4s
-	WORD $0x4E27CC64 // fmla v4.4s, v3.4s, v7.4s
-	FMOVS F4, 0(R3)
-	VMOV V5.B16, V4.B16
-	WORD $0x4EA6CC64 // fmls v4.4s, v3.4s, v6.4s
-	WORD $0x4E27CC44 // fmla v4.4s, v2.4s, v7.4s
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	FMOVS F4, 0(R4)
-	VMOV V8.B16, V4.B16
-	WORD $0x4EA5CC24 // fmls v4.4s, v1.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4E27CC24 // fmla v4.4s, v1.4s, v7.4s
-	FMOVS F4, 0(R5)
-	VMOV V8.B16, V4.B16
-	WORD $0x4E25CC44 // fmla v4.4s, v2.4s, v5.4s
-	WORD $0x4EA6D484 // fsub v4.4s, v4.4s, v6.4s
-	WORD $0x4EA7CC44 // fmls v4.4s, v2.4s, v7.4s
-	FMOVS F4, 0(R6)
-	WORD $0x4EA6CC05 // fmls v5.4s, v0.4s, v6.4s
-	WORD $0x4EA7CC25 // fmls v5.4s, v1.4s, v7.4s
-	WORD $0x4E28CC05 // fmla v5.4s, v0.4s, v8.4s
-	WORD $0x4E29D4A4 // fadd v4.4s, v5.4s, v9.4s
-	FMOVS F4, 0(R7)
+	FMOVQ 480(R1), F3
+	FMOVQ 496(R1), F4
+	FMOVQ 512(R1), F5
+	FMOVQ 528(R1), F6
+	FMOVQ 544(R1), F7
+	FMOVQ 560(R1), F8
+	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
+	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
+	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	FMOVS F3, 0(R2)
+	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
+	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
+	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
+	FMOVS F3, 0(R3)
+	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
+	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
+	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	FMOVS F3, 0(R4)
+	VMOV V9.B16, V3.B16
+	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	FMOVS F3, 0(R5)
+	VMOV V9.B16, V3.B16
+	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	FMOVS F3, 0(R6)
+	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
+	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
+	FMOVS F3, 0(R7)
 	ADD $576, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -3672,18 +3538,14 @@ done48:
 
 // func WinogradGrad4(out *float32, outStride int, in **float32, n int, scratch *float32)
 TEXT ·WinogradGrad4(SB), NOSPLIT, $0-40
-	MOVD $0x3f000000, R0
-	VDUP R0, V0.S4
 	MOVD $0x3e800000, R0
+	VDUP R0, V0.S4
+	MOVD $0x3f000000, R0
 	VDUP R0, V1.S4
-	MOVD $0x3e000000, R0
-	VDUP R0, V2.S4
 	MOVD $0x40000000, R0
-	VDUP R0, V3.S4
+	VDUP R0, V2.S4
 	MOVD $0x40800000, R0
-	VDUP R0, V4.S4
-	MOVD $0x41000000, R0
-	VDUP R0, V5.S4
+	VDUP R0, V3.S4
 	MOVD in+16(FP), R0
 	MOVD 0(R0), R1
 	MOVD 32(R0), R2
@@ -3695,30 +3557,28 @@ TEXT ·WinogradGrad4(SB), NOSPLIT, $0-40
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F6
-	FMOVQ 0(R2), F7
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R0), F7
+	FMOVQ F4, 0(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 64(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 128(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 192(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 256(R5)
-	FMOVQ F9, 320(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 128(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 192(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 256(R5)
+	FMOVQ F7, 320(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -3733,30 +3593,28 @@ done2:
 	BLT done4
 
 while3:
-	FMOVS 0(R1), F6
-	FMOVS 0(R2), F7
-	FMOVS 0(R3), F8
-	FMOVS 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVS 0(R1), F4
+	FMOVS 0(R2), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R0), F7
+	FMOVQ F4, 0(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 64(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 128(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 192(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 256(R5)
-	FMOVQ F9, 320(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 128(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 192(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 256(R5)
+	FMOVQ F7, 320(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -3778,30 +3636,28 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R1), F6
-	FMOVQ 0(R2), F7
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 16(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R0), F7
+	FMOVQ F4, 16(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 80(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 144(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 208(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 272(R5)
-	FMOVQ F9, 336(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 144(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 208(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 272(R5)
+	FMOVQ F7, 336(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -3816,30 +3672,28 @@ done6:
 	BLT done8
 
 while7:
-	FMOVS 0(R1), F6
-	FMOVS 0(R2), F7
-	FMOVS 0(R3), F8
-	FMOVS 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 16(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVS 0(R1), F4
+	FMOVS 0(R2), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R0), F7
+	FMOVQ F4, 16(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 80(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 144(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 208(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 272(R5)
-	FMOVQ F9, 336(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 144(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 208(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 272(R5)
+	FMOVQ F7, 336(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -3861,30 +3715,28 @@ done8:
 	BLT done10
 
 while9:
-	FMOVQ 0(R1), F6
-	FMOVQ 0(R2), F7
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 32(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R0), F7
+	FMOVQ F4, 32(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 96(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 160(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 224(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 288(R5)
-	FMOVQ F9, 352(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 160(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 224(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 288(R5)
+	FMOVQ F7, 352(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -3899,30 +3751,28 @@ done10:
 	BLT done12
 
 while11:
-	FMOVS 0(R1), F6
-	FMOVS 0(R2), F7
-	FMOVS 0(R3), F8
-	FMOVS 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 32(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVS 0(R1), F4
+	FMOVS 0(R2), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R0), F7
+	FMOVQ F4, 32(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 96(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 160(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 224(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 288(R5)
-	FMOVQ F9, 352(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 160(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 224(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 288(R5)
+	FMOVQ F7, 352(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -3944,30 +3794,28 @@ done12:
 	BLT done14
 
 while13:
-	FMOVQ 0(R1), F6
-	FMOVQ 0(R2), F7
-	FMOVQ 0(R3), F8
-	FMOVQ 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 48(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R1), F4
+	FMOVQ 0(R2), F5
+	FMOVQ 0(R3), F6
+	FMOVQ 0(R0), F7
+	FMOVQ F4, 48(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 112(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 176(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 240(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 304(R5)
-	FMOVQ F9, 368(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 176(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 240(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 304(R5)
+	FMOVQ F7, 368(R5)
 	ADD $384, R5, R5
 	ADD $16, R1, R1
 	ADD $16, R2, R2
@@ -3982,30 +3830,28 @@ done14:
 	BLT done16
 
 while15:
-	FMOVS 0(R1), F6
-	FMOVS 0(R2), F7
-	FMOVS 0(R3), F8
-	FMOVS 0(R0), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 48(R5)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVS 0(R1), F4
+	FMOVS 0(R2), F5
+	FMOVS 0(R3), F6
+	FMOVS 0(R0), F7
+	FMOVQ F4, 48(R5)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 112(R5)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 176(R5)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 240(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 304(R5)
-	FMOVQ F9, 368(R5)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 176(R5)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 240(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 304(R5)
+	FMOVQ F7, 368(R5)
 	ADD $384, R5, R5
 	ADD $4, R1, R1
 	ADD $4, R2, R2
@@ -4036,30 +3882,28 @@ done16:
 	BLT done18
 
 while17:
-	FMOVQ 0(R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	FMOVQ 48(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R8), F4
+	FMOVQ 16(R8), F5
+	FMOVQ 32(R8), F6
+	FMOVQ 48(R8), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4076,30 +3920,28 @@ done18:
 	BLT done20
 
 while19:
-	FMOVQ 0(R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	FMOVQ 48(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 0(R8), F4
+	FMOVQ 16(R8), F5
+	FMOVQ 32(R8), F6
+	FMOVQ 48(R8), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4131,30 +3973,28 @@ done20:
 	BLT done22
 
 while21:
-	FMOVQ 64(R8), F6
-	FMOVQ 80(R8), F7
-	FMOVQ 96(R8), F8
-	FMOVQ 112(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 64(R8), F4
+	FMOVQ 80(R8), F5
+	FMOVQ 96(R8), F6
+	FMOVQ 112(R8), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4171,30 +4011,28 @@ done22:
 	BLT done24
 
 while23:
-	FMOVQ 64(R8), F6
-	FMOVQ 80(R8), F7
-	FMOVQ 96(R8), F8
-	FMOVQ 112(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 64(R8), F4
+	FMOVQ 80(R8), F5
+	FMOVQ 96(R8), F6
+	FMOVQ 112(R8), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4226,30 +4064,28 @@ done24:
 	BLT done26
 
 while25:
-	FMOVQ 128(R8), F6
-	FMOVQ 144(R8), F7
-	FMOVQ 160(R8), F8
-	FMOVQ 176(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 128(R8), F4
+	FMOVQ 144(R8), F5
+	FMOVQ 160(R8), F6
+	FMOVQ 176(R8), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4266,30 +4102,28 @@ done26:
 	BLT done28
 
 while27:
-	FMOVQ 128(R8), F6
-	FMOVQ 144(R8), F7
-	FMOVQ 160(R8), F8
-	FMOVQ 176(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 128(R8), F4
+	FMOVQ 144(R8), F5
+	FMOVQ 160(R8), F6
+	FMOVQ 176(R8), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4321,30 +4155,28 @@ done28:
 	BLT done30
 
 while29:
-	FMOVQ 192(R8), F6
-	FMOVQ 208(R8), F7
-	FMOVQ 224(R8), F8
-	FMOVQ 240(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 192(R8), F4
+	FMOVQ 208(R8), F5
+	FMOVQ 224(R8), F6
+	FMOVQ 240(R8), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4361,30 +4193,28 @@ done30:
 	BLT done32
 
 while31:
-	FMOVQ 192(R8), F6
-	FMOVQ 208(R8), F7
-	FMOVQ 224(R8), F8
-	FMOVQ 240(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 192(R8), F4
+	FMOVQ 208(R8), F5
+	FMOVQ 224(R8), F6
+	FMOVQ 240(R8), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4416,30 +4246,28 @@ done32:
 	BLT done34
 
 while33:
-	FMOVQ 256(R8), F6
-	FMOVQ 272(R8), F7
-	FMOVQ 288(R8), F8
-	FMOVQ 304(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 256(R8), F4
+	FMOVQ 272(R8), F5
+	FMOVQ 288(R8), F6
+	FMOVQ 304(R8), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4456,30 +4284,28 @@ done34:
 	BLT done36
 
 while35:
-	FMOVQ 256(R8), F6
-	FMOVQ 272(R8), F7
-	FMOVQ 288(R8), F8
-	FMOVQ 304(R8), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 256(R8), F4
+	FMOVQ 272(R8), F5
+	FMOVQ 288(R8), F6
+	FMOVQ 304(R8), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4511,30 +4337,28 @@ done36:
 	BLT done38
 
 while37:
-	FMOVQ 320(R1), F6
-	FMOVQ 336(R1), F7
-	FMOVQ 352(R1), F8
-	FMOVQ 368(R1), F9
-	VMOV V6.B16, V10.B16
-	FMOVQ F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 320(R1), F4
+	FMOVQ 336(R1), F5
+	FMOVQ 352(R1), F6
+	FMOVQ 368(R1), F7
+	FMOVQ F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVQ F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVQ F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVQ F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVQ F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVQ F4, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $384, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4551,30 +4375,28 @@ done38:
 	BLT done40
 
 while39:
-	FMOVQ 320(R1), F6
-	FMOVQ 336(R1), F7
-	FMOVQ 352(R1), F8
-	FMOVQ 368(R1), F9
-	VMOV V6.B16, V10.B16
-	FMOVS F10, 0(R2)
-	WORD $0x4E27D4CA // fadd v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4E29D54A // fadd v10.4s, v10.4s, v9.4s
+	FMOVQ 320(R1), F4
+	FMOVQ 336(R1), F5
+	FMOVQ 352(R1), F6
+	FMOVQ 368(R1), F7
+	FMOVS F4, 0(R2)
+	WORD $0x4E26D488 // fadd v8.4s, v4.4s, v6.4s
+	WORD $0x4E27D4A9 // fadd v9.4s, v5.4s, v7.4s
+	WORD $0x4E29D50A // fadd v10.4s, v8.4s, v9.4s
 	FMOVS F10, 0(R3)
-	WORD $0x4EA7D4CA // fsub v10.4s, v6.4s, v7.4s
-	WORD $0x4E28D54A // fadd v10.4s, v10.4s, v8.4s
-	WORD $0x4EA9D54A // fsub v10.4s, v10.4s, v9.4s
-	FMOVS F10, 0(R4)
-	VMOV V6.B16, V10.B16
-	WORD $0x4E27CC0A // fmla v10.4s, v0.4s, v7.4s
-	WORD $0x4E28CC2A // fmla v10.4s, v1.4s, v8.4s
-	WORD $0x4E29CC4A // fmla v10.4s, v2.4s, v9.4s
-	FMOVS F10, 0(R5)
-	WORD $0x4EA7CC66 // fmls v6.4s, v3.4s, v7.4s
-	WORD $0x4E28CC86 // fmla v6.4s, v4.4s, v8.4s
-	WORD $0x4EA9CCA6 // fmls v6.4s, v5.4s, v9.4s
-	FMOVS F6, 0(R6)
-	FMOVS F9, 0(R7)
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	FMOVS F8, 0(R4)
+	VMOV V4.B16, V8.B16
+	WORD $0x4E26CC08 // fmla v8.4s, v0.4s, v6.4s
+	VMOV V5.B16, V9.B16
+	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
+	WORD $0x4E29CC28 // fmla v8.4s, v1.4s, v9.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4E26CC64 // fmla v4.4s, v3.4s, v6.4s
+	WORD $0x4E27CC65 // fmla v5.4s, v3.4s, v7.4s
+	WORD $0x4EA5CC44 // fmls v4.4s, v2.4s, v5.4s
+	FMOVS F4, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $384, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4593,16 +4415,14 @@ done40:
 TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
 	MOVD $0x3eaaaaab, R0
 	VDUP R0, V0.S4
-	MOVD $0x3f888889, R0
+	MOVD $0x40000000, R0
 	VDUP R0, V1.S4
-	MOVD $0x3f088889, R0
+	MOVD $0x40800000, R0
 	VDUP R0, V2.S4
-	MOVD $0x3e888889, R0
+	MOVD $0xbe888889, R0
 	VDUP R0, V3.S4
 	MOVD $0x3d888889, R0
 	VDUP R0, V4.S4
-	MOVD $0x3e088889, R0
-	VDUP R0, V5.S4
 	MOVD in+16(FP), R0
 	MOVD inStride+24(FP), R1
 	MOVD $3, R2
@@ -4620,32 +4440,27 @@ TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
 	BLT done2
 
 while1:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 48(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 96(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 144(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 192(R2)
-	FMOVQ F8, 240(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 96(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 144(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 192(R2)
+	FMOVQ F7, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -4659,32 +4474,27 @@ done2:
 	BLT done4
 
 while3:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 48(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 96(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 144(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 192(R2)
-	FMOVQ F8, 240(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 96(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 144(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 192(R2)
+	FMOVQ F7, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -4712,32 +4522,27 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 16(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ F5, 16(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 64(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 112(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 160(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 208(R2)
-	FMOVQ F8, 256(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 112(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 160(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 208(R2)
+	FMOVQ F7, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -4751,32 +4556,27 @@ done6:
 	BLT done8
 
 while7:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 16(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVQ F5, 16(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 64(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 112(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 160(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 208(R2)
-	FMOVQ F8, 256(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 112(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 160(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 208(R2)
+	FMOVQ F7, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -4804,32 +4604,27 @@ done8:
 	BLT done10
 
 while9:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 32(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ F5, 32(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 80(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 128(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 176(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 224(R2)
-	FMOVQ F8, 272(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 128(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 176(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 224(R2)
+	FMOVQ F7, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -4843,32 +4638,27 @@ done10:
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 32(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVQ F5, 32(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 80(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 128(R2)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 176(R2)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 224(R2)
-	FMOVQ F8, 272(R2)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 128(R2)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 176(R2)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 224(R2)
+	FMOVQ F7, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -4900,32 +4690,27 @@ done12:
 	BLT done14
 
 while13:
-	FMOVQ 0(R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 0(R8), F5
+	FMOVQ 16(R8), F6
+	FMOVQ 32(R8), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -4942,32 +4727,27 @@ done14:
 	BLT done16
 
 while15:
-	FMOVQ 0(R8), F6
-	FMOVQ 16(R8), F7
-	FMOVQ 32(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 0(R8), F5
+	FMOVQ 16(R8), F6
+	FMOVQ 32(R8), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -4999,32 +4779,27 @@ done16:
 	BLT done18
 
 while17:
-	FMOVQ 48(R8), F6
-	FMOVQ 64(R8), F7
-	FMOVQ 80(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 48(R8), F5
+	FMOVQ 64(R8), F6
+	FMOVQ 80(R8), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5041,32 +4816,27 @@ done18:
 	BLT done20
 
 while19:
-	FMOVQ 48(R8), F6
-	FMOVQ 64(R8), F7
-	FMOVQ 80(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 48(R8), F5
+	FMOVQ 64(R8), F6
+	FMOVQ 80(R8), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5098,32 +4868,27 @@ done20:
 	BLT done22
 
 while21:
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F7
-	FMOVQ 128(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 96(R8), F5
+	FMOVQ 112(R8), F6
+	FMOVQ 128(R8), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5140,32 +4905,27 @@ done22:
 	BLT done24
 
 while23:
-	FMOVQ 96(R8), F6
-	FMOVQ 112(R8), F7
-	FMOVQ 128(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 96(R8), F5
+	FMOVQ 112(R8), F6
+	FMOVQ 128(R8), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5197,32 +4957,27 @@ done24:
 	BLT done26
 
 while25:
-	FMOVQ 144(R8), F6
-	FMOVQ 160(R8), F7
-	FMOVQ 176(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 144(R8), F5
+	FMOVQ 160(R8), F6
+	FMOVQ 176(R8), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5239,32 +4994,27 @@ done26:
 	BLT done28
 
 while27:
-	FMOVQ 144(R8), F6
-	FMOVQ 160(R8), F7
-	FMOVQ 176(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 144(R8), F5
+	FMOVQ 160(R8), F6
+	FMOVQ 176(R8), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5296,32 +5046,27 @@ done28:
 	BLT done30
 
 while29:
-	FMOVQ 192(R8), F6
-	FMOVQ 208(R8), F7
-	FMOVQ 224(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 192(R8), F5
+	FMOVQ 208(R8), F6
+	FMOVQ 224(R8), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5338,32 +5083,27 @@ done30:
 	BLT done32
 
 while31:
-	FMOVQ 192(R8), F6
-	FMOVQ 208(R8), F7
-	FMOVQ 224(R8), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 192(R8), F5
+	FMOVQ 208(R8), F6
+	FMOVQ 224(R8), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R8, R8
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5395,32 +5135,27 @@ done32:
 	BLT done34
 
 while33:
-	FMOVQ 240(R1), F6
-	FMOVQ 256(R1), F7
-	FMOVQ 272(R1), F8
-	VMOV V6.B16, V9.B16
-	FMOVQ F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 240(R1), F5
+	FMOVQ 256(R1), F6
+	FMOVQ 272(R1), F7
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVQ F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVQ F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVQ F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVQ F6, 0(R6)
-	FMOVQ F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVQ F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVQ F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVQ F5, 0(R6)
+	FMOVQ F7, 0(R7)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5437,32 +5172,27 @@ done34:
 	BLT done36
 
 while35:
-	FMOVQ 240(R1), F6
-	FMOVQ 256(R1), F7
-	FMOVQ 272(R1), F8
-	VMOV V6.B16, V9.B16
-	FMOVS F9, 0(R2)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4E28CC09 // fmla v9.4s, v0.4s, v8.4s
+	FMOVQ 240(R1), F5
+	FMOVQ 256(R1), F6
+	FMOVQ 272(R1), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
 	FMOVS F9, 0(R3)
-	WORD $0x6E26DC09 // fmul v9.4s, v0.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4E27CC09 // fmla v9.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC09 // fmls v9.4s, v0.4s, v8.4s
-	FMOVS F9, 0(R4)
-	WORD $0x6E26DC29 // fmul v9.4s, v1.4s, v6.4s
-	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
-	WORD $0x4EA9D549 // fsub v9.4s, v10.4s, v9.4s
-	WORD $0x4EA7CC49 // fmls v9.4s, v2.4s, v7.4s
-	WORD $0x4EA8CC69 // fmls v9.4s, v3.4s, v8.4s
-	FMOVS F9, 0(R5)
-	WORD $0x6E26DC86 // fmul v6.4s, v4.4s, v6.4s
-	WORD $0x4EA7CCA6 // fmls v6.4s, v5.4s, v7.4s
-	WORD $0x4E28CC66 // fmla v6.4s, v3.4s, v8.4s
-	FMOVS F6, 0(R6)
-	FMOVS F8, 0(R7)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -5481,16 +5211,14 @@ done36:
 TEXT ·WinogradFilterGrad4(SB), NOSPLIT, $0-48
 	MOVD $0x3eaaaaab, R0
 	VDUP R0, V0.S4
-	MOVD $0x3f888889, R0
+	MOVD $0x3e888889, R0
 	VDUP R0, V1.S4
 	MOVD $0x3d888889, R0
 	VDUP R0, V2.S4
-	MOVD $0x3f088889, R0
+	MOVD $0x40000000, R0
 	VDUP R0, V3.S4
-	MOVD $0x3e088889, R0
+	MOVD $0x40800000, R0
 	VDUP R0, V4.S4
-	MOVD $0x3e888889, R0
-	VDUP R0, V5.S4
 	MOVD in+16(FP), R0
 	MOVD inStride+24(FP), R1
 	MOVD $6, R2
@@ -5514,27 +5242,28 @@ TEXT ·WinogradFilterGrad4(SB), NOSPLIT, $0-48
 	BLT done2
 
 while1:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 96(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 192(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 96(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 192(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5551,27 +5280,28 @@ done2:
 	BLT done4
 
 while3:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 96(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 192(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 96(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 192(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5608,27 +5338,28 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 16(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 112(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 208(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 16(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 112(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 208(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5645,27 +5376,28 @@ done6:
 	BLT done8
 
 while7:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 16(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 112(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 208(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 16(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 112(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 208(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5702,27 +5434,28 @@ done8:
 	BLT done10
 
 while9:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 32(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 128(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 224(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 32(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 128(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 224(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5739,27 +5472,28 @@ done10:
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 32(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 128(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 224(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 32(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 128(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 224(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5796,27 +5530,28 @@ done12:
 	BLT done14
 
 while13:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 48(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 144(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 240(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 48(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 144(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 240(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5833,27 +5568,28 @@ done14:
 	BLT done16
 
 while15:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 48(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 144(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 240(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 48(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 144(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 240(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5890,27 +5626,28 @@ done16:
 	BLT done18
 
 while17:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 64(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 160(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 256(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 64(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 160(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 256(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -5927,27 +5664,28 @@ done18:
 	BLT done20
 
 while19:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 64(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 160(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 256(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 64(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 160(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 256(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -5984,27 +5722,28 @@ done20:
 	BLT done22
 
 while21:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 80(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 176(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 272(R2)
+	FMOVQ 0(R3), F5
+	FMOVQ 0(R4), F6
+	FMOVQ 0(R5), F7
+	FMOVQ 0(R6), F8
+	FMOVQ 0(R7), F9
+	FMOVQ 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 80(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 176(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 272(R2)
 	ADD $288, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6021,27 +5760,28 @@ done22:
 	BLT done24
 
 while23:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 80(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 176(R2)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 272(R2)
+	FMOVS 0(R3), F5
+	FMOVS 0(R4), F6
+	FMOVS 0(R5), F7
+	FMOVS 0(R6), F8
+	FMOVS 0(R7), F9
+	FMOVS 0(R8), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 80(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 176(R2)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 272(R2)
 	ADD $288, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6070,27 +5810,28 @@ done24:
 	BLT done26
 
 while25:
-	FMOVQ 0(R5), F6
-	FMOVQ 16(R5), F7
-	FMOVQ 32(R5), F8
-	FMOVQ 48(R5), F9
-	FMOVQ 64(R5), F10
-	FMOVQ 80(R5), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	FMOVQ 0(R5), F5
+	FMOVQ 16(R5), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R5), F8
+	FMOVQ 64(R5), F9
+	FMOVQ 80(R5), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -6104,27 +5845,28 @@ done26:
 	BLT done28
 
 while27:
-	FMOVQ 0(R5), F6
-	FMOVQ 16(R5), F7
-	FMOVQ 32(R5), F8
-	FMOVQ 48(R5), F9
-	FMOVQ 64(R5), F10
-	FMOVQ 80(R5), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVS F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	FMOVQ 0(R5), F5
+	FMOVQ 16(R5), F6
+	FMOVQ 32(R5), F7
+	FMOVQ 48(R5), F8
+	FMOVQ 64(R5), F9
+	FMOVQ 80(R5), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVS F5, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -6147,27 +5889,28 @@ done28:
 	BLT done30
 
 while29:
-	FMOVQ 96(R5), F6
-	FMOVQ 112(R5), F7
-	FMOVQ 128(R5), F8
-	FMOVQ 144(R5), F9
-	FMOVQ 160(R5), F10
-	FMOVQ 176(R5), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	FMOVQ 96(R5), F5
+	FMOVQ 112(R5), F6
+	FMOVQ 128(R5), F7
+	FMOVQ 144(R5), F8
+	FMOVQ 160(R5), F9
+	FMOVQ 176(R5), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 0(R4)
 	ADD $288, R5, R5
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -6181,27 +5924,28 @@ done30:
 	BLT done32
 
 while31:
-	FMOVQ 96(R5), F6
-	FMOVQ 112(R5), F7
-	FMOVQ 128(R5), F8
-	FMOVQ 144(R5), F9
-	FMOVQ 160(R5), F10
-	FMOVQ 176(R5), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVS F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	FMOVQ 96(R5), F5
+	FMOVQ 112(R5), F6
+	FMOVQ 128(R5), F7
+	FMOVQ 144(R5), F8
+	FMOVQ 160(R5), F9
+	FMOVQ 176(R5), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVS F5, 0(R4)
 	ADD $288, R5, R5
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -6224,27 +5968,28 @@ done32:
 	BLT done34
 
 while33:
-	FMOVQ 192(R1), F6
-	FMOVQ 208(R1), F7
-	FMOVQ 224(R1), F8
-	FMOVQ 240(R1), F9
-	FMOVQ 256(R1), F10
-	FMOVQ 272(R1), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVQ F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVQ F11, 0(R4)
+	FMOVQ 192(R1), F5
+	FMOVQ 208(R1), F6
+	FMOVQ 224(R1), F7
+	FMOVQ 240(R1), F8
+	FMOVQ 256(R1), F9
+	FMOVQ 272(R1), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVQ F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVQ F5, 0(R4)
 	ADD $288, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -6258,27 +6003,28 @@ done34:
 	BLT done36
 
 while35:
-	FMOVQ 192(R1), F6
-	FMOVQ 208(R1), F7
-	FMOVQ 224(R1), F8
-	FMOVQ 240(R1), F9
-	FMOVQ 256(R1), F10
-	FMOVQ 272(R1), F11
-	WORD $0x4E27CC06 // fmla v6.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC06 // fmls v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC26 // fmls v6.4s, v1.4s, v9.4s
-	WORD $0x4E2ACC46 // fmla v6.4s, v2.4s, v10.4s
-	FMOVS F6, 0(R2)
-	WORD $0x6E27DC06 // fmul v6.4s, v0.4s, v7.4s
-	WORD $0x4E28CC06 // fmla v6.4s, v0.4s, v8.4s
-	WORD $0x4EA9CC66 // fmls v6.4s, v3.4s, v9.4s
-	WORD $0x4EAACC86 // fmls v6.4s, v4.4s, v10.4s
-	FMOVS F6, 0(R3)
-	WORD $0x4E27CC0B // fmla v11.4s, v0.4s, v7.4s
-	WORD $0x4EA8CC0B // fmls v11.4s, v0.4s, v8.4s
-	WORD $0x4EA9CCAB // fmls v11.4s, v5.4s, v9.4s
-	WORD $0x4E2ACCAB // fmla v11.4s, v5.4s, v10.4s
-	FMOVS F11, 0(R4)
+	FMOVQ 192(R1), F5
+	FMOVQ 208(R1), F6
+	FMOVQ 224(R1), F7
+	FMOVQ 240(R1), F8
+	FMOVQ 256(R1), F9
+	FMOVQ 272(R1), F10
+	WORD $0x6E28DC28 // fmul v8.4s, v1.4s, v8.4s
+	WORD $0x6E29DC49 // fmul v9.4s, v2.4s, v9.4s
+	WORD $0x4E29D4A5 // fadd v5.4s, v5.4s, v9.4s
+	WORD $0x4EA7D4CB // fsub v11.4s, v6.4s, v7.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4EA8CC85 // fmls v5.4s, v4.4s, v8.4s
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4C5 // fadd v5.4s, v6.4s, v7.4s
+	WORD $0x6E25DC05 // fmul v5.4s, v0.4s, v5.4s
+	WORD $0x4EA8CC65 // fmls v5.4s, v3.4s, v8.4s
+	WORD $0x4EA9CC65 // fmls v5.4s, v3.4s, v9.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA8D545 // fsub v5.4s, v10.4s, v8.4s
+	WORD $0x4E2BCC05 // fmla v5.4s, v0.4s, v11.4s
+	WORD $0x4E29CC85 // fmla v5.4s, v4.4s, v9.4s
+	FMOVS F5, 0(R4)
 	ADD $288, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
@@ -6292,18 +6038,14 @@ done36:
 
 // func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
 TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
-	MOVD $0x3f000000, R0
-	VDUP R0, V0.S4
-	MOVD $0x40000000, R0
-	VDUP R0, V1.S4
 	MOVD $0x3e800000, R0
+	VDUP R0, V0.S4
+	MOVD $0x3f000000, R0
+	VDUP R0, V1.S4
+	MOVD $0x40000000, R0
 	VDUP R0, V2.S4
 	MOVD $0x40800000, R0
 	VDUP R0, V3.S4
-	MOVD $0x3e000000, R0
-	VDUP R0, V4.S4
-	MOVD $0x41000000, R0
-	VDUP R0, V5.S4
 	MOVD in+16(FP), R0
 	MOVD inStride+24(FP), R1
 	MOVD $6, R2
@@ -6327,30 +6069,31 @@ TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
 	BLT done2
 
 while1:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 96(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 192(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 288(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 0(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 96(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 192(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 288(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6367,30 +6110,31 @@ done2:
 	BLT done4
 
 while3:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 0(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 96(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 192(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 288(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 0(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 96(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 192(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 288(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6427,30 +6171,31 @@ done4:
 	BLT done6
 
 while5:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 16(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 112(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 208(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 304(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 16(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 112(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 208(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 304(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6467,30 +6212,31 @@ done6:
 	BLT done8
 
 while7:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 16(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 112(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 208(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 304(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 16(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 112(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 208(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 304(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6527,30 +6273,31 @@ done8:
 	BLT done10
 
 while9:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 32(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 128(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 224(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 320(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 32(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 128(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 224(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 320(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6567,30 +6314,31 @@ done10:
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 32(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 128(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 224(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 320(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 32(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 128(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 224(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 320(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6627,30 +6375,31 @@ done12:
 	BLT done14
 
 while13:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 48(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 144(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 240(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 336(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 48(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 144(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 240(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 336(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6667,30 +6416,31 @@ done14:
 	BLT done16
 
 while15:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 48(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 144(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 240(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 336(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 48(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 144(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 240(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 336(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6727,30 +6477,31 @@ done16:
 	BLT done18
 
 while17:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 64(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 160(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 256(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 352(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 64(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 160(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 256(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 352(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6767,30 +6518,31 @@ done18:
 	BLT done20
 
 while19:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 64(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 160(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 256(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 352(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 64(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 160(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 256(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 352(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6827,30 +6579,31 @@ done20:
 	BLT done22
 
 while21:
-	FMOVQ 0(R3), F6
-	FMOVQ 0(R4), F7
-	FMOVQ 0(R5), F8
-	FMOVQ 0(R6), F9
-	FMOVQ 0(R7), F10
-	FMOVQ 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 80(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 176(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 272(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 368(R2)
+	FMOVQ 0(R3), F4
+	FMOVQ 0(R4), F5
+	FMOVQ 0(R5), F6
+	FMOVQ 0(R6), F7
+	FMOVQ 0(R7), F8
+	FMOVQ 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 80(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 176(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 272(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 368(R2)
 	ADD $384, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
@@ -6867,30 +6620,31 @@ done22:
 	BLT done24
 
 while23:
-	FMOVS 0(R3), F6
-	FMOVS 0(R4), F7
-	FMOVS 0(R5), F8
-	FMOVS 0(R6), F9
-	FMOVS 0(R7), F10
-	FMOVS 0(R8), F11
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
-	FMOVQ F6, 80(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC06 // fmla v6.4s, v0.4s, v9.4s
-	WORD $0x4EAACC26 // fmls v6.4s, v1.4s, v10.4s
-	FMOVQ F6, 176(R2)
-	WORD $0x4E28D4E6 // fadd v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC46 // fmla v6.4s, v2.4s, v9.4s
-	WORD $0x4E2ACC66 // fmla v6.4s, v3.4s, v10.4s
-	FMOVQ F6, 272(R2)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	WORD $0x4E29CC86 // fmla v6.4s, v4.4s, v9.4s
-	WORD $0x4EAACCA6 // fmls v6.4s, v5.4s, v10.4s
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	FMOVQ F6, 368(R2)
+	FMOVS 0(R3), F4
+	FMOVS 0(R4), F5
+	FMOVS 0(R5), F6
+	FMOVS 0(R6), F7
+	FMOVS 0(R7), F8
+	FMOVS 0(R8), F9
+	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
+	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
+	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
+	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ F4, 80(R2)
+	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
+	VMOV V4.B16, V5.B16
+	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
+	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
+	FMOVQ F5, 176(R2)
+	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
+	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
+	FMOVQ F5, 272(R2)
+	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
+	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
+	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
+	FMOVQ F4, 368(R2)
 	ADD $384, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
@@ -6905,10 +6659,10 @@ while23:
 done24:
 	MOVD inStride+24(FP), R1
 	ADD R1<<2, R0, R0
-	FMOVS lo+48(FP), F6
-	WORD $0x4E0404C6 // dup v6.4s, v6.s[0]
-	FMOVS hi+52(FP), F7
-	WORD $0x4E0404E7 // dup v7.4s, v7.s[0]
+	FMOVS lo+48(FP), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	FMOVS hi+52(FP), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
 	MOVD addResidual+40(FP), R0
 	MOVD bias+32(FP), R1
 	MOVD out+0(FP), R2
@@ -6927,74 +6681,75 @@ done24:
 	BLT done26
 
 while25:
-	FMOVQ 0(R11), F8
-	FMOVQ 16(R11), F9
-	FMOVQ 32(R11), F10
-	FMOVQ 48(R11), F11
-	FMOVQ 64(R11), F12
-	FMOVQ 80(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R11), F6
+	FMOVQ 16(R11), F7
+	FMOVQ 32(R11), F8
+	FMOVQ 48(R11), F9
+	FMOVQ 64(R11), F10
+	FMOVQ 80(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero27
-	FMOVQ 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero27:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVQ F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero28
-	FMOVQ 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero28:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero29
-	FMOVQ 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero29:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVQ 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero30
-	FMOVQ 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero30:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVQ F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVQ F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $16, R1, R1
 	ADD $16, R4, R4
@@ -7014,74 +6769,75 @@ done26:
 	BLT done32
 
 while31:
-	FMOVQ 0(R11), F8
-	FMOVQ 16(R11), F9
-	FMOVQ 32(R11), F10
-	FMOVQ 48(R11), F11
-	FMOVQ 64(R11), F12
-	FMOVQ 80(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R11), F6
+	FMOVQ 16(R11), F7
+	FMOVQ 32(R11), F8
+	FMOVQ 48(R11), F9
+	FMOVQ 64(R11), F10
+	FMOVQ 80(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVS 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero33
-	FMOVS 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero33:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVS F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero34
-	FMOVS 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero34:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero35
-	FMOVS 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero35:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVS 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero36
-	FMOVS 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVS 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero36:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVS F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVS F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $4, R1, R1
 	ADD $4, R4, R4
@@ -7114,74 +6870,75 @@ done32:
 	BLT done38
 
 while37:
-	FMOVQ 96(R11), F8
-	FMOVQ 112(R11), F9
-	FMOVQ 128(R11), F10
-	FMOVQ 144(R11), F11
-	FMOVQ 160(R11), F12
-	FMOVQ 176(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 96(R11), F6
+	FMOVQ 112(R11), F7
+	FMOVQ 128(R11), F8
+	FMOVQ 144(R11), F9
+	FMOVQ 160(R11), F10
+	FMOVQ 176(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero39
-	FMOVQ 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero39:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVQ F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero40
-	FMOVQ 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero40:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero41
-	FMOVQ 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero41:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVQ 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero42
-	FMOVQ 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero42:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVQ F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVQ F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $16, R1, R1
 	ADD $16, R4, R4
@@ -7201,74 +6958,75 @@ done38:
 	BLT done44
 
 while43:
-	FMOVQ 96(R11), F8
-	FMOVQ 112(R11), F9
-	FMOVQ 128(R11), F10
-	FMOVQ 144(R11), F11
-	FMOVQ 160(R11), F12
-	FMOVQ 176(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 96(R11), F6
+	FMOVQ 112(R11), F7
+	FMOVQ 128(R11), F8
+	FMOVQ 144(R11), F9
+	FMOVQ 160(R11), F10
+	FMOVQ 176(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVS 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero45
-	FMOVS 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero45:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVS F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero46
-	FMOVS 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero46:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero47
-	FMOVS 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero47:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVS 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero48
-	FMOVS 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVS 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero48:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVS F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVS F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $4, R1, R1
 	ADD $4, R4, R4
@@ -7301,74 +7059,75 @@ done44:
 	BLT done50
 
 while49:
-	FMOVQ 192(R11), F8
-	FMOVQ 208(R11), F9
-	FMOVQ 224(R11), F10
-	FMOVQ 240(R11), F11
-	FMOVQ 256(R11), F12
-	FMOVQ 272(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 192(R11), F6
+	FMOVQ 208(R11), F7
+	FMOVQ 224(R11), F8
+	FMOVQ 240(R11), F9
+	FMOVQ 256(R11), F10
+	FMOVQ 272(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero51
-	FMOVQ 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero51:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVQ F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero52
-	FMOVQ 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero52:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero53
-	FMOVQ 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero53:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVQ 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero54
-	FMOVQ 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero54:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVQ F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVQ F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $16, R1, R1
 	ADD $16, R4, R4
@@ -7388,74 +7147,75 @@ done50:
 	BLT done56
 
 while55:
-	FMOVQ 192(R11), F8
-	FMOVQ 208(R11), F9
-	FMOVQ 224(R11), F10
-	FMOVQ 240(R11), F11
-	FMOVQ 256(R11), F12
-	FMOVQ 272(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 192(R11), F6
+	FMOVQ 208(R11), F7
+	FMOVQ 224(R11), F8
+	FMOVQ 240(R11), F9
+	FMOVQ 256(R11), F10
+	FMOVQ 272(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVS 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero57
-	FMOVS 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero57:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVS F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero58
-	FMOVS 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero58:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero59
-	FMOVS 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero59:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVS 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero60
-	FMOVS 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVS 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero60:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVS F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVS F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $4, R1, R1
 	ADD $4, R4, R4
@@ -7488,74 +7248,75 @@ done56:
 	BLT done62
 
 while61:
-	FMOVQ 288(R11), F8
-	FMOVQ 304(R11), F9
-	FMOVQ 320(R11), F10
-	FMOVQ 336(R11), F11
-	FMOVQ 352(R11), F12
-	FMOVQ 368(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 288(R11), F6
+	FMOVQ 304(R11), F7
+	FMOVQ 320(R11), F8
+	FMOVQ 336(R11), F9
+	FMOVQ 352(R11), F10
+	FMOVQ 368(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero63
-	FMOVQ 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero63:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVQ F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero64
-	FMOVQ 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero64:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVQ 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVQ 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero65
-	FMOVQ 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero65:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVQ F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVQ F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVQ 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero66
-	FMOVQ 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVQ 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero66:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVQ F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVQ F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $16, R1, R1
 	ADD $16, R4, R4
@@ -7575,74 +7336,75 @@ done62:
 	BLT done68
 
 while67:
-	FMOVQ 288(R11), F8
-	FMOVQ 304(R11), F9
-	FMOVQ 320(R11), F10
-	FMOVQ 336(R11), F11
-	FMOVQ 352(R11), F12
-	FMOVQ 368(R11), F13
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
-	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
-	WORD $0x4E2BD508 // fadd v8.4s, v8.4s, v11.4s
-	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 288(R11), F6
+	FMOVQ 304(R11), F7
+	FMOVQ 320(R11), F8
+	FMOVQ 336(R11), F9
+	FMOVQ 352(R11), F10
+	FMOVQ 368(R11), F11
+	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
+	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
+	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVS 0(R1), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 	CBZ R0, zero69
-	FMOVS 0(R5), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R5), F9
+	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
 zero69:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R4)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC08 // fmla v8.4s, v0.4s, v11.4s
-	WORD $0x4EACCC28 // fmls v8.4s, v1.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
+	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
+	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
+	FMOVS F6, 0(R4)
+	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
+	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero70
-	FMOVS 0(R7), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R7), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero70:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R6)
-	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC48 // fmla v8.4s, v2.4s, v11.4s
-	WORD $0x4E2CCC68 // fmla v8.4s, v3.4s, v12.4s
-	FMOVS 0(R1), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R6)
+	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVS 0(R1), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 	CBZ R0, zero71
-	FMOVS 0(R9), F14
-	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVS 0(R9), F8
+	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
 
 zero71:
-	WORD $0x6EA8E4CE // fcmgt v14.4s, v6.4s, v8.4s
-	WORD $0x6EAE1CC8 // bit v8.16b, v6.16b, v14.16b
-	WORD $0x6EA7E50E // fcmgt v14.4s, v8.4s, v7.4s
-	WORD $0x6EAE1CE8 // bit v8.16b, v7.16b, v14.16b
-	FMOVS F8, 0(R8)
-	WORD $0x4EAAD528 // fsub v8.4s, v9.4s, v10.4s
-	WORD $0x4E2BCC88 // fmla v8.4s, v4.4s, v11.4s
-	WORD $0x4EACCCA8 // fmls v8.4s, v5.4s, v12.4s
-	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
+	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
+	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
+	FMOVS F7, 0(R8)
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
+	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
+	FMOVS 0(R1), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 	CBZ R0, zero72
-	FMOVS 0(R3), F9
-	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	FMOVS 0(R3), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
 
 zero72:
-	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
-	WORD $0x6EA91CC8 // bit v8.16b, v6.16b, v9.16b
-	WORD $0x6EA7E509 // fcmgt v9.4s, v8.4s, v7.4s
-	WORD $0x6EA91CE8 // bit v8.16b, v7.16b, v9.16b
-	FMOVS F8, 0(R2)
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+	FMOVS F6, 0(R2)
 	ADD $384, R11, R11
 	ADD $4, R1, R1
 	ADD $4, R4, R4
