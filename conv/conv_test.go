@@ -190,6 +190,10 @@ var shapes = []conv.Shape{
 	// Few channels, blocks of whole rows: one row, and some that cross from image to image.
 	{N: 3, C: 3, H: 33, W: 24, K: 20, R: 3, S: 3, StrideH: 2, StrideW: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
 	{N: 4, C: 2, H: 10, W: 20, K: 5, R: 3, S: 3, DilationH: 2, PadTop: 2, PadLeft: 1, PadBottom: 2, PadRight: 1},
+	// What a stride steps over: with several tasks for the channels, with odd sizes.
+	{N: 1, C: 70, H: 4, W: 6, K: 9, R: 1, S: 1, StrideH: 2, StrideW: 2},
+	{N: 2, C: 9, H: 5, W: 7, K: 10, R: 1, S: 1, StrideH: 2, StrideW: 3},
+	{N: 1, C: 125, H: 3, W: 4, K: 130, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}, // panels packed one by one
 }
 
 // TestAlgorithmsAgree compares every algorithm on every ISA with Direct, whose

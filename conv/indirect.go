@@ -63,6 +63,7 @@ type product struct {
 	tasks      int
 	perPass    int  // tasks of the longest pass
 	inTurn     bool // tasks take the passes in turn
+	inline     bool // a task can pack its panels
 	packed     int  // floats
 	tableLen   int  // most table entries a task needs
 	rowsLen    int  // most rows a task has, padded to tiles
@@ -345,7 +346,12 @@ func (d *product) schedule(workers int) {
 	}
 	d.tasks = d.perPass * len(d.passes)
 	d.inTurn = 4*d.packed <= inTurnBytes
+	d.inline = d.tasks == d.passes[0].splits && !d.passes[0].matrix && 4*d.packed >= inlineBytes
 }
+
+// inlineBytes is the least bytes of packed weights that are read once only, by a
+// product of few pixels, for which each panel is packed just before it is read.
+const inlineBytes = 512 << 10
 
 // depthBlock is the most floats of the inner dimension that are multiplied at once.
 func (d *product) depthBlock() int { return panelBytes / 4 / d.nr }

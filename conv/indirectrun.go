@@ -44,6 +44,22 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 		d.runMatrix(ps, block, split, &wk.dense, o)
 		return
 	}
+	first, end := split*ps.panelStep, min(d.panels(ps.cols), (split+1)*ps.panelStep)
+	d.runBlock(ps, block, first, end, wk, zero, o, o.b[ps.bOff+first*d.nr*ps.taps*ps.depth:])
+}
+
+// runInline is run with weights as they are: a task packs one panel after another in
+// scratch, panelLen floats.
+func (d *product) runInline(t int, wk *gatherWorker, zero []float32, o *operands, s *Shape, transposed bool, scratch []float32) {
+	ps := &d.passes[0]
+	for j := t * ps.panelStep; j < min(d.panels(ps.cols), (t+1)*ps.panelStep); j++ {
+		d.packPanel(scratch, o.b, s, transposed, j)
+		d.runBlock(ps, 0, j, j+1, wk, zero, o, scratch)
+	}
+}
+
+// runBlock multiplies a block of rows with panels first to end, which start at b.
+func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, zero []float32, o *operands, weights []float32) {
 	row0 := block * ps.blockRows
 	rows := min(ps.blockRows, ps.rows()-row0)
 	table, cRows, aFirst, cFirst, dense := wk.table, wk.rows, 0, 0, false
@@ -64,7 +80,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	a := o.a[aFirst+ps.aBase:]
 	if ps.taps == 0 {
 		// Backward-data: the stride steps over these pixels.
-		lo, hi := split*ps.panelStep*d.nr, min(ps.cols, (split+1)*ps.panelStep*d.nr)
+		lo, hi := first*d.nr, min(ps.cols, end*d.nr)
 		for _, r := range wk.rows[:rows] {
 			clear(g.C[int(r)+lo : int(r)+hi])
 		}
@@ -73,6 +89,7 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 	if ps.blank {
 		d.clearRows(ps, g.C, cRows[:rows])
 	}
+	b := panelBlock{ps: ps, g: g, o: o, b: weights, c: g.C, cFirst: cFirst, first: first, end: end, rows: rows, depth: ps.taps * ps.depth}
 	kc := d.depthBlock()
 	step := max(1, kc/ps.depth)
 	for t0 := 0; t0 < ps.taps; t0 += step {
@@ -81,26 +98,29 @@ func (d *product) run(t int, wk *gatherWorker, zero []float32, o *operands) {
 			d.buildTable(ps, wk, rows, t0, t1)
 		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
-			kb := kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc), dense: dense}
+			kb := &b.kBlock
+			*kb = kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc), dense: dense}
 			if step > 1 {
 				kb.k1 = ps.depth
 			}
-			kb.first = t0 == 0 && k0 == 0
-			kb.last = t1 == ps.taps && kb.k1 == ps.depth
+			kb.opens = t0 == 0 && k0 == 0
+			kb.closes = t1 == ps.taps && kb.k1 == ps.depth
 			g.A = a[k0:]
-			d.panelRange(ps, wk, o, table, cRows, split, rows, kb, cFirst)
+			d.panelRange(&b, wk, table, cRows)
 			if kb.k1 == ps.depth {
 				break
 			}
 		}
 	}
+	// Winograd's products take the tile from here on.
+	g.Tiles, g.Fetch, g.Store = 1, false, kernels.Cached
 }
 
 // A kBlock is a range of the inner dimension: taps [t0, t1), floats [k0, k1) of
 // each; k0, k1 is less than a whole tap only if there is one tap.
 type kBlock struct {
 	t0, t1, k0, k1 int
-	first, last    bool
+	opens, closes  bool // is the first, is the last
 	dense          bool
 }
 
@@ -173,33 +193,31 @@ func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
 // panels stay there, one at a time, while all rows pass.
 const rowsFirstBytes = 144 << 10
 
-// panelRange multiplies the block's rows with the panels of a task.
-func (d *product) panelRange(ps *pass, wk *gatherWorker, o *operands, table, cRows []int32, split, rows int, kb kBlock, cFirst int) {
-	g := &wk.gemm
-	first, end := split*ps.panelStep, min(d.panels(ps.cols), (split+1)*ps.panelStep)
-	b := panelBlock{ps: ps, g: g, o: o, c: g.C, cFirst: cFirst, kBlock: kb, depth: ps.taps * ps.depth}
-	g.TapLen = max(1, kb.k1-kb.k0)
-	g.Fetch = d.fetchC && kb.first && !ps.blank
-	if ps.taps == 1 && 4*g.TapLen*d.nr*(end-first) <= rowsFirstBytes {
+// panelRange multiplies the block's rows with the panels.
+func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int32) {
+	g, ps := b.g, b.ps
+	g.TapLen = max(1, b.k1-b.k0)
+	g.Fetch = d.fetchC && b.opens && !ps.blank
+	if ps.taps == 1 && 4*g.TapLen*d.nr*(b.end-b.first) <= rowsFirstBytes {
 		g.Tiles = 1
-		for r0 := 0; r0 < rows; r0 += g.MR {
-			g.MR = tileHeight(&d.tileRows, rows-r0)
-			for j := first; j < end; j++ {
-				if next := r0 + g.MR; next < rows {
-					d.prefetch(&b, table, cRows, next, min(rows, next+g.MR), j, first, end)
+		for r0 := 0; r0 < b.rows; r0 += g.MR {
+			g.MR = tileHeight(&d.tileRows, b.rows-r0)
+			for j := b.first; j < b.end; j++ {
+				if next := r0 + g.MR; next < b.rows {
+					d.prefetch(b, table, cRows, next, min(b.rows, next+g.MR), j)
 				}
-				d.panelTiles(&b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, rows-r0), j, true)
+				d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j, true)
 			}
 		}
 	} else {
-		groups := wk.findGroups(d, table, rows, &kb)
-		taps := kb.t1 - kb.t0
-		for j := first; j < end; j++ {
+		groups := wk.findGroups(d, table, b.rows, &b.kBlock)
+		taps := b.t1 - b.t0
+		for j := b.first; j < b.end; j++ {
 			r0 := 0
 			for _, q := range groups {
-				g.MR, g.Tiles = tileHeight(&d.tileRows, rows-r0), int(q.tiles)
+				g.MR, g.Tiles = tileHeight(&d.tileRows, b.rows-r0), int(q.tiles)
 				n := g.MR * g.Tiles
-				d.panelTiles(&b, table[r0*taps:], cRows[r0:r0+n], min(n, rows-r0), j, q.whole)
+				d.panelTiles(b, table[r0*taps:], cRows[r0:r0+n], min(n, b.rows-r0), j, q.whole)
 				r0 += n
 			}
 		}
@@ -238,25 +256,27 @@ func (wk *gatherWorker) findGroups(d *product, table []int32, rows int, kb *kBlo
 	return groups
 }
 
-// prefetch asks, while a tile meets panel j of first to end, for a share of what the
-// next one needs, rows r0 to r1: of A, and of C if it is neither near nor streamed.
-func (d *product) prefetch(b *panelBlock, table, cRows []int32, r0, r1, j, first, end int) {
-	share := (b.g.TapLen + end - first - 1) / (end - first)
-	kernels.PrefetchRows(b.g.A, table[r0:r1], (j-first)*share, share)
+// prefetch asks, while a tile meets panel j, for a share of what the next one needs,
+// rows r0 to r1: of A, and of C if it is neither near nor streamed.
+func (d *product) prefetch(b *panelBlock, table, cRows []int32, r0, r1, j int) {
+	share := (b.g.TapLen + b.end - b.first - 1) / (b.end - b.first)
+	kernels.PrefetchRows(b.g.A, table[r0:r1], (j-b.first)*share, share)
 	if b.g.Fetch {
 		kernels.PrefetchRows(b.c, cRows[r0:r1], j*d.nr, min(d.nr, b.ps.cols-j*d.nr))
 	}
 }
 
-// A panelBlock is what the tiles of a block of rows and a range of the inner
-// dimension have in common.
+// A panelBlock is what the tiles of a block of rows, a range of panels and one of the
+// inner dimension have in common.
 type panelBlock struct {
-	ps     *pass
-	g      *kernels.GatherGemm
-	o      *operands
-	c      []float32
-	cFirst int
-	depth  int // of a whole panel
+	ps         *pass
+	g          *kernels.GatherGemm
+	o          *operands
+	b, c       []float32 // from the first panel on; from the first pixel on
+	cFirst     int
+	first, end int // panels
+	rows       int
+	depth      int // of a whole panel
 	kBlock
 }
 
@@ -268,10 +288,10 @@ func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, w
 	g.Cols = min(g.NR, ps.cols-j*d.nr)
 	g.C, g.Rows = b.c[j*d.nr:], cRows
 	g.Bias = nil
-	if b.first && b.o.bias != nil {
+	if b.opens && b.o.bias != nil {
 		g.Bias = b.o.bias[ps.biasOff+j*d.nr:]
 	}
-	panel := b.o.b[ps.bOff+j*d.nr*b.depth+(b.t0*ps.depth+b.k0)*g.NR:]
+	panel := b.b[(j-b.first)*d.nr*b.depth+(b.t0*ps.depth+b.k0)*g.NR:]
 	var residual []float32
 	if b.o.residual != nil {
 		residual = b.o.residual[b.cFirst+ps.cBase+j*d.nr:]
@@ -281,7 +301,7 @@ func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, w
 	} else {
 		d.tile(g, table, panel, residual, b.kBlock)
 	}
-	if b.last && len(ps.stepped) > 0 && !ps.blank {
+	if b.closes && len(ps.stepped) > 0 && !ps.blank {
 		d.clearStepped(ps, g.C, cRows[:rows], g.Cols)
 	}
 }
@@ -320,7 +340,7 @@ func (d *product) clearStepped(ps *pass, c []float32, rows []int32, cols int) {
 // tile runs the kernel once per run of taps that are not padding in all rows,
 // at least once.
 func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
-	accumulate := !kb.first
+	accumulate := !kb.opens
 	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
 	taps := kb.t1 - kb.t0
 	t := nextTap(table, g.MR, 0, taps)
@@ -333,7 +353,7 @@ func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []f
 		g.Table, g.Taps = table[t*g.MR:], end-t
 		g.B = panel[t*g.TapLen*g.NR:]
 		g.Accumulate = accumulate
-		if kb.last && next == taps {
+		if kb.closes && next == taps {
 			g.Lo, g.Hi = d.clampLo, d.clampHi
 			if !accumulate {
 				g.Store = d.store

@@ -14,13 +14,23 @@ func (d *product) pack(dst, w []float32, s *Shape, transposed bool, q int) {
 		colStep, depthStep = rs, cg*rs
 	}
 	w = w[group*kg*cg*rs:][:kg*cg*rs]
-	d.packPanels(dst, w[q*d.nr*colStep:], group, s.Groups, q, rs, colStep, depthStep)
+	d.packPanels(dst, 0, w[q*d.nr*colStep:], group, s.Groups, q, rs, colStep, depthStep)
+}
+
+// packPanel is pack for a product with one pass, to panel.
+func (d *product) packPanel(panel, w []float32, s *Shape, transposed bool, q int) {
+	rs := s.R * s.S
+	colStep, depthStep := s.C*rs, rs
+	if transposed {
+		colStep, depthStep = depthStep, colStep
+	}
+	d.packPanels(panel, q*d.panelLen(), w[q*d.nr*colStep:], 0, 1, q, rs, colStep, depthStep)
 }
 
 // packPanels writes panel q of every step-th pass from first on: the phases of a
-// stride share out the filter positions. w starts at the panel's first column;
-// colStep and depthStep are its steps.
-func (d *product) packPanels(dst, w []float32, first, step, q, rs, colStep, depthStep int) {
+// stride share out the filter positions. dst lacks the first skip packed floats; w
+// starts at the panel's first column, and colStep and depthStep are its steps.
+func (d *product) packPanels(dst []float32, skip int, w []float32, first, step, q, rs, colStep, depthStep int) {
 	cols := d.passes[first].cols
 	width := d.panelWidth(cols, q)
 	cols = min(width, cols-q*d.nr)
@@ -36,7 +46,8 @@ func (d *product) packPanels(dst, w []float32, first, step, q, rs, colStep, dept
 			continue
 		}
 		depth = ps.taps * ps.depth / len(ps.tapAt)
-		panel := dst[ps.bOff+q*d.nr*ps.taps*ps.depth:][:width*ps.taps*ps.depth]
+		to := ps.bOff + q*d.nr*ps.taps*ps.depth - skip
+		panel := dst[to:][:width*ps.taps*ps.depth]
 		if cols < width {
 			clear(panel)
 		}
@@ -49,7 +60,7 @@ func (d *product) packPanels(dst, w []float32, first, step, q, rs, colStep, dept
 			ps.packLoop(panel, w, width, cols, colStep, depthStep)
 		default:
 			for t, at := range ps.tapAt {
-				rows[at] = ps.bOff + q*d.nr*ps.taps*ps.depth + t*depth*width
+				rows[at] = to + t*depth*width
 			}
 		}
 	}
@@ -76,22 +87,26 @@ func (ps *pass) packLoop(panel, w []float32, width, cols, colStep, depthStep int
 // filter position of a few steps along the depth (of one, if the weights of the next
 // are elsewhere).
 func packRows(dst, w []float32, rows *[maxPackTaps]int, width, cols, depth, rs, colStep, depthStep int) {
-	var scratch [maxPackTaps * packLanes]float32
+	var scratch [maxPackTaps * panelLanes]float32
 	steps := 1
 	if colStep > depthStep {
 		steps = maxPackTaps / rs
 	}
-	for j := 0; j < cols; j += packLanes {
-		n := min(packLanes, cols-j)
+	var start [1]int32
+	for j := 0; j < cols; j += panelLanes {
+		n := min(panelLanes, cols-j)
 		for k0 := 0; k0 < depth; k0 += steps {
 			steps := min(steps, depth-k0)
-			kernels.Transpose(scratch[:], packLanes, w[j*colStep+k0*depthStep:], colStep, n, steps*rs)
+			if colStep < depthStep {
+				kernels.PrefetchRows(w, start[:], j*colStep+(k0+packAhead)*depthStep, n*rs)
+			}
+			kernels.Transpose(scratch[:], panelLanes, w[j*colStep+k0*depthStep:], colStep, n, steps*rs)
 			for at, to := range rows[:rs] {
 				if to < 0 {
 					continue
 				}
 				for k := range steps {
-					copyLanes(dst[to+(k0+k)*width+j:], scratch[(k*rs+at)*packLanes:], n)
+					copyPanelRow(dst[to+(k0+k)*width+j:], scratch[(k*rs+at)*panelLanes:], n)
 				}
 			}
 		}
@@ -99,11 +114,24 @@ func packRows(dst, w []float32, rows *[maxPackTaps]int, width, cols, depth, rs, 
 }
 
 const (
-	// packLanes is how many columns are transposed together.
-	packLanes = 16
+	// panelLanes is how many columns of a panel are transposed together, packLanes
+	// how many out-channels for Winograd's algorithm.
+	panelLanes = 32
+	packLanes  = 16
 	// maxPackTaps bounds the rows of such a transposition.
 	maxPackTaps = 64
+	// packAhead is how many steps along the depth are on their way from memory, where
+	// each is elsewhere.
+	packAhead = 6
 )
+
+func copyPanelRow(dst, src []float32, n int) {
+	if n == panelLanes {
+		*(*[panelLanes]float32)(dst) = *(*[panelLanes]float32)(src)
+		return
+	}
+	copy(dst[:n], src)
+}
 
 func copyLanes(dst, src []float32, n int) {
 	if n == packLanes {
@@ -168,7 +196,7 @@ func (d *product) packInPlace(w []float32, s *Shape, q int, scratch []float32) {
 	panel := w[q*d.panelLen():][:d.panelWidth(ps.cols, q)*ps.taps*ps.depth]
 	scratch = scratch[:len(panel)]
 	copy(scratch, panel)
-	d.packPanels(w, scratch, 0, 1, q, rs, s.C*rs, rs)
+	d.packPanels(w, 0, scratch, 0, 1, q, rs, s.C*rs, rs)
 }
 
 // Unpack writes the weights that [Plan.Pack] or [Plan.PackInPlace] packed to w,

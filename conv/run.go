@@ -24,6 +24,7 @@ const (
 	jobPackInPlace
 	jobSpread
 	jobProduct
+	jobProductInline
 	jobActivate
 	jobOuter
 	jobReduce
@@ -61,7 +62,7 @@ func (p *Plan) work(lo, hi int) {
 			p.task(worker, t)
 		}
 	}
-	if p.job.kind == jobProduct {
+	if p.job.kind == jobProduct || p.job.kind == jobProductInline {
 		p.job.d.product.store.Fence()
 	}
 }
@@ -85,6 +86,10 @@ func (p *Plan) task(worker, t int) {
 		}
 	case jobProduct:
 		j.d.product.run(t, &p.gather[worker], p.zero, &j.operands)
+	case jobProductInline:
+		d := j.d.product
+		n := d.panelLen()
+		d.runInline(t, &p.gather[worker], p.zero, &j.operands, &p.shape, j.d == &p.data, j.scratch[worker*n:][:n])
 	case jobOuter:
 		o := p.weights.outer
 		size := o.xLen + o.yLen
@@ -145,11 +150,16 @@ func (d *direction) packedLen() int {
 }
 
 // inline says that a run which packs the weights itself does so a part at a time.
-func (d *direction) inline() bool { return d.winograd != nil && d.winograd.inline }
+func (d *direction) inline() bool {
+	return d.winograd != nil && d.winograd.inline || d.product != nil && d.product.inline
+}
 
 // packingLen is the workspace of a run that packs the weights itself.
 func (p *Plan) packingLen(d *direction) int {
-	if d.inline() {
+	switch {
+	case d.inline() && d.product != nil:
+		return p.workLen(d) + p.workers*d.product.panelLen()
+	case d.inline():
 		return d.winograd.workLen(p.workers, true)
 	}
 	return d.packedLen() + p.workLen(d)
@@ -286,9 +296,14 @@ func (p *Plan) runProduct(d *direction, raw bool, o operands, work []float32) bo
 			p.job = job{d: d, operands: operands{a: o.a, c: work, planes: o.planes}}
 			p.parallel(jobSpread, (pr.pieces+spreadChunk-1)/spreadChunk)
 			o.a = work[:pr.pieces*pr.pitch]
+			work = work[len(o.a):]
 		}
-		p.job = job{d: d, operands: o}
-		p.parallel(jobProduct, d.product.tasks)
+		kind := jobProduct
+		if raw {
+			kind = jobProductInline
+		}
+		p.job = job{d: d, operands: o, scratch: work}
+		p.parallel(kind, d.product.tasks)
 	case d.winograd != nil:
 		p.runWinograd(d.winograd, raw, o, work)
 	case d.depthwise != nil:

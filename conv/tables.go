@@ -84,16 +84,16 @@ func (ps *pass) placeDense(row0, pitch int) (aFirst, cFirst int, ok bool) {
 
 // wholeTiles runs the kernel on tiles that leave out no tap.
 func (d *product) wholeTiles(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
-	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.first
+	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.opens
 	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
-	if kb.last {
+	if kb.closes {
 		g.Lo, g.Hi = d.clampLo, d.clampHi
-		if kb.first {
+		if kb.opens {
 			g.Store = d.store
 		}
 	}
 	g.Residual = nil
-	if kb.first {
+	if kb.opens {
 		g.Residual = residual
 	}
 	g.Run()
