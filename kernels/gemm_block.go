@@ -192,20 +192,21 @@ func (g *gemmCall) item(i int) gemmCall {
 
 // runParts computes the cells lo to hi-1 of the grids over C.
 func (g *gemmCall) runParts(lo, hi int) {
-	buf := takeGemmBuffers()
 	for p := lo; p < hi; p++ {
 		cell := p % (g.gridM * g.gridN)
-		item := g.item(p / (g.gridM * g.gridN))
+		item := g
+		if g.batch > 1 {
+			one := g.item(p / (g.gridM * g.gridN))
+			item = &one
+		}
 		pm, pn := cell/g.gridN, cell%g.gridN
 		if g.narrow {
 			long := max(g.m, g.n)
-			item.blockNarrow(buf, cut(long, g.gridN, pn), cut(long, g.gridN, pn+1))
+			item.blockNarrow(cut(long, g.gridN, pn), cut(long, g.gridN, pn+1))
 			continue
 		}
-		item.block(buf, cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1),
-			g.cutColumns(pn), g.cutColumns(pn+1))
+		item.block(cut(g.m, g.gridM, pm), cut(g.m, g.gridM, pm+1), g.cutColumns(pn), g.cutColumns(pn+1))
 	}
-	buf.release()
 }
 
 func cut(n, parts, i int) int { return n * i / parts }
@@ -221,12 +222,17 @@ func (g *gemmCall) cutColumns(i int) int {
 func gemmPasses(k int) int { return (k + gemmKC - 1) / gemmKC }
 
 // block computes C[i0:i1, j0:j1].
-func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
+func (g *gemmCall) block(i0, i1, j0, j1 int) {
 	if i0 == i1 || j0 == j1 {
 		return
 	}
 	passes := gemmPasses(g.k)
 	packA, packB := g.packs(i1-i0, j1-j0)
+	var buf *gemmBuffers
+	if packA || packB && g.packed == nil {
+		buf = takeGemmBuffers()
+		defer buf.release()
+	}
 	mc, nc := blockSizes(g.tile, (g.k+passes-1)/passes, i1-i0)
 	if !packB {
 		nc = j1 - j0
@@ -236,10 +242,11 @@ func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 		for pass := range passes {
 			p0, p1 := cut(g.k, passes, pass), cut(g.k, passes, pass+1)
 			s := gemmStep{g: g, p0: p0, p1: p1, last: pass == passes-1}
-			if g.packed != nil {
+			switch {
+			case g.packed != nil:
 				s.b = g.packed.panels(p0, p1, jc)
-			} else if packB {
-				s.b = g.packB(buf, p0, p1, jc, jn)
+			case packB:
+				s.packB(buf, jc, jn)
 			}
 			for ic := i0; ic < i1; ic += mc {
 				in := min(ic+mc, i1)
@@ -248,9 +255,31 @@ func (g *gemmCall) block(buf *gemmBuffers, i0, i1, j0, j1 int) {
 				} else {
 					s.a, s.rsa, s.csa = g.a[ic*g.rsa+p0*g.csa:], g.rsa, g.csa
 				}
+				s.ahead = blockAhead{}
+				switch {
+				case packA || g.csa == 1: // rows, which the hardware follows
+				case in < i1:
+					s.ahead = g.ahead(in, min(in+mc, i1), p0, p1)
+				case !s.last:
+					s.ahead = g.ahead(i0, min(i0+mc, i1), p1, cut(g.k, passes, pass+2))
+				}
 				s.panels(ic, in, jc, jn)
+				s.packing = false
 			}
 		}
+	}
+}
+
+// packB makes room for the panels of columns j0 to j1-1. They are filled as they are
+// needed, since what a panel is made of then comes from memory during the one before;
+// but at once where the rows of a panel's width would evict each other until then.
+func (s *gemmStep) packB(buf *gemmBuffers, j0, j1 int) {
+	g, kc := s.g, s.p1-s.p0
+	buf.b = grow(buf.b, kc*(j1-j0+g.tile.narrow))
+	s.b = buf.b
+	s.packing = g.csb != 1 || g.rsb%floatsPerPage != 0
+	if !s.packing {
+		packPanels(s.b, g.tile, g.b[s.p0*g.rsb+j0:], g.rsb, 1, kc, j1-j0)
 	}
 }
 
@@ -302,16 +331,8 @@ func packedLD(n int) int {
 	return ((n+line-1)/line | 1) * line
 }
 
-// packB copies B[p0:p1, j0:j1] into panels: columns j to j+w-1 of a panel are
-// the p1-p0 rows of ld floats from (j-j0)*(p1-p0), see [gemmTile.panel].
-func (g *gemmCall) packB(buf *gemmBuffers, p0, p1, j0, j1 int) []float32 {
-	kc := p1 - p0
-	buf.b = grow(buf.b, kc*(j1-j0+g.tile.narrow))
-	packPanels(buf.b, g.tile, g.b[p0*g.rsb+j0*g.csb:], g.rsb, g.csb, kc, j1-j0)
-	return buf.b
-}
-
-// packPanels packs a kc x n matrix into panels.
+// packPanels packs a kc x n matrix into panels: columns j to j+w-1 of a panel are kc
+// rows of ld floats from j*kc, see [gemmTile.panel].
 func packPanels(dst []float32, tile gemmTile, b []float32, rsb, csb, kc, n int) {
 	if csb == 1 {
 		packRows(dst, tile, b, rsb, kc, n)
@@ -361,6 +382,8 @@ type gemmStep struct {
 	rsa, csa  int
 	tilePitch int
 	b         []float32 // packed panels, or nil for B itself
+	packing   bool      // b is yet to be filled, panel by panel
+	ahead     blockAhead
 }
 
 // panels multiplies rows i0 to i1-1 with the panels of columns j0 to j1-1.
@@ -377,20 +400,27 @@ func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 	if s.last {
 		t.clamp = g.clamp
 	}
+	parts, late := s.ahead.parts(g.tile, j1-j0, tiles+less)
 	for j := j0; j < j1; j += t.n {
 		t.n, _ = g.tile.panel(j1 - j)
+		if s.packing {
+			packPanels(s.b[(j-j0)*kc:], g.tile, g.b[s.p0*g.rsb+j*g.csb:], g.rsb, g.csb, kc, t.n)
+		}
 		t.b, t.ldb = s.panel(j, j0, j1)
 		after := j + t.n
 		if after == j1 {
 			after = j0
 		}
-		t.next, t.ldNext = s.panel(after, j0, j1)
-		t.rowsNext = kc
+		t.next, t.ldNext, t.rowsNext = s.source(after, j0, j1)
 		t.c, t.d = c[j:], d[j:]
 		if s.last && g.bias != nil {
 			t.bias = g.bias[j:]
 		}
-		gemmPanel(&t)
+		if parts == 1 || j1-j > late {
+			gemmPanel(&t)
+		} else {
+			s.panelParts(&t, parts)
+		}
 	}
 	if s.last {
 		g.activateBlock(i0, i1, j0, j1)
@@ -405,6 +435,20 @@ func (s *gemmStep) panel(j, j0, j1 int) (b []float32, ldb int) {
 	}
 	_, ldb = s.g.tile.panel(j1 - j)
 	return s.b[(j-j0)*(s.p1-s.p0):], ldb
+}
+
+// source returns where the panel at column j will be read from.
+func (s *gemmStep) source(j, j0, j1 int) (b []float32, ldb, rows int) {
+	rows = s.p1 - s.p0
+	switch {
+	case !s.packing || j == j0:
+		b, ldb = s.panel(j, j0, j1)
+		return b, ldb, rows
+	case s.g.csb == 1:
+		return s.g.b[s.p0*s.g.rsb+j:], s.g.rsb, rows
+	default:
+		return nil, 0, 0 // long rows, which the hardware follows
+	}
 }
 
 // tileRows returns the tile with the rows that may be read together: where all

@@ -103,8 +103,10 @@ func (g *gemmCall) restColumns() int {
 }
 
 // blockNarrow computes what lies between lo and hi on the long side.
-func (g *gemmCall) blockNarrow(buf *gemmBuffers, lo, hi int) {
+func (g *gemmCall) blockNarrow(lo, hi int) {
 	p, _ := g.narrowForm()
+	buf := takeGemmBuffers()
+	defer buf.release()
 	if p.alongK {
 		g.narrowDots(&p, buf, lo, hi)
 	} else {

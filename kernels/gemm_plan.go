@@ -13,6 +13,9 @@ const (
 	manyRows, raggedRows = 2048, 256
 )
 
+// floatsPerPage is a page, the stride at which addresses share sets of a cache.
+const floatsPerPage = 4096 / 4
+
 // packs decides which operands of an m x n part are worth copying into packed
 // form. A copy comes from memory and costs as much as up to 20 columns (A) or rows
 // (B) of the result, while the tiles read either as it lies nearly as fast, so it
@@ -21,7 +24,7 @@ const (
 // transposed B is always packed: the tiles need its columns contiguous. A [PackedB]
 // counts as packed. All of it as measured (go run ./cmd/lanes bench --suite gemm).
 func (g *gemmCall) packs(m, n int) (a, b bool) {
-	const page, line = 1024, 64 / 4
+	const page, line = floatsPerPage, 64 / 4
 	if g.csa == 1 {
 		a = n > manyColumns || n > g.tile.nr && g.rsa%page == 0
 	} else {
