@@ -63,20 +63,33 @@ func newDepthwise(s *Shape, dir pass3) *depthwise {
 // zeroLen is the length of the row of zeros that stands for padding.
 func (d *depthwise) zeroLen() int { return max(d.s.W, d.ow) * d.s.C }
 
-func (d *depthwise) packedLen() int  { return d.taps * d.wStride }
+func (d *depthwise) packedLen() int { return d.taps * d.wStride }
+
+// workLen is the workspace of a run by so many workers.
+func (d *depthwise) workLen(workers int) int {
+	if d.chunks > 0 {
+		return (d.chunks + 1) * d.partialLen()
+	}
+	return workers * d.rowLen
+}
+
 func (d *depthwise) partialLen() int { return (d.taps + 1) * d.wStride }
 
 // pack writes w[c][tap] tap by tap, for backward-data turned by 180 degrees.
 func (d *depthwise) pack(dst, w []float32) {
+	c := d.s.C
+	kernels.Transpose(dst, d.wStride, w, d.taps, c, d.taps)
 	for t := range d.taps {
-		row, at := dst[t*d.wStride:][:d.wStride], t
-		if d.backward && d.rowsKernel {
-			at = d.taps - 1 - t
+		clear(dst[t*d.wStride+c : (t+1)*d.wStride])
+	}
+	if !d.backward || !d.rowsKernel {
+		return
+	}
+	for t := range d.taps / 2 {
+		row, other := dst[t*d.wStride:][:c], dst[(d.taps-1-t)*d.wStride:][:c]
+		for i, v := range row {
+			row[i], other[i] = other[i], v
 		}
-		for c := range d.s.C {
-			row[c] = w[c*d.taps+at]
-		}
-		clear(row[d.s.C:])
 	}
 }
 
@@ -233,19 +246,17 @@ func (d *depthwise) weights(t int, bias bool, partial, src, ddst, zero []float32
 	}
 }
 
-// reduce adds the chunks, in order, to dw and db.
+// reduce adds the chunks, in order, to dw and db. Behind them partial has room for as
+// much as one.
 func (d *depthwise) reduce(dw, db, partial []float32) {
-	for t := range d.taps + 1 {
-		for c := range d.s.C {
-			sum := float32(0)
-			for k := range d.chunks {
-				sum += partial[k*d.partialLen()+t*d.wStride+c]
-			}
-			if t < d.taps {
-				dw[c*d.taps+t] += sum
-			} else if db != nil {
-				db[c] += sum
-			}
-		}
+	n, c := d.partialLen(), d.s.C
+	sum, turned := partial[:n], partial[d.chunks*n:][:c*d.taps]
+	for k := 1; k < d.chunks; k++ {
+		kernels.Add(sum, sum, partial[k*n:][:n])
+	}
+	kernels.Transpose(turned, d.taps, sum, d.wStride, d.taps, c)
+	kernels.Add(dw, dw, turned)
+	if db != nil {
+		kernels.Add(db, db, sum[d.taps*d.wStride:][:c])
 	}
 }

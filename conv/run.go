@@ -174,7 +174,7 @@ func (p *Plan) workLen(d *direction) int {
 	case d.winogradWeights != nil:
 		return d.winogradWeights.workLen(p.workers)
 	case d.depthwise != nil:
-		return d.depthwise.chunks*d.depthwise.partialLen() + p.workers*d.depthwise.rowLen
+		return d.depthwise.workLen(p.workers)
 	case d.outer != nil:
 		return d.outer.chunks*d.outer.partial + len(p.outer)*(d.outer.xLen+d.outer.yLen)
 	}
