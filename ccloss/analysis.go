@@ -140,9 +140,10 @@ func (s *silhouettes) panel(p int, count []int) float64 {
 	n, c := len(s.class), s.c
 	rows := min(side, n-p*side)
 	for j := range panels(n) {
-		kernels.PairSquares(&tile, s.packed[p*side*c:(p+1)*side*c], s.packed[j*side*c:(j+1)*side*c], rows, c)
+		classes := s.class[j*side : min(n, (j+1)*side)]
+		kernels.PairSquares(&tile, s.packed[p*side*c:(p+1)*side*c], s.packed[j*side*c:(j+1)*side*c], rows, len(classes), c)
 		for r := range rows {
-			for col, k := range s.class[j*side : min(n, (j+1)*side)] {
+			for col, k := range classes {
 				s.sums[r*s.k+int(k)] += math.Sqrt(float64(tile[r*side+col]))
 			}
 		}

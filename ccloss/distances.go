@@ -39,7 +39,7 @@ func distancePanel(dst, packed []float32, j, n, c int, metric Metric) {
 	cols := min(side, n-j*side)
 	for i := 0; i <= j; i++ {
 		rows := min(side, n-i*side)
-		kernels.PairSquares(&tile, packed[i*side*c:(i+1)*side*c], pj, rows, c)
+		kernels.PairSquares(&tile, packed[i*side*c:(i+1)*side*c], pj, rows, cols, c)
 		if metric == Euclidean {
 			for k := range tile[:rows*side] {
 				tile[k] = float32(math.Sqrt(float64(tile[k])))

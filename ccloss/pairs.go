@@ -110,7 +110,11 @@ func (p *pairs) sumPanel(j int) {
 	pj, _, lj := p.panel(j)
 	for i := 0; i <= j; i++ {
 		pi, _, li := p.panel(i)
-		kernels.PairSquares(&tile, pi, pj, len(li), p.c)
+		if i == j {
+			kernels.PairSquaresAbove(&tile, pj, len(lj), p.c)
+		} else {
+			kernels.PairSquares(&tile, pi, pj, len(li), len(lj), p.c)
+		}
 		kernels.PairSums(&sum, &tile, li, lj, p.margin, i == j)
 	}
 	p.sums[j] = sum
@@ -147,7 +151,7 @@ func (p *pairs) ownPanels(lo, hi int) {
 		packed, _, labels := p.panel(i)
 		g := p.gradient(i)
 		clear(g)
-		kernels.PairSquares(&tile, packed, packed, len(labels), p.c)
+		kernels.PairSquares(&tile, packed, packed, len(labels), len(labels), p.c)
 		kernels.PairWeights(&tile, labels, labels, p.rule)
 		kernels.PairApply(g, &tile, packed, packed, len(labels), p.c) // the tile is symmetric
 	}
@@ -170,7 +174,7 @@ func (p *pairs) roundPanels(lo, hi int) {
 		}
 		pi, _, li := p.panel(i)
 		pj, _, lj := p.panel(j)
-		kernels.PairSquares(&tile, pi, pj, len(li), p.c)
+		kernels.PairSquares(&tile, pi, pj, len(li), len(lj), p.c)
 		kernels.PairWeights(&tile, li, lj, p.rule)
 		kernels.PairApply(p.gradient(j), &tile, pj, pi, len(li), p.c)
 		kernels.PairTranspose(&flipped, &tile)

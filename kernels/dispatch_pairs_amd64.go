@@ -11,20 +11,28 @@ import (
 // The choice of an implementation by ISA on amd64 for the kernels of the
 // channel-correlation loss.
 
-func pairSquares(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
+func pairSquares(t *PairTile, pi, pj []float32, rows, cols, c, accumulate int, above bool) {
 	switch isa.Active {
 	case isa.AVX512:
 		for r := 0; r < rows; r += 8 {
-			avx512.PairSquares8x48(&t[r*PairPanel], &pi[r], &pj[0], c, accumulate)
+			s := firstColumn(r, 16, above)
+			switch {
+			case cols-s > 32:
+				avx512.PairSquares8x48(&t[r*PairPanel], &pi[r], &pj[0], c, accumulate)
+			case cols-s > 16:
+				avx512.PairSquares8x32(&t[r*PairPanel+s], &pi[r], &pj[s], c, accumulate)
+			default:
+				avx512.PairSquares8x16(&t[r*PairPanel+s], &pi[r], &pj[s], c, accumulate)
+			}
 		}
 	case isa.AVX2:
 		for r := 0; r < rows; r += 6 {
-			for s := 0; s < PairPanel; s += 16 {
+			for s := firstColumn(r, 16, above); s < cols; s += 16 {
 				avx2.PairSquares6x16(&t[r*PairPanel+s], &pi[r], &pj[s], c, accumulate)
 			}
 		}
 	default:
-		pairSquaresGeneric(t, pi, pj, rows, c, accumulate)
+		pairSquaresGeneric(t, pi, pj, rows, cols, c, accumulate, above)
 	}
 }
 

@@ -10,16 +10,16 @@ import (
 // The choice of an implementation by ISA on arm64 for the kernels of the
 // channel-correlation loss.
 
-func pairSquares(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
+func pairSquares(t *PairTile, pi, pj []float32, rows, cols, c, accumulate int, above bool) {
 	switch isa.Active {
 	case isa.NEON:
 		for r := 0; r < rows; r += 8 {
-			for s := 0; s < PairPanel; s += 8 {
+			for s := firstColumn(r, 8, above); s < cols; s += 8 {
 				neon.PairSquares8x8(&t[r*PairPanel+s], &pi[r], &pj[s], c, accumulate)
 			}
 		}
 	default:
-		pairSquaresGeneric(t, pi, pj, rows, c, accumulate)
+		pairSquaresGeneric(t, pi, pj, rows, cols, c, accumulate, above)
 	}
 }
 

@@ -5,8 +5,8 @@ package kernels
 // Without assembly every kernel of the channel-correlation loss is its pure-Go
 // twin.
 
-func pairSquares(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
-	pairSquaresGeneric(t, pi, pj, rows, c, accumulate)
+func pairSquares(t *PairTile, pi, pj []float32, rows, cols, c, accumulate int, above bool) {
+	pairSquaresGeneric(t, pi, pj, rows, cols, c, accumulate, above)
 }
 
 func pairSums(sums *[3]float32, t []float32, li []int32, w *pairWindow, margin float32) {

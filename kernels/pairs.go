@@ -65,32 +65,55 @@ func PairPackPanel(dst, a []float32, c int) {
 }
 
 // PairSquares sets t[r][s] to the sum over c channels of (pi[r]-pj[s])², for the
-// first rows rows (rounded up to the ISA's tile) of panel pi and all of panel
-// pj, both packed. pi and pj may be the same panel. Differences are taken first
-// and are exact for near vectors; no square root. Each block of 256 channels is
-// summed in order in one accumulator per pair.
-func PairSquares(t *PairTile, pi, pj []float32, rows, c int) {
-	if len(pi) != PairPanel*c || len(pj) != PairPanel*c || rows < 0 || rows > PairPanel {
+// first rows samples of panel pi and the first cols of panel pj, both packed;
+// what else becomes of t is not specified. pi and pj may be the same panel.
+// Differences are taken first and are exact for near vectors; no square root.
+// Each block of 256 channels is summed in order in one accumulator per pair.
+func PairSquares(t *PairTile, pi, pj []float32, rows, cols, c int) {
+	if len(pi) != PairPanel*c || len(pj) != PairPanel*c || rows < 0 || rows > PairPanel || cols < 0 || cols > PairPanel {
 		panic("kernels.PairSquares: not two panels of c channels")
 	}
-	if c == 0 || rows == 0 {
+	pairSquaresOf(t, pi, pj, rows, cols, c, false)
+}
+
+// PairSquaresAbove is [PairSquares] for the pairs r < s < n of one panel: t[r][s]
+// for s <= r is not specified.
+func PairSquaresAbove(t *PairTile, p []float32, n, c int) {
+	if len(p) != PairPanel*c || n < 0 || n > PairPanel {
+		panic("kernels.PairSquaresAbove: not a panel of c channels")
+	}
+	pairSquaresOf(t, p, p, n, n, c, true)
+}
+
+func pairSquaresOf(t *PairTile, pi, pj []float32, rows, cols, c int, above bool) {
+	if c == 0 || rows == 0 || cols == 0 {
 		*t = PairTile{}
 		return
 	}
 	for lo := 0; lo < c; lo += pairBlock {
-		pairSquares(t, pi[lo*PairPanel:], pj[lo*PairPanel:], rows, min(pairBlock, c-lo), lo)
+		pairSquares(t, pi[lo*PairPanel:], pj[lo*PairPanel:], rows, cols, min(pairBlock, c-lo), lo, above)
 	}
 }
 
+// firstColumn returns the column where the strip that begins with row r has its
+// first tile of the given width: 0, or with above that of the diagonal.
+func firstColumn(r, width int, above bool) int {
+	if above {
+		return r / width * width
+	}
+	return 0
+}
+
 // pairSquaresGeneric sums c channels into t, adding if accumulate is not 0.
-func pairSquaresGeneric(t *PairTile, pi, pj []float32, rows, c, accumulate int) {
+func pairSquaresGeneric(t *PairTile, pi, pj []float32, rows, cols, c, accumulate int, above bool) {
 	for r := range rows {
 		var acc [PairPanel]float32
+		first := firstColumn(r, 1, above)
 		for ch := range c {
 			x := pi[ch*PairPanel+r]
-			for s, y := range pj[ch*PairPanel : (ch+1)*PairPanel] {
+			for s, y := range pj[ch*PairPanel+first : ch*PairPanel+cols] {
 				d := y - x
-				acc[s] += d * d
+				acc[first+s] += d * d
 			}
 		}
 		row := t[r*PairPanel : (r+1)*PairPanel]

@@ -88,14 +88,23 @@ func TestPairSquares(t *testing.T) {
 			for _, n := range pairCounts {
 				p := newPairs(t, rng, n, panel-n/2, c)
 				tile := newTile(t)
-				kernels.PairSquares(tile, p.pi, p.pj, n, c)
+				kernels.PairSquares(tile, p.pi, p.pj, n, p.nj, c)
 				tol := float64(min(c, 256)+c/256+3) * kerneltest.Eps
+				check := func(r, s int, want float64) {
+					if got := float64(tile[r*panel+s]); math.Abs(got-want) > tol*want {
+						t.Fatalf("n=%d/c=%d seed=%d: [%d,%d] = %v, want %v", n, c, rng.Seed, r, s, got, want)
+					}
+				}
 				for r := range n {
 					for s := range p.nj {
-						got, want := float64(tile[r*panel+s]), p.square(r, s)
-						if math.Abs(got-want) > tol*want {
-							t.Fatalf("n=%d/c=%d seed=%d: [%d,%d] = %v, want %v", n, c, rng.Seed, r, s, got, want)
-						}
+						check(r, s, p.square(r, s))
+					}
+				}
+				p.aj, p.pj, p.nj = p.ai, p.pi, p.ni
+				kernels.PairSquaresAbove(tile, p.pi, n, c)
+				for r := range n {
+					for s := r + 1; s < n; s++ {
+						check(r, s, p.square(r, s))
 					}
 				}
 			}
@@ -286,13 +295,14 @@ func TestPairTransposeAndUnpack(t *testing.T) {
 func TestPairPanics(t *testing.T) {
 	tile, x, l := &kernels.PairTile{}, make([]float32, panel*2), make([]int32, panel+1)
 	for name, f := range map[string]func(){
-		"PairPack":      func() { kernels.PairPack(x[:panel-1], x, 2, 1) },
-		"PairPackPanel": func() { kernels.PairPackPanel(x, x[:panel+1], 1) },
-		"PairSquares":   func() { kernels.PairSquares(tile, x, x[:panel], 3, 2) },
-		"PairSums":      func() { kernels.PairSums(&kernels.PairSum{}, tile, l, l[:3], 0, false) },
-		"PairWeights":   func() { kernels.PairWeights(tile, l[:3], l, kernels.PairRule{}) },
-		"PairApply":     func() { kernels.PairApply(x, tile, x, x[:panel], 2, 2) },
-		"PairUnpackAdd": func() { kernels.PairUnpackAdd(x[:3], x, 2) },
+		"PairPack":         func() { kernels.PairPack(x[:panel-1], x, 2, 1) },
+		"PairPackPanel":    func() { kernels.PairPackPanel(x, x[:panel+1], 1) },
+		"PairSquares":      func() { kernels.PairSquares(tile, x, x[:panel], 3, 3, 2) },
+		"PairSquaresAbove": func() { kernels.PairSquaresAbove(tile, x[:panel], 3, 2) },
+		"PairSums":         func() { kernels.PairSums(&kernels.PairSum{}, tile, l, l[:3], 0, false) },
+		"PairWeights":      func() { kernels.PairWeights(tile, l[:3], l, kernels.PairRule{}) },
+		"PairApply":        func() { kernels.PairApply(x, tile, x, x[:panel], 2, 2) },
+		"PairUnpackAdd":    func() { kernels.PairUnpackAdd(x[:3], x, 2) },
 	} {
 		mustPanic(t, "kernels."+name+": ", f)
 	}

@@ -13,6 +13,8 @@ func pairSquares(m Machine) {
 	switch m.Lanes() {
 	case 16:
 		pairSquaresTile(m, 8, 3)
+		pairSquaresTile(m, 8, 2)
+		pairSquaresTile(m, 8, 1)
 	case 8:
 		pairSquaresTile(m, 6, 2)
 	default:

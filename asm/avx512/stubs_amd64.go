@@ -1427,6 +1427,26 @@ func WindowAvgStream(dst *float32, src *float32, scale float32, columns *int, pi
 //go:noescape
 func PairSquares8x48(t *float32, pi *float32, pj *float32, c int, accumulate int)
 
+// PairSquares8x32 computes, for r < 8 and s < 32,
+//
+//	sum = sum over k < c, in order, of (pj[k*48+s]-pi[k*48+r])²
+//	t[r*48+s] = accumulate != 0 ? t[r*48+s]+sum : sum
+//
+// with one subtraction and one fused multiply-add per channel.
+//
+//go:noescape
+func PairSquares8x32(t *float32, pi *float32, pj *float32, c int, accumulate int)
+
+// PairSquares8x16 computes, for r < 8 and s < 16,
+//
+//	sum = sum over k < c, in order, of (pj[k*48+s]-pi[k*48+r])²
+//	t[r*48+s] = accumulate != 0 ? t[r*48+s]+sum : sum
+//
+// with one subtraction and one fused multiply-add per channel.
+//
+//go:noescape
+func PairSquares8x16(t *float32, pi *float32, pj *float32, c int, accumulate int)
+
 // PairSums computes, for the pairs of rows r < rows and columns s < 48 with
 // after+r*step < column[s] < end, d = sqrt(t[r*48+s]) and
 //
