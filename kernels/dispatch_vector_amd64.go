@@ -337,6 +337,19 @@ func expSum(dst, x []float32, m float32) float32 {
 	}
 }
 
+// softmaxRows returns false if there is no kernel for rows of so many elements.
+func softmaxRows(dst, x []float32, rows, cols int) bool {
+	switch {
+	case isa.Active == isa.AVX512 && cols <= 16:
+		avx512.SoftmaxRows(&dst[0], &x[0], rows, cols)
+	case isa.Active == isa.AVX2 && cols <= 8:
+		avx2.SoftmaxRows(&dst[0], &x[0], rows, cols)
+	default:
+		return false
+	}
+	return true
+}
+
 func offset(dst, x []float32, a, b float32) {
 	switch isa.Active {
 	case isa.AVX512:

@@ -198,6 +198,8 @@ func expSum(dst, x []float32, m float32) float32 {
 	}
 }
 
+func softmaxRows(_, _ []float32, _, _ int) bool { return false }
+
 func offset(dst, x []float32, a, b float32) {
 	switch isa.Active {
 	case isa.NEON:

@@ -84,6 +84,8 @@ func expSum(dst, x []float32, m float32) float32 {
 	return expSumGeneric(dst, x, m)
 }
 
+func softmaxRows(_, _ []float32, _, _ int) bool { return false }
+
 func offset(dst, x []float32, a, b float32) {
 	offsetGeneric(dst, x, a, b)
 }

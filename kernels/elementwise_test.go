@@ -172,8 +172,8 @@ func TestReductions(t *testing.T) {
 
 func TestSoftmax(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
-		for _, cols := range []int{1, 2, 10, 15, 16, 17, 100, 257, 1000} {
-			const rows = 3
+		for _, cols := range []int{1, 2, 7, 8, 9, 10, 15, 16, 17, 100, 257, 1000} {
+			const rows = 7
 			rng := kerneltest.Rand(uint64(cols))
 			x := kerneltest.GuardedCopy(t, rng.Normal(rows*cols))
 			kernels.Scale(5, x)
@@ -202,6 +202,15 @@ func TestSoftmax(t *testing.T) {
 		kernels.Softmax(x, x, 2, 2)
 		if x[0] == x[0] || x[1] == x[1] || x[2] != x[2] {
 			t.Errorf("softmax of a row with NaN beside one without is %v", x)
+		}
+		inf := float32(math.Inf(1))
+		x = []float32{inf, 0, 1, -inf, -inf, -inf, -inf, 2, 3}
+		kernels.Softmax(x, x, 3, 3)
+		for i, v := range x {
+			if nan := v != v; nan != (i < 6) || i == 6 && v != 0 {
+				t.Errorf("softmax of rows with infinities is %v", x)
+				break
+			}
 		}
 	})
 }

@@ -8,8 +8,17 @@ import "math"
 // +Inf is all NaN, as is a row of -Inf only. It runs on one thread.
 func Softmax(dst, x []float32, rows, cols int) {
 	checkRows("Softmax", rows, cols, dst, x)
-	for i := 0; i < rows && cols > 0; i++ {
-		softmaxRow(dst[i*cols:(i+1)*cols], x[i*cols:(i+1)*cols])
+	if cols == 0 {
+		return
+	}
+	for lo, step := 0, max(1, mapBlock/cols); lo < rows; lo += step {
+		hi := min(lo+step, rows)
+		if softmaxRows(dst[lo*cols:hi*cols], x[lo*cols:hi*cols], hi-lo, cols) {
+			continue
+		}
+		for i := lo; i < hi; i++ {
+			softmaxRow(dst[i*cols:(i+1)*cols], x[i*cols:(i+1)*cols])
+		}
 	}
 }
 

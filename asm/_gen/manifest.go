@@ -9,6 +9,7 @@ var manifest = []entry{
 	{"elementwise_stream", on(avx2, avx512), storing(storeKind{streamed: true}, elementwiseStream...)},
 	{"math", on(avx2, avx512, neon), portable(transcendental...)},
 	{"math_stream", on(avx2, avx512), storing(storeKind{streamed: true}, transcendentalMaps...)},
+	{"softmax", on(avx2, avx512), portable(softmaxRows)},
 	{"math_gradients", on(avx2, avx512, neon), portable(transcendentalGradients...)},
 	{"stream", on(avx2, avx512), portable(streamCopy, streamFence)},
 	{"rows", on(avx2, avx512, neon), storing(storeKind{}, rowsMaps...)},

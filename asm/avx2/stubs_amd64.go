@@ -201,6 +201,14 @@ func GELUStream(dst *float32, x *float32, n int)
 //go:noescape
 func HardSwishStream(dst *float32, x *float32, n int)
 
+// SoftmaxRows computes dst = exp(x-m)/sum(exp(x-m)) for each of rows rows of cols
+// elements, m being the row's maximum; cols is at least 1 and at most a vector. Sums
+// are in SumLanes' order, of zeros past cols. A row with NaN or +Inf and one of -Inf
+// only give NaN. dst may be x.
+//
+//go:noescape
+func SoftmaxRows(dst *float32, x *float32, rows int, cols int)
+
 // SiLUGrad computes dx[i] = dy[i]*silu'(x[i]) for i < n. dx may be dy or x.
 //
 //go:noescape
