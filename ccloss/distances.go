@@ -20,12 +20,10 @@ func Distances(dst, a []float32, n, c int, metric Metric) {
 	packed := make([]float32, kernels.PairPackLen(n, c))
 	kernels.PairPack(packed, a, n, c)
 	m := panels(n)
-	kernels.Parallel((m+1)/2, 1, func(lo, hi int) {
+	// The last panel has most to do.
+	kernels.Parallel(m, 1, func(lo, hi int) {
 		for q := lo; q < hi; q++ {
-			distancePanel(dst, packed, q, n, c, metric)
-			if m-1-q != q {
-				distancePanel(dst, packed, m-1-q, n, c, metric)
-			}
+			distancePanel(dst, packed, m-1-q, n, c, metric)
 		}
 	})
 }
@@ -34,7 +32,7 @@ func Distances(dst, a []float32, n, c int, metric Metric) {
 // sides of the diagonal.
 func distancePanel(dst, packed []float32, j, n, c int, metric Metric) {
 	const side = kernels.PairPanel
-	var tile kernels.PairTile
+	var tile, flipped kernels.PairTile
 	pj := packed[j*side*c : (j+1)*side*c]
 	cols := min(side, n-j*side)
 	for i := 0; i <= j; i++ {
@@ -48,11 +46,9 @@ func distancePanel(dst, packed []float32, j, n, c int, metric Metric) {
 		for r := range rows {
 			copy(dst[(i*side+r)*n+j*side:][:cols], tile[r*side:])
 		}
+		kernels.PairTranspose(&flipped, &tile)
 		for s := range cols {
-			row := dst[(j*side+s)*n+i*side:][:rows]
-			for r := range row {
-				row[r] = tile[r*side+s]
-			}
+			copy(dst[(j*side+s)*n+i*side:][:rows], flipped[s*side:])
 		}
 	}
 }

@@ -66,9 +66,9 @@ func (p *pairs) forward(a []float32, labels []int32) kernels.PairSum {
 	p.a, p.labels = a, labels
 	n := panels(len(labels))
 	kernels.Parallel(n, p.grain(n, 1), p.packWork)
-	// Panel j meets panels 0..j. Work item q does panels q and n-1-q, so that
-	// items are equal.
-	kernels.Parallel((n+1)/2, p.grain(n, n), p.sumWork)
+	// Panel j meets panels 0..j. The last panel, which has most to do, comes first,
+	// so that what is left for the end is small.
+	kernels.Parallel(n, p.grain(n, (n+1)/2), p.sumWork)
 	var total kernels.PairSum
 	for _, s := range p.sums[:n] {
 		total.Same += s.Same
@@ -94,12 +94,9 @@ func (p *pairs) packPanels(lo, hi int) {
 }
 
 func (p *pairs) sumPanels(lo, hi int) {
-	n := panels(len(p.labels))
+	last := panels(len(p.labels)) - 1
 	for q := lo; q < hi; q++ {
-		p.sumPanel(q)
-		if n-1-q != q {
-			p.sumPanel(n - 1 - q)
-		}
+		p.sumPanel(last - q)
 	}
 }
 
