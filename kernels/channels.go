@@ -22,6 +22,10 @@ const channelBlockRows = 64
 // some 10 us.
 const channelBlockCols = 4096
 
+// channelMapRows returns the rows of a call that writes a map: each that streams ends
+// with a wait for its stores, which short ones would spend most of their time on.
+func channelMapRows(c int) int { return max(channelBlockRows, mapBlock/max(c, 1)) }
+
 // Store says how a kernel writes its result.
 type Store uint8
 
@@ -135,8 +139,8 @@ func channelDotsGeneric(dst, x, y []float32, rows, stride int) {
 func ChannelScale(dst, x, a []float32, rows, c int, how Store) {
 	checkChannels("ChannelScale", rows, c, dst, x)
 	checkVector("ChannelScale", c, a)
-	for i := 0; i < rows; i += channelBlockRows {
-		n := min(channelBlockRows, rows-i)
+	for i, step := 0, channelMapRows(c); i < rows; i += step {
+		n := min(step, rows-i)
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
@@ -160,8 +164,8 @@ func channelScaleGeneric(dst, x, a []float32, rows, stride int) {
 func ChannelScaleShift(dst, x, a, b []float32, rows, c int, how Store) {
 	checkChannels("ChannelScaleShift", rows, c, dst, x)
 	checkVector("ChannelScaleShift", c, a, b)
-	for i := 0; i < rows; i += channelBlockRows {
-		n := min(channelBlockRows, rows-i)
+	for i, step := 0, channelMapRows(c); i < rows; i += step {
+		n := min(step, rows-i)
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
@@ -184,8 +188,8 @@ func channelScaleShiftGeneric(dst, x, a, b []float32, rows, stride int) {
 func ChannelFill(dst, v []float32, rows, c int, how Store) {
 	checkChannels("ChannelFill", rows, c, dst)
 	checkVector("ChannelFill", c, v)
-	for i := 0; i < rows; i += channelBlockRows {
-		n := min(channelBlockRows, rows-i)
+	for i, step := 0, channelMapRows(c); i < rows; i += step {
+		n := min(step, rows-i)
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
@@ -209,8 +213,8 @@ func ChannelPick(dst, v []float32, index []int32, rows, c int, how Store) {
 	if len(index) < c || rows > math.MaxInt32 {
 		panic("kernels.ChannelPick: index is shorter than c, or too many rows for it")
 	}
-	for i := 0; i < rows; i += channelBlockRows {
-		n := min(channelBlockRows, rows-i)
+	for i, step := 0, channelMapRows(c); i < rows; i += step {
+		n := min(step, rows-i)
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			channelPick(dst[i*c+j:(i+n-1)*c+k], v[j:k], index[j:k], n, c, i, how)

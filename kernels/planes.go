@@ -33,13 +33,13 @@ func checkPlaneVector(name string, planes int, vectors ...[]float32) {
 	}
 }
 
-// planesPerCall returns how many planes of n elements make a call, or 1 and how
-// much of one.
-func planesPerCall(n int) (planes, part int) {
-	if n >= planeBlock {
-		return 1, planeBlock
+// planesPerCall returns how many planes of n elements make a call of so many
+// elements, or 1 and how much of one.
+func planesPerCall(n, elements int) (planes, part int) {
+	if n >= elements {
+		return 1, elements
 	}
-	return planeBlock / max(n, 1), max(n, 1)
+	return elements / max(n, 1), max(n, 1)
 }
 
 // PlaneSums sets dst[p] to the sum of plane p of x, 0 if n is 0. dst must not
@@ -59,7 +59,7 @@ func PlaneSums(dst, x []float32, planes, n int) {
 		}
 		return
 	}
-	step, _ := planesPerCall(n)
+	step, _ := planesPerCall(n, planeBlock)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
 		planeSums(dst[p:q], x[p*n:q*n], n)
@@ -112,7 +112,7 @@ func PlaneDots(dst, x, y []float32, planes, n int) {
 		}
 		return
 	}
-	step, _ := planesPerCall(n)
+	step, _ := planesPerCall(n, planeBlock)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
 		planeDots(dst[p:q], x[p*n:q*n], y[p*n:q*n], n)
@@ -143,7 +143,7 @@ func planeDotsGeneric(dst, x, y []float32, n int) {
 func PlaneScale(dst, x, a []float32, planes, n int, how Store) {
 	checkPlanes("PlaneScale", planes, n, dst, x)
 	checkPlaneVector("PlaneScale", planes, a)
-	step, part := planesPerCall(n)
+	step, part := planesPerCall(n, mapBlock)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
 		for i := 0; i < n; i += part {
@@ -169,7 +169,7 @@ func planeScaleGeneric(dst, x, a []float32, n int) {
 func PlaneScaleShift(dst, x, a, b []float32, planes, n int, how Store) {
 	checkPlanes("PlaneScaleShift", planes, n, dst, x)
 	checkPlaneVector("PlaneScaleShift", planes, a, b)
-	step, part := planesPerCall(n)
+	step, part := planesPerCall(n, mapBlock)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
 		for i := 0; i < n; i += part {
@@ -194,7 +194,7 @@ func planeScaleShiftGeneric(dst, x, a, b []float32, n int) {
 func PlaneFill(dst, v []float32, planes, n int, how Store) {
 	checkPlanes("PlaneFill", planes, n, dst)
 	checkPlaneVector("PlaneFill", planes, v)
-	step, part := planesPerCall(n)
+	step, part := planesPerCall(n, mapBlock)
 	for p := 0; p < planes; p += step {
 		q := min(p+step, planes)
 		for i := 0; i < n; i += part {

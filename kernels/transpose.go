@@ -23,6 +23,7 @@ func (s Store) Transpose(dst []float32, ldd int, src []float32, lds, rows, cols 
 		panic("kernels.Transpose: short dst or src")
 	}
 	transposeStrips(dst, src, rows, cols, ldd, lds, 0, s)
+	s.Fence()
 }
 
 // CopyBlock copies a block of rows by cols floats: dst[i*ldd+j] = src[i*lds+j].
@@ -142,6 +143,7 @@ func (j *transposeJob) part(lo, hi int) {
 		n := min(transposeStrip, j.cols-at)
 		transposeStrips(dst[at*j.rows:], src[at:], j.rows, n, j.rows, j.cols, transposeStrip, j.how)
 	}
+	j.how.Fence()
 }
 
 // transposeStrips computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,

@@ -23,7 +23,8 @@ type Window struct {
 	C, DstStep      int
 	Rows, RowStride int
 	Tap, TapRow     int
-	// Store is how WindowMaxBackward and WindowAvg write dst.
+	// Store is how WindowMaxBackward and WindowAvg write dst. Store.Fence must follow
+	// before another thread looks at it.
 	Store Store
 }
 

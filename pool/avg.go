@@ -141,10 +141,12 @@ func (p *Avg) scaleRange(lo, hi int) {
 func (p *Avg) backwardRange(lo, hi int) {
 	j := &p.job
 	dxImage, dyImage := p.rows.in*p.cols.in*p.c, p.rows.out*p.cols.out*p.c
+	how := kernels.StoreFor(p.SrcLen())
 	for i := lo; i < hi; i++ {
 		n, h := i/p.rows.in, i%p.rows.in
-		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], h, p.c, kernels.StoreFor(p.SrcLen()))
+		p.backwardRow(j.src[n*dxImage:(n+1)*dxImage], j.dst[n*dyImage:(n+1)*dyImage], h, p.c, how)
 	}
+	how.Fence()
 }
 
 // backwardRow computes row h of the gradient of a map with c channels from dy,

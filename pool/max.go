@@ -169,6 +169,7 @@ func (p *Max) backwardRange(lo, hi int) {
 			p.backwardRow(dx, dy, arg, i-first, p.c, how)
 		}
 	}
+	how.Fence()
 }
 
 // backwardRow computes row h of the gradient of a map with c channels.

@@ -61,8 +61,9 @@ func transposeStream(m *amd64) {
 	m.Func("TransposeStream", "func(rows, cols int, dst *float32, ldd int, src *float32, lds, ahead int)",
 		"TransposeStream computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols.",
 		fmt.Sprintf("rows, cols and ldd are multiples of %d and dst is aligned to a line: stores pass", l),
-		"the caches. What lies ahead elements behind what is read is prefetched. The",
-		"matrices must not overlap.")
+		"the caches, and StreamFence must follow before another thread looks at dst. What",
+		"lies ahead elements behind what is read is prefetched. The matrices must not",
+		"overlap.")
 	rows, cols := m.ParamInt("rows"), m.ParamInt("cols")
 	dst, src, ahead := m.ParamPtr("dst"), m.ParamPtr("src"), m.paramGP("ahead")
 	t := &transposition{amd64: m, ldd: m.paramGP("ldd"), lds: m.paramGP("lds")}
@@ -93,7 +94,6 @@ func transposeStream(m *amd64) {
 		}
 		m.SubInt(cols, l)
 	})
-	m.StreamEnd()
 	m.Ret()
 }
 

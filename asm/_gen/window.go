@@ -166,6 +166,15 @@ var windowDoc = []string{
 	"negative.",
 }
 
+// windowFenceDoc says what is left to the caller of a streaming kernel: rows are
+// short, and to wait for each of them costs a fifth of the time.
+func windowFenceDoc(k storeKind) []string {
+	if k.streamed {
+		return []string{"StreamFence must follow before another thread looks at dst."}
+	}
+	return nil
+}
+
 func windowMax(m Machine) {
 	m.Func("WindowMax", "func(dst, src *float32, "+windowParams+")",
 		append([]string{"WindowMax computes dst = maximum over the taps, NaN if one is NaN; rows, taps > 0."}, windowDoc...)...)
@@ -270,7 +279,7 @@ func windowMaxBackwardDoc(suffix string) []string {
 
 func windowMaxBackward(m Machine, k storeKind) {
 	m.Func("WindowMaxBackward"+k.suffix(), "func(dst, src *float32, index *uint8, "+windowParams+", tap, tapRow, tapCol int32)",
-		slices.Concat(windowMaxBackwardDoc(k.suffix()), k.doc(windowDoc...))...)
+		slices.Concat(windowMaxBackwardDoc(k.suffix()), k.doc(slices.Concat(windowDoc, windowFenceDoc(k))...))...)
 	dst := m.ParamPtr("dst")
 	w := newWindow(m, k, []Ptr{dst}, "src", "index")
 	strips := func(body func(s Strip, at []Ptr, sum []Vec)) {
@@ -311,7 +320,7 @@ func windowMaxBackward(m Machine, k storeKind) {
 			})
 		})
 	})
-	k.ret(m)
+	m.Ret()
 }
 
 func zeros(m Machine, n int) (v []Vec) {
@@ -323,7 +332,7 @@ func zeros(m Machine, n int) (v []Vec) {
 
 func windowAvg(m Machine, k storeKind) {
 	m.Func("WindowAvg"+k.suffix(), "func(dst, src *float32, scale float32, "+windowParams+")",
-		append([]string{"WindowAvg" + k.suffix() + " computes dst = scale * sum over the taps, row by row, in order."}, k.doc(windowDoc...)...)...)
+		append([]string{"WindowAvg" + k.suffix() + " computes dst = scale * sum over the taps, row by row, in order."}, k.doc(slices.Concat(windowDoc, windowFenceDoc(k))...)...)...)
 	dst, scale := m.ParamPtr("dst"), m.ParamF32("scale")
 	w := newWindow(m, k, []Ptr{dst}, "src")
 	strips := func(body func(s Strip, sum []Vec, ptrs []Ptr)) {
@@ -372,5 +381,5 @@ func windowAvg(m Machine, k storeKind) {
 			})
 		})
 	})
-	k.ret(m)
+	m.Ret()
 }

@@ -1276,6 +1276,7 @@ func WindowAvg(dst *float32, src *float32, scale float32, columns *int, pixels i
 // j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
 // of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
 // negative.
+// StreamFence must follow before another thread looks at dst.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //
@@ -1287,6 +1288,7 @@ func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, columns *
 // j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
 // of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
 // negative.
+// StreamFence must follow before another thread looks at dst.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //

@@ -962,7 +962,6 @@ zero16:
 	JNZ  repeat1
 
 done2:
-	SFENCE
 	VZEROUPPER
 	RET
 
@@ -1585,6 +1584,5 @@ zero15:
 	JNZ  repeat1
 
 done2:
-	SFENCE
 	VZEROUPPER
 	RET

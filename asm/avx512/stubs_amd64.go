@@ -372,8 +372,9 @@ func Transpose(rows int, cols int, dst *float32, ldd int, src *float32, lds int)
 
 // TransposeStream computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols.
 // rows, cols and ldd are multiples of 16 and dst is aligned to a line: stores pass
-// the caches. What lies ahead elements behind what is read is prefetched. The
-// matrices must not overlap.
+// the caches, and StreamFence must follow before another thread looks at dst. What
+// lies ahead elements behind what is read is prefetched. The matrices must not
+// overlap.
 //
 //go:noescape
 func TransposeStream(rows int, cols int, dst *float32, ldd int, src *float32, lds int, ahead int)
@@ -1408,6 +1409,7 @@ func WindowAvg(dst *float32, src *float32, scale float32, columns *int, pixels i
 // j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
 // of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
 // negative.
+// StreamFence must follow before another thread looks at dst.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //
@@ -1419,6 +1421,7 @@ func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, columns *
 // j < taps, is src[start+i*rowStride+j*colStride:], where start, taps and the number
 // of the first tap are columns[3*p:]. dst must not overlap src. dstGap may be
 // negative.
+// StreamFence must follow before another thread looks at dst.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
 //

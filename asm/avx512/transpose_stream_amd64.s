@@ -198,6 +198,5 @@ done4:
 	JMP  while1
 
 done2:
-	SFENCE
 	VZEROUPPER
 	RET

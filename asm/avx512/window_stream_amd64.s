@@ -806,7 +806,6 @@ zero15:
 	JNZ  repeat1
 
 done2:
-	SFENCE
 	VZEROUPPER
 	RET
 
@@ -1409,6 +1408,5 @@ zero15:
 	JNZ  repeat1
 
 done2:
-	SFENCE
 	VZEROUPPER
 	RET
