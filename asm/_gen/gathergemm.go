@@ -180,8 +180,13 @@ func (g *gatherEmitter) loops(nr int) {
 		g.VMOVUPS(operand.Mem{Base: b, Disp: 4 * j * g.lanes}, vb[j])
 	}
 	for i := range g.mr {
+		mem := operand.Mem{Base: ptr[i], Index: k, Scale: 4}
+		if g.nv == 1 && g.avx512() {
+			g.VFMADD231PS_BCST(mem, vb[0], g.acc[i][0])
+			continue
+		}
 		va := g.vec()
-		g.VBROADCASTSS(operand.Mem{Base: ptr[i], Index: k, Scale: 4}, va)
+		g.VBROADCASTSS(mem, va)
 		for j := range vb {
 			g.VFMADD231PS(va, vb[j], g.acc[i][j])
 		}

@@ -71,8 +71,13 @@ func outerTile(m *amd64, mr, nv int) {
 			m.VMOVUPS(operand.Mem{Base: b, Disp: 4 * j * m.lanes}, vb[j])
 		}
 		for i := range mr {
+			mem := operand.Mem{Base: a, Disp: 4 * i}
+			if len(vb) == 1 && m.avx512() {
+				m.VFMADD231PS_BCST(mem, vb[0], acc[i][0])
+				continue
+			}
 			va := m.vec()
-			m.VBROADCASTSS(operand.Mem{Base: a, Disp: 4 * i}, va)
+			m.VBROADCASTSS(mem, va)
 			for j := range vb {
 				m.VFMADD231PS(va, vb[j], acc[i][j])
 			}
