@@ -177,15 +177,45 @@ func (d *depthwise) data(t int, o *operands, zero []float32) {
 			d.tapRows(&rows, y-(s.R-1-s.PadTop), d.lo-(s.S-1-s.PadLeft), d.oh, d.ow)
 			kernels.DepthwiseRow(s.R, 1, row[d.lo*s.C:], image, rows[:], zero, o.b, d.wStride, zero, noLo, noHi, s.C, d.hi-d.lo)
 		}
-		for x := range s.W {
-			if x >= d.lo && x < d.hi {
-				continue
+		for x := range min(s.W, s.StrideW) {
+			lo, hi := d.phase(row, image, o.b, y, x)
+			for ; x < s.W; x += s.StrideW {
+				if x >= lo && x < hi || x >= d.lo && x < d.hi {
+					continue
+				}
+				var taps [2 * kernels.DepthwiseMaxTaps]int
+				k := d.gradientTaps(&taps, y, x)
+				kernels.DepthwisePixel(row[x*s.C:], image, o.b, taps[:k], zero, noLo, noHi, s.C)
 			}
-			var taps [2 * kernels.DepthwiseMaxTaps]int
-			k := d.gradientTaps(&taps, y, x)
-			kernels.DepthwisePixel(row[x*s.C:], image, o.b, taps[:k], zero, noLo, noHi, s.C)
 		}
 	}
+}
+
+// phase computes, of the pixels x, x+StrideW and so on of a row of src, those that
+// went to all outputs, if there is a kernel for so many, and returns the first and the
+// end.
+func (d *depthwise) phase(row, image, w []float32, y, x int) (lo, hi int) {
+	s := d.s
+	if d.rowsKernel {
+		return 0, 0
+	}
+	first, end := 0, (s.W-x+s.StrideW-1)/s.StrideW
+	for q := range s.S {
+		if at := x + s.PadLeft - q*s.DilationW; at%s.StrideW == 0 {
+			first, end = max(first, -(at/s.StrideW)), min(end, d.ow-at/s.StrideW)
+		}
+	}
+	if first >= end {
+		return 0, 0
+	}
+	lo = x + first*s.StrideW
+	var taps [2 * kernels.DepthwiseMaxTaps]int
+	k := d.gradientTaps(&taps, y, lo)
+	if !kernels.HasDepthwiseSteps(k / 2) {
+		return 0, 0
+	}
+	kernels.DepthwiseSteps(row[lo*s.C:], s.StrideW*s.C, image, w, taps[:k], s.C, s.C, end-first)
+	return lo, lo + (end-first)*s.StrideW
 }
 
 // gradientTaps lists, for pixel (h, w) of src, the outputs it went to and the

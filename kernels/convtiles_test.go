@@ -365,7 +365,14 @@ func testDepthwise(t *testing.T, size, stride, c, pixels int) {
 		kernels.DepthwiseGradRow(size, stride, dw, wStride, src, rows, zero, dy, c, pixels)
 		kernels.DepthwisePixel(one, src, w, taps, bias, -100, 100, c)
 		kernels.DepthwiseGradPixel(grad, src, taps, dy[:c], c)
-		return [][]float32{dst, dw, one, grad, free, half}
+		results := [][]float32{dst, dw, one, grad, free, half}
+		for _, count := range []int{1, 2, 4} {
+			steps := kerneltest.GuardedCopy(t, make([]float32, (pixels-1)*(c+3)+c))
+			from := []int{length, wStride, 0, 0, 2 * length, 2 * wStride, (size-1)*length + (size-1)*c, (size*size - 1) * wStride}
+			kernels.DepthwiseSteps(steps, c+3, src, w, from[:2*count], c, c, pixels)
+			results = append(results, steps)
+		}
+		return results
 	}
 	got := run()
 	var want [][]float32

@@ -101,6 +101,29 @@ func DepthwisePixel(dst, src, w []float32, taps []int, bias []float32, lo, hi fl
 	depthwisePixel(dst, &table, len(taps)/2, bias, lo, hi, c)
 }
 
+// HasDepthwiseSteps reports whether [DepthwiseSteps] takes so many taps.
+func HasDepthwiseSteps(taps int) bool { return taps == 1 || taps == 2 || taps == 4 }
+
+// DepthwiseSteps computes pixels that are dstStep floats apart from any taps as
+// [DepthwisePixel] takes them, each of which moves on by srcStep floats from pixel to
+// pixel: the pixels of one phase of a strided convolution's gradient.
+//
+//	dst[p*dstStep+i] = sum over t of src[taps[2*t]+p*srcStep+i] * w[taps[2*t+1]+i]        p < pixels, i < c
+//
+// The number of taps must be as [HasDepthwiseSteps] says.
+func DepthwiseSteps(dst []float32, dstStep int, src, w []float32, taps []int, srcStep, c, pixels int) {
+	var table depthwiseTaps
+	if pixels < 1 || dstStep < c || srcStep < 0 || !HasDepthwiseSteps(len(taps)/2) {
+		panic("kernels.DepthwiseSteps: pixels, steps or taps")
+	}
+	last := (pixels - 1) * srcStep
+	if len(src) < last || len(dst) < (pixels-1)*dstStep+c {
+		panic("kernels.DepthwiseSteps: short src or dst")
+	}
+	table.fill("DepthwiseSteps", src[:len(src)-last], w, taps, c)
+	depthwiseSteps(dst, dstStep, &table, len(taps)/2, srcStep, c, pixels)
+}
+
 // DepthwiseGradPixel adds the weight gradient of one pixel:
 //
 //	dw[taps[2*t+1]+i] += src[taps[2*t]+i] * dy[i]
@@ -146,6 +169,18 @@ func depthwisePixelGeneric(dst []float32, taps *depthwiseTaps, count int, bias [
 			y += channel(taps[2*t], i) * channel(taps[2*t+1], i)
 		}
 		dst[i] = clampNaN(y, lo, hi)
+	}
+}
+
+func depthwiseStepsGeneric(dst []float32, dstStep int, taps *depthwiseTaps, count, srcStep, c, pixels int) {
+	for p := range pixels {
+		for i := range c {
+			var y float32
+			for t := range count {
+				y += channel(taps[2*t], p*srcStep+i) * channel(taps[2*t+1], i)
+			}
+			dst[p*dstStep+i] = y
+		}
 	}
 }
 

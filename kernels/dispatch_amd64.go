@@ -410,6 +410,25 @@ func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float3
 	}
 }
 
+func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcStep, c, pixels int) {
+	switch {
+	case isa.Active == isa.AVX512 && count == 1:
+		avx512.DepthwiseSteps1(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.AVX512 && count == 2:
+		avx512.DepthwiseSteps2(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.AVX512 && count == 4:
+		avx512.DepthwiseSteps4(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.AVX2 && count == 1:
+		avx2.DepthwiseSteps1(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.AVX2 && count == 2:
+		avx2.DepthwiseSteps2(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.AVX2 && count == 4:
+		avx2.DepthwiseSteps4(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	default:
+		depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+	}
+}
+
 func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	switch {
 	case isa.Active == isa.AVX512:

@@ -298,6 +298,19 @@ func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float3
 	}
 }
 
+func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcStep, c, pixels int) {
+	switch {
+	case isa.Active == isa.NEON && count == 1:
+		neon.DepthwiseSteps1(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.NEON && count == 2:
+		neon.DepthwiseSteps2(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	case isa.Active == isa.NEON && count == 4:
+		neon.DepthwiseSteps4(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
+	default:
+		depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+	}
+}
+
 func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	switch {
 	case isa.Active == isa.NEON:

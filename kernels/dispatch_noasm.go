@@ -81,6 +81,10 @@ func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float3
 	depthwisePixelGeneric(dst, taps, count, bias, lo, hi, c)
 }
 
+func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcStep, c, pixels int) {
+	depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+}
+
 func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {
 	depthwiseGradPixelGeneric(taps, count, dy, c)
 }

@@ -16,6 +16,9 @@ func depthwise(m Machine) {
 		}
 	}
 	depthwisePixel(m)
+	for _, taps := range []int{1, 2, 4} {
+		depthwiseSteps(m, taps)
+	}
 	depthwiseGradPixel(m)
 }
 
@@ -378,6 +381,41 @@ func depthwisePixel(m Machine) {
 			m.AddPtrConst(table, 4)
 		})
 		s.Store(dst, 0, m.Min(m.ParamF32("hi"), m.Max(m.ParamF32("lo"), acc)))
+	})
+	m.Ret()
+}
+
+// depthwiseSteps emits the kernel of some pixels of one phase of a strided gradient,
+// whose weights stay in registers.
+func depthwiseSteps(m Machine, taps int) {
+	name := fmt.Sprintf("DepthwiseSteps%d", taps)
+	m.Func(name, "func(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)",
+		fmt.Sprintf("%s computes pixels of %d taps:", name, taps),
+		"",
+		fmt.Sprintf("\tdst[p*dstStep+i] = sum over t < %d of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n", taps),
+		"",
+		"The sum starts with 0; products are fused. pixels > 0.")
+	n, dst := m.ParamInt("n"), m.ParamPtr("dst")
+	m.Strips(n, []Ptr{dst}, 1, func(s Strip) {
+		shift, table := newStripShift(m, n), m.ParamPtr("taps")
+		x, w := make([]Ptr, taps), make([]Vec, taps)
+		for t := range x {
+			weights := m.LoadPtr(table, 16*t+8)
+			shift.move(weights)
+			w[t] = s.Load(weights, 0)
+			x[t] = m.LoadPtr(table, 16*t)
+			shift.move(x[t])
+		}
+		to, srcStep, dstStep := m.CopyPtr(dst), m.ParamInt("srcStep"), m.ParamInt("dstStep")
+		m.Repeat(m.ParamInt("pixels"), func() {
+			acc := m.Zero()
+			for t := range x {
+				m.AccMulAdd(acc, s.Load(x[t], 0), w[t])
+				m.AddPtr(x[t], srcStep)
+			}
+			s.Store(to, 0, acc)
+			m.AddPtr(to, dstStep)
+		})
 	})
 	m.Ret()
 }

@@ -6584,6 +6584,363 @@ zero5:
 	VZEROUPPER
 	RET
 
+// func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, FMA3
+TEXT ·DepthwiseSteps1(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+8
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Y0
+	MOVQ    (BX), BX
+	MOVQ    n+32(FP), SI
+	LEAQ    (BX)(SI*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), SI
+	MOVQ    dstStep+8(FP), DI
+	MOVQ    pixels+40(FP), R8
+	TESTQ   R8, R8
+	JLE     done4
+
+repeat3:
+	VXORPS      Y1, Y1, Y1
+	VMOVUPS     (BX), Y2
+	VFMADD231PS Y0, Y2, Y1
+	LEAQ        (BX)(SI*4), BX
+	VMOVUPS     Y1, (DX)
+	LEAQ        (DX)(DI*4), DX
+	DECQ        R8
+	JNZ         repeat3
+
+done4:
+	ADDQ $+32, CX
+	SUBQ $+8, AX
+	JMP  while1
+
+done2:
+	TESTQ      AX, AX
+	JZ         zero5
+	MOVQ       AX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVQ       AX, DX
+	IMUL3Q     $-1, DX, DX
+	MOVQ       taps+16(FP), BX
+	MOVQ       8(BX), SI
+	MOVQ       n+32(FP), DI
+	LEAQ       (SI)(DI*4), SI
+	LEAQ       (SI)(DX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	MOVQ       (BX), BX
+	MOVQ       n+32(FP), SI
+	LEAQ       (BX)(SI*4), BX
+	LEAQ       (BX)(DX*4), BX
+	MOVQ       CX, DX
+	MOVQ       srcStep+24(FP), SI
+	MOVQ       dstStep+8(FP), DI
+	MOVQ       pixels+40(FP), R8
+	TESTQ      R8, R8
+	JLE        done7
+
+repeat6:
+	VXORPS      Y2, Y2, Y2
+	VMASKMOVPS  (BX), Y0, Y3
+	VFMADD231PS Y1, Y3, Y2
+	LEAQ        (BX)(SI*4), BX
+	VMASKMOVPS  Y2, Y0, (DX)
+	LEAQ        (DX)(DI*4), DX
+	DECQ        R8
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
+// func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, FMA3
+TEXT ·DepthwiseSteps2(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+8
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Y0
+	MOVQ    (BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	MOVQ    24(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	VMOVUPS (DI), Y1
+	MOVQ    16(BX), BX
+	MOVQ    n+32(FP), DI
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), DI
+	MOVQ    dstStep+8(FP), R8
+	MOVQ    pixels+40(FP), R9
+	TESTQ   R9, R9
+	JLE     done4
+
+repeat3:
+	VXORPS      Y2, Y2, Y2
+	VMOVUPS     (SI), Y3
+	VFMADD231PS Y0, Y3, Y2
+	LEAQ        (SI)(DI*4), SI
+	VMOVUPS     (BX), Y3
+	VFMADD231PS Y1, Y3, Y2
+	LEAQ        (BX)(DI*4), BX
+	VMOVUPS     Y2, (DX)
+	LEAQ        (DX)(R8*4), DX
+	DECQ        R9
+	JNZ         repeat3
+
+done4:
+	ADDQ $+32, CX
+	SUBQ $+8, AX
+	JMP  while1
+
+done2:
+	TESTQ      AX, AX
+	JZ         zero5
+	MOVQ       AX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVQ       AX, DX
+	IMUL3Q     $-1, DX, DX
+	MOVQ       taps+16(FP), BX
+	MOVQ       8(BX), SI
+	MOVQ       n+32(FP), DI
+	LEAQ       (SI)(DI*4), SI
+	LEAQ       (SI)(DX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	MOVQ       (BX), SI
+	MOVQ       n+32(FP), DI
+	LEAQ       (SI)(DI*4), SI
+	LEAQ       (SI)(DX*4), SI
+	MOVQ       24(BX), DI
+	MOVQ       n+32(FP), R8
+	LEAQ       (DI)(R8*4), DI
+	LEAQ       (DI)(DX*4), DI
+	VMASKMOVPS (DI), Y0, Y2
+	MOVQ       16(BX), BX
+	MOVQ       n+32(FP), DI
+	LEAQ       (BX)(DI*4), BX
+	LEAQ       (BX)(DX*4), BX
+	MOVQ       CX, DX
+	MOVQ       srcStep+24(FP), DI
+	MOVQ       dstStep+8(FP), R8
+	MOVQ       pixels+40(FP), R9
+	TESTQ      R9, R9
+	JLE        done7
+
+repeat6:
+	VXORPS      Y3, Y3, Y3
+	VMASKMOVPS  (SI), Y0, Y4
+	VFMADD231PS Y1, Y4, Y3
+	LEAQ        (SI)(DI*4), SI
+	VMASKMOVPS  (BX), Y0, Y4
+	VFMADD231PS Y2, Y4, Y3
+	LEAQ        (BX)(DI*4), BX
+	VMASKMOVPS  Y3, Y0, (DX)
+	LEAQ        (DX)(R8*4), DX
+	DECQ        R9
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
+// func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, FMA3
+TEXT ·DepthwiseSteps4(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+8
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Y0
+	MOVQ    (BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	MOVQ    24(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	VMOVUPS (DI), Y1
+	MOVQ    16(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    40(BX), R8
+	MOVQ    n+32(FP), R9
+	LEAQ    (R8)(R9*4), R8
+	LEAQ    (R8)(DX*4), R8
+	VMOVUPS (R8), Y2
+	MOVQ    32(BX), R8
+	MOVQ    n+32(FP), R9
+	LEAQ    (R8)(R9*4), R8
+	LEAQ    (R8)(DX*4), R8
+	MOVQ    56(BX), R9
+	MOVQ    n+32(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	LEAQ    (R9)(DX*4), R9
+	VMOVUPS (R9), Y3
+	MOVQ    48(BX), BX
+	MOVQ    n+32(FP), R9
+	LEAQ    (BX)(R9*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), R9
+	MOVQ    dstStep+8(FP), R10
+	MOVQ    pixels+40(FP), R11
+	TESTQ   R11, R11
+	JLE     done4
+
+repeat3:
+	VXORPS      Y4, Y4, Y4
+	VMOVUPS     (SI), Y5
+	VFMADD231PS Y0, Y5, Y4
+	LEAQ        (SI)(R9*4), SI
+	VMOVUPS     (DI), Y5
+	VFMADD231PS Y1, Y5, Y4
+	LEAQ        (DI)(R9*4), DI
+	VMOVUPS     (R8), Y5
+	VFMADD231PS Y2, Y5, Y4
+	LEAQ        (R8)(R9*4), R8
+	VMOVUPS     (BX), Y5
+	VFMADD231PS Y3, Y5, Y4
+	LEAQ        (BX)(R9*4), BX
+	VMOVUPS     Y4, (DX)
+	LEAQ        (DX)(R10*4), DX
+	DECQ        R11
+	JNZ         repeat3
+
+done4:
+	ADDQ $+32, CX
+	SUBQ $+8, AX
+	JMP  while1
+
+done2:
+	TESTQ      AX, AX
+	JZ         zero5
+	MOVQ       AX, BX
+	LEAQ       tail<>+32(SB), DX
+	NEGQ       BX
+	VMOVUPS    (DX)(BX*4), Y0
+	MOVQ       AX, DX
+	IMUL3Q     $-1, DX, DX
+	MOVQ       taps+16(FP), BX
+	MOVQ       8(BX), SI
+	MOVQ       n+32(FP), DI
+	LEAQ       (SI)(DI*4), SI
+	LEAQ       (SI)(DX*4), SI
+	VMASKMOVPS (SI), Y0, Y1
+	MOVQ       (BX), SI
+	MOVQ       n+32(FP), DI
+	LEAQ       (SI)(DI*4), SI
+	LEAQ       (SI)(DX*4), SI
+	MOVQ       24(BX), DI
+	MOVQ       n+32(FP), R8
+	LEAQ       (DI)(R8*4), DI
+	LEAQ       (DI)(DX*4), DI
+	VMASKMOVPS (DI), Y0, Y2
+	MOVQ       16(BX), DI
+	MOVQ       n+32(FP), R8
+	LEAQ       (DI)(R8*4), DI
+	LEAQ       (DI)(DX*4), DI
+	MOVQ       40(BX), R8
+	MOVQ       n+32(FP), R9
+	LEAQ       (R8)(R9*4), R8
+	LEAQ       (R8)(DX*4), R8
+	VMASKMOVPS (R8), Y0, Y3
+	MOVQ       32(BX), R8
+	MOVQ       n+32(FP), R9
+	LEAQ       (R8)(R9*4), R8
+	LEAQ       (R8)(DX*4), R8
+	MOVQ       56(BX), R9
+	MOVQ       n+32(FP), R10
+	LEAQ       (R9)(R10*4), R9
+	LEAQ       (R9)(DX*4), R9
+	VMASKMOVPS (R9), Y0, Y4
+	MOVQ       48(BX), BX
+	MOVQ       n+32(FP), R9
+	LEAQ       (BX)(R9*4), BX
+	LEAQ       (BX)(DX*4), BX
+	MOVQ       CX, DX
+	MOVQ       srcStep+24(FP), R9
+	MOVQ       dstStep+8(FP), R10
+	MOVQ       pixels+40(FP), R11
+	TESTQ      R11, R11
+	JLE        done7
+
+repeat6:
+	VXORPS      Y5, Y5, Y5
+	VMASKMOVPS  (SI), Y0, Y6
+	VFMADD231PS Y1, Y6, Y5
+	LEAQ        (SI)(R9*4), SI
+	VMASKMOVPS  (DI), Y0, Y6
+	VFMADD231PS Y2, Y6, Y5
+	LEAQ        (DI)(R9*4), DI
+	VMASKMOVPS  (R8), Y0, Y6
+	VFMADD231PS Y3, Y6, Y5
+	LEAQ        (R8)(R9*4), R8
+	VMASKMOVPS  (BX), Y0, Y6
+	VFMADD231PS Y4, Y6, Y5
+	LEAQ        (BX)(R9*4), BX
+	VMASKMOVPS  Y5, Y0, (DX)
+	LEAQ        (DX)(R10*4), DX
+	DECQ        R11
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
 // func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 // Requires: AVX, FMA3
 TEXT ·DepthwiseGradPixel(SB), NOSPLIT, $0-32

@@ -949,6 +949,33 @@ func DepthwiseGradRow5s2(dw *float32, wStride int, rows **float32, dy *float32, 
 //go:noescape
 func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo float32, hi float32, n int)
 
+// DepthwiseSteps1 computes pixels of 1 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 1 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+
+// DepthwiseSteps2 computes pixels of 2 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 2 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+
+// DepthwiseSteps4 computes pixels of 4 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 4 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+
 // DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
 //
 //	taps[2*t+1][i] += taps[2*t][i] * dy[i]   for t < count, i < n

@@ -6169,6 +6169,360 @@ zero5:
 	VZEROUPPER
 	RET
 
+// func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·DepthwiseSteps1(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+16
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Z0
+	MOVQ    (BX), BX
+	MOVQ    n+32(FP), SI
+	LEAQ    (BX)(SI*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), SI
+	MOVQ    dstStep+8(FP), DI
+	MOVQ    pixels+40(FP), R8
+	TESTQ   R8, R8
+	JLE     done4
+
+repeat3:
+	VXORPS      Z1, Z1, Z1
+	VMOVUPS     (BX), Z2
+	VFMADD231PS Z0, Z2, Z1
+	LEAQ        (BX)(SI*4), BX
+	VMOVUPS     Z1, (DX)
+	LEAQ        (DX)(DI*4), DX
+	DECQ        R8
+	JNZ         repeat3
+
+done4:
+	ADDQ $+64, CX
+	SUBQ $+16, AX
+	JMP  while1
+
+done2:
+	TESTQ     AX, AX
+	JZ        zero5
+	MOVQ      $-1, DX
+	BZHIQ     AX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      AX, DX
+	IMUL3Q    $-1, DX, DX
+	MOVQ      taps+16(FP), BX
+	MOVQ      8(BX), SI
+	MOVQ      n+32(FP), DI
+	LEAQ      (SI)(DI*4), SI
+	LEAQ      (SI)(DX*4), SI
+	VMOVUPS.Z (SI), K1, Z0
+	MOVQ      (BX), BX
+	MOVQ      n+32(FP), SI
+	LEAQ      (BX)(SI*4), BX
+	LEAQ      (BX)(DX*4), BX
+	MOVQ      CX, DX
+	MOVQ      srcStep+24(FP), SI
+	MOVQ      dstStep+8(FP), DI
+	MOVQ      pixels+40(FP), R8
+	TESTQ     R8, R8
+	JLE       done7
+
+repeat6:
+	VXORPS      Z1, Z1, Z1
+	VMOVUPS.Z   (BX), K1, Z2
+	VFMADD231PS Z0, Z2, Z1
+	LEAQ        (BX)(SI*4), BX
+	VMOVUPS     Z1, K1, (DX)
+	LEAQ        (DX)(DI*4), DX
+	DECQ        R8
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
+// func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·DepthwiseSteps2(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+16
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Z0
+	MOVQ    (BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	MOVQ    24(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	VMOVUPS (DI), Z1
+	MOVQ    16(BX), BX
+	MOVQ    n+32(FP), DI
+	LEAQ    (BX)(DI*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), DI
+	MOVQ    dstStep+8(FP), R8
+	MOVQ    pixels+40(FP), R9
+	TESTQ   R9, R9
+	JLE     done4
+
+repeat3:
+	VXORPS      Z2, Z2, Z2
+	VMOVUPS     (SI), Z3
+	VFMADD231PS Z0, Z3, Z2
+	LEAQ        (SI)(DI*4), SI
+	VMOVUPS     (BX), Z3
+	VFMADD231PS Z1, Z3, Z2
+	LEAQ        (BX)(DI*4), BX
+	VMOVUPS     Z2, (DX)
+	LEAQ        (DX)(R8*4), DX
+	DECQ        R9
+	JNZ         repeat3
+
+done4:
+	ADDQ $+64, CX
+	SUBQ $+16, AX
+	JMP  while1
+
+done2:
+	TESTQ     AX, AX
+	JZ        zero5
+	MOVQ      $-1, DX
+	BZHIQ     AX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      AX, DX
+	IMUL3Q    $-1, DX, DX
+	MOVQ      taps+16(FP), BX
+	MOVQ      8(BX), SI
+	MOVQ      n+32(FP), DI
+	LEAQ      (SI)(DI*4), SI
+	LEAQ      (SI)(DX*4), SI
+	VMOVUPS.Z (SI), K1, Z0
+	MOVQ      (BX), SI
+	MOVQ      n+32(FP), DI
+	LEAQ      (SI)(DI*4), SI
+	LEAQ      (SI)(DX*4), SI
+	MOVQ      24(BX), DI
+	MOVQ      n+32(FP), R8
+	LEAQ      (DI)(R8*4), DI
+	LEAQ      (DI)(DX*4), DI
+	VMOVUPS.Z (DI), K1, Z1
+	MOVQ      16(BX), BX
+	MOVQ      n+32(FP), DI
+	LEAQ      (BX)(DI*4), BX
+	LEAQ      (BX)(DX*4), BX
+	MOVQ      CX, DX
+	MOVQ      srcStep+24(FP), DI
+	MOVQ      dstStep+8(FP), R8
+	MOVQ      pixels+40(FP), R9
+	TESTQ     R9, R9
+	JLE       done7
+
+repeat6:
+	VXORPS      Z2, Z2, Z2
+	VMOVUPS.Z   (SI), K1, Z3
+	VFMADD231PS Z0, Z3, Z2
+	LEAQ        (SI)(DI*4), SI
+	VMOVUPS.Z   (BX), K1, Z3
+	VFMADD231PS Z1, Z3, Z2
+	LEAQ        (BX)(DI*4), BX
+	VMOVUPS     Z2, K1, (DX)
+	LEAQ        (DX)(R8*4), DX
+	DECQ        R9
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
+// func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·DepthwiseSteps4(SB), NOSPLIT, $0-48
+	MOVQ n+32(FP), AX
+	MOVQ dst+0(FP), CX
+
+while1:
+	CMPQ    AX, $+16
+	JLT     done2
+	MOVQ    AX, DX
+	IMUL3Q  $-1, DX, DX
+	MOVQ    taps+16(FP), BX
+	MOVQ    8(BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	VMOVUPS (SI), Z0
+	MOVQ    (BX), SI
+	MOVQ    n+32(FP), DI
+	LEAQ    (SI)(DI*4), SI
+	LEAQ    (SI)(DX*4), SI
+	MOVQ    24(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	VMOVUPS (DI), Z1
+	MOVQ    16(BX), DI
+	MOVQ    n+32(FP), R8
+	LEAQ    (DI)(R8*4), DI
+	LEAQ    (DI)(DX*4), DI
+	MOVQ    40(BX), R8
+	MOVQ    n+32(FP), R9
+	LEAQ    (R8)(R9*4), R8
+	LEAQ    (R8)(DX*4), R8
+	VMOVUPS (R8), Z2
+	MOVQ    32(BX), R8
+	MOVQ    n+32(FP), R9
+	LEAQ    (R8)(R9*4), R8
+	LEAQ    (R8)(DX*4), R8
+	MOVQ    56(BX), R9
+	MOVQ    n+32(FP), R10
+	LEAQ    (R9)(R10*4), R9
+	LEAQ    (R9)(DX*4), R9
+	VMOVUPS (R9), Z3
+	MOVQ    48(BX), BX
+	MOVQ    n+32(FP), R9
+	LEAQ    (BX)(R9*4), BX
+	LEAQ    (BX)(DX*4), BX
+	MOVQ    CX, DX
+	MOVQ    srcStep+24(FP), R9
+	MOVQ    dstStep+8(FP), R10
+	MOVQ    pixels+40(FP), R11
+	TESTQ   R11, R11
+	JLE     done4
+
+repeat3:
+	VXORPS      Z4, Z4, Z4
+	VMOVUPS     (SI), Z5
+	VFMADD231PS Z0, Z5, Z4
+	LEAQ        (SI)(R9*4), SI
+	VMOVUPS     (DI), Z5
+	VFMADD231PS Z1, Z5, Z4
+	LEAQ        (DI)(R9*4), DI
+	VMOVUPS     (R8), Z5
+	VFMADD231PS Z2, Z5, Z4
+	LEAQ        (R8)(R9*4), R8
+	VMOVUPS     (BX), Z5
+	VFMADD231PS Z3, Z5, Z4
+	LEAQ        (BX)(R9*4), BX
+	VMOVUPS     Z4, (DX)
+	LEAQ        (DX)(R10*4), DX
+	DECQ        R11
+	JNZ         repeat3
+
+done4:
+	ADDQ $+64, CX
+	SUBQ $+16, AX
+	JMP  while1
+
+done2:
+	TESTQ     AX, AX
+	JZ        zero5
+	MOVQ      $-1, DX
+	BZHIQ     AX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      AX, DX
+	IMUL3Q    $-1, DX, DX
+	MOVQ      taps+16(FP), BX
+	MOVQ      8(BX), SI
+	MOVQ      n+32(FP), DI
+	LEAQ      (SI)(DI*4), SI
+	LEAQ      (SI)(DX*4), SI
+	VMOVUPS.Z (SI), K1, Z0
+	MOVQ      (BX), SI
+	MOVQ      n+32(FP), DI
+	LEAQ      (SI)(DI*4), SI
+	LEAQ      (SI)(DX*4), SI
+	MOVQ      24(BX), DI
+	MOVQ      n+32(FP), R8
+	LEAQ      (DI)(R8*4), DI
+	LEAQ      (DI)(DX*4), DI
+	VMOVUPS.Z (DI), K1, Z1
+	MOVQ      16(BX), DI
+	MOVQ      n+32(FP), R8
+	LEAQ      (DI)(R8*4), DI
+	LEAQ      (DI)(DX*4), DI
+	MOVQ      40(BX), R8
+	MOVQ      n+32(FP), R9
+	LEAQ      (R8)(R9*4), R8
+	LEAQ      (R8)(DX*4), R8
+	VMOVUPS.Z (R8), K1, Z2
+	MOVQ      32(BX), R8
+	MOVQ      n+32(FP), R9
+	LEAQ      (R8)(R9*4), R8
+	LEAQ      (R8)(DX*4), R8
+	MOVQ      56(BX), R9
+	MOVQ      n+32(FP), R10
+	LEAQ      (R9)(R10*4), R9
+	LEAQ      (R9)(DX*4), R9
+	VMOVUPS.Z (R9), K1, Z3
+	MOVQ      48(BX), BX
+	MOVQ      n+32(FP), R9
+	LEAQ      (BX)(R9*4), BX
+	LEAQ      (BX)(DX*4), BX
+	MOVQ      CX, DX
+	MOVQ      srcStep+24(FP), R9
+	MOVQ      dstStep+8(FP), R10
+	MOVQ      pixels+40(FP), R11
+	TESTQ     R11, R11
+	JLE       done7
+
+repeat6:
+	VXORPS      Z4, Z4, Z4
+	VMOVUPS.Z   (SI), K1, Z5
+	VFMADD231PS Z0, Z5, Z4
+	LEAQ        (SI)(R9*4), SI
+	VMOVUPS.Z   (DI), K1, Z5
+	VFMADD231PS Z1, Z5, Z4
+	LEAQ        (DI)(R9*4), DI
+	VMOVUPS.Z   (R8), K1, Z5
+	VFMADD231PS Z2, Z5, Z4
+	LEAQ        (R8)(R9*4), R8
+	VMOVUPS.Z   (BX), K1, Z5
+	VFMADD231PS Z3, Z5, Z4
+	LEAQ        (BX)(R9*4), BX
+	VMOVUPS     Z4, K1, (DX)
+	LEAQ        (DX)(R10*4), DX
+	DECQ        R11
+	JNZ         repeat6
+
+done7:
+	LEAQ (CX)(AX*4), CX
+	XORQ AX, AX
+
+zero5:
+	VZEROUPPER
+	RET
+
 // func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·DepthwiseGradPixel(SB), NOSPLIT, $0-32

@@ -8662,6 +8662,366 @@ done8:
 done6:
 	RET
 
+// func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+TEXT ·DepthwiseSteps1(SB), NOSPLIT, $0-48
+	MOVD n+32(FP), R0
+	MOVD dst+0(FP), R1
+	CMP $4, R0
+	BLT done2
+
+while1:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVQ 0(R4), F0
+	MOVD 0(R3), R3
+	MOVD n+32(FP), R4
+	ADD R4<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R4
+	MOVD dstStep+8(FP), R5
+	MOVD pixels+40(FP), R6
+	CMP $0, R6
+	BLE done4
+
+repeat3:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	FMOVQ 0(R3), F2
+	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
+	ADD R4<<2, R3, R3
+	FMOVQ F1, 0(R2)
+	ADD R5<<2, R2, R2
+	SUBS $1, R6, R6
+	BNE repeat3
+
+done4:
+	ADD $16, R1, R1
+	SUB $4, R0, R0
+	CMP $4, R0
+	BGE while1
+
+done2:
+	CMP $1, R0
+	BLT done6
+
+while5:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVS 0(R4), F0
+	MOVD 0(R3), R3
+	MOVD n+32(FP), R4
+	ADD R4<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R4
+	MOVD dstStep+8(FP), R5
+	MOVD pixels+40(FP), R6
+	CMP $0, R6
+	BLE done8
+
+repeat7:
+	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
+	FMOVS 0(R3), F2
+	WORD $0x4E20CC41 // fmla v1.4s, v2.4s, v0.4s
+	ADD R4<<2, R3, R3
+	FMOVS F1, 0(R2)
+	ADD R5<<2, R2, R2
+	SUBS $1, R6, R6
+	BNE repeat7
+
+done8:
+	ADD $4, R1, R1
+	SUB $1, R0, R0
+	CMP $1, R0
+	BGE while5
+
+done6:
+	RET
+
+// func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+TEXT ·DepthwiseSteps2(SB), NOSPLIT, $0-48
+	MOVD n+32(FP), R0
+	MOVD dst+0(FP), R1
+	CMP $4, R0
+	BLT done2
+
+while1:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVQ 0(R4), F0
+	MOVD 0(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	MOVD 24(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	FMOVQ 0(R5), F1
+	MOVD 16(R3), R3
+	MOVD n+32(FP), R5
+	ADD R5<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R5
+	MOVD dstStep+8(FP), R6
+	MOVD pixels+40(FP), R7
+	CMP $0, R7
+	BLE done4
+
+repeat3:
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	FMOVQ 0(R4), F3
+	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
+	ADD R5<<2, R4, R4
+	FMOVQ 0(R3), F3
+	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
+	ADD R5<<2, R3, R3
+	FMOVQ F2, 0(R2)
+	ADD R6<<2, R2, R2
+	SUBS $1, R7, R7
+	BNE repeat3
+
+done4:
+	ADD $16, R1, R1
+	SUB $4, R0, R0
+	CMP $4, R0
+	BGE while1
+
+done2:
+	CMP $1, R0
+	BLT done6
+
+while5:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVS 0(R4), F0
+	MOVD 0(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	MOVD 24(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	FMOVS 0(R5), F1
+	MOVD 16(R3), R3
+	MOVD n+32(FP), R5
+	ADD R5<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R5
+	MOVD dstStep+8(FP), R6
+	MOVD pixels+40(FP), R7
+	CMP $0, R7
+	BLE done8
+
+repeat7:
+	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
+	FMOVS 0(R4), F3
+	WORD $0x4E20CC62 // fmla v2.4s, v3.4s, v0.4s
+	ADD R5<<2, R4, R4
+	FMOVS 0(R3), F3
+	WORD $0x4E21CC62 // fmla v2.4s, v3.4s, v1.4s
+	ADD R5<<2, R3, R3
+	FMOVS F2, 0(R2)
+	ADD R6<<2, R2, R2
+	SUBS $1, R7, R7
+	BNE repeat7
+
+done8:
+	ADD $4, R1, R1
+	SUB $1, R0, R0
+	CMP $1, R0
+	BGE while5
+
+done6:
+	RET
+
+// func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+TEXT ·DepthwiseSteps4(SB), NOSPLIT, $0-48
+	MOVD n+32(FP), R0
+	MOVD dst+0(FP), R1
+	CMP $4, R0
+	BLT done2
+
+while1:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVQ 0(R4), F0
+	MOVD 0(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	MOVD 24(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	FMOVQ 0(R5), F1
+	MOVD 16(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	MOVD 40(R3), R6
+	MOVD n+32(FP), R7
+	ADD R7<<2, R6, R6
+	ADD R2<<2, R6, R6
+	FMOVQ 0(R6), F2
+	MOVD 32(R3), R6
+	MOVD n+32(FP), R7
+	ADD R7<<2, R6, R6
+	ADD R2<<2, R6, R6
+	MOVD 56(R3), R7
+	MOVD n+32(FP), R8
+	ADD R8<<2, R7, R7
+	ADD R2<<2, R7, R7
+	FMOVQ 0(R7), F3
+	MOVD 48(R3), R3
+	MOVD n+32(FP), R7
+	ADD R7<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R7
+	MOVD dstStep+8(FP), R8
+	MOVD pixels+40(FP), R9
+	CMP $0, R9
+	BLE done4
+
+repeat3:
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	FMOVQ 0(R4), F5
+	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
+	ADD R7<<2, R4, R4
+	FMOVQ 0(R5), F5
+	WORD $0x4E21CCA4 // fmla v4.4s, v5.4s, v1.4s
+	ADD R7<<2, R5, R5
+	FMOVQ 0(R6), F5
+	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
+	ADD R7<<2, R6, R6
+	FMOVQ 0(R3), F5
+	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
+	ADD R7<<2, R3, R3
+	FMOVQ F4, 0(R2)
+	ADD R8<<2, R2, R2
+	SUBS $1, R9, R9
+	BNE repeat3
+
+done4:
+	ADD $16, R1, R1
+	SUB $4, R0, R0
+	CMP $4, R0
+	BGE while1
+
+done2:
+	CMP $1, R0
+	BLT done6
+
+while5:
+	MOVD R0, R2
+	MOVD $-1, R3
+	MUL R3, R2, R2
+	MOVD taps+16(FP), R3
+	MOVD 8(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	FMOVS 0(R4), F0
+	MOVD 0(R3), R4
+	MOVD n+32(FP), R5
+	ADD R5<<2, R4, R4
+	ADD R2<<2, R4, R4
+	MOVD 24(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	FMOVS 0(R5), F1
+	MOVD 16(R3), R5
+	MOVD n+32(FP), R6
+	ADD R6<<2, R5, R5
+	ADD R2<<2, R5, R5
+	MOVD 40(R3), R6
+	MOVD n+32(FP), R7
+	ADD R7<<2, R6, R6
+	ADD R2<<2, R6, R6
+	FMOVS 0(R6), F2
+	MOVD 32(R3), R6
+	MOVD n+32(FP), R7
+	ADD R7<<2, R6, R6
+	ADD R2<<2, R6, R6
+	MOVD 56(R3), R7
+	MOVD n+32(FP), R8
+	ADD R8<<2, R7, R7
+	ADD R2<<2, R7, R7
+	FMOVS 0(R7), F3
+	MOVD 48(R3), R3
+	MOVD n+32(FP), R7
+	ADD R7<<2, R3, R3
+	ADD R2<<2, R3, R3
+	MOVD R1, R2
+	MOVD srcStep+24(FP), R7
+	MOVD dstStep+8(FP), R8
+	MOVD pixels+40(FP), R9
+	CMP $0, R9
+	BLE done8
+
+repeat7:
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	FMOVS 0(R4), F5
+	WORD $0x4E20CCA4 // fmla v4.4s, v5.4s, v0.4s
+	ADD R7<<2, R4, R4
+	FMOVS 0(R5), F5
+	WORD $0x4E21CCA4 // fmla v4.4s, v5.4s, v1.4s
+	ADD R7<<2, R5, R5
+	FMOVS 0(R6), F5
+	WORD $0x4E22CCA4 // fmla v4.4s, v5.4s, v2.4s
+	ADD R7<<2, R6, R6
+	FMOVS 0(R3), F5
+	WORD $0x4E23CCA4 // fmla v4.4s, v5.4s, v3.4s
+	ADD R7<<2, R3, R3
+	FMOVS F4, 0(R2)
+	ADD R8<<2, R2, R2
+	SUBS $1, R9, R9
+	BNE repeat7
+
+done8:
+	ADD $4, R1, R1
+	SUB $1, R0, R0
+	CMP $1, R0
+	BGE while5
+
+done6:
+	RET
+
 // func DepthwiseGradPixel(dy *float32, taps **float32, count, n int)
 TEXT ·DepthwiseGradPixel(SB), NOSPLIT, $0-32
 	MOVD n+24(FP), R0
