@@ -27,6 +27,9 @@ type features struct {
 	opt      Options
 	group    int           // samples that are taken through all passes together
 	store    kernels.Store // of maps
+	// Where maps are streamed, the pass that writes a group reads it from the cache
+	// and asks for the next one, ahead elements behind, if there is room for both.
+	ahead int
 }
 
 // groupBytes is the size of the maps of a group: a quarter of a 1 MiB L2 cache,
@@ -45,6 +48,9 @@ func newFeatures(s Shape, opt Options) (features, error) {
 	}
 	f := features{n: s.N, c: s.C, hw: s.H * s.W, opt: opt, store: kernels.StoreFor(elements)}
 	f.group = min(max(1, groupBytes/4/(f.c*f.hw)), maxGroup)
+	if f.store == kernels.Streamed && f.group*f.c*f.hw <= groupBytes/4 {
+		f.ahead = f.group * f.c * f.hw
+	}
 	return f, nil
 }
 
@@ -129,11 +135,11 @@ func (f *features) scatter(dx, dm []float32, index []int32, lo, hi int) {
 // scale sets dst = src*a.
 func (f *features) scale(dst, src, a []float32, lo, hi int) {
 	if f.opt.NCHW {
-		kernels.PlaneScale(f.maps(dst, lo, hi), f.maps(src, lo, hi), f.vectors(a, lo, hi), (hi-lo)*f.c, f.hw, f.store)
+		kernels.PlaneScale(f.maps(dst, lo, hi), f.maps(src, lo, hi), f.vectors(a, lo, hi), (hi-lo)*f.c, f.hw, f.ahead, f.store)
 		return
 	}
 	for i := lo; i < hi; i++ {
-		kernels.ChannelScale(f.maps(dst, i, i+1), f.maps(src, i, i+1), f.vectors(a, i, i+1), f.hw, f.c, f.store)
+		kernels.ChannelScale(f.maps(dst, i, i+1), f.maps(src, i, i+1), f.vectors(a, i, i+1), f.hw, f.c, f.ahead, f.store)
 	}
 }
 
@@ -151,11 +157,11 @@ func (f *features) dots(s, dy, src []float32, lo, hi int) {
 // scaleShift sets dx = dy*a + dz.
 func (f *features) scaleShift(dx, dy, a, dz []float32, lo, hi int) {
 	if f.opt.NCHW {
-		kernels.PlaneScaleShift(f.maps(dx, lo, hi), f.maps(dy, lo, hi), f.vectors(a, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw, f.store)
+		kernels.PlaneScaleShift(f.maps(dx, lo, hi), f.maps(dy, lo, hi), f.vectors(a, lo, hi), f.vectors(dz, lo, hi), (hi-lo)*f.c, f.hw, f.ahead, f.store)
 		return
 	}
 	for i := lo; i < hi; i++ {
-		kernels.ChannelScaleShift(f.maps(dx, i, i+1), f.maps(dy, i, i+1), f.vectors(a, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c, f.store)
+		kernels.ChannelScaleShift(f.maps(dx, i, i+1), f.maps(dy, i, i+1), f.vectors(a, i, i+1), f.vectors(dz, i, i+1), f.hw, f.c, f.ahead, f.store)
 	}
 }
 

@@ -95,7 +95,7 @@ func transferLoops(t traffic, s [][]float32, row int) []func(lo, hi int) {
 	}
 	scale := func(how kernels.Store) func(lo, hi int) {
 		return func(lo, hi int) {
-			kernels.ChannelScale(s[0][lo*row:hi*row], s[1][lo*row:hi*row], one, hi-lo, row, how)
+			kernels.ChannelScale(s[0][lo*row:hi*row], s[1][lo*row:hi*row], one, hi-lo, row, 0, how)
 		}
 	}
 	switch t {

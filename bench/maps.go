@@ -205,9 +205,9 @@ func scaleCase(s mapShape, nchw bool) benchCase {
 			for i := lo; i < hi; i++ {
 				d, x := dst[i*s.c*hw:(i+1)*s.c*hw], src[i*s.c*hw:(i+1)*s.c*hw]
 				if nchw {
-					kernels.PlaneScale(d, x, a[i*s.c:], s.c, hw, how)
+					kernels.PlaneScale(d, x, a[i*s.c:], s.c, hw, 0, how)
 				} else {
-					kernels.ChannelScale(d, x, a[i*s.c:], hw, s.c, how)
+					kernels.ChannelScale(d, x, a[i*s.c:], hw, s.c, 0, how)
 				}
 			}
 		}

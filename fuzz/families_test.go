@@ -175,12 +175,12 @@ func FuzzRows(f *testing.F) {
 		}},
 		{"ChannelScale", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.ChannelScale(dst, o.any(n*c), o.any(c), n, c, kernels.Cached)
+			kernels.ChannelScale(dst, o.any(n*c), o.any(c), n, c, 0, kernels.Cached)
 			return dst
 		}},
 		{"ChannelScaleShift", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.ChannelScaleShift(dst, o.whole(n*c), o.whole(c), o.whole(c), n, c, kernels.Cached)
+			kernels.ChannelScaleShift(dst, o.whole(n*c), o.whole(c), o.whole(c), n, c, 0, kernels.Cached)
 			return dst
 		}},
 		{"ChannelPick", 0, func(o *operands, n, c int) []float32 {
@@ -198,7 +198,7 @@ func FuzzRows(f *testing.F) {
 		}},
 		{"PlaneScale", 0, func(o *operands, n, c int) []float32 {
 			dst := make([]float32, n*c)
-			kernels.PlaneScale(dst, o.any(n*c), o.any(c), c, n, kernels.Cached)
+			kernels.PlaneScale(dst, o.any(n*c), o.any(c), c, n, 0, kernels.Cached)
 			return dst
 		}},
 		{"BatchNormApply", 0, func(o *operands, n, c int) []float32 {

@@ -135,8 +135,9 @@ func channelDotsGeneric(dst, x, y []float32, rows, stride int) {
 }
 
 // ChannelScale sets dst[i*c+j] = x[i*c+j]*a[j] for i < rows. dst may be x but
-// must not overlap x otherwise, nor a.
-func ChannelScale(dst, x, a []float32, rows, c int, how Store) {
+// must not overlap x otherwise, nor a. Where it streams, it asks for what lies ahead
+// elements behind what it reads, so that memory is read while it is written.
+func ChannelScale(dst, x, a []float32, rows, c, ahead int, how Store) {
 	checkChannels("ChannelScale", rows, c, dst, x)
 	checkVector("ChannelScale", c, a)
 	for i, step := 0, channelMapRows(c); i < rows; i += step {
@@ -144,7 +145,7 @@ func ChannelScale(dst, x, a []float32, rows, c int, how Store) {
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
-			channelScale(dst[at:end], x[at:end], a[j:k], n, c, how)
+			channelScale(dst[at:end], x[at:end], a[j:k], n, c, ahead, how)
 		}
 	}
 }
@@ -160,8 +161,8 @@ func channelScaleGeneric(dst, x, a []float32, rows, stride int) {
 
 // ChannelScaleShift sets dst[i*c+j] = x[i*c+j]*a[j] + b[j] for i < rows, fused
 // where the ISA has FMA. dst may be x but must not overlap x otherwise, nor a
-// or b.
-func ChannelScaleShift(dst, x, a, b []float32, rows, c int, how Store) {
+// or b. ahead is as in [ChannelScale].
+func ChannelScaleShift(dst, x, a, b []float32, rows, c, ahead int, how Store) {
 	checkChannels("ChannelScaleShift", rows, c, dst, x)
 	checkVector("ChannelScaleShift", c, a, b)
 	for i, step := 0, channelMapRows(c); i < rows; i += step {
@@ -169,7 +170,7 @@ func ChannelScaleShift(dst, x, a, b []float32, rows, c int, how Store) {
 		for j := 0; j < c; j += channelBlockCols {
 			k := min(j+channelBlockCols, c)
 			at, end := i*c+j, (i+n-1)*c+k
-			channelScaleShift(dst[at:end], x[at:end], a[j:k], b[j:k], n, c, how)
+			channelScaleShift(dst[at:end], x[at:end], a[j:k], b[j:k], n, c, ahead, how)
 		}
 	}
 }

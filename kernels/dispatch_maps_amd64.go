@@ -55,14 +55,14 @@ func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, fi
 	}
 }
 
-func channelScale(dst, x, a []float32, rows, stride int, how Store) {
+func channelScale(dst, x, a []float32, rows, stride, ahead int, how Store) {
 	switch {
 	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(a)):
-		avx512.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride)
+		avx512.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride, ahead)
 	case isa.Active == isa.AVX512:
 		avx512.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
 	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(a)):
-		avx2.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride)
+		avx2.ChannelScaleStream(&dst[0], &x[0], &a[0], rows, len(a), stride, ahead)
 	case isa.Active == isa.AVX2:
 		avx2.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
 	default:
@@ -70,14 +70,14 @@ func channelScale(dst, x, a []float32, rows, stride int, how Store) {
 	}
 }
 
-func channelScaleShift(dst, x, a, b []float32, rows, stride int, how Store) {
+func channelScaleShift(dst, x, a, b []float32, rows, stride, ahead int, how Store) {
 	switch {
 	case isa.Active == isa.AVX512 && streams(how, dst, 16, stride, len(a)):
-		avx512.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+		avx512.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride, ahead)
 	case isa.Active == isa.AVX512:
 		avx512.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
 	case isa.Active == isa.AVX2 && streams(how, dst, 8, stride, len(a)):
-		avx2.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
+		avx2.ChannelScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride, ahead)
 	case isa.Active == isa.AVX2:
 		avx2.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
 	default:
@@ -137,14 +137,14 @@ func planeDots(dst, x, y []float32, n int) {
 	}
 }
 
-func planeScale(dst, x, a []float32, n int, how Store) {
+func planeScale(dst, x, a []float32, n, ahead int, how Store) {
 	switch {
 	case isa.Active == isa.AVX512 && streams(how, dst, 16, n, 0):
-		avx512.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n)
+		avx512.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n, ahead)
 	case isa.Active == isa.AVX512:
 		avx512.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
 	case isa.Active == isa.AVX2 && streams(how, dst, 8, n, 0):
-		avx2.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n)
+		avx2.PlaneScaleStream(&dst[0], &x[0], &a[0], len(a), n, ahead)
 	case isa.Active == isa.AVX2:
 		avx2.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
 	default:
@@ -152,14 +152,14 @@ func planeScale(dst, x, a []float32, n int, how Store) {
 	}
 }
 
-func planeScaleShift(dst, x, a, b []float32, n int, how Store) {
+func planeScaleShift(dst, x, a, b []float32, n, ahead int, how Store) {
 	switch {
 	case isa.Active == isa.AVX512 && streams(how, dst, 16, n, 0):
-		avx512.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+		avx512.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n, ahead)
 	case isa.Active == isa.AVX512:
 		avx512.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)
 	case isa.Active == isa.AVX2 && streams(how, dst, 8, n, 0):
-		avx2.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n)
+		avx2.PlaneScaleShiftStream(&dst[0], &x[0], &a[0], &b[0], len(a), n, ahead)
 	case isa.Active == isa.AVX2:
 		avx2.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)
 	default:

@@ -46,7 +46,7 @@ func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, fi
 	}
 }
 
-func channelScale(dst, x, a []float32, rows, stride int, _ Store) {
+func channelScale(dst, x, a []float32, rows, stride, _ int, _ Store) {
 	switch {
 	case isa.Active == isa.NEON:
 		neon.ChannelScale(&dst[0], &x[0], &a[0], rows, len(a), stride)
@@ -55,7 +55,7 @@ func channelScale(dst, x, a []float32, rows, stride int, _ Store) {
 	}
 }
 
-func channelScaleShift(dst, x, a, b []float32, rows, stride int, _ Store) {
+func channelScaleShift(dst, x, a, b []float32, rows, stride, _ int, _ Store) {
 	switch {
 	case isa.Active == isa.NEON:
 		neon.ChannelScaleShift(&dst[0], &x[0], &a[0], &b[0], rows, len(a), stride)
@@ -100,7 +100,7 @@ func planeDots(dst, x, y []float32, n int) {
 	}
 }
 
-func planeScale(dst, x, a []float32, n int, _ Store) {
+func planeScale(dst, x, a []float32, n, _ int, _ Store) {
 	switch {
 	case isa.Active == isa.NEON:
 		neon.PlaneScale(&dst[0], &x[0], &a[0], len(a), n)
@@ -109,7 +109,7 @@ func planeScale(dst, x, a []float32, n int, _ Store) {
 	}
 }
 
-func planeScaleShift(dst, x, a, b []float32, n int, _ Store) {
+func planeScaleShift(dst, x, a, b []float32, n, _ int, _ Store) {
 	switch {
 	case isa.Active == isa.NEON:
 		neon.PlaneScaleShift(&dst[0], &x[0], &a[0], &b[0], len(a), n)

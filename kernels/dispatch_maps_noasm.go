@@ -14,11 +14,11 @@ func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, fi
 	channelMaxIndexGeneric(dst, index, x, rows, stride, first)
 }
 
-func channelScale(dst, x, a []float32, rows, stride int, _ Store) {
+func channelScale(dst, x, a []float32, rows, stride, _ int, _ Store) {
 	channelScaleGeneric(dst, x, a, rows, stride)
 }
 
-func channelScaleShift(dst, x, a, b []float32, rows, stride int, _ Store) {
+func channelScaleShift(dst, x, a, b []float32, rows, stride, _ int, _ Store) {
 	channelScaleShiftGeneric(dst, x, a, b, rows, stride)
 }
 
@@ -34,9 +34,11 @@ func planeSums(dst, x []float32, n int) { planeSumsGeneric(dst, x, n) }
 
 func planeDots(dst, x, y []float32, n int) { planeDotsGeneric(dst, x, y, n) }
 
-func planeScale(dst, x, a []float32, n int, _ Store) { planeScaleGeneric(dst, x, a, n) }
+func planeScale(dst, x, a []float32, n, _ int, _ Store) { planeScaleGeneric(dst, x, a, n) }
 
-func planeScaleShift(dst, x, a, b []float32, n int, _ Store) { planeScaleShiftGeneric(dst, x, a, b, n) }
+func planeScaleShift(dst, x, a, b []float32, n, _ int, _ Store) {
+	planeScaleShiftGeneric(dst, x, a, b, n)
+}
 
 func planeFill(dst, v []float32, n int, _ Store) { planeFillGeneric(dst, v, n) }
 

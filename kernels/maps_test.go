@@ -83,26 +83,26 @@ func TestChannelScale(t *testing.T) {
 			for _, c := range mapColumns {
 				x, a, b := kerneltest.GuardedCopy(t, rng.Slice(rows*c)), kerneltest.GuardedCopy(t, rng.Slice(c)), kerneltest.GuardedCopy(t, rng.Slice(c))
 				scaled, shifted, filled := kerneltest.Guarded(t, rows*c), kerneltest.Guarded(t, rows*c), kerneltest.Guarded(t, rows*c)
-				kernels.ChannelScale(scaled, x, a, rows, c, kernels.Cached)
-				kernels.ChannelScaleShift(shifted, x, a, b, rows, c, kernels.Cached)
+				kernels.ChannelScale(scaled, x, a, rows, c, 0, kernels.Cached)
+				kernels.ChannelScaleShift(shifted, x, a, b, rows, c, 0, kernels.Cached)
 				kernels.ChannelFill(filled, a, rows, c, kernels.Cached)
 				for i, v := range x {
 					checkScaled(t, fmt.Sprintf("rows=%d/c=%d seed=%d element %d", rows, c, seed, i), v, a[i%c], b[i%c], scaled[i], shifted[i], filled[i])
 				}
 				other := kerneltest.Guarded(t, rows*c)
-				kernels.ChannelScale(other, x, a, rows, c, kernels.Streamed)
+				kernels.ChannelScale(other, x, a, rows, c, 0, kernels.Streamed)
 				checkStreamed(t, "ChannelScale", other, scaled)
-				kernels.ChannelScaleShift(other, x, a, b, rows, c, kernels.Streamed)
+				kernels.ChannelScaleShift(other, x, a, b, rows, c, 0, kernels.Streamed)
 				checkStreamed(t, "ChannelScaleShift", other, shifted)
 				kernels.ChannelFill(other, a, rows, c, kernels.Streamed)
 				checkStreamed(t, "ChannelFill", other, filled)
 				inPlace := slices.Clone(x)
-				kernels.ChannelScale(inPlace, inPlace, a, rows, c, kernels.Cached)
+				kernels.ChannelScale(inPlace, inPlace, a, rows, c, 0, kernels.Cached)
 				if !slices.Equal(inPlace, scaled) {
 					t.Fatalf("rows=%d/c=%d seed=%d: ChannelScale in place differs", rows, c, seed)
 				}
 				copy(inPlace, x)
-				kernels.ChannelScaleShift(inPlace, inPlace, a, b, rows, c, kernels.Cached)
+				kernels.ChannelScaleShift(inPlace, inPlace, a, b, rows, c, 0, kernels.Cached)
 				if !slices.Equal(inPlace, shifted) {
 					t.Fatalf("rows=%d/c=%d seed=%d: ChannelScaleShift in place differs", rows, c, seed)
 				}
@@ -194,13 +194,13 @@ func TestPlaneScale(t *testing.T) {
 			for _, planes := range []int{0, 1, 5} {
 				x, a, b := kerneltest.GuardedCopy(t, rng.Slice(planes*n)), kerneltest.GuardedCopy(t, rng.Slice(planes)), kerneltest.GuardedCopy(t, rng.Slice(planes))
 				scaled, shifted, filled := kerneltest.Guarded(t, planes*n), kerneltest.Guarded(t, planes*n), kerneltest.Guarded(t, planes*n)
-				kernels.PlaneScale(scaled, x, a, planes, n, kernels.Cached)
-				kernels.PlaneScaleShift(shifted, x, a, b, planes, n, kernels.Cached)
+				kernels.PlaneScale(scaled, x, a, planes, n, 0, kernels.Cached)
+				kernels.PlaneScaleShift(shifted, x, a, b, planes, n, 0, kernels.Cached)
 				kernels.PlaneFill(filled, a, planes, n, kernels.Cached)
 				other := kerneltest.Guarded(t, planes*n)
-				kernels.PlaneScale(other, x, a, planes, n, kernels.Streamed)
+				kernels.PlaneScale(other, x, a, planes, n, 0, kernels.Streamed)
 				checkStreamed(t, "PlaneScale", other, scaled)
-				kernels.PlaneScaleShift(other, x, a, b, planes, n, kernels.Streamed)
+				kernels.PlaneScaleShift(other, x, a, b, planes, n, 0, kernels.Streamed)
 				checkStreamed(t, "PlaneScaleShift", other, shifted)
 				kernels.PlaneFill(other, a, planes, n, kernels.Streamed)
 				checkStreamed(t, "PlaneFill", other, filled)

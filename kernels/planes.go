@@ -139,8 +139,8 @@ func planeDotsGeneric(dst, x, y []float32, n int) {
 }
 
 // PlaneScale sets dst[i] = x[i]*a[p] for the elements i of plane p. dst may be x
-// but must not overlap x otherwise, nor a.
-func PlaneScale(dst, x, a []float32, planes, n int, how Store) {
+// but must not overlap x otherwise, nor a. ahead is as in [ChannelScale].
+func PlaneScale(dst, x, a []float32, planes, n, ahead int, how Store) {
 	checkPlanes("PlaneScale", planes, n, dst, x)
 	checkPlaneVector("PlaneScale", planes, a)
 	step, part := planesPerCall(n, mapBlock)
@@ -149,7 +149,7 @@ func PlaneScale(dst, x, a []float32, planes, n int, how Store) {
 		for i := 0; i < n; i += part {
 			m := min(part, n-i)
 			at, end := p*n+i, (q-1)*n+i+m
-			planeScale(dst[at:end], x[at:end], a[p:q], m, how)
+			planeScale(dst[at:end], x[at:end], a[p:q], m, ahead, how)
 		}
 	}
 }
@@ -165,8 +165,8 @@ func planeScaleGeneric(dst, x, a []float32, n int) {
 
 // PlaneScaleShift sets dst[i] = x[i]*a[p] + b[p] for the elements i of plane p,
 // fused where the ISA has FMA. dst may be x but must not overlap x otherwise,
-// nor a or b.
-func PlaneScaleShift(dst, x, a, b []float32, planes, n int, how Store) {
+// nor a or b. ahead is as in [ChannelScale].
+func PlaneScaleShift(dst, x, a, b []float32, planes, n, ahead int, how Store) {
 	checkPlanes("PlaneScaleShift", planes, n, dst, x)
 	checkPlaneVector("PlaneScaleShift", planes, a, b)
 	step, part := planesPerCall(n, mapBlock)
@@ -175,7 +175,7 @@ func PlaneScaleShift(dst, x, a, b []float32, planes, n int, how Store) {
 		for i := 0; i < n; i += part {
 			m := min(part, n-i)
 			at, end := p*n+i, (q-1)*n+i+m
-			planeScaleShift(dst[at:end], x[at:end], a[p:q], b[p:q], m, how)
+			planeScaleShift(dst[at:end], x[at:end], a[p:q], b[p:q], m, ahead, how)
 		}
 	}
 }

@@ -275,7 +275,7 @@ func TestWindowPanics(t *testing.T) {
 			kernels.WindowAvg(ok, ok, 1, window(windowRow{Pixels: 1, Rows: -1, Cols: 2}, 1))
 		},
 		"kernels.ChannelSums: map is shorter than rows*c":   func() { kernels.ChannelSums(ok, ok, 5, 4) },
-		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4, kernels.Cached) },
+		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4, 0, kernels.Cached) },
 	} {
 		func() {
 			defer func() {

@@ -133,7 +133,7 @@ func (p *Avg) scaleRange(lo, hi int) {
 	row := p.cols.out * p.c
 	for i := lo; i < hi; i++ {
 		o := i % p.rows.out
-		kernels.PlaneScale(p.scaled[i*row:(i+1)*row], p.job.dst[i*row:(i+1)*row], p.scale[o*p.cols.out:(o+1)*p.cols.out], p.cols.out, p.c, kernels.Cached)
+		kernels.PlaneScale(p.scaled[i*row:(i+1)*row], p.job.dst[i*row:(i+1)*row], p.scale[o*p.cols.out:(o+1)*p.cols.out], p.cols.out, p.c, 0, kernels.Cached)
 	}
 }
 

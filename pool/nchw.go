@@ -169,7 +169,7 @@ func (p *Avg) backwardBlocksRange(lo, hi int) {
 		plane, c := p.block(&p.blocks, i)
 		toNHWC(buf.dst, j.dst[plane*out:], c, out)
 		if !p.uniform {
-			kernels.PlaneScale(buf.dst, buf.dst, p.scale, out, c, kernels.Cached)
+			kernels.PlaneScale(buf.dst, buf.dst, p.scale, out, c, 0, kernels.Cached)
 		}
 		for h := range p.rows.in {
 			p.backwardRow(buf.src[:c*in], buf.dst[:c*out], h, c, kernels.Cached)

@@ -161,7 +161,15 @@ func storing(k storeKind, programs ...func(m Machine, k storeKind)) func(Machine
 //
 // A rowCounter, if not nil, counts the rows.
 func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Ptr, counter *rowCounter, f func(maps, vectors []Vec) Vec) {
+	var soon []Ptr // what will be read, where the kernel streams
+	fetcher, fetches := m.(prefetcher)
+	if fetches = fetches && k.streamed && len(maps) > 0; fetches {
+		soon = []Ptr{aheadOf(m, maps[0])}
+	}
 	store := func(s Strip, at []Ptr, vec func(i, u int) Vec) {
+		if fetches && !s.partial {
+			fetchStrip(m, fetcher, s, soon[0])
+		}
 		for u := range s.U {
 			var in, v []Vec
 			for _, p := range at[1:] {
@@ -180,10 +188,10 @@ func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Pt
 		m.SubIntVar(gap, c)
 		counter.start(m)
 		m.Repeat(rows, func() {
-			m.Strips(m.CopyInt(c), all, 4, func(s Strip) {
+			m.Strips(m.CopyInt(c), append(soon, all...), 4, func(s Strip) {
 				store(s, moving, func(i, u int) Vec { return s.Load(vectors[i], u) })
 			})
-			for _, p := range moving {
+			for _, p := range append(soon, moving...) {
 				m.AddPtr(p, gap)
 			}
 			for _, p := range vectors {
@@ -216,6 +224,30 @@ func mapColumns(m Machine, k storeKind, rows, c Int, dst Ptr, maps, vectors []Pt
 	})
 }
 
+// aheadOf returns the parameter ahead's distance behind p.
+func aheadOf(m Machine, p Ptr) Ptr {
+	soon := m.CopyPtr(p)
+	m.AddPtr(soon, m.ParamInt("ahead"))
+	return soon
+}
+
+// fetchStrip asks for the lines of a strip at p.
+func fetchStrip(m Machine, fetcher prefetcher, s Strip, p Ptr) {
+	for at := 0; at < s.U*m.Lanes(); at += lineFloats {
+		fetcher.Prefetch(p, at)
+	}
+}
+
+// ahead adds what only a kernel that streams has to a list of parameters and a
+// comment.
+func (k storeKind) ahead(params string, doc ...string) (string, []string) {
+	doc = k.doc(doc...)
+	if !k.streamed {
+		return params + ")", doc
+	}
+	return params + ", ahead int)", append(doc, "What lies ahead elements behind x is prefetched as x is read.")
+}
+
 // A rowCounter holds the number of the row, the parameter first being that of the
 // first row, in every lane.
 type rowCounter struct{ row, one Vec }
@@ -236,9 +268,10 @@ func (r *rowCounter) count(m Machine) {
 func foldsLoads(m Machine) bool { _, ok := m.(*amd64); return ok }
 
 func channelScale(m Machine, k storeKind) {
-	m.Func("ChannelScale"+k.suffix(), "func(dst, x, a *float32, rows, c, stride int)",
-		k.doc("ChannelScale"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.",
-			"dst may be x but must not overlap x otherwise, nor a.")...)
+	signature, doc := k.ahead("func(dst, x, a *float32, rows, c, stride int",
+		"ChannelScale"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] for i < rows, j < c.",
+		"dst may be x but must not overlap x otherwise, nor a.")
+	m.Func("ChannelScale"+k.suffix(), signature, doc...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
 	mapColumns(m, k, rows, c, dst, []Ptr{x}, []Ptr{a}, nil, func(x, v []Vec) Vec { return m.Mul(x[0], v[0]) })
@@ -246,10 +279,11 @@ func channelScale(m Machine, k storeKind) {
 }
 
 func channelScaleShift(m Machine, k storeKind) {
-	m.Func("ChannelScaleShift"+k.suffix(), "func(dst, x, a, b *float32, rows, c, stride int)",
-		k.doc("ChannelScaleShift"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for",
-			"i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a",
-			"or b.")...)
+	signature, doc := k.ahead("func(dst, x, a, b *float32, rows, c, stride int",
+		"ChannelScaleShift"+k.suffix()+" computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for",
+		"i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a",
+		"or b.")
+	m.Func("ChannelScaleShift"+k.suffix(), signature, doc...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
 	rows, c := m.ParamInt("rows"), m.ParamInt("c")
@@ -508,13 +542,22 @@ func planeDots(m Machine) {
 }
 
 func planeScale(m Machine, k storeKind) {
-	m.Func("PlaneScale"+k.suffix(), "func(dst, x, a *float32, planes, n int)",
-		k.doc("PlaneScale"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.",
-			"dst may be x but must not overlap x otherwise, nor a.")...)
+	signature, doc := k.ahead("func(dst, x, a *float32, planes, n int",
+		"PlaneScale"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] for p < planes, i < n.",
+		"dst may be x but must not overlap x otherwise, nor a.")
+	m.Func("PlaneScale"+k.suffix(), signature, doc...)
 	dst, x, a := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamPtr("a")
+	moving := []Ptr{dst, x}
+	fetcher, fetches := m.(prefetcher)
+	if fetches = fetches && k.streamed; fetches {
+		moving = append(moving, aheadOf(m, x))
+	}
 	m.Repeat(m.ParamInt("planes"), func() {
 		scale := m.LoadBroadcast(a, 0)
-		m.Strips(m.ParamInt("n"), []Ptr{dst, x}, 4, func(s Strip) {
+		m.Strips(m.ParamInt("n"), moving, 4, func(s Strip) {
+			if fetches && !s.partial {
+				fetchStrip(m, fetcher, s, moving[2])
+			}
 			for u := range s.U {
 				k.store(s)(dst, u, m.Mul(s.Load(x, u), scale))
 			}
@@ -525,14 +568,23 @@ func planeScale(m Machine, k storeKind) {
 }
 
 func planeScaleShift(m Machine, k storeKind) {
-	m.Func("PlaneScaleShift"+k.suffix(), "func(dst, x, a, b *float32, planes, n int)",
-		k.doc("PlaneScaleShift"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,",
-			"i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.")...)
+	signature, doc := k.ahead("func(dst, x, a, b *float32, planes, n int",
+		"PlaneScaleShift"+k.suffix()+" computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,",
+		"i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.")
+	m.Func("PlaneScaleShift"+k.suffix(), signature, doc...)
 	dst, x := m.ParamPtr("dst"), m.ParamPtr("x")
 	a, b := m.ParamPtr("a"), m.ParamPtr("b")
+	moving := []Ptr{dst, x}
+	fetcher, fetches := m.(prefetcher)
+	if fetches = fetches && k.streamed; fetches {
+		moving = append(moving, aheadOf(m, x))
+	}
 	m.Repeat(m.ParamInt("planes"), func() {
 		scale, shift := m.LoadBroadcast(a, 0), m.LoadBroadcast(b, 0)
-		m.Strips(m.ParamInt("n"), []Ptr{dst, x}, 4, func(s Strip) {
+		m.Strips(m.ParamInt("n"), moving, 4, func(s Strip) {
+			if fetches && !s.partial {
+				fetchStrip(m, fetcher, s, moving[2])
+			}
 			for u := range s.U {
 				v := s.Load(x, u)
 				m.Horner(v, scale, shift)

@@ -4,83 +4,93 @@
 
 #include "textflag.h"
 
-// func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int)
+// func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int, ahead int)
 // Requires: AVX, MMX+
-TEXT ·ChannelScaleStream(SB), NOSPLIT, $0-48
+TEXT ·ChannelScaleStream(SB), NOSPLIT, $0-56
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  rows+24(FP), BX
 	MOVQ  c+32(FP), SI
-	MOVQ  stride+40(FP), DI
-	SUBQ  SI, DI
+	MOVQ  CX, DI
+	MOVQ  ahead+48(FP), R8
+	LEAQ  (DI)(R8*4), DI
+	MOVQ  stride+40(FP), R8
+	SUBQ  SI, R8
 	TESTQ BX, BX
 	JLE   done2
 
 repeat1:
-	MOVQ SI, R8
+	MOVQ SI, R9
 
 while3:
-	CMPQ     R8, $+32
-	JLT      done4
-	VMOVUPS  (CX), Y0
-	VMOVUPS  (DX), Y1
-	VMULPS   Y1, Y0, Y0
-	VMOVNTPS Y0, (AX)
-	VMOVUPS  32(CX), Y0
-	VMOVUPS  32(DX), Y1
-	VMULPS   Y1, Y0, Y0
-	VMOVNTPS Y0, 32(AX)
-	VMOVUPS  64(CX), Y0
-	VMOVUPS  64(DX), Y1
-	VMULPS   Y1, Y0, Y0
-	VMOVNTPS Y0, 64(AX)
-	VMOVUPS  96(CX), Y0
-	VMOVUPS  96(DX), Y1
-	VMULPS   Y1, Y0, Y0
-	VMOVNTPS Y0, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	ADDQ     $+128, DX
-	SUBQ     $+32, R8
-	JMP      while3
+	CMPQ       R9, $+32
+	JLT        done4
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (DX), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVNTPS   Y0, (AX)
+	VMOVUPS    32(CX), Y0
+	VMOVUPS    32(DX), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVNTPS   Y0, 32(AX)
+	VMOVUPS    64(CX), Y0
+	VMOVUPS    64(DX), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVNTPS   Y0, 64(AX)
+	VMOVUPS    96(CX), Y0
+	VMOVUPS    96(DX), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVNTPS   Y0, 96(AX)
+	ADDQ       $+128, DI
+	ADDQ       $+128, AX
+	ADDQ       $+128, CX
+	ADDQ       $+128, DX
+	SUBQ       $+32, R9
+	JMP        while3
 
 done4:
 while5:
-	CMPQ     R8, $+8
-	JLT      done6
-	VMOVUPS  (CX), Y0
-	VMOVUPS  (DX), Y1
-	VMULPS   Y1, Y0, Y0
-	VMOVNTPS Y0, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	ADDQ     $+32, DX
-	SUBQ     $+8, R8
-	JMP      while5
+	CMPQ       R9, $+8
+	JLT        done6
+	PREFETCHT1 (DI)
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (DX), Y1
+	VMULPS     Y1, Y0, Y0
+	VMOVNTPS   Y0, (AX)
+	ADDQ       $+32, DI
+	ADDQ       $+32, AX
+	ADDQ       $+32, CX
+	ADDQ       $+32, DX
+	SUBQ       $+8, R9
+	JMP        while5
 
 done6:
-	TESTQ      R8, R8
+	TESTQ      R9, R9
 	JZ         zero7
-	MOVQ       R8, R10
-	LEAQ       tail<>+32(SB), R9
-	NEGQ       R10
-	VMOVUPS    (R9)(R10*4), Y0
+	MOVQ       R9, R11
+	LEAQ       tail<>+32(SB), R10
+	NEGQ       R11
+	VMOVUPS    (R10)(R11*4), Y0
 	VMASKMOVPS (CX), Y0, Y1
 	VMASKMOVPS (DX), Y0, Y2
 	VMULPS     Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(R8*4), AX
-	LEAQ       (CX)(R8*4), CX
-	LEAQ       (DX)(R8*4), DX
-	XORQ       R8, R8
+	LEAQ       (DI)(R9*4), DI
+	LEAQ       (AX)(R9*4), AX
+	LEAQ       (CX)(R9*4), CX
+	LEAQ       (DX)(R9*4), DX
+	XORQ       R9, R9
 
 zero7:
-	LEAQ (AX)(DI*4), AX
-	LEAQ (CX)(DI*4), CX
-	MOVQ SI, R8
-	NEGQ R8
-	LEAQ (DX)(R8*4), DX
+	LEAQ (DI)(R8*4), DI
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	MOVQ SI, R9
+	NEGQ R9
+	LEAQ (DX)(R9*4), DX
 	DECQ BX
 	JNZ  repeat1
 
@@ -107,26 +117,31 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
+// func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int, ahead int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·ChannelScaleShiftStream(SB), NOSPLIT, $0-56
+TEXT ·ChannelScaleShiftStream(SB), NOSPLIT, $0-64
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
 	MOVQ  rows+32(FP), SI
 	MOVQ  c+40(FP), DI
-	MOVQ  stride+48(FP), R8
-	SUBQ  DI, R8
+	MOVQ  CX, R8
+	MOVQ  ahead+56(FP), R9
+	LEAQ  (R8)(R9*4), R8
+	MOVQ  stride+48(FP), R9
+	SUBQ  DI, R9
 	TESTQ SI, SI
 	JLE   done2
 
 repeat1:
-	MOVQ DI, R9
+	MOVQ DI, R10
 
 while3:
-	CMPQ        R9, $+32
+	CMPQ        R10, $+32
 	JLT         done4
+	PREFETCHT1  (R8)
+	PREFETCHT1  64(R8)
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -147,56 +162,61 @@ while3:
 	VMOVUPS     96(BX), Y2
 	VFMADD213PS Y2, Y1, Y0
 	VMOVNTPS    Y0, 96(AX)
+	ADDQ        $+128, R8
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
 	ADDQ        $+128, DX
 	ADDQ        $+128, BX
-	SUBQ        $+32, R9
+	SUBQ        $+32, R10
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        R9, $+8
+	CMPQ        R10, $+8
 	JLT         done6
+	PREFETCHT1  (R8)
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
 	VFMADD213PS Y2, Y1, Y0
 	VMOVNTPS    Y0, (AX)
+	ADDQ        $+32, R8
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
 	ADDQ        $+32, DX
 	ADDQ        $+32, BX
-	SUBQ        $+8, R9
+	SUBQ        $+8, R10
 	JMP         while5
 
 done6:
-	TESTQ       R9, R9
+	TESTQ       R10, R10
 	JZ          zero7
-	MOVQ        R9, R11
-	LEAQ        tail<>+32(SB), R10
-	NEGQ        R11
-	VMOVUPS     (R10)(R11*4), Y0
+	MOVQ        R10, R12
+	LEAQ        tail<>+32(SB), R11
+	NEGQ        R12
+	VMOVUPS     (R11)(R12*4), Y0
 	VMASKMOVPS  (CX), Y0, Y1
 	VMASKMOVPS  (DX), Y0, Y2
 	VMASKMOVPS  (BX), Y0, Y3
 	VFMADD213PS Y3, Y2, Y1
 	VMASKMOVPS  Y1, Y0, (AX)
-	LEAQ        (AX)(R9*4), AX
-	LEAQ        (CX)(R9*4), CX
-	LEAQ        (DX)(R9*4), DX
-	LEAQ        (BX)(R9*4), BX
-	XORQ        R9, R9
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (AX)(R10*4), AX
+	LEAQ        (CX)(R10*4), CX
+	LEAQ        (DX)(R10*4), DX
+	LEAQ        (BX)(R10*4), BX
+	XORQ        R10, R10
 
 zero7:
-	LEAQ (AX)(R8*4), AX
-	LEAQ (CX)(R8*4), CX
-	MOVQ DI, R9
-	NEGQ R9
-	LEAQ (DX)(R9*4), DX
-	MOVQ DI, R9
-	NEGQ R9
-	LEAQ (BX)(R9*4), BX
+	LEAQ (R8)(R9*4), R8
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	MOVQ DI, R10
+	NEGQ R10
+	LEAQ (DX)(R10*4), DX
+	MOVQ DI, R10
+	NEGQ R10
+	LEAQ (BX)(R10*4), BX
 	DECQ SI
 	JNZ  repeat1
 

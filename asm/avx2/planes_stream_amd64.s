@@ -4,69 +4,78 @@
 
 #include "textflag.h"
 
-// func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int)
+// func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int, ahead int)
 // Requires: AVX, MMX+
-TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-40
+TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, BX
+	MOVQ  ahead+40(FP), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  planes+24(FP), SI
+	TESTQ SI, SI
 	JLE   done2
 
 repeat1:
 	VBROADCASTSS (DX), Y0
-	MOVQ         n+32(FP), SI
+	MOVQ         n+32(FP), DI
 
 while3:
-	CMPQ     SI, $+32
-	JLT      done4
-	VMOVUPS  (CX), Y1
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, (AX)
-	VMOVUPS  32(CX), Y1
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, 32(AX)
-	VMOVUPS  64(CX), Y1
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, 64(AX)
-	VMOVUPS  96(CX), Y1
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, SI
-	JMP      while3
+	CMPQ       DI, $+32
+	JLT        done4
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	VMOVUPS    (CX), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, (AX)
+	VMOVUPS    32(CX), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, 32(AX)
+	VMOVUPS    64(CX), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, 64(AX)
+	VMOVUPS    96(CX), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, 96(AX)
+	ADDQ       $+128, AX
+	ADDQ       $+128, CX
+	ADDQ       $+128, BX
+	SUBQ       $+32, DI
+	JMP        while3
 
 done4:
 while5:
-	CMPQ     SI, $+8
-	JLT      done6
-	VMOVUPS  (CX), Y1
-	VMULPS   Y0, Y1, Y1
-	VMOVNTPS Y1, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, SI
-	JMP      while5
+	CMPQ       DI, $+8
+	JLT        done6
+	PREFETCHT1 (BX)
+	VMOVUPS    (CX), Y1
+	VMULPS     Y0, Y1, Y1
+	VMOVNTPS   Y1, (AX)
+	ADDQ       $+32, AX
+	ADDQ       $+32, CX
+	ADDQ       $+32, BX
+	SUBQ       $+8, DI
+	JMP        while5
 
 done6:
-	TESTQ      SI, SI
+	TESTQ      DI, DI
 	JZ         zero7
-	MOVQ       SI, R8
-	LEAQ       tail<>+32(SB), DI
-	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y1
+	MOVQ       DI, R9
+	LEAQ       tail<>+32(SB), R8
+	NEGQ       R9
+	VMOVUPS    (R8)(R9*4), Y1
 	VMASKMOVPS (CX), Y1, Y2
 	VMULPS     Y0, Y2, Y0
 	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	XORQ       SI, SI
+	LEAQ       (AX)(DI*4), AX
+	LEAQ       (CX)(DI*4), CX
+	LEAQ       (BX)(DI*4), BX
+	XORQ       DI, DI
 
 zero7:
 	ADDQ $+4, DX
-	DECQ BX
+	DECQ SI
 	JNZ  repeat1
 
 done2:
@@ -92,25 +101,30 @@ DATA tail<>+56(SB)/4, $0x00000000
 DATA tail<>+60(SB)/4, $0x00000000
 GLOBL tail<>(SB), RODATA|NOPTR, $64
 
-// func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
+// func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int, ahead int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-48
+TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-56
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
-	MOVQ  planes+32(FP), SI
-	TESTQ SI, SI
+	MOVQ  CX, SI
+	MOVQ  ahead+48(FP), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  planes+32(FP), DI
+	TESTQ DI, DI
 	JLE   done2
 
 repeat1:
 	VBROADCASTSS (DX), Y0
 	VBROADCASTSS (BX), Y1
-	MOVQ         n+40(FP), DI
+	MOVQ         n+40(FP), R8
 
 while3:
-	CMPQ        DI, $+32
+	CMPQ        R8, $+32
 	JLT         done4
+	PREFETCHT1  (SI)
+	PREFETCHT1  64(SI)
 	VMOVUPS     (CX), Y2
 	VFMADD213PS Y1, Y0, Y2
 	VMOVNTPS    Y2, (AX)
@@ -125,39 +139,43 @@ while3:
 	VMOVNTPS    Y2, 96(AX)
 	ADDQ        $+128, AX
 	ADDQ        $+128, CX
-	SUBQ        $+32, DI
+	ADDQ        $+128, SI
+	SUBQ        $+32, R8
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        DI, $+8
+	CMPQ        R8, $+8
 	JLT         done6
+	PREFETCHT1  (SI)
 	VMOVUPS     (CX), Y2
 	VFMADD213PS Y1, Y0, Y2
 	VMOVNTPS    Y2, (AX)
 	ADDQ        $+32, AX
 	ADDQ        $+32, CX
-	SUBQ        $+8, DI
+	ADDQ        $+32, SI
+	SUBQ        $+8, R8
 	JMP         while5
 
 done6:
-	TESTQ       DI, DI
+	TESTQ       R8, R8
 	JZ          zero7
-	MOVQ        DI, R9
-	LEAQ        tail<>+32(SB), R8
-	NEGQ        R9
-	VMOVUPS     (R8)(R9*4), Y2
+	MOVQ        R8, R10
+	LEAQ        tail<>+32(SB), R9
+	NEGQ        R10
+	VMOVUPS     (R9)(R10*4), Y2
 	VMASKMOVPS  (CX), Y2, Y3
 	VFMADD213PS Y1, Y0, Y3
 	VMASKMOVPS  Y3, Y2, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
+	LEAQ        (AX)(R8*4), AX
+	LEAQ        (CX)(R8*4), CX
+	LEAQ        (SI)(R8*4), SI
+	XORQ        R8, R8
 
 zero7:
 	ADDQ $+4, DX
 	ADDQ $+4, BX
-	DECQ SI
+	DECQ DI
 	JNZ  repeat1
 
 done2:

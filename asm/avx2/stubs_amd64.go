@@ -1164,18 +1164,20 @@ func ChannelPick(dst *float32, v *float32, index *int32, rows int, c int, stride
 // dst may be x but must not overlap x otherwise, nor a.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// What lies ahead elements behind x is prefetched as x is read.
 //
 //go:noescape
-func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int)
+func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int, ahead int)
 
 // ChannelScaleShiftStream computes dst[i*stride+j] = x[i*stride+j]*a[j] + b[j] for
 // i < rows, j < c, fused. dst may be x but must not overlap x otherwise, nor a
 // or b.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// What lies ahead elements behind x is prefetched as x is read.
 //
 //go:noescape
-func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
+func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int, ahead int)
 
 // ChannelFillStream computes dst[i*stride+j] = v[j] for i < rows, j < c.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
@@ -1236,17 +1238,19 @@ func PlaneFill(dst *float32, v *float32, planes int, n int)
 // dst may be x but must not overlap x otherwise, nor a.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// What lies ahead elements behind x is prefetched as x is read.
 //
 //go:noescape
-func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int)
+func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int, ahead int)
 
 // PlaneScaleShiftStream computes dst[p*n+i] = x[p*n+i]*a[p] + b[p] for p < planes,
 // i < n, fused. dst may be x but must not overlap x otherwise, nor a or b.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// What lies ahead elements behind x is prefetched as x is read.
 //
 //go:noescape
-func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
+func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int, ahead int)
 
 // PlaneFillStream computes dst[p*n+i] = v[p] for p < planes, i < n.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and

@@ -4,82 +4,94 @@
 
 #include "textflag.h"
 
-// func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int)
+// func ChannelScaleStream(dst *float32, x *float32, a *float32, rows int, c int, stride int, ahead int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·ChannelScaleStream(SB), NOSPLIT, $0-48
+TEXT ·ChannelScaleStream(SB), NOSPLIT, $0-56
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  rows+24(FP), BX
 	MOVQ  c+32(FP), SI
-	MOVQ  stride+40(FP), DI
-	SUBQ  SI, DI
+	MOVQ  CX, DI
+	MOVQ  ahead+48(FP), R8
+	LEAQ  (DI)(R8*4), DI
+	MOVQ  stride+40(FP), R8
+	SUBQ  SI, R8
 	TESTQ BX, BX
 	JLE   done2
 
 repeat1:
-	MOVQ SI, R8
+	MOVQ SI, R9
 
 while3:
-	CMPQ     R8, $+64
-	JLT      done4
-	VMOVUPS  (CX), Z0
-	VMOVUPS  (DX), Z1
-	VMULPS   Z1, Z0, Z0
-	VMOVNTPS Z0, (AX)
-	VMOVUPS  64(CX), Z0
-	VMOVUPS  64(DX), Z1
-	VMULPS   Z1, Z0, Z0
-	VMOVNTPS Z0, 64(AX)
-	VMOVUPS  128(CX), Z0
-	VMOVUPS  128(DX), Z1
-	VMULPS   Z1, Z0, Z0
-	VMOVNTPS Z0, 128(AX)
-	VMOVUPS  192(CX), Z0
-	VMOVUPS  192(DX), Z1
-	VMULPS   Z1, Z0, Z0
-	VMOVNTPS Z0, 192(AX)
-	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	ADDQ     $+256, DX
-	SUBQ     $+64, R8
-	JMP      while3
+	CMPQ       R9, $+64
+	JLT        done4
+	PREFETCHT1 (DI)
+	PREFETCHT1 64(DI)
+	PREFETCHT1 128(DI)
+	PREFETCHT1 192(DI)
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVNTPS   Z0, (AX)
+	VMOVUPS    64(CX), Z0
+	VMOVUPS    64(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVNTPS   Z0, 64(AX)
+	VMOVUPS    128(CX), Z0
+	VMOVUPS    128(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVNTPS   Z0, 128(AX)
+	VMOVUPS    192(CX), Z0
+	VMOVUPS    192(DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVNTPS   Z0, 192(AX)
+	ADDQ       $+256, DI
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, DX
+	SUBQ       $+64, R9
+	JMP        while3
 
 done4:
 while5:
-	CMPQ     R8, $+16
-	JLT      done6
-	VMOVUPS  (CX), Z0
-	VMOVUPS  (DX), Z1
-	VMULPS   Z1, Z0, Z0
-	VMOVNTPS Z0, (AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, CX
-	ADDQ     $+64, DX
-	SUBQ     $+16, R8
-	JMP      while5
+	CMPQ       R9, $+16
+	JLT        done6
+	PREFETCHT1 (DI)
+	VMOVUPS    (CX), Z0
+	VMOVUPS    (DX), Z1
+	VMULPS     Z1, Z0, Z0
+	VMOVNTPS   Z0, (AX)
+	ADDQ       $+64, DI
+	ADDQ       $+64, AX
+	ADDQ       $+64, CX
+	ADDQ       $+64, DX
+	SUBQ       $+16, R9
+	JMP        while5
 
 done6:
-	TESTQ     R8, R8
+	TESTQ     R9, R9
 	JZ        zero7
-	MOVQ      $-1, R9
-	BZHIQ     R8, R9, R9
-	KMOVW     R9, K1
+	MOVQ      $-1, R10
+	BZHIQ     R9, R10, R10
+	KMOVW     R10, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(R8*4), AX
-	LEAQ      (CX)(R8*4), CX
-	LEAQ      (DX)(R8*4), DX
-	XORQ      R8, R8
+	LEAQ      (DI)(R9*4), DI
+	LEAQ      (AX)(R9*4), AX
+	LEAQ      (CX)(R9*4), CX
+	LEAQ      (DX)(R9*4), DX
+	XORQ      R9, R9
 
 zero7:
-	LEAQ (AX)(DI*4), AX
-	LEAQ (CX)(DI*4), CX
-	MOVQ SI, R8
-	NEGQ R8
-	LEAQ (DX)(R8*4), DX
+	LEAQ (DI)(R8*4), DI
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	MOVQ SI, R9
+	NEGQ R9
+	LEAQ (DX)(R9*4), DX
 	DECQ BX
 	JNZ  repeat1
 
@@ -88,26 +100,33 @@ done2:
 	VZEROUPPER
 	RET
 
-// func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int)
+// func ChannelScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, rows int, c int, stride int, ahead int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·ChannelScaleShiftStream(SB), NOSPLIT, $0-56
+TEXT ·ChannelScaleShiftStream(SB), NOSPLIT, $0-64
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
 	MOVQ  rows+32(FP), SI
 	MOVQ  c+40(FP), DI
-	MOVQ  stride+48(FP), R8
-	SUBQ  DI, R8
+	MOVQ  CX, R8
+	MOVQ  ahead+56(FP), R9
+	LEAQ  (R8)(R9*4), R8
+	MOVQ  stride+48(FP), R9
+	SUBQ  DI, R9
 	TESTQ SI, SI
 	JLE   done2
 
 repeat1:
-	MOVQ DI, R9
+	MOVQ DI, R10
 
 while3:
-	CMPQ        R9, $+64
+	CMPQ        R10, $+64
 	JLT         done4
+	PREFETCHT1  (R8)
+	PREFETCHT1  64(R8)
+	PREFETCHT1  128(R8)
+	PREFETCHT1  192(R8)
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -128,55 +147,60 @@ while3:
 	VMOVUPS     192(BX), Z2
 	VFMADD213PS Z2, Z1, Z0
 	VMOVNTPS    Z0, 192(AX)
+	ADDQ        $+256, R8
 	ADDQ        $+256, AX
 	ADDQ        $+256, CX
 	ADDQ        $+256, DX
 	ADDQ        $+256, BX
-	SUBQ        $+64, R9
+	SUBQ        $+64, R10
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        R9, $+16
+	CMPQ        R10, $+16
 	JLT         done6
+	PREFETCHT1  (R8)
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
 	VFMADD213PS Z2, Z1, Z0
 	VMOVNTPS    Z0, (AX)
+	ADDQ        $+64, R8
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
 	ADDQ        $+64, DX
 	ADDQ        $+64, BX
-	SUBQ        $+16, R9
+	SUBQ        $+16, R10
 	JMP         while5
 
 done6:
-	TESTQ       R9, R9
+	TESTQ       R10, R10
 	JZ          zero7
-	MOVQ        $-1, R10
-	BZHIQ       R9, R10, R10
-	KMOVW       R10, K1
+	MOVQ        $-1, R11
+	BZHIQ       R10, R11, R11
+	KMOVW       R11, K1
 	VMOVUPS.Z   (CX), K1, Z0
 	VMOVUPS.Z   (DX), K1, Z1
 	VMOVUPS.Z   (BX), K1, Z2
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
-	LEAQ        (AX)(R9*4), AX
-	LEAQ        (CX)(R9*4), CX
-	LEAQ        (DX)(R9*4), DX
-	LEAQ        (BX)(R9*4), BX
-	XORQ        R9, R9
+	LEAQ        (R8)(R10*4), R8
+	LEAQ        (AX)(R10*4), AX
+	LEAQ        (CX)(R10*4), CX
+	LEAQ        (DX)(R10*4), DX
+	LEAQ        (BX)(R10*4), BX
+	XORQ        R10, R10
 
 zero7:
-	LEAQ (AX)(R8*4), AX
-	LEAQ (CX)(R8*4), CX
-	MOVQ DI, R9
-	NEGQ R9
-	LEAQ (DX)(R9*4), DX
-	MOVQ DI, R9
-	NEGQ R9
-	LEAQ (BX)(R9*4), BX
+	LEAQ (R8)(R9*4), R8
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	MOVQ DI, R10
+	NEGQ R10
+	LEAQ (DX)(R10*4), DX
+	MOVQ DI, R10
+	NEGQ R10
+	LEAQ (BX)(R10*4), BX
 	DECQ SI
 	JNZ  repeat1
 

@@ -4,68 +4,79 @@
 
 #include "textflag.h"
 
-// func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int)
+// func PlaneScaleStream(dst *float32, x *float32, a *float32, planes int, n int, ahead int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-40
+TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
-	MOVQ  planes+24(FP), BX
-	TESTQ BX, BX
+	MOVQ  CX, BX
+	MOVQ  ahead+40(FP), SI
+	LEAQ  (BX)(SI*4), BX
+	MOVQ  planes+24(FP), SI
+	TESTQ SI, SI
 	JLE   done2
 
 repeat1:
 	VBROADCASTSS (DX), Z0
-	MOVQ         n+32(FP), SI
+	MOVQ         n+32(FP), DI
 
 while3:
-	CMPQ     SI, $+64
-	JLT      done4
-	VMOVUPS  (CX), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, (AX)
-	VMOVUPS  64(CX), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, 64(AX)
-	VMOVUPS  128(CX), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, 128(AX)
-	VMOVUPS  192(CX), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, 192(AX)
-	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	SUBQ     $+64, SI
-	JMP      while3
+	CMPQ       DI, $+64
+	JLT        done4
+	PREFETCHT1 (BX)
+	PREFETCHT1 64(BX)
+	PREFETCHT1 128(BX)
+	PREFETCHT1 192(BX)
+	VMOVUPS    (CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, (AX)
+	VMOVUPS    64(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, 64(AX)
+	VMOVUPS    128(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, 128(AX)
+	VMOVUPS    192(CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, 192(AX)
+	ADDQ       $+256, AX
+	ADDQ       $+256, CX
+	ADDQ       $+256, BX
+	SUBQ       $+64, DI
+	JMP        while3
 
 done4:
 while5:
-	CMPQ     SI, $+16
-	JLT      done6
-	VMOVUPS  (CX), Z1
-	VMULPS   Z0, Z1, Z1
-	VMOVNTPS Z1, (AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, CX
-	SUBQ     $+16, SI
-	JMP      while5
+	CMPQ       DI, $+16
+	JLT        done6
+	PREFETCHT1 (BX)
+	VMOVUPS    (CX), Z1
+	VMULPS     Z0, Z1, Z1
+	VMOVNTPS   Z1, (AX)
+	ADDQ       $+64, AX
+	ADDQ       $+64, CX
+	ADDQ       $+64, BX
+	SUBQ       $+16, DI
+	JMP        while5
 
 done6:
-	TESTQ     SI, SI
+	TESTQ     DI, DI
 	JZ        zero7
-	MOVQ      $-1, DI
-	BZHIQ     SI, DI, DI
-	KMOVW     DI, K1
+	MOVQ      $-1, R8
+	BZHIQ     DI, R8, R8
+	KMOVW     R8, K1
 	VMOVUPS.Z (CX), K1, Z1
 	VMULPS    Z0, Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(SI*4), AX
-	LEAQ      (CX)(SI*4), CX
-	XORQ      SI, SI
+	LEAQ      (AX)(DI*4), AX
+	LEAQ      (CX)(DI*4), CX
+	LEAQ      (BX)(DI*4), BX
+	XORQ      DI, DI
 
 zero7:
 	ADDQ $+4, DX
-	DECQ BX
+	DECQ SI
 	JNZ  repeat1
 
 done2:
@@ -73,25 +84,32 @@ done2:
 	VZEROUPPER
 	RET
 
-// func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int)
+// func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int, ahead int)
 // Requires: AVX, AVX512F, BMI2, MMX+
-TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-48
+TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-56
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
-	MOVQ  planes+32(FP), SI
-	TESTQ SI, SI
+	MOVQ  CX, SI
+	MOVQ  ahead+48(FP), DI
+	LEAQ  (SI)(DI*4), SI
+	MOVQ  planes+32(FP), DI
+	TESTQ DI, DI
 	JLE   done2
 
 repeat1:
 	VBROADCASTSS (DX), Z0
 	VBROADCASTSS (BX), Z1
-	MOVQ         n+40(FP), DI
+	MOVQ         n+40(FP), R8
 
 while3:
-	CMPQ        DI, $+64
+	CMPQ        R8, $+64
 	JLT         done4
+	PREFETCHT1  (SI)
+	PREFETCHT1  64(SI)
+	PREFETCHT1  128(SI)
+	PREFETCHT1  192(SI)
 	VMOVUPS     (CX), Z2
 	VFMADD213PS Z1, Z0, Z2
 	VMOVNTPS    Z2, (AX)
@@ -106,38 +124,42 @@ while3:
 	VMOVNTPS    Z2, 192(AX)
 	ADDQ        $+256, AX
 	ADDQ        $+256, CX
-	SUBQ        $+64, DI
+	ADDQ        $+256, SI
+	SUBQ        $+64, R8
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        DI, $+16
+	CMPQ        R8, $+16
 	JLT         done6
+	PREFETCHT1  (SI)
 	VMOVUPS     (CX), Z2
 	VFMADD213PS Z1, Z0, Z2
 	VMOVNTPS    Z2, (AX)
 	ADDQ        $+64, AX
 	ADDQ        $+64, CX
-	SUBQ        $+16, DI
+	ADDQ        $+64, SI
+	SUBQ        $+16, R8
 	JMP         while5
 
 done6:
-	TESTQ       DI, DI
+	TESTQ       R8, R8
 	JZ          zero7
-	MOVQ        $-1, R8
-	BZHIQ       DI, R8, R8
-	KMOVW       R8, K1
+	MOVQ        $-1, R9
+	BZHIQ       R8, R9, R9
+	KMOVW       R9, K1
 	VMOVUPS.Z   (CX), K1, Z2
 	VFMADD213PS Z1, Z0, Z2
 	VMOVUPS     Z2, K1, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
+	LEAQ        (AX)(R8*4), AX
+	LEAQ        (CX)(R8*4), CX
+	LEAQ        (SI)(R8*4), SI
+	XORQ        R8, R8
 
 zero7:
 	ADDQ $+4, DX
 	ADDQ $+4, BX
-	DECQ SI
+	DECQ DI
 	JNZ  repeat1
 
 done2:
