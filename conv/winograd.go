@@ -72,10 +72,10 @@ const (
 	// their V has at most winogradSpill bytes. Of what leaves L2 a product reads
 	// one point after another.
 	winogradL2    = 576 << 10
-	winogradFused = 36
+	winogradFused = 24
 	winogradSpill = 1344 << 10
 	// winogradEven is the number of blocks from which workers are about even.
-	winogradEven = 7
+	winogradEven = 8
 	// winogradL3 is the most bytes of V and M of a staged block. The fewer blocks, the
 	// less often U is read, which may be larger than L3.
 	winogradL3 = 20 << 20
