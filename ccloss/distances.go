@@ -21,7 +21,7 @@ func Distances(dst, a []float32, n, c int, metric Metric) {
 	kernels.PairPack(packed, a, n, c)
 	m := panels(n)
 	// The last panel has most to do.
-	kernels.Parallel(m, 1, func(lo, hi int) {
+	kernels.Parallel(m, pairGrain(m, (m+1)/2, c), func(lo, hi int) {
 		for q := lo; q < hi; q++ {
 			distancePanel(dst, packed, m-1-q, n, c, metric)
 		}

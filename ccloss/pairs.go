@@ -81,9 +81,11 @@ func (p *pairs) forward(a []float32, labels []int32) kernels.PairSum {
 
 // grain returns how many work items, of the given number of tiles each, are
 // worth a goroutine of their own.
-func (p *pairs) grain(items, tiles int) int {
+func (p *pairs) grain(items, tiles int) int { return pairGrain(items, tiles, p.c) }
+
+func pairGrain(items, tiles, c int) int {
 	const worth = 1 << 19 // pair-channels, some 20 us
-	return min(items, 1+worth/(max(1, tiles)*p.c*kernels.PairPanel*kernels.PairPanel))
+	return min(items, 1+worth/(max(1, tiles)*max(1, c)*kernels.PairPanel*kernels.PairPanel))
 }
 
 func (p *pairs) packPanels(lo, hi int) {
