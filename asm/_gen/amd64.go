@@ -46,7 +46,11 @@ func (m *amd64) asm() ([]byte, error) {
 		return nil, err
 	}
 	m.functions = f.Functions()
-	return printer.NewGoAsm(printer.Config{Name: "asm/_gen"}).Print(f)
+	text, err := printer.NewGoAsm(printer.Config{Name: "asm/_gen"}).Print(f)
+	if err != nil {
+		return nil, err
+	}
+	return shareLines(text), nil
 }
 
 func (m *amd64) stubs() []stub {

@@ -12,47 +12,34 @@ TEXT ·ClearBlockStream(SB), NOSPLIT, $0-32
 	VXORPS Y0, Y0, Y0
 	MOVQ   rows+16(FP), DX
 	MOVQ   cols+24(FP), BX
-	TESTQ  DX, DX
+	TESTQ DX, DX
 	JLE    done2
 
 repeat1:
-	MOVQ AX, SI
-	MOVQ BX, DI
+	MOVQ AX, SI; MOVQ BX, DI
 
 while3:
-	CMPQ     DI, $+32
+	CMPQ DI, $+32
 	JLT      done4
-	VMOVNTPS Y0, (SI)
-	VMOVNTPS Y0, 32(SI)
-	VMOVNTPS Y0, 64(SI)
-	VMOVNTPS Y0, 96(SI)
-	ADDQ     $+128, SI
-	SUBQ     $+32, DI
+	VMOVNTPS Y0, (SI); VMOVNTPS Y0, 32(SI); VMOVNTPS Y0, 64(SI); VMOVNTPS Y0, 96(SI); ADDQ $+128, SI
+	SUBQ $+32, DI
 	JMP      while3
 
 done4:
 while5:
-	CMPQ     DI, $+8
+	CMPQ DI, $+8
 	JLT      done6
-	VMOVNTPS Y0, (SI)
-	ADDQ     $+32, SI
-	SUBQ     $+8, DI
+	VMOVNTPS Y0, (SI); ADDQ $+32, SI; SUBQ $+8, DI
 	JMP      while5
 
 done6:
-	TESTQ      DI, DI
+	TESTQ DI, DI
 	JZ         zero7
-	MOVQ       DI, R9
-	LEAQ       tail<>+32(SB), R8
-	NEGQ       R9
-	VMOVUPS    (R8)(R9*4), Y1
-	VMASKMOVPS Y0, Y1, (SI)
-	LEAQ       (SI)(DI*4), SI
-	XORQ       DI, DI
+	MOVQ DI, R9; LEAQ tail<>+32(SB), R8; NEGQ R9; VMOVUPS (R8)(R9*4), Y1; VMASKMOVPS Y0, Y1, (SI)
+	LEAQ (SI)(DI*4), SI; XORQ DI, DI
 
 zero7:
-	LEAQ (AX)(CX*4), AX
-	DECQ DX
+	LEAQ (AX)(CX*4), AX; DECQ DX
 	JNZ  repeat1
 
 done2:

@@ -19,54 +19,28 @@ repeat1:
 	MOVQ         n+32(FP), SI
 
 while3:
-	CMPQ    SI, $+32
+	CMPQ SI, $+32
 	JLT     done4
-	VMOVUPS (CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
-	VMOVUPS 32(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 32(AX)
-	VMOVUPS 64(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 64(AX)
-	VMOVUPS 96(CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, 96(AX)
-	ADDQ    $+128, AX
-	ADDQ    $+128, CX
-	SUBQ    $+32, SI
+	VMOVUPS (CX), Y1; VMULPS Y0, Y1, Y1; VMOVUPS Y1, (AX); VMOVUPS 32(CX), Y1; VMULPS Y0, Y1, Y1
+	VMOVUPS Y1, 32(AX); VMOVUPS 64(CX), Y1; VMULPS Y0, Y1, Y1; VMOVUPS Y1, 64(AX); VMOVUPS 96(CX), Y1
+	VMULPS Y0, Y1, Y1; VMOVUPS Y1, 96(AX); ADDQ $+128, AX; ADDQ $+128, CX; SUBQ $+32, SI
 	JMP     while3
 
 done4:
 while5:
-	CMPQ    SI, $+8
+	CMPQ SI, $+8
 	JLT     done6
-	VMOVUPS (CX), Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	SUBQ    $+8, SI
+	VMOVUPS (CX), Y1; VMULPS Y0, Y1, Y1; VMOVUPS Y1, (AX); ADDQ $+32, AX; ADDQ $+32, CX; SUBQ $+8, SI
 	JMP     while5
 
 done6:
-	TESTQ      SI, SI
+	TESTQ SI, SI
 	JZ         zero7
-	MOVQ       SI, R8
-	LEAQ       tail<>+32(SB), DI
-	NEGQ       R8
-	VMOVUPS    (DI)(R8*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(SI*4), AX
-	LEAQ       (CX)(SI*4), CX
-	XORQ       SI, SI
+	MOVQ SI, R8; LEAQ tail<>+32(SB), DI; NEGQ R8; VMOVUPS (DI)(R8*4), Y1; VMASKMOVPS (CX), Y1, Y2
+	VMULPS Y0, Y2, Y0; VMASKMOVPS Y0, Y1, (AX); LEAQ (AX)(SI*4), AX; LEAQ (CX)(SI*4), CX; XORQ SI, SI
 
 zero7:
-	ADDQ $+4, DX
-	DECQ BX
+	ADDQ $+4, DX; DECQ BX
 	JNZ  repeat1
 
 done2:
@@ -103,60 +77,32 @@ TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS (BX), Y1
+	VBROADCASTSS (DX), Y0; VBROADCASTSS (BX), Y1
 	MOVQ         n+40(FP), DI
 
 while3:
-	CMPQ        DI, $+32
+	CMPQ DI, $+32
 	JLT         done4
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)
-	VMOVUPS     32(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 32(AX)
-	VMOVUPS     64(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 64(AX)
-	VMOVUPS     96(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	SUBQ        $+32, DI
+	VMOVUPS (CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVUPS Y2, (AX); VMOVUPS 32(CX), Y2; VFMADD213PS Y1, Y0, Y2
+	VMOVUPS Y2, 32(AX); VMOVUPS 64(CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVUPS Y2, 64(AX); VMOVUPS 96(CX), Y2
+	VFMADD213PS Y1, Y0, Y2; VMOVUPS Y2, 96(AX); ADDQ $+128, AX; ADDQ $+128, CX; SUBQ $+32, DI
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        DI, $+8
+	CMPQ DI, $+8
 	JLT         done6
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	SUBQ        $+8, DI
+	VMOVUPS (CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVUPS Y2, (AX); ADDQ $+32, AX; ADDQ $+32, CX; SUBQ $+8, DI
 	JMP         while5
 
 done6:
-	TESTQ       DI, DI
+	TESTQ DI, DI
 	JZ          zero7
-	MOVQ        DI, R9
-	LEAQ        tail<>+32(SB), R8
-	NEGQ        R9
-	VMOVUPS     (R8)(R9*4), Y2
-	VMASKMOVPS  (CX), Y2, Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
+	MOVQ DI, R9; LEAQ tail<>+32(SB), R8; NEGQ R9; VMOVUPS (R8)(R9*4), Y2; VMASKMOVPS (CX), Y2, Y3
+	VFMADD213PS Y1, Y0, Y3; VMASKMOVPS Y3, Y2, (AX); LEAQ (AX)(DI*4), AX; LEAQ (CX)(DI*4), CX; XORQ DI, DI
 
 zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ SI
+	ADDQ $+4, DX; ADDQ $+4, BX; DECQ SI
 	JNZ  repeat1
 
 done2:
@@ -177,39 +123,26 @@ repeat1:
 	MOVQ         n+24(FP), BX
 
 while3:
-	CMPQ    BX, $+32
+	CMPQ BX, $+32
 	JLT     done4
-	VMOVUPS Y0, (AX)
-	VMOVUPS Y0, 32(AX)
-	VMOVUPS Y0, 64(AX)
-	VMOVUPS Y0, 96(AX)
-	ADDQ    $+128, AX
-	SUBQ    $+32, BX
+	VMOVUPS Y0, (AX); VMOVUPS Y0, 32(AX); VMOVUPS Y0, 64(AX); VMOVUPS Y0, 96(AX); ADDQ $+128, AX; SUBQ $+32, BX
 	JMP     while3
 
 done4:
 while5:
-	CMPQ    BX, $+8
+	CMPQ BX, $+8
 	JLT     done6
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	SUBQ    $+8, BX
+	VMOVUPS Y0, (AX); ADDQ $+32, AX; SUBQ $+8, BX
 	JMP     while5
 
 done6:
-	TESTQ      BX, BX
+	TESTQ BX, BX
 	JZ         zero7
-	MOVQ       BX, DI
-	LEAQ       tail<>+32(SB), SI
-	NEGQ       DI
-	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	XORQ       BX, BX
+	MOVQ BX, DI; LEAQ tail<>+32(SB), SI; NEGQ DI; VMOVUPS (SI)(DI*4), Y1; VMASKMOVPS Y0, Y1, (AX)
+	LEAQ (AX)(BX*4), AX; XORQ BX, BX
 
 zero7:
-	ADDQ $+4, CX
-	DECQ DX
+	ADDQ $+4, CX; DECQ DX
 	JNZ  repeat1
 
 done2:

@@ -10,9 +10,9 @@ TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
-	MOVQ  CX, BX
+	MOVQ CX, BX
 	MOVQ  ahead+40(FP), SI
-	LEAQ  (BX)(SI*4), BX
+	LEAQ (BX)(SI*4), BX
 	MOVQ  planes+24(FP), SI
 	TESTQ SI, SI
 	JLE   done2
@@ -22,65 +22,35 @@ repeat1:
 	MOVQ         n+32(FP), DI
 
 while3:
-	CMPQ       DI, $+32
+	CMPQ DI, $+32
 	JLT        done4
-	PREFETCHT1 (BX)
-	PREFETCHT1 64(BX)
-	VMOVUPS    (CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVNTPS   Y1, (AX)
-	VMOVUPS    32(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVNTPS   Y1, 32(AX)
-	VMOVUPS    64(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVNTPS   Y1, 64(AX)
-	VMOVUPS    96(CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVNTPS   Y1, 96(AX)
-	ADDQ       $+128, AX
-	ADDQ       $+128, CX
-	ADDQ       $+128, BX
-	SUBQ       $+32, DI
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); VMOVUPS (CX), Y1; VMULPS Y0, Y1, Y1; VMOVNTPS Y1, (AX); VMOVUPS 32(CX), Y1
+	VMULPS Y0, Y1, Y1; VMOVNTPS Y1, 32(AX); VMOVUPS 64(CX), Y1; VMULPS Y0, Y1, Y1; VMOVNTPS Y1, 64(AX)
+	VMOVUPS 96(CX), Y1; VMULPS Y0, Y1, Y1; VMOVNTPS Y1, 96(AX); ADDQ $+128, AX; ADDQ $+128, CX; ADDQ $+128, BX
+	SUBQ $+32, DI
 	JMP        while3
 
 done4:
 while5:
-	CMPQ       DI, $+8
+	CMPQ DI, $+8
 	JLT        done6
-	PREFETCHT1 (BX)
-	VMOVUPS    (CX), Y1
-	VMULPS     Y0, Y1, Y1
-	VMOVNTPS   Y1, (AX)
-	ADDQ       $+32, AX
-	ADDQ       $+32, CX
-	ADDQ       $+32, BX
-	SUBQ       $+8, DI
+	PREFETCHT1 (BX); VMOVUPS (CX), Y1; VMULPS Y0, Y1, Y1; VMOVNTPS Y1, (AX); ADDQ $+32, AX; ADDQ $+32, CX
+	ADDQ $+32, BX; SUBQ $+8, DI
 	JMP        while5
 
 done6:
-	TESTQ      DI, DI
+	TESTQ DI, DI
 	JZ         zero7
-	MOVQ       DI, R9
-	LEAQ       tail<>+32(SB), R8
-	NEGQ       R9
-	VMOVUPS    (R8)(R9*4), Y1
-	VMASKMOVPS (CX), Y1, Y2
-	VMULPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(DI*4), AX
-	LEAQ       (CX)(DI*4), CX
-	LEAQ       (BX)(DI*4), BX
-	XORQ       DI, DI
+	MOVQ DI, R9; LEAQ tail<>+32(SB), R8; NEGQ R9; VMOVUPS (R8)(R9*4), Y1; VMASKMOVPS (CX), Y1, Y2
+	VMULPS Y0, Y2, Y0; VMASKMOVPS Y0, Y1, (AX); LEAQ (AX)(DI*4), AX; LEAQ (CX)(DI*4), CX; LEAQ (BX)(DI*4), BX
+	XORQ DI, DI
 
 zero7:
-	ADDQ $+4, DX
-	DECQ SI
+	ADDQ $+4, DX; DECQ SI
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET
 
 DATA tail<>+0(SB)/4, $0xffffffff
@@ -108,79 +78,47 @@ TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-56
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
-	MOVQ  CX, SI
+	MOVQ CX, SI
 	MOVQ  ahead+48(FP), DI
-	LEAQ  (SI)(DI*4), SI
+	LEAQ (SI)(DI*4), SI
 	MOVQ  planes+32(FP), DI
 	TESTQ DI, DI
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Y0
-	VBROADCASTSS (BX), Y1
+	VBROADCASTSS (DX), Y0; VBROADCASTSS (BX), Y1
 	MOVQ         n+40(FP), R8
 
 while3:
-	CMPQ        R8, $+32
+	CMPQ R8, $+32
 	JLT         done4
-	PREFETCHT1  (SI)
-	PREFETCHT1  64(SI)
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVNTPS    Y2, (AX)
-	VMOVUPS     32(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVNTPS    Y2, 32(AX)
-	VMOVUPS     64(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVNTPS    Y2, 64(AX)
-	VMOVUPS     96(CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVNTPS    Y2, 96(AX)
-	ADDQ        $+128, AX
-	ADDQ        $+128, CX
-	ADDQ        $+128, SI
-	SUBQ        $+32, R8
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); VMOVUPS (CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVNTPS Y2, (AX)
+	VMOVUPS 32(CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVNTPS Y2, 32(AX); VMOVUPS 64(CX), Y2; VFMADD213PS Y1, Y0, Y2
+	VMOVNTPS Y2, 64(AX); VMOVUPS 96(CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVNTPS Y2, 96(AX); ADDQ $+128, AX
+	ADDQ $+128, CX; ADDQ $+128, SI; SUBQ $+32, R8
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        R8, $+8
+	CMPQ R8, $+8
 	JLT         done6
-	PREFETCHT1  (SI)
-	VMOVUPS     (CX), Y2
-	VFMADD213PS Y1, Y0, Y2
-	VMOVNTPS    Y2, (AX)
-	ADDQ        $+32, AX
-	ADDQ        $+32, CX
-	ADDQ        $+32, SI
-	SUBQ        $+8, R8
+	PREFETCHT1 (SI); VMOVUPS (CX), Y2; VFMADD213PS Y1, Y0, Y2; VMOVNTPS Y2, (AX); ADDQ $+32, AX; ADDQ $+32, CX
+	ADDQ $+32, SI; SUBQ $+8, R8
 	JMP         while5
 
 done6:
-	TESTQ       R8, R8
+	TESTQ R8, R8
 	JZ          zero7
-	MOVQ        R8, R10
-	LEAQ        tail<>+32(SB), R9
-	NEGQ        R10
-	VMOVUPS     (R9)(R10*4), Y2
-	VMASKMOVPS  (CX), Y2, Y3
-	VFMADD213PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (AX)
-	LEAQ        (AX)(R8*4), AX
-	LEAQ        (CX)(R8*4), CX
-	LEAQ        (SI)(R8*4), SI
-	XORQ        R8, R8
+	MOVQ R8, R10; LEAQ tail<>+32(SB), R9; NEGQ R10; VMOVUPS (R9)(R10*4), Y2; VMASKMOVPS (CX), Y2, Y3
+	VFMADD213PS Y1, Y0, Y3; VMASKMOVPS Y3, Y2, (AX); LEAQ (AX)(R8*4), AX; LEAQ (CX)(R8*4), CX; LEAQ (SI)(R8*4), SI
+	XORQ R8, R8
 
 zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ DI
+	ADDQ $+4, DX; ADDQ $+4, BX; DECQ DI
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET
 
 // func PlaneFillStream(dst *float32, v *float32, planes int, n int)
@@ -197,42 +135,29 @@ repeat1:
 	MOVQ         n+24(FP), BX
 
 while3:
-	CMPQ     BX, $+32
+	CMPQ BX, $+32
 	JLT      done4
-	VMOVNTPS Y0, (AX)
-	VMOVNTPS Y0, 32(AX)
-	VMOVNTPS Y0, 64(AX)
-	VMOVNTPS Y0, 96(AX)
-	ADDQ     $+128, AX
-	SUBQ     $+32, BX
+	VMOVNTPS Y0, (AX); VMOVNTPS Y0, 32(AX); VMOVNTPS Y0, 64(AX); VMOVNTPS Y0, 96(AX); ADDQ $+128, AX
+	SUBQ $+32, BX
 	JMP      while3
 
 done4:
 while5:
-	CMPQ     BX, $+8
+	CMPQ BX, $+8
 	JLT      done6
-	VMOVNTPS Y0, (AX)
-	ADDQ     $+32, AX
-	SUBQ     $+8, BX
+	VMOVNTPS Y0, (AX); ADDQ $+32, AX; SUBQ $+8, BX
 	JMP      while5
 
 done6:
-	TESTQ      BX, BX
+	TESTQ BX, BX
 	JZ         zero7
-	MOVQ       BX, DI
-	LEAQ       tail<>+32(SB), SI
-	NEGQ       DI
-	VMOVUPS    (SI)(DI*4), Y1
-	VMASKMOVPS Y0, Y1, (AX)
-	LEAQ       (AX)(BX*4), AX
-	XORQ       BX, BX
+	MOVQ BX, DI; LEAQ tail<>+32(SB), SI; NEGQ DI; VMOVUPS (SI)(DI*4), Y1; VMASKMOVPS Y0, Y1, (AX)
+	LEAQ (AX)(BX*4), AX; XORQ BX, BX
 
 zero7:
-	ADDQ $+4, CX
-	DECQ DX
+	ADDQ $+4, CX; DECQ DX
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET

@@ -9,30 +9,22 @@
 TEXT ·PrefetchRows(SB), NOSPLIT, $0-32
 	MOVQ  x+0(FP), AX
 	MOVQ  rows+8(FP), CX
-	XORQ  DX, DX
+	XORQ DX, DX
 	MOVQ  lines+24(FP), BX
 	MOVQ  count+16(FP), SI
 	TESTQ SI, SI
 	JLE   done2
 
 repeat1:
-	MOVLQSX (CX), DI
-	TESTQ   DI, DI
-	CMOVQLT DX, DI
-	LEAQ    (AX)(DI*4), DI
-	MOVQ    BX, R8
-	TESTQ   R8, R8
+	MOVLQSX (CX), DI; TESTQ DI, DI; CMOVQLT DX, DI; LEAQ (AX)(DI*4), DI; MOVQ BX, R8; TESTQ R8, R8
 	JLE     done4
 
 repeat3:
-	PREFETCHT0 (DI)
-	ADDQ       $0x40, DI
-	DECQ       R8
+	PREFETCHT0 (DI); ADDQ $0x40, DI; DECQ R8
 	JNZ        repeat3
 
 done4:
-	ADDQ $0x04, CX
-	DECQ SI
+	ADDQ $0x04, CX; DECQ SI
 	JNZ  repeat1
 
 done2:

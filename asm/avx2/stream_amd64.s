@@ -12,44 +12,24 @@ TEXT ·StreamCopy(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 while1:
-	CMPQ     DX, $+32
+	CMPQ DX, $+32
 	JLT      done2
-	VMOVUPS  (CX), Y0
-	VMOVNTPS Y0, (AX)
-	VMOVUPS  32(CX), Y0
-	VMOVNTPS Y0, 32(AX)
-	VMOVUPS  64(CX), Y0
-	VMOVNTPS Y0, 64(AX)
-	VMOVUPS  96(CX), Y0
-	VMOVNTPS Y0, 96(AX)
-	ADDQ     $+128, AX
-	ADDQ     $+128, CX
-	SUBQ     $+32, DX
+	VMOVUPS (CX), Y0; VMOVNTPS Y0, (AX); VMOVUPS 32(CX), Y0; VMOVNTPS Y0, 32(AX); VMOVUPS 64(CX), Y0
+	VMOVNTPS Y0, 64(AX); VMOVUPS 96(CX), Y0; VMOVNTPS Y0, 96(AX); ADDQ $+128, AX; ADDQ $+128, CX; SUBQ $+32, DX
 	JMP      while1
 
 done2:
 while3:
-	CMPQ     DX, $+8
+	CMPQ DX, $+8
 	JLT      done4
-	VMOVUPS  (CX), Y0
-	VMOVNTPS Y0, (AX)
-	ADDQ     $+32, AX
-	ADDQ     $+32, CX
-	SUBQ     $+8, DX
+	VMOVUPS (CX), Y0; VMOVNTPS Y0, (AX); ADDQ $+32, AX; ADDQ $+32, CX; SUBQ $+8, DX
 	JMP      while3
 
 done4:
-	TESTQ      DX, DX
+	TESTQ DX, DX
 	JZ         zero5
-	MOVQ       DX, SI
-	LEAQ       tail<>+32(SB), BX
-	NEGQ       SI
-	VMOVUPS    (BX)(SI*4), Y0
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS Y1, Y0, (AX)
-	LEAQ       (AX)(DX*4), AX
-	LEAQ       (CX)(DX*4), CX
-	XORQ       DX, DX
+	MOVQ DX, SI; LEAQ tail<>+32(SB), BX; NEGQ SI; VMOVUPS (BX)(SI*4), Y0; VMASKMOVPS (CX), Y0, Y1
+	VMASKMOVPS Y1, Y0, (AX); LEAQ (AX)(DX*4), AX; LEAQ (CX)(DX*4), CX; XORQ DX, DX
 
 zero5:
 	VZEROUPPER
@@ -76,6 +56,5 @@ GLOBL tail<>(SB), RODATA|NOPTR, $64
 // func StreamFence()
 // Requires: AVX, MMX+
 TEXT ·StreamFence(SB), NOSPLIT, $0
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET

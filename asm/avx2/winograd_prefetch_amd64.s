@@ -17,31 +17,24 @@ TEXT ·PrefetchPixels(SB), NOSPLIT, $0-48
 	JLE   done2
 
 repeat1:
-	MOVQ  AX, R8
-	MOVQ  BX, R9
-	TESTQ R9, R9
+	MOVQ AX, R8; MOVQ BX, R9; TESTQ R9, R9
 	JLE   done4
 
 repeat3:
-	MOVQ R8, R10
-	MOVQ SI, R11
+	MOVQ R8, R10; MOVQ SI, R11
 
 while5:
-	CMPQ       R11, $+16
+	CMPQ R11, $+16
 	JLT        done6
-	PREFETCHT1 (R10)
-	ADDQ       $+64, R10
-	SUBQ       $+16, R11
+	PREFETCHT1 (R10); ADDQ $+64, R10; SUBQ $+16, R11
 	JMP        while5
 
 done6:
-	LEAQ (R8)(DX*4), R8
-	DECQ R9
+	LEAQ (R8)(DX*4), R8; DECQ R9
 	JNZ  repeat3
 
 done4:
-	LEAQ (AX)(CX*4), AX
-	DECQ DI
+	LEAQ (AX)(CX*4), AX; DECQ DI
 	JNZ  repeat1
 
 done2:

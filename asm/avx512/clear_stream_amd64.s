@@ -12,46 +12,33 @@ TEXT ·ClearBlockStream(SB), NOSPLIT, $0-32
 	VXORPS Z0, Z0, Z0
 	MOVQ   rows+16(FP), DX
 	MOVQ   cols+24(FP), BX
-	TESTQ  DX, DX
+	TESTQ DX, DX
 	JLE    done2
 
 repeat1:
-	MOVQ AX, SI
-	MOVQ BX, DI
+	MOVQ AX, SI; MOVQ BX, DI
 
 while3:
-	CMPQ     DI, $+64
+	CMPQ DI, $+64
 	JLT      done4
-	VMOVNTPS Z0, (SI)
-	VMOVNTPS Z0, 64(SI)
-	VMOVNTPS Z0, 128(SI)
-	VMOVNTPS Z0, 192(SI)
-	ADDQ     $+256, SI
-	SUBQ     $+64, DI
+	VMOVNTPS Z0, (SI); VMOVNTPS Z0, 64(SI); VMOVNTPS Z0, 128(SI); VMOVNTPS Z0, 192(SI); ADDQ $+256, SI
+	SUBQ $+64, DI
 	JMP      while3
 
 done4:
 while5:
-	CMPQ     DI, $+16
+	CMPQ DI, $+16
 	JLT      done6
-	VMOVNTPS Z0, (SI)
-	ADDQ     $+64, SI
-	SUBQ     $+16, DI
+	VMOVNTPS Z0, (SI); ADDQ $+64, SI; SUBQ $+16, DI
 	JMP      while5
 
 done6:
-	TESTQ   DI, DI
+	TESTQ DI, DI
 	JZ      zero7
-	MOVQ    $-1, R8
-	BZHIQ   DI, R8, R8
-	KMOVW   R8, K1
-	VMOVUPS Z0, K1, (SI)
-	LEAQ    (SI)(DI*4), SI
-	XORQ    DI, DI
+	MOVQ $-1, R8; BZHIQ DI, R8, R8; KMOVW R8, K1; VMOVUPS Z0, K1, (SI); LEAQ (SI)(DI*4), SI; XORQ DI, DI
 
 zero7:
-	LEAQ (AX)(CX*4), AX
-	DECQ DX
+	LEAQ (AX)(CX*4), AX; DECQ DX
 	JNZ  repeat1
 
 done2:

@@ -19,53 +19,28 @@ repeat1:
 	MOVQ         n+32(FP), SI
 
 while3:
-	CMPQ    SI, $+64
+	CMPQ SI, $+64
 	JLT     done4
-	VMOVUPS (CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	VMOVUPS 64(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 64(AX)
-	VMOVUPS 128(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 128(AX)
-	VMOVUPS 192(CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, 192(AX)
-	ADDQ    $+256, AX
-	ADDQ    $+256, CX
-	SUBQ    $+64, SI
+	VMOVUPS (CX), Z1; VMULPS Z0, Z1, Z1; VMOVUPS Z1, (AX); VMOVUPS 64(CX), Z1; VMULPS Z0, Z1, Z1
+	VMOVUPS Z1, 64(AX); VMOVUPS 128(CX), Z1; VMULPS Z0, Z1, Z1; VMOVUPS Z1, 128(AX); VMOVUPS 192(CX), Z1
+	VMULPS Z0, Z1, Z1; VMOVUPS Z1, 192(AX); ADDQ $+256, AX; ADDQ $+256, CX; SUBQ $+64, SI
 	JMP     while3
 
 done4:
 while5:
-	CMPQ    SI, $+16
+	CMPQ SI, $+16
 	JLT     done6
-	VMOVUPS (CX), Z1
-	VMULPS  Z0, Z1, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $+64, AX
-	ADDQ    $+64, CX
-	SUBQ    $+16, SI
+	VMOVUPS (CX), Z1; VMULPS Z0, Z1, Z1; VMOVUPS Z1, (AX); ADDQ $+64, AX; ADDQ $+64, CX; SUBQ $+16, SI
 	JMP     while5
 
 done6:
-	TESTQ     SI, SI
+	TESTQ SI, SI
 	JZ        zero7
-	MOVQ      $-1, DI
-	BZHIQ     SI, DI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (CX), K1, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(SI*4), AX
-	LEAQ      (CX)(SI*4), CX
-	XORQ      SI, SI
+	MOVQ $-1, DI; BZHIQ SI, DI, DI; KMOVW DI, K1; VMOVUPS.Z (CX), K1, Z1; VMULPS Z0, Z1, Z0; VMOVUPS Z0, K1, (AX)
+	LEAQ (AX)(SI*4), AX; LEAQ (CX)(SI*4), CX; XORQ SI, SI
 
 zero7:
-	ADDQ $+4, DX
-	DECQ BX
+	ADDQ $+4, DX; DECQ BX
 	JNZ  repeat1
 
 done2:
@@ -84,59 +59,32 @@ TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0
-	VBROADCASTSS (BX), Z1
+	VBROADCASTSS (DX), Z0; VBROADCASTSS (BX), Z1
 	MOVQ         n+40(FP), DI
 
 while3:
-	CMPQ        DI, $+64
+	CMPQ DI, $+64
 	JLT         done4
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, (AX)
-	VMOVUPS     64(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 64(AX)
-	VMOVUPS     128(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 128(AX)
-	VMOVUPS     192(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	SUBQ        $+64, DI
+	VMOVUPS (CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVUPS Z2, (AX); VMOVUPS 64(CX), Z2; VFMADD213PS Z1, Z0, Z2
+	VMOVUPS Z2, 64(AX); VMOVUPS 128(CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVUPS Z2, 128(AX); VMOVUPS 192(CX), Z2
+	VFMADD213PS Z1, Z0, Z2; VMOVUPS Z2, 192(AX); ADDQ $+256, AX; ADDQ $+256, CX; SUBQ $+64, DI
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        DI, $+16
+	CMPQ DI, $+16
 	JLT         done6
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	SUBQ        $+16, DI
+	VMOVUPS (CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVUPS Z2, (AX); ADDQ $+64, AX; ADDQ $+64, CX; SUBQ $+16, DI
 	JMP         while5
 
 done6:
-	TESTQ       DI, DI
+	TESTQ DI, DI
 	JZ          zero7
-	MOVQ        $-1, R8
-	BZHIQ       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (CX), K1, Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (AX)
-	LEAQ        (AX)(DI*4), AX
-	LEAQ        (CX)(DI*4), CX
-	XORQ        DI, DI
+	MOVQ $-1, R8; BZHIQ DI, R8, R8; KMOVW R8, K1; VMOVUPS.Z (CX), K1, Z2; VFMADD213PS Z1, Z0, Z2
+	VMOVUPS Z2, K1, (AX); LEAQ (AX)(DI*4), AX; LEAQ (CX)(DI*4), CX; XORQ DI, DI
 
 zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ SI
+	ADDQ $+4, DX; ADDQ $+4, BX; DECQ SI
 	JNZ  repeat1
 
 done2:
@@ -157,38 +105,25 @@ repeat1:
 	MOVQ         n+24(FP), BX
 
 while3:
-	CMPQ    BX, $+64
+	CMPQ BX, $+64
 	JLT     done4
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z0, 64(AX)
-	VMOVUPS Z0, 128(AX)
-	VMOVUPS Z0, 192(AX)
-	ADDQ    $+256, AX
-	SUBQ    $+64, BX
+	VMOVUPS Z0, (AX); VMOVUPS Z0, 64(AX); VMOVUPS Z0, 128(AX); VMOVUPS Z0, 192(AX); ADDQ $+256, AX; SUBQ $+64, BX
 	JMP     while3
 
 done4:
 while5:
-	CMPQ    BX, $+16
+	CMPQ BX, $+16
 	JLT     done6
-	VMOVUPS Z0, (AX)
-	ADDQ    $+64, AX
-	SUBQ    $+16, BX
+	VMOVUPS Z0, (AX); ADDQ $+64, AX; SUBQ $+16, BX
 	JMP     while5
 
 done6:
-	TESTQ   BX, BX
+	TESTQ BX, BX
 	JZ      zero7
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	KMOVW   SI, K1
-	VMOVUPS Z0, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	XORQ    BX, BX
+	MOVQ $-1, SI; BZHIQ BX, SI, SI; KMOVW SI, K1; VMOVUPS Z0, K1, (AX); LEAQ (AX)(BX*4), AX; XORQ BX, BX
 
 zero7:
-	ADDQ $+4, CX
-	DECQ DX
+	ADDQ $+4, CX; DECQ DX
 	JNZ  repeat1
 
 done2:

@@ -10,9 +10,9 @@ TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-48
 	MOVQ  dst+0(FP), AX
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
-	MOVQ  CX, BX
+	MOVQ CX, BX
 	MOVQ  ahead+40(FP), SI
-	LEAQ  (BX)(SI*4), BX
+	LEAQ (BX)(SI*4), BX
 	MOVQ  planes+24(FP), SI
 	TESTQ SI, SI
 	JLE   done2
@@ -22,66 +22,34 @@ repeat1:
 	MOVQ         n+32(FP), DI
 
 while3:
-	CMPQ       DI, $+64
+	CMPQ DI, $+64
 	JLT        done4
-	PREFETCHT1 (BX)
-	PREFETCHT1 64(BX)
-	PREFETCHT1 128(BX)
-	PREFETCHT1 192(BX)
-	VMOVUPS    (CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVNTPS   Z1, (AX)
-	VMOVUPS    64(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVNTPS   Z1, 64(AX)
-	VMOVUPS    128(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVNTPS   Z1, 128(AX)
-	VMOVUPS    192(CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVNTPS   Z1, 192(AX)
-	ADDQ       $+256, AX
-	ADDQ       $+256, CX
-	ADDQ       $+256, BX
-	SUBQ       $+64, DI
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); VMOVUPS (CX), Z1
+	VMULPS Z0, Z1, Z1; VMOVNTPS Z1, (AX); VMOVUPS 64(CX), Z1; VMULPS Z0, Z1, Z1; VMOVNTPS Z1, 64(AX)
+	VMOVUPS 128(CX), Z1; VMULPS Z0, Z1, Z1; VMOVNTPS Z1, 128(AX); VMOVUPS 192(CX), Z1; VMULPS Z0, Z1, Z1
+	VMOVNTPS Z1, 192(AX); ADDQ $+256, AX; ADDQ $+256, CX; ADDQ $+256, BX; SUBQ $+64, DI
 	JMP        while3
 
 done4:
 while5:
-	CMPQ       DI, $+16
+	CMPQ DI, $+16
 	JLT        done6
-	PREFETCHT1 (BX)
-	VMOVUPS    (CX), Z1
-	VMULPS     Z0, Z1, Z1
-	VMOVNTPS   Z1, (AX)
-	ADDQ       $+64, AX
-	ADDQ       $+64, CX
-	ADDQ       $+64, BX
-	SUBQ       $+16, DI
+	PREFETCHT1 (BX); VMOVUPS (CX), Z1; VMULPS Z0, Z1, Z1; VMOVNTPS Z1, (AX); ADDQ $+64, AX; ADDQ $+64, CX
+	ADDQ $+64, BX; SUBQ $+16, DI
 	JMP        while5
 
 done6:
-	TESTQ     DI, DI
+	TESTQ DI, DI
 	JZ        zero7
-	MOVQ      $-1, R8
-	BZHIQ     DI, R8, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (CX), K1, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(DI*4), AX
-	LEAQ      (CX)(DI*4), CX
-	LEAQ      (BX)(DI*4), BX
-	XORQ      DI, DI
+	MOVQ $-1, R8; BZHIQ DI, R8, R8; KMOVW R8, K1; VMOVUPS.Z (CX), K1, Z1; VMULPS Z0, Z1, Z0; VMOVUPS Z0, K1, (AX)
+	LEAQ (AX)(DI*4), AX; LEAQ (CX)(DI*4), CX; LEAQ (BX)(DI*4), BX; XORQ DI, DI
 
 zero7:
-	ADDQ $+4, DX
-	DECQ SI
+	ADDQ $+4, DX; DECQ SI
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET
 
 // func PlaneScaleShiftStream(dst *float32, x *float32, a *float32, b *float32, planes int, n int, ahead int)
@@ -91,80 +59,46 @@ TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-56
 	MOVQ  x+8(FP), CX
 	MOVQ  a+16(FP), DX
 	MOVQ  b+24(FP), BX
-	MOVQ  CX, SI
+	MOVQ CX, SI
 	MOVQ  ahead+48(FP), DI
-	LEAQ  (SI)(DI*4), SI
+	LEAQ (SI)(DI*4), SI
 	MOVQ  planes+32(FP), DI
 	TESTQ DI, DI
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0
-	VBROADCASTSS (BX), Z1
+	VBROADCASTSS (DX), Z0; VBROADCASTSS (BX), Z1
 	MOVQ         n+40(FP), R8
 
 while3:
-	CMPQ        R8, $+64
+	CMPQ R8, $+64
 	JLT         done4
-	PREFETCHT1  (SI)
-	PREFETCHT1  64(SI)
-	PREFETCHT1  128(SI)
-	PREFETCHT1  192(SI)
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, (AX)
-	VMOVUPS     64(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, 64(AX)
-	VMOVUPS     128(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, 128(AX)
-	VMOVUPS     192(CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, 192(AX)
-	ADDQ        $+256, AX
-	ADDQ        $+256, CX
-	ADDQ        $+256, SI
-	SUBQ        $+64, R8
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); PREFETCHT1 128(SI); PREFETCHT1 192(SI); VMOVUPS (CX), Z2
+	VFMADD213PS Z1, Z0, Z2; VMOVNTPS Z2, (AX); VMOVUPS 64(CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVNTPS Z2, 64(AX)
+	VMOVUPS 128(CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVNTPS Z2, 128(AX); VMOVUPS 192(CX), Z2; VFMADD213PS Z1, Z0, Z2
+	VMOVNTPS Z2, 192(AX); ADDQ $+256, AX; ADDQ $+256, CX; ADDQ $+256, SI; SUBQ $+64, R8
 	JMP         while3
 
 done4:
 while5:
-	CMPQ        R8, $+16
+	CMPQ R8, $+16
 	JLT         done6
-	PREFETCHT1  (SI)
-	VMOVUPS     (CX), Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVNTPS    Z2, (AX)
-	ADDQ        $+64, AX
-	ADDQ        $+64, CX
-	ADDQ        $+64, SI
-	SUBQ        $+16, R8
+	PREFETCHT1 (SI); VMOVUPS (CX), Z2; VFMADD213PS Z1, Z0, Z2; VMOVNTPS Z2, (AX); ADDQ $+64, AX; ADDQ $+64, CX
+	ADDQ $+64, SI; SUBQ $+16, R8
 	JMP         while5
 
 done6:
-	TESTQ       R8, R8
+	TESTQ R8, R8
 	JZ          zero7
-	MOVQ        $-1, R9
-	BZHIQ       R8, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (CX), K1, Z2
-	VFMADD213PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (AX)
-	LEAQ        (AX)(R8*4), AX
-	LEAQ        (CX)(R8*4), CX
-	LEAQ        (SI)(R8*4), SI
-	XORQ        R8, R8
+	MOVQ $-1, R9; BZHIQ R8, R9, R9; KMOVW R9, K1; VMOVUPS.Z (CX), K1, Z2; VFMADD213PS Z1, Z0, Z2
+	VMOVUPS Z2, K1, (AX); LEAQ (AX)(R8*4), AX; LEAQ (CX)(R8*4), CX; LEAQ (SI)(R8*4), SI; XORQ R8, R8
 
 zero7:
-	ADDQ $+4, DX
-	ADDQ $+4, BX
-	DECQ DI
+	ADDQ $+4, DX; ADDQ $+4, BX; DECQ DI
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET
 
 // func PlaneFillStream(dst *float32, v *float32, planes int, n int)
@@ -181,41 +115,28 @@ repeat1:
 	MOVQ         n+24(FP), BX
 
 while3:
-	CMPQ     BX, $+64
+	CMPQ BX, $+64
 	JLT      done4
-	VMOVNTPS Z0, (AX)
-	VMOVNTPS Z0, 64(AX)
-	VMOVNTPS Z0, 128(AX)
-	VMOVNTPS Z0, 192(AX)
-	ADDQ     $+256, AX
-	SUBQ     $+64, BX
+	VMOVNTPS Z0, (AX); VMOVNTPS Z0, 64(AX); VMOVNTPS Z0, 128(AX); VMOVNTPS Z0, 192(AX); ADDQ $+256, AX
+	SUBQ $+64, BX
 	JMP      while3
 
 done4:
 while5:
-	CMPQ     BX, $+16
+	CMPQ BX, $+16
 	JLT      done6
-	VMOVNTPS Z0, (AX)
-	ADDQ     $+64, AX
-	SUBQ     $+16, BX
+	VMOVNTPS Z0, (AX); ADDQ $+64, AX; SUBQ $+16, BX
 	JMP      while5
 
 done6:
-	TESTQ   BX, BX
+	TESTQ BX, BX
 	JZ      zero7
-	MOVQ    $-1, SI
-	BZHIQ   BX, SI, SI
-	KMOVW   SI, K1
-	VMOVUPS Z0, K1, (AX)
-	LEAQ    (AX)(BX*4), AX
-	XORQ    BX, BX
+	MOVQ $-1, SI; BZHIQ BX, SI, SI; KMOVW SI, K1; VMOVUPS Z0, K1, (AX); LEAQ (AX)(BX*4), AX; XORQ BX, BX
 
 zero7:
-	ADDQ $+4, CX
-	DECQ DX
+	ADDQ $+4, CX; DECQ DX
 	JNZ  repeat1
 
 done2:
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET

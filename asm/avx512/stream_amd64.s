@@ -12,43 +12,24 @@ TEXT ·StreamCopy(SB), NOSPLIT, $0-24
 	MOVQ n+16(FP), DX
 
 while1:
-	CMPQ     DX, $+64
+	CMPQ DX, $+64
 	JLT      done2
-	VMOVUPS  (CX), Z0
-	VMOVNTPS Z0, (AX)
-	VMOVUPS  64(CX), Z0
-	VMOVNTPS Z0, 64(AX)
-	VMOVUPS  128(CX), Z0
-	VMOVNTPS Z0, 128(AX)
-	VMOVUPS  192(CX), Z0
-	VMOVNTPS Z0, 192(AX)
-	ADDQ     $+256, AX
-	ADDQ     $+256, CX
-	SUBQ     $+64, DX
+	VMOVUPS (CX), Z0; VMOVNTPS Z0, (AX); VMOVUPS 64(CX), Z0; VMOVNTPS Z0, 64(AX); VMOVUPS 128(CX), Z0
+	VMOVNTPS Z0, 128(AX); VMOVUPS 192(CX), Z0; VMOVNTPS Z0, 192(AX); ADDQ $+256, AX; ADDQ $+256, CX; SUBQ $+64, DX
 	JMP      while1
 
 done2:
 while3:
-	CMPQ     DX, $+16
+	CMPQ DX, $+16
 	JLT      done4
-	VMOVUPS  (CX), Z0
-	VMOVNTPS Z0, (AX)
-	ADDQ     $+64, AX
-	ADDQ     $+64, CX
-	SUBQ     $+16, DX
+	VMOVUPS (CX), Z0; VMOVNTPS Z0, (AX); ADDQ $+64, AX; ADDQ $+64, CX; SUBQ $+16, DX
 	JMP      while3
 
 done4:
-	TESTQ     DX, DX
+	TESTQ DX, DX
 	JZ        zero5
-	MOVQ      $-1, BX
-	BZHIQ     DX, BX, BX
-	KMOVW     BX, K1
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS   Z0, K1, (AX)
-	LEAQ      (AX)(DX*4), AX
-	LEAQ      (CX)(DX*4), CX
-	XORQ      DX, DX
+	MOVQ $-1, BX; BZHIQ DX, BX, BX; KMOVW BX, K1; VMOVUPS.Z (CX), K1, Z0; VMOVUPS Z0, K1, (AX)
+	LEAQ (AX)(DX*4), AX; LEAQ (CX)(DX*4), CX; XORQ DX, DX
 
 zero5:
 	VZEROUPPER
@@ -57,6 +38,5 @@ zero5:
 // func StreamFence()
 // Requires: AVX, MMX+
 TEXT ·StreamFence(SB), NOSPLIT, $0
-	SFENCE
-	VZEROUPPER
+	SFENCE; VZEROUPPER
 	RET
