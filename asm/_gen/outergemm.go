@@ -65,23 +65,7 @@ func outerTile(m *amd64, mr, nv int) {
 		m.ADDQ(operand.Imm(12), runs)
 		pixel := m.label("pixel")
 		m.Label(pixel)
-		vb := make([]reg.VecVirtual, nv)
-		for j := range vb {
-			vb[j] = m.vec()
-			m.VMOVUPS(operand.Mem{Base: b, Disp: 4 * j * m.lanes}, vb[j])
-		}
-		for i := range mr {
-			mem := operand.Mem{Base: a, Disp: 4 * i}
-			if len(vb) == 1 && m.avx512() {
-				m.VFMADD231PS_BCST(mem, vb[0], acc[i][0])
-				continue
-			}
-			va := m.vec()
-			m.VBROADCASTSS(mem, va)
-			for j := range vb {
-				m.VFMADD231PS(va, vb[j], acc[i][j])
-			}
-		}
+		m.outerProduct(a, b, acc)
 		m.PREFETCHT1(operand.Mem{Base: ahead})
 		m.PREFETCHT1(operand.Mem{Base: a, Index: aheadA, Scale: 4})
 		m.ADDQ(aheadStep, ahead)
@@ -110,4 +94,26 @@ func outerTile(m *amd64, mr, nv int) {
 		m.LEAQ(operand.Mem{Base: c, Index: ldc, Scale: 4}, c)
 	}
 	m.Ret()
+}
+
+// outerProduct adds the products of a column of A, its elements at a and behind,
+// and a row of B to the tile acc.
+func (m *amd64) outerProduct(a, b reg.Register, acc [][]reg.VecVirtual) {
+	vb := make([]reg.VecVirtual, len(acc[0]))
+	for j := range vb {
+		vb[j] = m.vec()
+		m.VMOVUPS(operand.Mem{Base: b, Disp: 4 * j * m.lanes}, vb[j])
+	}
+	for i := range acc {
+		mem := operand.Mem{Base: a, Disp: 4 * i}
+		if len(vb) == 1 && m.avx512() {
+			m.VFMADD231PS_BCST(mem, vb[0], acc[i][0])
+			continue
+		}
+		va := m.vec()
+		m.VBROADCASTSS(mem, va)
+		for j := range vb {
+			m.VFMADD231PS(va, vb[j], acc[i][j])
+		}
+	}
 }
