@@ -211,6 +211,20 @@ func FuzzRows(f *testing.F) {
 			kernels.BatchNormApplyAdd(kernels.ReLU6, dst, o.whole(n*c), o.whole(n*c), o.whole(c), o.whole(c), n, c)
 			return dst
 		}},
+		{"ClearBlock", 0, func(o *operands, n, c int) []float32 {
+			gap := c + n%5
+			dst := o.any(n*gap + c)
+			how := []kernels.Store{kernels.Cached, kernels.Streamed}[n%2]
+			kernels.ClearBlock(dst, gap, n, c, how)
+			how.Fence()
+			return dst
+		}},
+		// Twice what is documented for 80 columns: both tiers may be off.
+		{"Softmax", 2 * (4 + 82), func(o *operands, n, c int) []float32 {
+			dst := make([]float32, n*c)
+			kernels.Softmax(dst, o.whole(n*c), n, c)
+			return dst
+		}},
 		{"NCHWToNHWC", 0, func(o *operands, n, c int) []float32 {
 			there, back := make([]float32, n*c), make([]float32, n*c)
 			kernels.NCHWToNHWC(there, o.any(n*c), 1, c, n, 1)
