@@ -314,10 +314,12 @@ func TestPanics(t *testing.T) {
 	ok := make([]float32, 4)
 	w := attention.MLP{W1: ok, W2: ok}
 	for want, f := range map[string]func(){
-		"attention.SE.Forward: dst of 3 elements, want 4": func() { p.Forward(ok[:3], ok, ok, w, nil) },
-		"attention.SE.Forward: a of 1 elements, want 2":   func() { p.Forward(ok, ok[:1], ok, w, nil) },
-		"attention.SE.Forward: W1 of 0 elements, want 2":  func() { p.Forward(ok, ok, ok, attention.MLP{}, nil) },
-		"attention.SE.Backward: dy of 0 elements, want 4": func() { p.Backward(ok, w, nil, nil, ok, ok, w, p.NewState()) },
+		"attention.SE.Forward: dst of 3 elements, want 4":                           func() { p.Forward(ok[:3], ok, ok, w, nil) },
+		"attention.SE.Forward: a of 1 elements, want 2":                             func() { p.Forward(ok, ok[:1], ok, w, nil) },
+		"attention.SE.Forward: W1 of 0 elements, want 2":                            func() { p.Forward(ok, ok, ok, attention.MLP{}, nil) },
+		"attention.SE.Backward: dy of 0 elements, want 4":                           func() { p.Backward(ok, w, nil, nil, ok, ok, w, p.NewState()) },
+		"attention.SE.Backward: no State, which Forward must have been given":       func() { p.Backward(ok, w, ok, nil, ok, ok, w, nil) },
+		"attention.SE.VectorBackward: no State, which Forward must have been given": func() { p.VectorBackward(ok, w, ok, ok, w, nil) },
 	} {
 		func() {
 			defer func() {

@@ -59,7 +59,7 @@ func (p *CBAM) Forward(dst, a, src []float32, w MLP, st *State) {
 
 // Backward is [SE.Backward] for this module.
 func (p *CBAM) Backward(dx []float32, dw MLP, dy, da, src, a []float32, w MLP, st *State) {
-	p.checkBackward("CBAM.Backward", dx, dy, da, src, a)
+	p.checkBackward("CBAM.Backward", dx, dy, da, src, a, st)
 	p.mlp.check("CBAM.Backward", w, false)
 	p.mlp.check("CBAM.Backward", dw, true)
 	if p.dhidden == nil {

@@ -64,7 +64,7 @@ func (p *ECA) Forward(dst, a, src, w []float32, st *State) {
 // Backward is [SE.Backward] for this module. dw, unless nil, is added to: the
 // sums over channels and samples are in float64 and rounded once.
 func (p *ECA) Backward(dx, dw, dy, da, src, a, w []float32, st *State) {
-	p.checkBackward("ECA.Backward", dx, dy, da, src, a)
+	p.checkBackward("ECA.Backward", dx, dy, da, src, a, st)
 	p.checkWeights("ECA.Backward", w)
 	if dw != nil {
 		p.checkWeights("ECA.Backward", dw)

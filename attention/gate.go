@@ -10,6 +10,13 @@ type State struct {
 	hidden []float32 // n*cr of z, behind them n*cr of max: relu(W1*z + b1)
 }
 
+// check panics where there is no state: a Forward without one keeps nothing.
+func (st *State) check(method string) {
+	if st == nil {
+		panic("attention." + method + ": no State, which Forward must have been given")
+	}
+}
+
 // An exciter is the part in which the modules differ: how the squeezed vectors
 // of samples lo to hi become attention, and the gradient of that. It works on
 // the gate's running call.
@@ -73,7 +80,8 @@ func (g *gate) forwardRange(first, end int) {
 	}
 }
 
-func (g *gate) checkBackward(method string, dx, dy, da, src, a []float32) {
+func (g *gate) checkBackward(method string, dx, dy, da, src, a []float32, st *State) {
+	st.check(method)
 	g.checkMaps(method, "dx", dx)
 	g.checkVectors(method, "a", a)
 	if da != nil {

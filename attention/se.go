@@ -65,7 +65,7 @@ func (p *SE) Forward(dst, a, src []float32, w MLP, st *State) {
 // With HeadOnly dx = dy + the gradient through a, or that alone if dy is nil;
 // src is ignored.
 func (p *SE) Backward(dx []float32, dw MLP, dy, da, src, a []float32, w MLP, st *State) {
-	p.checkBackward("SE.Backward", dx, dy, da, src, a)
+	p.checkBackward("SE.Backward", dx, dy, da, src, a, st)
 	p.mlp.check("SE.Backward", w, false)
 	p.mlp.check("SE.Backward", dw, true)
 	p.makeGradients()
@@ -104,6 +104,7 @@ func (p *SE) VectorBackward(dz []float32, dw MLP, da, a []float32, w MLP, st *St
 	}
 	p.mlp.check("SE.VectorBackward", w, false)
 	p.mlp.check("SE.VectorBackward", dw, true)
+	st.check("SE.VectorBackward")
 	p.makeGradients()
 	for k, v := range a[:p.n*p.c] {
 		p.dlogits[k] = da[k] * v * (1 - v)
