@@ -125,8 +125,8 @@ func (s *stream) memory(n int) []byte {
 	switch {
 	case n < streamedTensor:
 		return make([]byte, n)
-	case n >= slabBytes:
-		return alignedBytes(n)
+	case n >= slabBytes || n > len(s.slab) && n >= slabBytes/8:
+		return alignedBytes(n) // rather than waste what is left of a slab
 	case n > len(s.slab):
 		s.slab = alignedBytes(int(min(slabBytes, s.left)))
 	}
