@@ -42,17 +42,18 @@ const (
 	// thread held up by the operating system leaves little undone.
 	partsPerThread = 4
 
-	// A worker looks for a job spinLoads times (about 50 us), lets other
-	// goroutines run, and parks after workerRounds of that: longer than a range
-	// of work that others still compute and the serial stretches between the
-	// layers of a network. A thread that sleeps is back after 50 us at best, and
-	// each park makes Go's monitor thread look around every 20 us for a while,
-	// on a CPU that has work. The caller waits joinRounds without a break: where
-	// a P is idle, runtime.Gosched hands its goroutine to a thread that has yet
-	// to be woken.
-	spinLoads    = 131072
-	workerRounds = 40
-	joinRounds   = 4
+	// A worker looks for a job spinLoads times (about 12 us), lets other threads
+	// and now and then other goroutines run, and parks after workerRounds of that:
+	// longer than a range of work that others still compute and the serial
+	// stretches between the layers of a network. A thread that sleeps is back after
+	// 50 us at best, and each park makes Go's monitor thread look around every 20 us
+	// for a while, on a CPU that has work. The caller waits for joinRounds without
+	// runtime.Gosched: where a P is idle, that hands its goroutine to a thread that
+	// has yet to be woken.
+	spinLoads     = 32768
+	workerRounds  = 160
+	goschedRounds = 4
+	joinRounds    = 16
 )
 
 // helpers is the process's pool.
@@ -244,6 +245,7 @@ func (j *job) join() {
 				return
 			}
 		}
+		yieldThread()
 	}
 	if j.running.Add(callerAsleep) != callerAsleep {
 		<-j.wake
@@ -282,13 +284,16 @@ func (w *worker) run(j *job, member int) {
 // await returns the next job from the mailbox.
 func (w *worker) await() *job {
 	for {
-		for range workerRounds {
+		for round := range workerRounds {
 			for range spinLoads {
 				if j := w.mailbox.Load(); j != nil && w.mailbox.CompareAndSwap(j, nil) {
 					return j
 				}
 			}
-			runtime.Gosched()
+			yieldThread()
+			if round%goschedRounds == goschedRounds-1 {
+				runtime.Gosched()
+			}
 		}
 		w.bed.prepare()
 		w.parked.Store(true)

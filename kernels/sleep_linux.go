@@ -77,3 +77,6 @@ func currentCPU() int {
 	}
 	return int(cpu)
 }
+
+// yieldThread lets other threads that wait for this CPU run before the caller's.
+func yieldThread() { unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
