@@ -135,9 +135,14 @@ func TestPlanMemory(t *testing.T) {
 	}
 }
 
-// TestStepAllocations: after the first, a step allocates nothing.
+// TestStepAllocations: after the first, a step allocates nothing. -short, for
+// emulators, takes the instruction set in use for all.
 func TestStepAllocations(t *testing.T) {
-	kerneltest.ForEachISA(t, func(t *testing.T) {
+	each := kerneltest.ForEachISA
+	if testing.Short() {
+		each = func(t *testing.T, f func(t *testing.T)) { f(t) }
+	}
+	each(t, func(t *testing.T) {
 		for _, kind := range LossKinds() {
 			t.Run("loss="+kind, func(t *testing.T) {
 				c := stripeConfig(t)

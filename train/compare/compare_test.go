@@ -48,7 +48,11 @@ func bars(t *testing.T, n int, seed uint64) *data.Images {
 func open(t *testing.T) func(name string) (*data.Dataset, error) {
 	return func(name string) (*data.Dataset, error) {
 		seed := uint64(len(name))
-		set := &data.Dataset{Name: name, Train: bars(t, 96, seed), Val: bars(t, 45, seed+1), Test: bars(t, 60, seed+2)}
+		train, val, test := 96, 45, 60
+		if testing.Short() {
+			train, val, test = 48, 24, 30
+		}
+		set := &data.Dataset{Name: name, Train: bars(t, train, seed), Val: bars(t, val, seed+1), Test: bars(t, test, seed+2)}
 		var err error
 		set.Mean, set.Std, err = data.Stats(set.Train)
 		return set, err
@@ -56,7 +60,7 @@ func open(t *testing.T) func(name string) (*data.Dataset, error) {
 }
 
 // small is a comparison of 30 runs. -short, for emulators, trains narrower
-// networks for fewer epochs.
+// networks on half the images for fewer epochs.
 func small() Plan {
 	p := Plan{Data: []string{"bars", "beams"}, Models: []string{"se-resnet8"}, Losses: []string{"ce", "cc", "arcface"},
 		Width: 0.5, Grid: Grid(), Seeds: 2, Epochs: 3, TuneEpochs: 2, Batch: 16, LR: 0.02, WeightDecay: 1e-4}
