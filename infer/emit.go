@@ -161,7 +161,7 @@ func (e *emitter) constant(t *Tensor, l layout) int {
 	t = restored(t)
 	if l == pixels {
 		s := t.Shape
-		moved := &Tensor{Type: t.Type, Shape: l.permute(s), mem: alignedBytes(len(t.mem))}
+		moved := &Tensor{Type: t.Type, Shape: l.permute(s), mem: kernels.AlignedBytes(len(t.mem))}
 		strides := []int{s[1] * s[2] * s[3], s[3], 1, s[2] * s[3]}
 		// The kernel cannot fail: it only copies.
 		_ = stridedKernel(t.Type.Size(), moved.Shape, strides, 0)([]*Tensor{t}, []*Tensor{moved})

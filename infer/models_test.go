@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
@@ -101,7 +102,7 @@ func runModel(t *testing.T, s *Session, dir string, exact, once bool) {
 func repeatTensor(x *Tensor, n int) *Tensor {
 	shape := slices.Clone(x.Shape)
 	shape[0] *= n
-	y := &Tensor{Type: x.Type, Shape: shape, mem: alignedBytes(len(x.mem) * n)}
+	y := &Tensor{Type: x.Type, Shape: shape, mem: kernels.AlignedBytes(len(x.mem) * n)}
 	for i := range n {
 		copy(y.mem[i*len(x.mem):], x.mem)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // A kernel computes the outputs of one node from its inputs, whose types and
@@ -220,7 +221,7 @@ func (c *call) prepareHalf(apply operator) (kernel, error) {
 		half = v.typ
 		w := &value{typ: onnx.Float32, shape: v.shape}
 		if v.data != nil {
-			w.data = &Tensor{Type: onnx.Float32, Shape: v.shape, mem: alignedBytes(4 * product(v.shape))}
+			w.data = &Tensor{Type: onnx.Float32, Shape: v.shape, mem: kernels.AlignedBytes(4 * product(v.shape))}
 			widen(view[float32](w.data), v.data)
 		}
 		wide.in[i] = w
@@ -238,13 +239,13 @@ func (c *call) prepareHalf(apply operator) (kernel, error) {
 		in, results := slices.Clone(in), slices.Clone(out)
 		for i, t := range in {
 			if t != nil && isHalf(t.Type) {
-				in[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: alignedBytes(4 * t.Len())}
+				in[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: kernels.AlignedBytes(4 * t.Len())}
 				widen(view[float32](in[i]), t)
 			}
 		}
 		for i, t := range out {
 			if t != nil && isHalf(t.Type) {
-				results[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: alignedBytes(4 * t.Len())}
+				results[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: kernels.AlignedBytes(4 * t.Len())}
 			}
 		}
 		if err := run(in, results); err != nil {

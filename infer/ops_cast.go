@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 func opCast(c *call) (kernel, error) {
@@ -71,7 +72,7 @@ func castKernel(from, to onnx.DataType) (kernel, error) {
 	case onnx.Float16, onnx.BFloat16:
 		run := castBy(widenTo[float64, float32], to)
 		return func(in, out []*Tensor) error {
-			t := &Tensor{Type: onnx.Float32, Shape: in[0].Shape, mem: alignedBytes(4 * in[0].Len())}
+			t := &Tensor{Type: onnx.Float32, Shape: in[0].Shape, mem: kernels.AlignedBytes(4 * in[0].Len())}
 			widen(view[float32](t), in[0])
 			return run([]*Tensor{t}, out)
 		}, nil

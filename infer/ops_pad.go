@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // opPad takes pads and value as attributes before opset 11, as inputs since, and
@@ -17,7 +18,7 @@ func opPad(c *call) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	fill := &Tensor{Type: typ, Shape: []int{1}, mem: alignedBytes(8)[:typ.Size()]}
+	fill := &Tensor{Type: typ, Shape: []int{1}, mem: kernels.AlignedBytes(8)[:typ.Size()]}
 	if c.opset < 11 {
 		one := FromFloat32s([]float32{c.float("value", 0)}, 1)
 		cast, err := castKernel(onnx.Float32, typ)

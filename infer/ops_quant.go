@@ -245,7 +245,7 @@ func opMatMulInteger(c *call) (kernel, error) {
 		if !linear {
 			return multiply(wide, out)
 		}
-		sums := &Tensor{Type: onnx.Int32, Shape: out[0].Shape, mem: alignedBytes(4 * out[0].Len())}
+		sums := &Tensor{Type: onnx.Int32, Shape: out[0].Shape, mem: kernels.AlignedBytes(4 * out[0].Len())}
 		if err := multiply(wide, []*Tensor{sums}); err != nil {
 			return err
 		}

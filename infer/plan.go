@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // maxPlanned is the most operations that are planned; larger graphs are
@@ -218,7 +219,7 @@ func (p *plan) takeOver() []int {
 // newState allocates the arena and builds the runners.
 func (p *plan) newState() (*state, error) {
 	st := &state{work: make([]float32, p.work)}
-	arena := alignedBytes(p.arena)
+	arena := kernels.AlignedBytes(p.arena)
 	for i := range p.slots {
 		s := &p.slots[i]
 		t := &Tensor{Type: s.typ, Shape: s.shape}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // maxFolded bounds the bytes of constants that are computed when a model is
@@ -112,7 +113,7 @@ func (c *call) compute(run kernel) error {
 	}
 	for i, v := range c.out {
 		if v != nil {
-			out[i] = &Tensor{Type: v.typ, Shape: v.shape, mem: alignedBytes(product(v.shape) * v.typ.Size())}
+			out[i] = &Tensor{Type: v.typ, Shape: v.shape, mem: kernels.AlignedBytes(product(v.shape) * v.typ.Size())}
 		}
 	}
 	if err := run(in, out); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/golanes/lanes/conv"
 	"github.com/golanes/lanes/infer/onnx"
+	"github.com/golanes/lanes/kernels"
 )
 
 // Options say how a model is run. The zero value, and a nil pointer, are the
@@ -277,7 +278,7 @@ func (s *Session) evaluate(dst, src []*Tensor) error {
 func (t *Tensor) reuse(typ onnx.DataType, shape []int) *Tensor {
 	n := product(shape) * typ.Size()
 	if t == nil || cap(t.mem) < n {
-		return &Tensor{Type: typ, Shape: append([]int{}, shape...), mem: alignedBytes(n)}
+		return &Tensor{Type: typ, Shape: append([]int{}, shape...), mem: kernels.AlignedBytes(n)}
 	}
 	t.Type, t.Shape, t.mem = typ, append(t.Shape[:0], shape...), t.mem[:n]
 	return t

@@ -38,9 +38,6 @@ func bytesOf[T number | bool](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(zero)))
 }
 
-// alignedBytes allocates n zero bytes that begin on a cache line.
-func alignedBytes(n int) []byte { return bytesOf(kernels.AlignedFloats((n + 3) / 4))[:n:n] }
-
 // maxTensorBytes bounds every tensor, so that a file of a few bytes cannot ask
 // for all memory.
 const maxTensorBytes = 1<<31 - 1
@@ -90,7 +87,7 @@ func NewTensor(typ onnx.DataType, shape ...int) (*Tensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	return &Tensor{Type: typ, Shape: append([]int{}, shape...), mem: alignedBytes(n * size)}, nil
+	return &Tensor{Type: typ, Shape: append([]int{}, shape...), mem: kernels.AlignedBytes(n * size)}, nil
 }
 
 // FromFloat32s returns a tensor over data, which is not copied. It panics if the

@@ -76,7 +76,7 @@ func restored(t *Tensor) *Tensor {
 		return t
 	}
 	n := product(t.Shape)
-	whole := &Tensor{Type: t.Type, Shape: t.Shape, mem: alignedBytes(4 * n)}
+	whole := &Tensor{Type: t.Type, Shape: t.Shape, mem: kernels.AlignedBytes(4 * n)}
 	w := view[float32](whole)
 	r.filters(w)
 	for k, v := range r.scale {
@@ -143,7 +143,7 @@ func (s *Session) pack(plan *conv.Plan, f *filter) []float32 {
 	return packed
 }
 
-func newFloats(n int) []float32 { return view[float32](&Tensor{mem: alignedBytes(4 * n)}) }
+func newFloats(n int) []float32 { return view[float32](&Tensor{mem: kernels.AlignedBytes(4 * n)}) }
 
 // is reports whether what was made of the constant is the filter.
 func (f *filter) is(r *repacked) bool { return f.turned == r.turned && slices.Equal(f.scale, r.scale) }

@@ -26,3 +26,9 @@ func AlignedFloats(n int) []float32 {
 	}
 	return s
 }
+
+// AlignedBytes returns n zero bytes placed like those of [AlignedFloats].
+func AlignedBytes(n int) []byte {
+	s := AlignedFloats((n + 3) / 4)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), n)
+}

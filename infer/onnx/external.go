@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/golanes/lanes/kernels"
 )
 
 func externalPlace(entries []Entry) (*External, error) {
@@ -127,7 +129,7 @@ func readAll(root *os.Root, name string) ([]byte, error) {
 	} else if info.Size() > math.MaxInt/2 {
 		return nil, fmt.Errorf("%s is too large", name)
 	} else {
-		b := alignedBytes(int(info.Size()))
+		b := kernels.AlignedBytes(int(info.Size()))
 		_, err = io.ReadFull(f, b)
 		return b, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -126,15 +125,11 @@ func (s *stream) memory(n int) []byte {
 	case n < streamedTensor:
 		return make([]byte, n)
 	case n >= slabBytes || n > len(s.slab) && n >= slabBytes/8:
-		return alignedBytes(n) // rather than waste what is left of a slab
+		return kernels.AlignedBytes(n) // rather than waste what is left of a slab
 	case n > len(s.slab):
-		s.slab = alignedBytes(int(min(slabBytes, s.left)))
+		s.slab = kernels.AlignedBytes(int(min(slabBytes, s.left)))
 	}
 	b := s.slab[:n:n]
 	s.slab = s.slab[min(len(s.slab), (n+63)&^63):]
 	return b
-}
-
-func alignedBytes(n int) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(kernels.AlignedFloats((n+3)/4)))), n)
 }
