@@ -3,7 +3,6 @@ package conv
 import (
 	"fmt"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -62,7 +61,7 @@ type PlanInt8 struct {
 	panelStep      int
 
 	workers []int8Worker
-	next    atomic.Int64
+	shares  shares
 	body    func(lo, hi int)
 	padBody func(lo, hi int)
 	job     int8Job
@@ -141,7 +140,7 @@ func NewPlanInt8(shape Shape, output Int8Output) (*PlanInt8, error) {
 	for i := range p.workers {
 		p.workers[i] = int8Worker{rows: make([]int32, p.blockRows+p.heights[0]), acc: make([]int32, p.heights[0]*p.panels[0].width), taps: make([]int, len(p.taps))}
 	}
-	p.body, p.padBody = p.run, p.pad
+	p.body, p.padBody, p.shares = p.run, p.pad, make(shares, len(p.workers))
 	return p, nil
 }
 
@@ -313,8 +312,10 @@ func (p *PlanInt8) Forward(out *Int8Result, src []uint8, w *Int8Weights, work []
 		grain := max(1, (64<<10)/max(1, p.pw*p.shape.C))
 		kernels.Parallel(p.shape.N*p.ph, grain, p.padBody)
 	}
-	p.next.Store(0)
-	kernels.Parallel(min(len(p.workers), p.blocks*p.splits), 1, p.body)
+	tasks := p.blocks * p.splits
+	workers := min(len(p.workers), tasks)
+	p.shares.deal(tasks, workers)
+	kernels.Parallel(workers, 1, p.body)
 	p.job = int8Job{}
 }
 
@@ -350,11 +351,7 @@ func fillBytes(b []uint8, v uint8) {
 // run is the body of workers lo to hi-1.
 func (p *PlanInt8) run(lo, hi int) {
 	for worker := lo; worker < hi; worker++ {
-		for {
-			t := int(p.next.Add(1)) - 1
-			if t >= p.blocks*p.splits {
-				break
-			}
+		for t := p.shares.take(worker); t >= 0; t = p.shares.take(worker) {
 			if p.depthwise {
 				p.depthwiseTask(&p.workers[worker], t)
 			} else {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"sync/atomic"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -93,9 +92,9 @@ type Plan struct {
 	gather  []gatherWorker
 	outer   []outerWorker
 
-	job  job
-	next atomic.Int64
-	body func(lo, hi int)
+	job    job
+	shares shares
+	body   func(lo, hi int)
 }
 
 // A direction is the choice for one of the three passes.
@@ -126,7 +125,7 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 			return nil, err
 		}
 	}
-	p.body = p.work
+	p.body, p.shares = p.work, make(shares, p.workers)
 	p.prepare()
 	return p, nil
 }

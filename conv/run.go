@@ -9,9 +9,8 @@ import (
 // A job is one parallel step of a running method. The plan holds it, so that
 // starting workers allocates nothing.
 type job struct {
-	kind  jobKind
-	tasks int
-	d     *direction
+	kind jobKind
+	d    *direction
 	operands
 	dw, db, partial, scratch []float32
 	wino                     winogradJob
@@ -45,20 +44,16 @@ const (
 
 // parallel runs a job's tasks on the plan's workers, each task once.
 func (p *Plan) parallel(kind jobKind, tasks int) {
-	p.job.kind, p.job.tasks = kind, tasks
-	p.next.Store(0)
-	kernels.Parallel(min(p.workers, tasks), 1, p.body)
+	p.job.kind = kind
+	workers := min(p.workers, tasks)
+	p.shares.deal(tasks, workers)
+	kernels.Parallel(workers, 1, p.body)
 }
 
-// work is the body of workers lo to hi-1: each takes the next task until none
-// is left, so the slower of two cores does less.
+// work is the body of workers lo to hi-1.
 func (p *Plan) work(lo, hi int) {
 	for worker := lo; worker < hi; worker++ {
-		for {
-			t := int(p.next.Add(1)) - 1
-			if t >= p.job.tasks {
-				break
-			}
+		for t := p.shares.take(worker); t >= 0; t = p.shares.take(worker) {
 			p.task(worker, t)
 		}
 	}
