@@ -8,17 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
 // childDir names the folder in which a copy of the test program trains.
 const childDir = "LANES_TEST_TRAIN_DIR"
-
-// execWith is the command that runs this test program where the kernel cannot,
-// the argument of go test -exec: the emulator of another architecture.
-const execWith = "LANES_TEST_EXEC"
 
 func killConfig(t *testing.T) Config {
 	c := stripeConfig(t)
@@ -47,7 +44,6 @@ func TestFitKilled(t *testing.T) {
 	case testing.Short():
 		kills = 1
 	}
-	command := append(strings.Fields(os.Getenv(execWith)), os.Args[0], "-test.run=^TestFitKilled$", fmt.Sprintf("-test.short=%v", testing.Short()))
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
 	whole := killConfig(t)
@@ -61,7 +57,7 @@ func TestFitKilled(t *testing.T) {
 		patience := 0.5 // grows, so that a busy machine gets there too
 		for finished := false; !finished; patience *= 1.1 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(float64(took)*(0.1+patience*rng.Float64())))
-			child := exec.CommandContext(ctx, command[0], command[1:]...)
+			child := kerneltest.Restart(ctx, t, "-test.run=^TestFitKilled$", fmt.Sprintf("-test.short=%v", testing.Short()))
 			child.Env = append(os.Environ(), childDir+"="+dir)
 			out, err := child.CombinedOutput()
 			killed := ctx.Err() != nil
@@ -72,7 +68,7 @@ func TestFitKilled(t *testing.T) {
 				// Even if err is the deadline that passed meanwhile.
 				finished = true
 			case !killed || !errors.As(err, &exit):
-				t.Fatalf("seed %s: %v (set %s to what -exec is, if there is one)\n%s", strconv.FormatUint(seed, 10), err, execWith, out)
+				t.Fatalf("seed %s: %v\n%s", strconv.FormatUint(seed, 10), err, out)
 			default:
 				kills--
 			}
