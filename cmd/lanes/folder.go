@@ -10,14 +10,16 @@ import (
 	"github.com/golanes/lanes/train"
 )
 
-// folder is the folder of a new run. Until the run has begun, undo leaves the
-// disk as it was.
+// folder is the folder of a run. Until a new run has begun, undo leaves the disk
+// as it was.
 type folder struct {
 	path    string
 	created []string // the folders made for it, outermost first
+	unlock  func()
 }
 
-// makeFolder creates path and checks that files can be written there.
+// makeFolder creates path, checks that files can be written there, and keeps
+// other processes from running there until unlock.
 func makeFolder(path string) (*folder, error) {
 	f := &folder{path: path}
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
@@ -43,7 +45,8 @@ func makeFolder(path string) (*folder, error) {
 		f.undo()
 		return nil, fmt.Errorf("cannot write to %s: %w", path, err)
 	}
-	return f, nil
+	f.unlock, err = train.LockDir(path)
+	return f, err
 }
 
 // undo removes a run that never began: its config.json if there is no checkpoint,

@@ -305,6 +305,30 @@ func TestInterruptAndResume(t *testing.T) {
 	}
 }
 
+// TestFolderInUse starts lanes in a folder in which another process is at work.
+func TestFolderInUse(t *testing.T) {
+	t.Parallel()
+	dir, root := t.TempDir(), tiny(t)
+	must(t, dir, tinyArgs(root, "run", "--epochs", "1")...)
+	config := get(t, filepath.Join(dir, "run"), configFile)
+	unlock, err := train.LockDir(filepath.Join(dir, "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		tinyArgs(root, "run", "--epochs", "2", "--overwrite"),
+		{"train", "--resume", "--out", "run"},
+		{"compare", "--out", "run", "--data", "mnist", "--root", root},
+	} {
+		rejected(t, dir, []string{"run is in use by another process"}, args...)
+	}
+	if !bytes.Equal(config, get(t, filepath.Join(dir, "run"), configFile)) {
+		t.Error("the settings of the run were replaced")
+	}
+	unlock()
+	must(t, dir, "train", "--resume", "--out", "run")
+}
+
 func TestNonFiniteLossStops(t *testing.T) {
 	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)

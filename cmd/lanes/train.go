@@ -122,6 +122,7 @@ func (cmd *trainCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	defer out.unlock()
 	config, err := cmd.begin(lines)
 	if err == nil && c.ctx.Err() != nil {
 		err = errors.New("interrupted before training began")

@@ -51,7 +51,8 @@ type runner struct {
 }
 
 // Run carries out a plan and writes its results to ResultsFile in opt.Dir. A loss
-// that becomes NaN or infinite ends that run alone.
+// that becomes NaN or infinite ends that run alone. While another process runs in
+// that folder it is an error.
 func Run(ctx context.Context, plan Plan, opt Options) (*Results, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
@@ -61,7 +62,14 @@ func Run(ctx context.Context, plan Plan, opt Options) (*Results, error) {
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
-	var err error
+	if err := os.MkdirAll(opt.Dir, 0o777); err != nil {
+		return nil, err
+	}
+	unlock, err := train.LockDir(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if r.store, err = openStore(opt.Dir, &plan); err != nil {
 		return nil, err
 	}
