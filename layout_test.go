@@ -21,7 +21,7 @@ const module = "github.com/golanes/lanes/"
 // within a layer only its own folder. The folders without a number are tools
 // over everything.
 var layers = map[string]int{
-	"asm": 0, "kernels": 1,
+	"asm": 0, "internal": 0, "kernels": 1,
 	"conv": 2, "pool": 2, "attention": 2, "ccloss": 2,
 	"train": 3, "infer": 3,
 	"bench": 4, "cmd": 5, "fuzz": 6,

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train/safetensors"
 )
 
@@ -97,63 +96,5 @@ func writeMetrics(dir string, history []EpochMetrics) error {
 			return err
 		}
 	}
-	return WriteFile(filepath.Join(dir, MetricsFile), b.Bytes())
-}
-
-// WriteFile replaces a file: to a temporary one beside it, flushed, renamed. A
-// crash at any moment leaves the old content or the new.
-func WriteFile(path string, content []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(content)
-	if err == nil {
-		err = temp.Chmod(0o644)
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closed := temp.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name()) // the first error is the one to report
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a rename durable. A system that cannot flush a folder says so
-// with an error that has nothing to do with the file; it is dropped.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync()
-	return d.Close()
-}
-
-func tempPattern(path string) string { return "." + filepath.Base(path) + ".*" }
-
-// removeTemporaries deletes what a killed process left half-written.
-func removeTemporaries(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		for _, name := range []string{LastFile, BestFile, StateFile, MetricsFile} {
-			if strings.HasPrefix(e.Name(), "."+name+".") {
-				if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+	return atomicfile.Write(filepath.Join(dir, MetricsFile), b.Bytes())
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/safetensors"
 )
@@ -120,7 +121,7 @@ func (t *trainer) begin() error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	if err := removeTemporaries(dir); err != nil {
+	if err := atomicfile.Clean(dir, LastFile, BestFile, StateFile, MetricsFile); err != nil {
 		return err
 	}
 	if t.cfg.Resume {
@@ -161,7 +162,7 @@ func (t *trainer) checkpoint() error {
 		return err
 	}
 	pretty.WriteByte('\n')
-	return WriteFile(filepath.Join(t.cfg.Dir, StateFile), pretty.Bytes())
+	return atomicfile.Write(filepath.Join(t.cfg.Dir, StateFile), pretty.Bytes())
 }
 
 // namedTensor is a tensor of a checkpoint with the storage it lives in.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/golanes/lanes/train"
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -115,7 +115,7 @@ func (c *runConfig) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return train.WriteFile(filepath.Join(dir, configFile), append(text, '\n'))
+	return atomicfile.Write(filepath.Join(dir, configFile), append(text, '\n'))
 }
 
 // readRunConfig reads and checks dir's config.json.

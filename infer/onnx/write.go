@@ -3,10 +3,10 @@ package onnx
 import (
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/golanes/lanes/internal/atomicfile"
 )
 
 // An encoder appends fields. Zero values of scalar fields are left out, as the
@@ -83,21 +83,7 @@ func WriteFile(path string, m *Model) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".onnx-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err = f.Write(b); err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
+	return atomicfile.Write(path, b)
 }
 
 func marshalGraph(g *Graph) ([]byte, error) {

@@ -3,6 +3,7 @@ package compare
 import (
 	"path/filepath"
 
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train"
 )
@@ -224,5 +225,5 @@ func (res *Results) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return train.WriteFile(filepath.Join(dir, ResultsFile), text)
+	return atomicfile.Write(filepath.Join(dir, ResultsFile), text)
 }

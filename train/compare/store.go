@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train"
 )
 
@@ -74,28 +74,12 @@ func openStore(dir string, p *Plan) (*store, error) {
 		return nil, err
 	}
 	s := &store{dir}
-	if err := s.removeTemporaries(); err != nil {
-		return nil, err
-	}
-	return s, train.WriteFile(path, text)
-}
-
-// removeTemporaries deletes what a killed process left half-written.
-func (s *store) removeTemporaries() error {
-	for _, dir := range []string{s.dir, filepath.Join(s.dir, runsFolder)} {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), ".json.") {
-				if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-					return err
-				}
-			}
+	for _, sub := range []string{"", runsFolder} {
+		if err := atomicfile.Clean(filepath.Join(dir, sub), "*.json"); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return s, atomicfile.Write(path, text)
 }
 
 func (s *store) path(t *task) string { return filepath.Join(s.dir, runsFolder, t.name()+".json") }
@@ -128,7 +112,7 @@ func (s *store) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	if err := train.WriteFile(s.path(&r.task), text); err != nil {
+	if err := atomicfile.Write(s.path(&r.task), text); err != nil {
 		return err
 	}
 	return os.RemoveAll(s.work(&r.task))

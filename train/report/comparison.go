@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/golanes/lanes/train"
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train/compare"
 )
 
@@ -52,7 +52,7 @@ func WriteComparison(path string, r *compare.Results) error {
 	if err := renderComparison(&b, r); err != nil {
 		return err
 	}
-	return train.WriteFile(path, b.Bytes())
+	return atomicfile.Write(path, b.Bytes())
 }
 
 func renderComparison(w io.Writer, r *compare.Results) error {

@@ -10,6 +10,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/golanes/lanes/internal/atomicfile"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
@@ -93,7 +94,7 @@ func WriteFile(path string, r *Run) error {
 	if err := Write(&b, r); err != nil {
 		return err
 	}
-	return train.WriteFile(path, b.Bytes())
+	return atomicfile.Write(path, b.Bytes())
 }
 
 // manyClasses is the number of classes from which five guesses mean something.

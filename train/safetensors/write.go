@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/golanes/lanes/internal/atomicfile"
 )
 
 // Write writes one file. The tensors are laid out by element size, largest
@@ -111,38 +111,5 @@ func writeStrings(b *bytes.Buffer, first, between, second string) error {
 // folder, flushed to the disk and then renamed. A reader, or a crash at any
 // moment, sees the old file or the new one and never a part.
 func WriteFile(path string, tensors []Tensor, metadata map[string]string) error {
-	dir := filepath.Dir(path)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	err = Write(temp, tensors, metadata)
-	if err == nil {
-		err = temp.Chmod(0o644) // CreateTemp makes it private to the owner
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closed := temp.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name()) // the first error is the one to report
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename durable. Systems that cannot flush a folder say so with
-// an error that carries no information about the file, so it is dropped.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync()
-	return d.Close()
+	return atomicfile.WriteFunc(path, func(w io.Writer) error { return Write(w, tensors, metadata) })
 }

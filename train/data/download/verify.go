@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/golanes/lanes/internal/atomicfile"
 )
 
 // SumsFile has the SHA-256 of the members that were taken from an archive, as
@@ -31,6 +33,9 @@ func extract(name, dir string, members []string) error {
 		return err
 	}
 	defer f.Close()
+	if err := atomicfile.Clean(dir, slices.Concat(members, []string{SumsFile})...); err != nil {
+		return err
+	}
 	z, err := gzip.NewReader(bufio.NewReader(f))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -52,7 +57,11 @@ func extract(name, dir string, members []string) error {
 			return fmt.Errorf("%s: %s has %d bytes, more than the limit of %d", name, member, head.Size, maxMember)
 		}
 		sum := sha256.New()
-		if err := writeFile(filepath.Join(dir, member), io.TeeReader(archive, sum)); err != nil {
+		err = atomicfile.WriteFunc(filepath.Join(dir, member), func(w io.Writer) error {
+			_, err := io.Copy(w, io.TeeReader(archive, sum))
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("%s: %s: %w", name, member, err)
 		}
 		sums[member] = fmt.Sprintf("%x", sum.Sum(nil))
@@ -64,29 +73,7 @@ func extract(name, dir string, members []string) error {
 		}
 		fmt.Fprintf(&lines, "%s  %s\n", sums[member], member)
 	}
-	return writeFile(filepath.Join(dir, SumsFile), strings.NewReader(lines.String()))
-}
-
-// writeFile writes a file under another name first.
-func writeFile(path string, r io.Reader) error {
-	f, err := os.Create(path + partSuffix)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error counts
-	}
-	return err
+	return atomicfile.Write(filepath.Join(dir, SumsFile), []byte(lines.String()))
 }
 
 // Check compares the files of a set in dir with the published checksums or, of an

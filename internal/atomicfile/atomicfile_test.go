@@ -1,0 +1,82 @@
+package atomicfile
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+)
+
+// names lists a folder.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	for _, content := range []string{"first", "", "second, longer"} {
+		if err := Write(path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != content {
+			t.Errorf("%q, %v, want %q", got, err, content)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	failure := errors.New("half way")
+	err := WriteFunc(path, func(w io.Writer) error {
+		if _, err := w.Write([]byte("third")); err != nil {
+			return err
+		}
+		return failure
+	})
+	if !errors.Is(err, failure) {
+		t.Errorf("error %v, want the writer's", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "second, longer" {
+		t.Errorf("after a failed write: %q, %v", got, err)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"config.json"}) {
+		t.Errorf("left behind: %v", got)
+	}
+	if err := Write(filepath.Join(dir, "no", "folder"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder that does not exist: %v", err)
+	}
+	if err := Write(dir, nil); err == nil {
+		t.Error("replaced a folder")
+	}
+}
+
+func TestClean(t *testing.T) {
+	dir := t.TempDir()
+	keep := []string{".a.bin.9", ".config", "a.json", "config.json.5"}
+	for _, name := range append([]string{".a.json.123", ".b.json.0", ".last.bin.77"}, keep...) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Clean(dir, "*.json", "last.bin"); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); !slices.Equal(got, keep) {
+		t.Errorf("left %v, want %v", got, keep)
+	}
+	if err := Clean(filepath.Join(dir, "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent folder: %v", err)
+	}
+}
