@@ -79,13 +79,17 @@ type module struct {
 	dw       attention.MLP
 }
 
-func newModule(t *testing.T, kind string, s attention.Shape, cr int, opt attention.Options, w attention.MLP) module {
+// newModule makes a module that takes so many samples together, 0 for its own choice.
+func newModule(t *testing.T, kind string, s attention.Shape, cr int, opt attention.Options, w attention.MLP, group int) module {
 	m := module{dw: zeros(w)}
 	switch kind {
 	case "se":
 		p, err := attention.NewSE(s, cr, opt)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if group > 0 {
+			attention.SetGroup(p, group)
 		}
 		st := p.NewState()
 		m.forward = func(dst, a, src []float32) { p.Forward(dst, a, src, w, st) }
@@ -95,6 +99,9 @@ func newModule(t *testing.T, kind string, s attention.Shape, cr int, opt attenti
 		if err != nil {
 			t.Fatal(err)
 		}
+		if group > 0 {
+			attention.SetGroup(p, group)
+		}
 		st := p.NewState()
 		m.forward = func(dst, a, src []float32) { p.Forward(dst, a, src, w, st) }
 		m.backward = func(dx, dy, da, src, a []float32) { p.Backward(dx, m.dw, dy, da, src, a, w, st) }
@@ -102,6 +109,9 @@ func newModule(t *testing.T, kind string, s attention.Shape, cr int, opt attenti
 		p, err := attention.NewECA(s, cr, opt)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if group > 0 {
+			attention.SetGroup(p, group)
 		}
 		st := p.NewState()
 		m.forward = func(dst, a, src []float32) { p.Forward(dst, a, src, w.W1, st) }
@@ -118,20 +128,25 @@ func TestGradients(t *testing.T) {
 		for i, v := range []struct {
 			n, c, h, w, cr int
 			bias           bool
-		}{{1, 1, 1, 1, 1, true}, {3, 8, 3, 5, 3, true}, {2, 17, 4, 4, 5, false}, {2, 5, 9, 9, 5, true}} {
+		}{{1, 1, 1, 1, 1, true}, {3, 8, 3, 5, 3, true}, {2, 17, 4, 4, 5, false}, {2, 5, 9, 9, 5, true}, {2, 16, 1, 1, 33, true}} {
 			for _, kind := range []string{"se", "cbam", "eca"} {
 				for _, opt := range []attention.Options{{}, {NCHW: true}, {HeadOnly: true}, {NCHW: true, HeadOnly: true}} {
-					t.Run(fmt.Sprintf("kind=%s/in=%dx%dx%dx%d/hidden=%d/bias=%v/nchw=%v/head=%v", kind, v.n, v.h, v.w, v.c, v.cr, v.bias, opt.NCHW, opt.HeadOnly), func(t *testing.T) {
-						s := attention.Shape{N: v.n, C: v.c, H: v.h, W: v.w}
-						checkGradients(t, kind, s, v.cr, v.bias, opt, uint64(i))
-					})
+					for _, group := range []int{v.n, 2} {
+						t.Run(fmt.Sprintf("kind=%s/in=%dx%dx%dx%d/hidden=%d/bias=%v/nchw=%v/head=%v/group=%d", kind, v.n, v.h, v.w, v.c, v.cr, v.bias, opt.NCHW, opt.HeadOnly, group), func(t *testing.T) {
+							s := attention.Shape{N: v.n, C: v.c, H: v.h, W: v.w}
+							checkGradients(t, kind, s, v.cr, v.bias, opt, group, uint64(i))
+						})
+						if v.n <= 2 {
+							break
+						}
+					}
 				}
 			}
 		}
 	})
 }
 
-func checkGradients(t *testing.T, kind string, s attention.Shape, cr int, bias bool, opt attention.Options, seed uint64) {
+func checkGradients(t *testing.T, kind string, s attention.Shape, cr int, bias bool, opt attention.Options, group int, seed uint64) {
 	rng := kerneltest.Rand(seed)
 	w := attention.MLP{W1: rng.Slice(cr * s.C), W2: rng.Slice(s.C * cr)}
 	if bias {
@@ -152,7 +167,7 @@ func checkGradients(t *testing.T, kind string, s attention.Shape, cr int, bias b
 		}
 		return x
 	}
-	m := newModule(t, kind, s, cr, opt, w)
+	m := newModule(t, kind, s, cr, opt, w, group)
 	dst, a, dx := make([]float32, elements), make([]float32, s.N*s.C), make([]float32, elements)
 	m.forward(dst, a, layout(src))
 	if opt.HeadOnly {
@@ -220,7 +235,7 @@ func TestNaN(t *testing.T) {
 		s := attention.Shape{N: 2, C: 20, H: 5, W: 5}
 		w := attention.MLP{W1: rng.Slice(4 * s.C), B1: rng.Slice(4), W2: rng.Slice(4 * s.C), B2: rng.Slice(s.C)}
 		for _, kind := range []string{"se", "cbam"} {
-			m := newModule(t, kind, s, 4, attention.Options{}, w)
+			m := newModule(t, kind, s, 4, attention.Options{}, w, 0)
 			src, a := rng.Slice(s.N*s.C*s.H*s.W), make([]float32, s.N*s.C)
 			src[7] = float32(math.NaN())
 			m.forward(make([]float32, len(src)), a, src)
@@ -233,33 +248,42 @@ func TestNaN(t *testing.T) {
 	})
 }
 
-// TestThreads demands the same bits for any number of threads, with several
-// groups of several samples.
+// TestThreads demands the same bits for any number of threads, with the batch in
+// groups and at once. Hidden units are few and many, whose gradients differ in method.
 func TestThreads(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
-		const seed = 4
-		rng := kerneltest.Rand(seed)
-		s := attention.Shape{N: 37, C: 40, H: 6, W: 6}
-		w := attention.MLP{W1: rng.Slice(10 * s.C), B1: rng.Slice(10), W2: rng.Slice(10 * s.C), B2: rng.Slice(s.C)}
-		src, dy, da := rng.Slice(s.N*s.C*s.H*s.W), rng.Slice(s.N*s.C*s.H*s.W), rng.Slice(s.N*s.C)
-		var first [][]float32
-		for _, procs := range []int{1, 2, 5} {
-			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-			m := newModule(t, "cbam", s, 10, attention.Options{}, w)
-			dst, a, dx := make([]float32, len(src)), make([]float32, s.N*s.C), make([]float32, len(src))
-			m.forward(dst, a, src)
-			m.backward(dx, dy, da, src, a)
-			results := [][]float32{dst, a, dx, m.dw.W1, m.dw.B1, m.dw.W2, m.dw.B2}
-			if first == nil {
-				first = results
-			}
-			for k := range results {
-				if !slices.Equal(results[k], first[k]) {
-					t.Errorf("procs=%d seed=%d: result %d differs from that of one thread", procs, seed, k)
-				}
+		for _, group := range []int{16, 37} {
+			for _, cr := range []int{10, 33} {
+				checkThreads(t, group, cr)
 			}
 		}
 	})
+}
+
+func checkThreads(t *testing.T, group, cr int) {
+	const seed = 4
+	rng := kerneltest.Rand(seed)
+	s := attention.Shape{N: 37, C: 40, H: 6, W: 6}
+	w := attention.MLP{W1: rng.Slice(cr * s.C), B1: rng.Slice(cr), W2: rng.Slice(cr * s.C), B2: rng.Slice(s.C)}
+	src, dy, da := rng.Slice(s.N*s.C*s.H*s.W), rng.Slice(s.N*s.C*s.H*s.W), rng.Slice(s.N*s.C)
+	var first [][]float32
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2, 5} {
+		runtime.GOMAXPROCS(procs)
+		m := newModule(t, "cbam", s, cr, attention.Options{}, w, group)
+		dst, a, dx := make([]float32, len(src)), make([]float32, s.N*s.C), make([]float32, len(src))
+		m.forward(dst, a, src)
+		m.backward(dx, dy, da, src, a)
+		results := [][]float32{dst, a, dx, m.dw.W1, m.dw.B1, m.dw.W2, m.dw.B2}
+		if first == nil {
+			first = results
+		}
+		for k := range results {
+			if !slices.Equal(results[k], first[k]) {
+				t.Errorf("procs=%d group=%d hidden=%d seed=%d: result %d differs from that of one thread", procs, group, cr, seed, k)
+			}
+		}
+	}
 }
 
 func TestAllocations(t *testing.T) {
@@ -271,7 +295,7 @@ func TestAllocations(t *testing.T) {
 		if kind == "eca" {
 			cr = 3
 		}
-		m := newModule(t, kind, s, cr, attention.Options{}, w)
+		m := newModule(t, kind, s, cr, attention.Options{}, w, 0)
 		src, a, dx := make([]float32, 3*16*16), make([]float32, 3*16), make([]float32, 3*16*16)
 		if n := kerneltest.AllocsPerRun(5, func() {
 			m.forward(dx, a, src)

@@ -25,6 +25,7 @@ func NewCBAM(shape Shape, reduced int, opt Options) (*CBAM, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.atOnce()
 	p := &CBAM{mlp: l}
 	p.init(f, p)
 	p.own = p.NewState()
@@ -73,13 +74,16 @@ func (p *CBAM) Backward(dx []float32, dw MLP, dy, da, src, a []float32, w MLP, s
 	p.mlp.gradients(&dw, p.dlogits, p.dhidden[half:], st.hidden[half:], st.max, p.n)
 }
 
+func (p *CBAM) extremes(lo, hi int) {
+	st := p.job.state
+	p.maximum(st.max, st.index, p.job.src, lo, hi)
+}
+
 func (p *CBAM) excite(logits []float32, lo, hi int) {
 	st, cr := p.job.state, p.mlp.cr
-	p.maximum(st.max, st.index, p.job.src, lo, hi)
-	clear(p.vectors(logits, lo, hi))
 	mean, top := st.hidden[:p.n*cr], st.hidden[p.n*cr:]
-	p.mlp.forward(p.vectors(logits, lo, hi), mean[lo*cr:hi*cr], p.vectors(st.mean, lo, hi), hi-lo, &p.w)
-	p.mlp.forward(p.vectors(logits, lo, hi), top[lo*cr:hi*cr], p.vectors(st.max, lo, hi), hi-lo, &p.w)
+	p.mlp.forward(p.vectors(logits, lo, hi), mean[lo*cr:hi*cr], p.vectors(st.mean, lo, hi), hi-lo, &p.w, 0)
+	p.mlp.forward(p.vectors(logits, lo, hi), top[lo*cr:hi*cr], p.vectors(st.max, lo, hi), hi-lo, &p.w, 1)
 }
 
 func (p *CBAM) exciteBackward(dmean, dlogits []float32, lo, hi int) {

@@ -35,7 +35,10 @@
 // # Memory
 //
 // Samples are taken in groups of about 256 KiB a map, so that the second pass over
-// a map finds it in the L2 cache. Bytes that move per element of a map of float32:
+// a map finds it in the L2 cache; where the maps of a whole batch stay in the last
+// level, SE and CBAM take them at once, and their layers are products over all
+// samples. Bytes that move per element of a map of float32 between L2 and what is
+// behind it, in groups:
 //
 //	                      map in L2                larger map
 //	SE, ECA  Forward       8: src, dst             12: src twice, dst

@@ -99,6 +99,8 @@ func (p *ECA) span(t int) (first, end, shift int) {
 	return max(0, -shift), min(p.c, p.c-shift), shift
 }
 
+func (p *ECA) extremes(int, int) {}
+
 func (p *ECA) excite(logits []float32, lo, hi int) {
 	for i := lo; i < hi; i++ {
 		d, z := p.vectors(logits, i, i+1), p.vectors(p.job.state.mean, i, i+1)

@@ -54,6 +54,19 @@ func newFeatures(s Shape, opt Options) (features, error) {
 	return f, nil
 }
 
+// atOnce makes one group of the batch where its maps stay in the last-level cache
+// from one pass to the next. They come from there as fast as from the second level,
+// in long streams, and weights are read once instead of between the passes of each
+// group, whose maps they drive out.
+func (f *features) atOnce() {
+	if kernels.StoreFor(2*f.n*f.c*f.hw) == kernels.Cached {
+		f.group = f.n
+	}
+}
+
+// grain returns the number of samples that are worth a goroutine.
+func (f *features) grain() int { return max(1, groupBytes/4/4/(f.c*f.hw)) }
+
 // String returns the shape, the layout and the grouping in one line.
 func (f *features) String() string {
 	layout, head := "NHWC", ""

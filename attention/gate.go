@@ -21,7 +21,9 @@ func (st *State) check(method string) {
 // of samples lo to hi become attention, and the gradient of that. It works on
 // the gate's running call.
 type exciter interface {
-	// excite sets logits from the state; the maximum is its own business.
+	// extremes sets what the state keeps of the maps beside their means.
+	extremes(lo, hi int)
+	// excite sets logits from the state.
 	excite(logits []float32, lo, hi int)
 	// exciteBackward sets dmean from dlogits.
 	exciteBackward(dmean, dlogits []float32, lo, hi int)
@@ -29,15 +31,17 @@ type exciter interface {
 	scatter(dx []float32, lo, hi int)
 }
 
-// A gate runs the passes that the modules share, group by group.
+// A gate runs the passes that the modules share, group by group; where one group is
+// the whole batch, each pass is split by samples instead.
 type gate struct {
 	features
 	exciter exciter
 	job     job
 	own     *State // used when the caller gives none
 
-	dlogits, dmean    []float32 // n*c each, made by the first Backward
-	forward, backward func(lo, hi int)
+	dlogits, dmean []float32 // n*c each, made by the first Backward
+	// The methods of like names, kept so that calls do not allocate.
+	forward, squeezing, scaling, backward, gradient, spreading func(lo, hi int)
 }
 
 // A job holds the arguments of the running call.
@@ -49,7 +53,8 @@ type job struct {
 
 func (g *gate) init(f features, e exciter) {
 	g.features, g.exciter = f, e
-	g.forward, g.backward = g.forwardRange, g.backwardRange
+	g.forward, g.squeezing, g.scaling = g.forwardRange, g.squeezeRange, g.scaleRange
+	g.backward, g.gradient, g.spreading = g.backwardRange, g.logitGradient, g.spreadRange
 }
 
 func (g *gate) checkForward(method string, dst, a, src []float32) {
@@ -63,20 +68,36 @@ func (g *gate) checkForward(method string, dst, a, src []float32) {
 // runForward computes a and dst.
 func (g *gate) runForward(dst, a, src []float32, st *State) {
 	g.job = job{dst: dst, a: a, src: src, state: st}
-	kernels.Parallel(g.groups(), 1, g.forward)
+	if g.groups() > 1 {
+		kernels.Parallel(g.groups(), 1, g.forward)
+	} else {
+		kernels.Parallel(g.n, g.grain(), g.squeezing)
+		g.exciter.excite(a, 0, g.n)
+		kernels.Parallel(g.n, g.grain(), g.scaling)
+	}
 	g.job = job{}
 }
 
 func (g *gate) forwardRange(first, end int) {
-	j := &g.job
 	for i := first; i < end; i++ {
 		lo, hi := g.samples(i)
-		g.squeeze(j.state.mean, j.src, lo, hi)
-		g.exciter.excite(j.a, lo, hi)
-		kernels.Activate(kernels.Sigmoid, g.vectors(j.a, lo, hi), g.vectors(j.a, lo, hi))
-		if !g.opt.HeadOnly {
-			g.scale(j.dst, j.src, j.a, lo, hi)
-		}
+		g.squeezeRange(lo, hi)
+		g.exciter.excite(g.job.a, lo, hi)
+		g.scaleRange(lo, hi)
+	}
+}
+
+func (g *gate) squeezeRange(lo, hi int) {
+	g.squeeze(g.job.state.mean, g.job.src, lo, hi)
+	g.exciter.extremes(lo, hi)
+}
+
+// scaleRange makes attention of the logits and scales the maps by it.
+func (g *gate) scaleRange(lo, hi int) {
+	j := &g.job
+	kernels.Activate(kernels.Sigmoid, g.vectors(j.a, lo, hi), g.vectors(j.a, lo, hi))
+	if !g.opt.HeadOnly {
+		g.scale(j.dst, j.src, j.a, lo, hi)
 	}
 }
 
@@ -99,7 +120,13 @@ func (g *gate) checkBackward(method string, dx, dy, da, src, a []float32, st *St
 func (g *gate) runBackward(dx, dy, da, src, a []float32, st *State) {
 	g.makeGradients()
 	g.job = job{a: a, src: src, dx: dx, dy: dy, da: da, state: st}
-	kernels.Parallel(g.groups(), 1, g.backward)
+	if g.groups() > 1 {
+		kernels.Parallel(g.groups(), 1, g.backward)
+	} else {
+		kernels.Parallel(g.n, g.grain(), g.gradient)
+		g.exciter.exciteBackward(g.dmean, g.dlogits, 0, g.n)
+		kernels.Parallel(g.n, g.grain(), g.spreading)
+	}
 	g.job = job{}
 }
 
@@ -113,23 +140,28 @@ func (g *gate) makeGradients() {
 }
 
 func (g *gate) backwardRange(first, end int) {
-	j := &g.job
 	for i := first; i < end; i++ {
 		lo, hi := g.samples(i)
 		g.logitGradient(lo, hi)
 		g.exciter.exciteBackward(g.dmean, g.dlogits, lo, hi)
-		// From here on dmean is what each element's gradient takes of it.
-		kernels.Scale(1/float32(g.hw), g.vectors(g.dmean, lo, hi))
-		switch {
-		case !g.opt.HeadOnly:
-			g.scaleShift(j.dx, j.dy, j.a, g.dmean, lo, hi)
-		case j.dy == nil:
-			g.fill(j.dx, g.dmean, lo, hi)
-		default:
-			g.addShift(lo, hi)
-		}
-		g.exciter.scatter(j.dx, lo, hi)
+		g.spreadRange(lo, hi)
 	}
+}
+
+// spreadRange computes dx from the gradient with respect to the means, of which each
+// element takes its share.
+func (g *gate) spreadRange(lo, hi int) {
+	j := &g.job
+	kernels.Scale(1/float32(g.hw), g.vectors(g.dmean, lo, hi))
+	switch {
+	case !g.opt.HeadOnly:
+		g.scaleShift(j.dx, j.dy, j.a, g.dmean, lo, hi)
+	case j.dy == nil:
+		g.fill(j.dx, g.dmean, lo, hi)
+	default:
+		g.addShift(lo, hi)
+	}
+	g.exciter.scatter(j.dx, lo, hi)
 }
 
 // logitGradient sets dlogits = (da + sum over pixels of dy*src) * a*(1-a).
@@ -144,8 +176,24 @@ func (g *gate) logitGradient(lo, hi int) {
 	if j.da != nil {
 		kernels.Add(d, d, g.vectors(j.da, lo, hi))
 	}
-	for k, a := range g.vectors(j.a, lo, hi)[:len(d)] {
-		d[k] *= a * (1 - a)
+	sigmoidGradient(d, d, g.vectors(j.a, lo, hi))
+}
+
+var ones = func() (x [512]float32) {
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}()
+
+// sigmoidGradient sets dx = dy*a*(1-a), where a is the sigmoid. dx may be dy.
+func sigmoidGradient(dx, dy, a []float32) {
+	var slope [len(ones)]float32
+	for ; len(a) > 0; dx, dy, a = dx[min(len(ones), len(a)):], dy[min(len(ones), len(a)):], a[min(len(ones), len(a)):] {
+		s := slope[:min(len(ones), len(a))]
+		kernels.Sub(s, ones[:len(s)], a[:len(s)])
+		kernels.Mul(s, s, a[:len(s)])
+		kernels.Mul(dx[:len(s)], dy[:len(s)], s)
 	}
 }
 

@@ -13,18 +13,21 @@ import (
 type MLP struct{ W1, B1, W2, B2 []float32 }
 
 // mlp is W2*relu(W1*x + b1) + b2 on rows of n x c.
-type mlp struct{ c, cr int }
+type mlp struct {
+	c, cr  int
+	turned []float32 // cr x c and c x cr, made by the first gradients
+}
 
 func newMLP(c, reduced int) (mlp, error) {
 	if reduced < 1 || reduced > maxSide {
 		return mlp{}, fmt.Errorf("attention: %d hidden units", reduced)
 	}
-	return mlp{c, reduced}, nil
+	return mlp{c: c, cr: reduced}, nil
 }
 
 // check panics unless w has the right sizes; optional layers may be missing
 // altogether.
-func (l mlp) check(method string, w MLP, optional bool) {
+func (l *mlp) check(method string, w MLP, optional bool) {
 	for _, v := range []struct {
 		name     string
 		x        []float32
@@ -40,50 +43,31 @@ func (l mlp) check(method string, w MLP, optional bool) {
 	}
 }
 
-// forward sets hidden = relu(W1*x + b1) and adds W2*hidden + b2 to logits, for n
-// rows.
-func (l mlp) forward(logits, hidden, x []float32, n int, w *MLP) {
-	beta := l.bias(hidden, w.B1, n, l.cr)
-	kernels.Gemm(false, true, n, l.cr, l.c, 1, x, l.c, w.W1, l.c, beta, hidden, l.cr)
-	for i, v := range hidden[:n*l.cr] {
-		if v < 0 {
-			hidden[i] = 0
-		}
+// forward sets hidden = relu(W1*x + b1) and logits to W2*hidden + b2 plus beta*logits,
+// for n rows.
+func (l *mlp) forward(logits, hidden, x []float32, n int, w *MLP, beta float32) {
+	first, second := kernels.Epilogue{Act: kernels.ReLU}, kernels.Epilogue{}
+	if len(w.B1) > 0 {
+		first.Bias = w.B1[:l.cr]
 	}
 	if len(w.B2) > 0 {
-		for i := range n {
-			kernels.Axpy(1, w.B2[:l.c], logits[i*l.c:(i+1)*l.c])
-		}
+		second.Bias = w.B2[:l.c]
 	}
-	kernels.Gemm(false, true, n, l.c, l.cr, 1, hidden, l.cr, w.W2, l.cr, 1, logits, l.c)
-}
-
-// bias sets n rows of c to b and returns the beta that keeps them.
-func (l mlp) bias(dst, b []float32, n, c int) float32 {
-	if len(b) == 0 {
-		return 0
-	}
-	for i := range n {
-		copy(dst[i*c:(i+1)*c], b[:c])
-	}
-	return 1
+	kernels.GemmEpilogue(false, true, n, l.cr, l.c, 1, x, l.c, w.W1, l.c, 0, hidden, l.cr, &first)
+	kernels.GemmEpilogue(false, true, n, l.c, l.cr, 1, hidden, l.cr, w.W2, l.cr, beta, logits, l.c, &second)
 }
 
 // backward sets dhidden, before the ReLU, and dx from dlogits, for n rows.
-func (l mlp) backward(dx, dhidden, dlogits, hidden []float32, n int, w *MLP) {
+func (l *mlp) backward(dx, dhidden, dlogits, hidden []float32, n int, w *MLP) {
 	kernels.Gemm(false, false, n, l.cr, l.c, 1, dlogits, l.c, w.W2, l.cr, 0, dhidden, l.cr)
-	for i, v := range hidden[:n*l.cr] {
-		if v <= 0 {
-			dhidden[i] = 0
-		}
-	}
+	kernels.ActivateGrad(kernels.ReLU, dhidden[:n*l.cr], dhidden[:n*l.cr], hidden[:n*l.cr])
 	kernels.Gemm(false, false, n, l.c, l.cr, 1, dhidden, l.cr, w.W1, l.c, 0, dx, l.c)
 }
 
 // gradients adds the weights' gradients to dw, for n rows.
-func (l mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
+func (l *mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
 	if len(dw.W2) > 0 {
-		kernels.Gemm(true, false, l.c, l.cr, n, 1, dlogits, l.c, hidden, l.cr, 1, dw.W2, l.cr)
+		l.addOuter(dw.W2, dlogits, hidden, n)
 	}
 	if len(dw.W1) > 0 {
 		kernels.Gemm(true, false, l.cr, l.c, n, 1, dhidden, l.cr, x, l.c, 1, dw.W1, l.c)
@@ -94,6 +78,26 @@ func (l mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
 	if len(dw.B1) > 0 {
 		addRows(dw.B1[:l.cr], dhidden, n)
 	}
+}
+
+// turnedWidth bounds the hidden units for which the gradient of W2 is computed in
+// the other order of its sides: a product of so few columns takes twice as long.
+const turnedWidth = 32
+
+// addOuter adds the gradient of W2 to dw.
+func (l *mlp) addOuter(dw, dlogits, hidden []float32, n int) {
+	if l.cr > turnedWidth {
+		kernels.Gemm(true, false, l.c, l.cr, n, 1, dlogits, l.c, hidden, l.cr, 1, dw, l.cr)
+		return
+	}
+	size := l.c * l.cr
+	if l.turned == nil {
+		l.turned = make([]float32, 2*size)
+	}
+	product, turned := l.turned[:size], l.turned[size:]
+	kernels.Gemm(true, false, l.cr, l.c, n, 1, hidden, l.cr, dlogits, l.c, 0, product, l.c)
+	kernels.Transpose(turned, l.cr, product, l.c, l.cr, l.c)
+	kernels.Add(dw[:size], dw[:size], turned)
 }
 
 // addRows adds n rows of x to dst.

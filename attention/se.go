@@ -27,6 +27,7 @@ func NewSE(shape Shape, reduced int, opt Options) (*SE, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.atOnce()
 	p := &SE{mlp: l}
 	p.init(f, p)
 	p.own = p.NewState()
@@ -87,8 +88,7 @@ func (p *SE) Vector(a, z []float32, w MLP, st *State) {
 	}
 	size := p.n * p.c
 	copy(st.mean, z[:size])
-	clear(a[:size])
-	p.mlp.forward(a, st.hidden, st.mean, p.n, &w)
+	p.mlp.forward(a, st.hidden, st.mean, p.n, &w, 0)
 	kernels.Activate(kernels.Sigmoid, a[:size], a[:size])
 }
 
@@ -106,9 +106,7 @@ func (p *SE) VectorBackward(dz []float32, dw MLP, da, a []float32, w MLP, st *St
 	p.mlp.check("SE.VectorBackward", dw, true)
 	st.check("SE.VectorBackward")
 	p.makeGradients()
-	for k, v := range a[:p.n*p.c] {
-		p.dlogits[k] = da[k] * v * (1 - v)
-	}
+	sigmoidGradient(p.dlogits, da[:p.n*p.c], a[:p.n*p.c])
 	p.mlp.backward(dz, p.dhidden, p.dlogits, st.hidden, p.n, &w)
 	p.mlp.gradients(&dw, p.dlogits, p.dhidden, st.hidden, st.mean, p.n)
 }
@@ -121,10 +119,11 @@ func (p *SE) makeGradients() {
 	}
 }
 
+func (p *SE) extremes(int, int) {}
+
 func (p *SE) excite(logits []float32, lo, hi int) {
 	st, cr := p.job.state, p.mlp.cr
-	clear(p.vectors(logits, lo, hi))
-	p.mlp.forward(p.vectors(logits, lo, hi), st.hidden[lo*cr:hi*cr], p.vectors(st.mean, lo, hi), hi-lo, &p.w)
+	p.mlp.forward(p.vectors(logits, lo, hi), st.hidden[lo*cr:hi*cr], p.vectors(st.mean, lo, hi), hi-lo, &p.w, 0)
 }
 
 func (p *SE) exciteBackward(dmean, dlogits []float32, lo, hi int) {
