@@ -61,7 +61,7 @@ type PlanInt8 struct {
 	panelStep      int
 
 	workers []int8Worker
-	shares  shares
+	shares  kernels.Shares
 	body    func(lo, hi int)
 	padBody func(lo, hi int)
 	job     int8Job
@@ -140,7 +140,7 @@ func NewPlanInt8(shape Shape, output Int8Output) (*PlanInt8, error) {
 	for i := range p.workers {
 		p.workers[i] = int8Worker{rows: make([]int32, p.blockRows+p.heights[0]), acc: make([]int32, p.heights[0]*p.panels[0].width), taps: make([]int, len(p.taps))}
 	}
-	p.body, p.padBody, p.shares = p.run, p.pad, make(shares, len(p.workers))
+	p.body, p.padBody, p.shares = p.run, p.pad, kernels.NewShares(len(p.workers))
 	return p, nil
 }
 
@@ -314,7 +314,7 @@ func (p *PlanInt8) Forward(out *Int8Result, src []uint8, w *Int8Weights, work []
 	}
 	tasks := p.blocks * p.splits
 	workers := min(len(p.workers), tasks)
-	p.shares.deal(tasks, workers)
+	p.shares.Deal(tasks, workers)
 	kernels.Parallel(workers, 1, p.body)
 	p.job = int8Job{}
 }
@@ -351,7 +351,7 @@ func fillBytes(b []uint8, v uint8) {
 // run is the body of workers lo to hi-1.
 func (p *PlanInt8) run(lo, hi int) {
 	for worker := lo; worker < hi; worker++ {
-		for t := p.shares.take(worker); t >= 0; t = p.shares.take(worker) {
+		for t := p.shares.Take(worker); t >= 0; t = p.shares.Take(worker) {
 			if p.depthwise {
 				p.depthwiseTask(&p.workers[worker], t)
 			} else {

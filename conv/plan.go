@@ -69,6 +69,9 @@ type Options struct {
 	// ForwardPacked, so that the choice is for those and leaves out what packing
 	// costs.
 	Packed bool
+	// Serial makes a plan whose methods run on the calling goroutine alone, for
+	// callers that have several plans at work at the same time.
+	Serial bool
 	// Activation is applied by Forward after bias and residual.
 	Activation kernels.Activation
 }
@@ -93,7 +96,7 @@ type Plan struct {
 	outer   []outerWorker
 
 	job    job
-	shares shares
+	shares kernels.Shares
 	body   func(lo, hi int)
 }
 
@@ -120,12 +123,15 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 		return nil, fmt.Errorf("conv: unknown activation %d", opt.Activation)
 	}
 	p := &Plan{shape: s, opt: opt, oh: s.OH(), ow: s.OW(), workers: runtime.GOMAXPROCS(0)}
+	if opt.Serial {
+		p.workers = 1
+	}
 	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
 		if err := choose(&s, opt, pass3(i), d); err != nil {
 			return nil, err
 		}
 	}
-	p.body, p.shares = p.work, make(shares, p.workers)
+	p.body, p.shares = p.work, kernels.NewShares(p.workers)
 	p.prepare()
 	return p, nil
 }

@@ -46,14 +46,14 @@ const (
 func (p *Plan) parallel(kind jobKind, tasks int) {
 	p.job.kind = kind
 	workers := min(p.workers, tasks)
-	p.shares.deal(tasks, workers)
+	p.shares.Deal(tasks, workers)
 	kernels.Parallel(workers, 1, p.body)
 }
 
 // work is the body of workers lo to hi-1.
 func (p *Plan) work(lo, hi int) {
 	for worker := lo; worker < hi; worker++ {
-		for t := p.shares.take(worker); t >= 0; t = p.shares.take(worker) {
+		for t := p.shares.Take(worker); t >= 0; t = p.shares.Take(worker) {
 			p.task(worker, t)
 		}
 	}

@@ -2,177 +2,349 @@ package infer
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels"
 )
 
-// A pointwise convolution that widens maps, in front of a depthwise one, makes a
-// tensor several times as large as what goes in and what comes out. Where that
-// does not fit a core's second-level cache, the two run in turns on bands of rows:
-// the band between them stays in the cache. Rows that two bands share are kept.
-// Every element is the same sum as without bands.
+// A pointwise convolution that widens maps, a depthwise one and a pointwise one that
+// narrows them make tensors in between that are several times as large as what goes
+// in and what comes out. Where those do not fit a core's second-level cache, the
+// three run in turns on bands of rows: what lies between stays in the cache. A
+// thread takes consecutive bands and keeps the rows that two of them share; rows at
+// which two threads meet are computed by both. Every element is the same sum as
+// without bands.
 
 const (
-	// bandedBytes is the size of the tensor in between from which bands pay.
-	bandedBytes = 2 << 20
-	// bandBytes is the size of a band.
+	// bandedBytes is the size of a tensor in between from which bands pay.
+	bandedBytes = 1 << 20
+	// bandBytes is the size of a band of it.
 	bandBytes = 384 << 10
+	// bandRows is the fewest rows of the result that a thread should have: with fewer,
+	// the rows that two threads compute count for too much.
+	bandRows = 8
 )
 
-// A band is one turn: keep rows, compute more, convolve. Offsets are in floats.
-type band struct {
-	from, keep int // rows of the band before that are needed again
-	src        int // first row to widen
-	wide       *conv.Plan
-	deep       *conv.Plan
-	dst        int
+// A chain is the convolutions that run in turns. The first or the last may be nil.
+type chain struct{ wide, deep, narrow *fused }
+
+func (c *chain) ops() []*fused {
+	return slices.DeleteFunc([]*fused{c.wide, c.deep, c.narrow}, func(o *fused) bool { return o == nil })
 }
 
-// A banding is the pair of convolutions of one image.
-type banding struct {
-	bands  []band
-	buffer int // floats of the largest band
-	work   int // floats of scratch behind it
+// chainAt returns the chain that begins with ops[i] and ends before ops[hi], if there
+// is one and bands pay.
+func (e *emitter) chainAt(ops []*fused, i, hi int) (chain, bool) {
+	var c chain
+	between := 0
+	if o := ops[i]; pointwise(o) && o.residual < 0 && i+1 < hi && e.feeds(ops, o, ops[i+1]) {
+		c.wide = o
+		between = o.conv.DstLen()
+		i++
+	}
+	c.deep = ops[i]
+	if c.deep.kind != convolution || c.deep.residual >= 0 {
+		return c, false
+	}
+	d := &c.deep.conv
+	if d.N != 1 || d.Groups != d.C || d.K != d.C || d.DilationH != 1 || d.StrideH > d.R || d.OH()/runtime.GOMAXPROCS(0) < bandRows {
+		return c, false
+	}
+	if i+1 < hi && pointwise(ops[i+1]) && e.feeds(ops, c.deep, ops[i+1]) {
+		c.narrow = ops[i+1]
+		between = max(between, d.DstLen())
+	}
+	return c, (c.wide != nil || c.narrow != nil) && 4*between > bandedBytes
 }
 
-// bandable reports whether ops[i] and its successor are such a pair.
-func (e *emitter) bandable(ops []*fused, i int) bool {
-	if i+1 >= len(ops) {
-		return false
-	}
-	a, b := ops[i], ops[i+1]
-	if a.kind != convolution || b.kind != convolution || a.residual >= 0 || b.residual >= 0 || b.in[0] != a.out[0] || a.conv.N != 1 {
-		return false
-	}
-	s, d := a.conv, b.conv
-	if s.R*s.S != 1 || s.Groups != 1 || s.OH() != s.H || s.OW() != s.W || s.StrideH*s.StrideW != 1 ||
-		d.Groups != d.C || d.K != d.C || d.DilationH != 1 || d.StrideH > d.R || 4*s.K*s.H*s.W <= bandedBytes {
+// pointwise reports whether o is a product of every pixel with one matrix.
+func pointwise(o *fused) bool {
+	s := &o.conv
+	return o.kind == convolution && s.R*s.S == 1 && s.Groups == 1 && s.OH() == s.H && s.OW() == s.W && s.StrideH*s.StrideW == 1
+}
+
+// feeds reports whether o's result goes into the convolution next and nowhere else.
+func (e *emitter) feeds(ops []*fused, o, next *fused) bool {
+	if next.kind != convolution || next.in[0] != o.out[0] || slices.Contains(e.g.out, o.out[0]) {
 		return false
 	}
 	readers := 0
-	for _, o := range ops {
-		for _, id := range append(slices.Clone(o.in), o.residual) {
-			if id == a.out[0] {
+	for _, other := range ops {
+		for _, id := range append(slices.Clone(other.in), other.residual) {
+			if id == o.out[0] {
 				readers++
 			}
 		}
 	}
-	return readers == 1 && !slices.Contains(e.g.out, a.out[0])
+	return readers == 1
 }
 
-// newBanding plans the bands, nil if some window lies in the padding entirely.
-func newBanding(s, d conv.Shape, wide, deep conv.Options) (*banding, error) {
-	b := &banding{}
-	row := d.W * d.C
-	rows := max(1, (bandBytes/4/row-d.R)/d.StrideH+1)
-	have, end := 0, 0 // the rows in the buffer
-	plans := map[conv.Shape]*conv.Plan{}
-	plan := func(s conv.Shape, opt conv.Options) (*conv.Plan, error) {
-		if plans[s] == nil {
-			p, err := conv.NewPlan(s, opt)
-			if err != nil {
-				return nil, err
-			}
-			plans[s] = p
-			b.work = max(b.work, p.WorkspaceForwardPacked())
-		}
-		return plans[s], nil
+// A band is rows y0 to y1-1 of the result, for which the depthwise convolution reads
+// rows lo to hi-1.
+type band struct{ y0, y1, lo, hi int }
+
+// A layer is a convolution of a chain with its weights.
+type layer struct {
+	shape        conv.Shape
+	opt          conv.Options
+	packed, bias []float32
+}
+
+// A banding is a chain of one image. The layers are those of the chain; the first or
+// the last may lack.
+type banding struct {
+	wide, deep, narrow *layer
+
+	bands   []band
+	rowIn   int // floats of a row that the depthwise convolution reads
+	rowOut  int // and writes
+	buffer  int // floats of the rows of a band that it reads, if there is a wide layer
+	deepLen int // and writes, if there is a narrow one
+	work    int // floats of scratch
+	workers []bandWorker
+	shares  kernels.Shares
+	body    func(lo, hi int)
+
+	dst, src, residual, scratch []float32 // while it runs
+}
+
+// A bandWorker is what one thread has.
+type bandWorker struct {
+	next  int // the band after the last one, -1 if there was none
+	turns []bandTurn
+	plans map[conv.Shape]*conv.Plan
+}
+
+// A bandTurn is the plans for one band: all is for all rows that are read, more for
+// those that the band before has not left.
+type bandTurn struct{ all, more, deep, narrow *conv.Plan }
+
+// cut makes the bands; false if a window lies in the padding entirely, or if one band
+// is all.
+func (b *banding) cut(workers int) bool {
+	d := &b.deep.shape
+	b.rowIn, b.rowOut = d.W*d.C, d.OW()*d.C
+	rows := max(1, bandBytes/4/b.rowOut)
+	if b.wide != nil {
+		rows = max(1, (bandBytes/4/b.rowIn-d.R)/d.StrideH+1)
+	}
+	if workers > 1 {
+		rows = min(rows, max(1, d.OH()/(4*workers)))
 	}
 	for y0 := 0; y0 < d.OH(); y0 += rows {
 		y1 := min(d.OH(), y0+rows)
-		first, last := y0*d.StrideH-d.PadTop, (y1-1)*d.StrideH-d.PadTop+d.R
-		lo, hi := max(0, first), min(d.H, last)
-		if lo >= hi || lo > end && y0 > 0 {
-			return nil, nil
+		t := band{y0, y1, max(0, y0*d.StrideH-d.PadTop), min(d.H, (y1-1)*d.StrideH-d.PadTop+d.R)}
+		if t.lo >= t.hi {
+			return false
 		}
-		t := band{from: (lo - have) * row, keep: max(0, end-lo) * row, src: max(lo, end) * s.W * s.C, dst: y0 * d.OW() * d.K}
-		part := d
-		part.H, part.PadTop, part.PadBottom = hi-lo, lo-first, last-hi
-		var err error
-		if t.deep, err = plan(part, deep); err != nil {
-			return nil, err
+		b.bands = append(b.bands, t)
+		if b.wide != nil {
+			b.buffer = max(b.buffer, (t.hi-t.lo)*b.rowIn)
 		}
-		if fresh := hi - max(lo, end); fresh > 0 {
-			more := s
-			more.H = fresh
-			if t.wide, err = plan(more, wide); err != nil {
+		if b.narrow != nil {
+			b.deepLen = max(b.deepLen, (y1-y0)*b.rowOut)
+		}
+	}
+	return len(b.bands) > 1
+}
+
+// newBanding plans the bands; nil if they do not pay.
+func newBanding(wide, deep, narrow *layer) (*banding, error) {
+	b := &banding{wide: wide, deep: deep, narrow: narrow}
+	workers := runtime.GOMAXPROCS(0)
+	if !b.cut(workers) {
+		return nil, nil
+	}
+	b.workers = make([]bandWorker, min(workers, len(b.bands)))
+	b.shares = kernels.NewShares(len(b.workers))
+	b.body = b.run
+	for i := range b.workers {
+		b.workers[i].plans = map[conv.Shape]*conv.Plan{}
+		for t := range b.bands {
+			if err := b.planTurn(&b.workers[i], t); err != nil {
 				return nil, err
 			}
 		}
-		have, end = lo, hi
-		b.bands = append(b.bands, t)
-		b.buffer = max(b.buffer, (hi-lo)*row)
+		b.workers[i].plans = nil
 	}
 	return b, nil
 }
 
-// run computes dst from src, both of one image.
-func (b *banding) run(dst, src, wide, wideBias, deep, deepBias, work []float32) {
-	buffer, scratch := work[:b.buffer], work[b.buffer:]
-	for i := range b.bands {
-		t := &b.bands[i]
-		copy(buffer[:t.keep], buffer[t.from:])
-		if t.wide != nil {
-			t.wide.ForwardPacked(buffer[t.keep:], src[t.src:], wide, wideBias, nil, scratch)
+// planTurn appends the plans for band t to those of a worker.
+func (b *banding) planTurn(w *bandWorker, t int) error {
+	x := b.bands[t]
+	var turn bandTurn
+	var err error
+	plan := func(l *layer, h, padTop, padBottom int) *conv.Plan {
+		if l == nil || h == 0 || err != nil {
+			return nil
 		}
-		t.deep.ForwardPacked(dst[t.dst:], buffer, deep, deepBias, nil, scratch)
+		s := l.shape
+		s.H, s.PadTop, s.PadBottom = h, padTop, padBottom
+		if w.plans[s] == nil {
+			var p *conv.Plan
+			if p, err = conv.NewPlan(s, l.opt); err != nil {
+				return nil
+			}
+			w.plans[s] = p
+			b.work = max(b.work, p.WorkspaceForwardPacked())
+		}
+		return w.plans[s]
+	}
+	d := &b.deep.shape
+	turn.all = plan(b.wide, x.hi-x.lo, 0, 0)
+	if t > 0 {
+		turn.more = plan(b.wide, x.hi-max(x.lo, b.bands[t-1].hi), 0, 0)
+	}
+	turn.deep = plan(b.deep, x.hi-x.lo, x.lo-(x.y0*d.StrideH-d.PadTop), (x.y1-1)*d.StrideH-d.PadTop+d.R-x.hi)
+	turn.narrow = plan(b.narrow, x.y1-x.y0, 0, 0)
+	w.turns = append(w.turns, turn)
+	return err
+}
+
+// scratchLen is the floats of scratch of one worker.
+func (b *banding) scratchLen() int { return b.buffer + b.deepLen + b.work }
+
+// forward computes dst from src and, if the chain adds one, residual, all of one image.
+func (b *banding) forward(dst, src, residual, work []float32) {
+	b.dst, b.src, b.residual, b.scratch = dst, src, residual, work
+	b.shares.Deal(len(b.bands), len(b.workers))
+	kernels.Parallel(len(b.workers), 1, b.body)
+	b.dst, b.src, b.residual, b.scratch = nil, nil, nil, nil
+}
+
+// run is the body of workers lo to hi-1.
+func (b *banding) run(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		w := &b.workers[i]
+		w.next = -1
+		for t := b.shares.Take(i); t >= 0; t = b.shares.Take(i) {
+			b.turn(w, t, b.scratch[i*b.scratchLen():][:b.scratchLen()])
+			w.next = t + 1
+		}
 	}
 }
 
-// emitBands appends ops[i] and its successor as one instruction, if that pays.
-func (e *emitter) emitBands(ops []*fused, i int) (bool, error) {
-	if !e.bandable(ops, i) {
-		return false, nil
+// turn computes band t.
+func (b *banding) turn(w *bandWorker, t int, work []float32) {
+	x, plans := &b.bands[t], &w.turns[t]
+	in := b.src
+	if b.wide == nil {
+		in = in[x.lo*b.rowIn:]
+	} else {
+		in = work[:b.buffer]
+		kept, wide := 0, plans.all
+		if w.next == t {
+			before := &b.bands[t-1]
+			kept, wide = max(0, before.hi-x.lo), plans.more
+			copy(in[:kept*b.rowIn], in[(x.lo-before.lo)*b.rowIn:])
+		}
+		if wide != nil {
+			s := &b.wide.shape
+			wide.ForwardPacked(in[kept*b.rowIn:], b.src[(x.lo+kept)*s.W*s.C:], b.wide.packed, b.wide.bias, nil, work[b.buffer+b.deepLen:])
+		}
 	}
-	a, d := ops[i], ops[i+1]
-	wideOpt, deepOpt := e.convOptions(a), e.convOptions(d)
-	first, err := newBanding(a.conv, d.conv, wideOpt, deepOpt)
-	if first == nil || len(first.bands) < 2 {
-		return false, err
+	if b.narrow == nil {
+		plans.deep.ForwardPacked(b.dst[x.y0*b.rowOut:], in, b.deep.packed, b.deep.bias, nil, work[b.buffer:])
+		return
 	}
-	wide, deep := e.packed(first.bands[0].wide, a), e.packed(first.bands[0].deep, d)
-	joined := &fused{nodes: slices.Concat(a.nodes, d.nodes)}
-	x := instr{
-		title: joined.title(), how: fmt.Sprintf("indirect+%v, depthwise+%v in %d bands", a.act, d.act, len(first.bands)),
-		in: []int{e.need(a.in[0], pixels)}, reuse: -1, work: first.buffer + first.work, flops: a.conv.FLOPs() + d.conv.FLOPs(),
+	rows := work[b.buffer:][:b.deepLen]
+	plans.deep.ForwardPacked(rows, in, b.deep.packed, b.deep.bias, nil, work[b.buffer+b.deepLen:])
+	s := &b.narrow.shape
+	first := x.y0 * s.W * s.K
+	var residual []float32
+	if b.residual != nil {
+		residual = b.residual[first:]
 	}
-	x.out = []int{e.result(d.out[0], pixels)}
-	s, ds, wideBias, deepBias := a.conv, d.conv, a.shift, d.shift
+	plans.narrow.ForwardPacked(b.dst[first:], rows, b.narrow.packed, b.narrow.bias, residual, work[b.buffer+b.deepLen:])
+}
+
+// emitBands appends the chain that begins with ops[i], if bands pay, as one
+// instruction, and returns how many operations that were.
+func (e *emitter) emitBands(ops []*fused, i, hi int) (int, error) {
+	c, ok := e.chainAt(ops, i, hi)
+	if !ok {
+		return 0, nil
+	}
+	layerOf := func(o *fused) *layer {
+		if o == nil {
+			return nil
+		}
+		opt := e.convOptions(o)
+		opt.Serial = true
+		return &layer{shape: o.conv, opt: opt, bias: o.shift}
+	}
+	wide, deep, narrow := layerOf(c.wide), layerOf(c.deep), layerOf(c.narrow)
+	first, err := newBanding(wide, deep, narrow)
+	if first == nil || err != nil {
+		return 0, err
+	}
+	turn := &first.workers[0].turns[0]
+	all := c.ops()
+	joined := &fused{}
+	x := instr{reuse: -1, work: len(first.workers) * first.scratchLen(), in: []int{e.need(all[0].in[0], pixels)}}
+	for k, o := range all {
+		joined.nodes = append(joined.nodes, o.nodes...)
+		x.flops += o.conv.FLOPs()
+		if k > 0 {
+			x.how += ", "
+		}
+		switch o {
+		case c.wide:
+			wide.packed = e.packed(turn.all, o)
+			x.how += "indirect"
+		case c.deep:
+			deep.packed = e.packed(turn.deep, o)
+			x.how += "depthwise"
+		default:
+			narrow.packed = e.packed(turn.narrow, o)
+			x.how += "indirect"
+		}
+		if o.act != kernels.Identity {
+			x.how += "+" + o.act.String()
+		}
+	}
+	if c.narrow != nil && c.narrow.residual >= 0 {
+		x.in = append(x.in, e.need(c.narrow.residual, pixels))
+		x.how += "+residual"
+	}
+	x.title, x.how = joined.title(), x.how+fmt.Sprintf(" in %d bands", len(first.bands))
+	x.out = []int{e.result(all[len(all)-1].out[0], pixels)}
 	x.build = func() (runner, error) {
 		b := first
 		first = nil
 		if b == nil {
 			var err error
-			if b, err = newBanding(s, ds, wideOpt, deepOpt); err != nil {
+			if b, err = newBanding(wide, deep, narrow); err != nil {
 				return nil, err
 			}
 		}
 		return func(in, out []*Tensor, work []float32) error {
-			b.run(view[float32](out[0]), view[float32](in[0]), wide, wideBias, deep, deepBias, work)
+			var residual []float32
+			if len(in) > 1 {
+				residual = view[float32](in[1])
+			}
+			b.forward(view[float32](out[0]), view[float32](in[0]), residual, work)
 			return nil
 		}, nil
 	}
 	e.instrs = append(e.instrs, x)
-	return true, nil
+	return len(all), nil
 }
 
 // emitOps appends the instructions of ops[lo:hi].
 func (e *emitter) emitOps(ops []*fused, lo, hi int) error {
-	for i := lo; i < hi; i++ {
-		if i+1 < hi {
-			done, err := e.emitBands(ops, i)
-			if err != nil {
-				return ops[i].nodes[0].fail(e.g.opset, err)
-			}
-			if done {
-				i++
-				continue
-			}
+	for i := lo; i < hi; {
+		n, err := e.emitBands(ops, i, hi)
+		if err == nil && n == 0 {
+			n, err = 1, e.emit(ops[i])
 		}
-		if err := e.emit(ops[i]); err != nil {
+		if err != nil {
 			return ops[i].nodes[0].fail(e.g.opset, err)
 		}
+		i += n
 	}
 	return nil
 }

@@ -3,66 +3,132 @@ package infer
 import (
 	"bytes"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/golanes/lanes/infer/onnx"
 	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
-// TestBands checks that a pair of convolutions in bands gives the bits of the two
-// one after the other, as a plan runs them whose caller asks for the first.
+// TestBands checks that convolutions in bands give the bits of the same one after the
+// other, as a plan runs them whose caller asks for what lies between, on any number
+// of threads.
 func TestBands(t *testing.T) {
-	for _, c := range []struct{ h, size, stride, before, after int }{
-		{97, 3, 1, 1, 1}, {97, 3, 2, 1, 1}, {96, 3, 2, 0, 1}, {96, 5, 1, 2, 2}, {101, 5, 2, 2, 2}, {96, 3, 1, 0, 0}, {96, 3, 3, 1, 0},
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, c := range []bandCase{
+		{97, 3, 1, 1, 1, "wide deep"}, {97, 3, 2, 1, 1, "wide deep narrow"}, {192, 3, 2, 0, 1, "deep narrow"},
+		{96, 5, 1, 2, 2, "wide deep narrow residual"}, {101, 5, 2, 2, 2, "wide deep"}, {96, 3, 1, 0, 0, "wide deep narrow"},
+		{96, 3, 3, 1, 0, "wide deep narrow"}, {96, 3, 1, 1, 1, "deep narrow residual"},
 	} {
-		name := fmt.Sprintf("h=%d/size=%d/stride=%d/pad=%d,%d", c.h, c.size, c.stride, c.before, c.after)
-		rng := kerneltest.Rand(uint64(140 + c.h + c.size))
-		const w, narrow, wide = 96, 7, 64
-		ints := func(name string, v ...int64) onnx.Attribute {
-			return onnx.Attribute{Name: name, Type: onnx.AttributeInts, Ints: v}
-		}
-		g := onnx.Graph{
-			Inputs:  []onnx.ValueInfo{{Name: "x", Type: onnx.Float32, Shape: []onnx.Dim{{Size: 1}, {Size: narrow}, {Size: int64(c.h)}, {Size: w}}}},
-			Outputs: []onnx.ValueInfo{{Name: "y", Type: onnx.Float32}},
-			Initializers: []onnx.Tensor{
-				onnx.NewFloat32("w1", rng.Normal(wide*narrow), wide, narrow, 1, 1), onnx.NewFloat32("b1", rng.Normal(wide), wide),
-				onnx.NewFloat32("w2", rng.Normal(wide*c.size*c.size), wide, 1, c.size, c.size),
-			},
-			Nodes: []onnx.Node{
-				{Op: "Conv", Inputs: []string{"x", "w1", "b1"}, Outputs: []string{"c"}},
-				{Op: "Relu", Inputs: []string{"c"}, Outputs: []string{"r"}},
-				{Op: "Conv", Inputs: []string{"r", "w2"}, Outputs: []string{"y"}, Attributes: []onnx.Attribute{
-					ints("pads", int64(c.before), 1, int64(c.after), 1), ints("strides", int64(c.stride), int64(c.stride)),
-					{Name: "group", Type: onnx.AttributeInt, Int: wide}}},
-			},
-		}
-		x := FromFloat32s(rng.Normal(narrow*c.h*w), 1, narrow, c.h, w)
-		var results [2]*Tensor
-		for i := range results {
-			if i == 1 {
-				g.Outputs = append(g.Outputs, onnx.ValueInfo{Name: "r", Type: onnx.Float32})
+		for _, procs := range []int{1, 2, 3} {
+			if testing.Short() && procs == 3 {
+				continue
 			}
-			s, err := New(&onnx.Model{Opsets: []onnx.Opset{{Version: 17}}, Graph: g}, nil)
-			if err != nil {
+			runtime.GOMAXPROCS(procs)
+			c.check(t, fmt.Sprintf("%+v/procs=%d", c, procs))
+		}
+	}
+}
+
+// A bandCase is a depthwise convolution of so many rows and padding, and the layers of
+// its chain.
+type bandCase struct {
+	h, size, stride, before, after int
+	layers                         string
+}
+
+const (
+	bandCaseWidth  = 96
+	bandCaseNarrow = 7
+	bandCaseWide   = 64
+)
+
+// graph returns the layers as a model, and the tensors between them.
+func (c bandCase) graph() (g onnx.Graph, between []string) {
+	rng := kerneltest.Rand(uint64(140 + c.h + c.size))
+	node := func(op, in, out string, attributes ...onnx.Attribute) {
+		g.Nodes = append(g.Nodes, onnx.Node{Op: op, Inputs: strings.Fields(in), Outputs: []string{out}, Attributes: attributes})
+	}
+	ints := func(name string, v ...int64) onnx.Attribute {
+		return onnx.Attribute{Name: name, Type: onnx.AttributeInts, Ints: v}
+	}
+	weights := func(name string, shape ...int) {
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		g.Initializers = append(g.Initializers, onnx.NewFloat32(name, rng.Normal(n), shape...))
+	}
+	last, channels := "x", bandCaseWide
+	if strings.Contains(c.layers, "wide") {
+		channels = bandCaseNarrow
+		weights("w1", bandCaseWide, channels, 1, 1)
+		weights("b1", bandCaseWide)
+		node("Conv", "x w1 b1", "c1")
+		node("Relu", "c1", "r1")
+		last, between = "r1", append(between, "r1")
+	}
+	g.Inputs = []onnx.ValueInfo{{Name: "x", Type: onnx.Float32, Shape: []onnx.Dim{{Size: 1}, {Size: int64(channels)}, {Size: int64(c.h)}, {Size: bandCaseWidth}}}}
+	weights("w2", bandCaseWide, 1, c.size, c.size)
+	pad := int64(c.size / 2)
+	node("Conv", last+" w2", "c2", ints("pads", int64(c.before), pad, int64(c.after), pad), ints("strides", int64(c.stride), int64(c.stride)),
+		onnx.Attribute{Name: "group", Type: onnx.AttributeInt, Int: bandCaseWide})
+	last = "c2"
+	if strings.Contains(c.layers, "narrow") {
+		between = append(between, "c2")
+		weights("w3", channels, bandCaseWide, 1, 1)
+		node("Conv", "c2 w3", "c3")
+		last = "c3"
+	}
+	if strings.Contains(c.layers, "residual") {
+		node("Add", last+" x", "s")
+		last = "s"
+	}
+	g.Outputs = []onnx.ValueInfo{{Name: last, Type: onnx.Float32}}
+	return g, between
+}
+
+func (c bandCase) check(t *testing.T, name string) {
+	g, between := c.graph()
+	n := 1
+	shape := []int{}
+	for _, d := range g.Inputs[0].Shape {
+		n *= int(d.Size)
+		shape = append(shape, int(d.Size))
+	}
+	x := FromFloat32s(kerneltest.Rand(7).Normal(n), shape...)
+	var results [2]*Tensor
+	for i := range results {
+		if i == 1 {
+			for _, name := range between {
+				g.Outputs = append(g.Outputs, onnx.ValueInfo{Name: name, Type: onnx.Float32})
+			}
+		}
+		s, err := New(&onnx.Model{Opsets: []onnx.Opset{{Version: 17}}, Graph: g}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make([]*Tensor, len(g.Outputs))
+		run := func() {
+			if err := s.Run(out, []*Tensor{x}); err != nil {
 				t.Fatal(err)
 			}
-			out := make([]*Tensor, len(g.Outputs))
-			run := func() {
-				if err := s.Run(out, []*Tensor{x}); err != nil {
-					t.Fatal(err)
-				}
-			}
-			run()
-			if n := kerneltest.AllocsPerRun(2, run); n > 0 {
-				t.Errorf("%s: %v allocations a run", name, n)
-			}
-			if banded := len(s.plans[0].instrs) == 3; banded != (i == 0) {
-				t.Errorf("%s: %d instructions", name, len(s.plans[0].instrs))
-			}
-			results[i] = out[0]
 		}
-		if !bytes.Equal(results[0].mem, results[1].mem) {
-			t.Errorf("%s: bands change the result", name)
+		run()
+		if n := kerneltest.AllocsPerRun(2, run); n > 0 {
+			t.Errorf("%s: %v allocations a run", name, n)
 		}
+		table, err := s.Explain()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if banded := strings.Contains(table, " bands "); banded != (i == 0) {
+			t.Errorf("%s: %s", name, table)
+		}
+		results[i] = out[0]
+	}
+	if !bytes.Equal(results[0].mem, results[1].mem) {
+		t.Errorf("%s: bands change the result", name)
 	}
 }

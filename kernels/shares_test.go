@@ -1,4 +1,4 @@
-package conv
+package kernels
 
 import (
 	"slices"
@@ -10,16 +10,16 @@ import (
 // worker begins with its own share.
 func TestShares(t *testing.T) {
 	for _, workers := range []int{1, 2, 3, 8} {
-		q := make(shares, workers)
+		q := NewShares(workers)
 		for _, tasks := range []int{1, 2, 7, 8, 9, 100} {
 			team := min(workers, tasks)
-			q.deal(tasks, team)
+			q.Deal(tasks, team)
 			for w := range team {
-				if first := q.take(w); first != w*tasks/team {
+				if first := q.Take(w); first != w*tasks/team {
 					t.Errorf("%d tasks, %d workers: worker %d begins with %d", tasks, team, w, first)
 				}
 			}
-			q.deal(tasks, team)
+			q.Deal(tasks, team)
 			taken := make([][]int, team)
 			var wait sync.WaitGroup
 			for w := range team {
@@ -29,7 +29,7 @@ func TestShares(t *testing.T) {
 				wait.Add(1)
 				go func() {
 					defer wait.Done()
-					for task := q.take(w); task >= 0; task = q.take(w) {
+					for task := q.Take(w); task >= 0; task = q.Take(w) {
 						taken[w] = append(taken[w], task)
 					}
 				}()
@@ -42,7 +42,7 @@ func TestShares(t *testing.T) {
 					t.Fatalf("%d tasks, %d workers: taken %v", tasks, team, all)
 				}
 			}
-			if task := q.take(team - 1); task >= 0 {
+			if task := q.Take(team - 1); task >= 0 {
 				t.Errorf("%d tasks, %d workers: %d is left", tasks, team, task)
 			}
 		}
