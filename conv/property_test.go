@@ -241,7 +241,7 @@ func rms(x, y []float32) float64 {
 // at most 8 times that of the indirect algorithm, on layers of the networks that
 // lanes is measured on.
 func TestWinogradError(t *testing.T) {
-	layers := [][3]int{{64, 64, 16}, {128, 128, 8}, {256, 128, 8}, {512, 64, 4}, {64, 128, 7}}
+	layers := [][3]int{{64, 64, 16}, {128, 128, 8}, {256, 128, 8}, {512, 64, 4}, {64, 128, 7}, {128, 64, 14}}
 	if testing.Short() {
 		layers = layers[:2]
 	}

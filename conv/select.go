@@ -27,7 +27,7 @@ func (d pass3) String() string {
 //	products * factor + perPair * min(1, C*K/bigWeights)
 //
 // products are the multiply-adds proper: for Indirect the taps that are not
-// padding, for Winograd t*t for each tile. factor is what the transforms of src
+// padding, for Winograd the points of all tiles. factor is what the transforms of src
 // and dst add. perPair is what preparing the weights, or bringing their gradient
 // back, costs more than Indirect's packing; it is memory traffic, so that it
 // weighs less where the weights fit the cache. With packed weights it is what
@@ -106,8 +106,8 @@ func cost(s *Shape, dir pass3, a Algorithm) float64 {
 	if a == Indirect {
 		products = float64(s.N) * float64(realTaps(s.H, s.PadTop, s.OH())) * float64(realTaps(s.W, s.PadLeft, s.OW()))
 	} else {
-		m := a.tile()
-		products = float64(s.N) * float64((h+m-1)/m*((w+m-1)/m)) * float64((m+2)*(m+2))
+		rows, cols := newWinogradAxis(h, a.tile()), newWinogradAxis(w, a.tile())
+		products = float64(s.N) * float64(rows.points()) * float64(cols.points())
 	}
 	c := costTable[dir][a]
 	pairs := min(1, float64(s.C)*float64(s.K)/bigWeights)

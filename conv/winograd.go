@@ -5,9 +5,9 @@ import (
 )
 
 // Winograd's algorithm F(m x m, 3 x 3), m = 2 or 4 (A. Lavin and S. Gray, "Fast
-// Algorithms for Convolutional Neural Networks", 2015). The result is cut into
-// m x m tiles; each tile and each filter is transformed to t*t = (m+2)^2 values,
-// for each of which the sum over channels is a matrix product:
+// Algorithms for Convolutional Neural Networks", 2015). The result is cut into tiles of
+// at most m x m, see winogradtiles.go; each tile and each filter is transformed to
+// t*t = (m+2)^2 values, for each of which the sum over channels is a matrix product:
 //
 //	V[i][tile][c] = B'dB,   U[i][c][k] = GgG',   M[i] = V[i] U[i],   dst tile = A'MA
 //
@@ -37,7 +37,7 @@ type winograd struct {
 	h, w         int // the map that is read
 	padH, padW   int // from the tile's corner to the pixel it starts at
 	oh, ow       int // the map of the result
-	th, tw       int // tiles of a map
+	cover        winogradTiles
 	tiles        int // of all images
 	flip         bool
 
@@ -116,8 +116,8 @@ func winogradGeometry(s *Shape, m int, backward bool) *winograd {
 		w.c, w.k, w.h, w.w, w.oh, w.ow = s.K, s.C, s.OH(), s.OW(), s.H, s.W
 		w.padH, w.padW = s.R-1-s.PadTop, s.S-1-s.PadLeft
 	}
-	w.th, w.tw = (w.oh+m-1)/m, (w.ow+m-1)/m
-	w.tiles = s.N * w.th * w.tw
+	w.cover = newWinogradTiles(s.N, w.oh, w.ow, m)
+	w.tiles = w.cover.ends[3]
 	return w
 }
 
@@ -183,49 +183,23 @@ func (w *winograd) workLen(workers int, inline bool) int {
 	return workers * (w.vLen() + w.mLen() + per)
 }
 
-// offsets fills in where the pixels of a size x size window start in an image of
-// h x w pixels with c channels; -1 outside.
-func windowOffsets(offsets []int32, size, y, x, h, w, c int) {
-	for i := range size {
-		row := offsets[i*size:][:size]
-		if y+i < 0 || y+i >= h {
-			for j := range row {
-				row[j] = -1
-			}
-			continue
-		}
-		at := ((y+i)*w + x) * c
-		for j := range row {
-			if x+j < 0 || x+j >= w {
-				row[j] = -1
-			} else {
-				row[j] = int32(at)
-			}
-			at += c
-		}
-	}
-}
-
-// tileAt returns the image and the corner in the result of a tile.
-func (w *winograd) tileAt(tile int) (n, y, x int) {
-	n = tile / (w.th * w.tw)
-	q := tile % (w.th * w.tw)
-	return n, q / w.tw * w.m, q % w.tw * w.m
-}
-
 // input transforms tile, row of its block, from src to v.
 func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 	var offsets [36]int32
-	n, y, x := w.tileAt(tile)
-	windowOffsets(offsets[:], w.t, y-w.padH, x-w.padW, w.h, w.w, w.c)
-	image := src[n*w.h*w.w*w.c:][:w.h*w.w*w.c]
+	p := w.cover.at(tile)
+	windowOffsets(offsets[:], w.t, p.y-w.padH, p.x-w.padW, w.t, w.t, w.h, w.w, w.c)
+	image := src[p.n*w.h*w.w*w.c:][:w.h*w.w*w.c]
 	at := kernels.WinogradSlices{Stride: w.vStride, Width: winogradChannels, Step: winogradChannels}
 	kernels.WinogradInput(w.m, v[row*w.vRow:], at, image, offsets[:], zero, w.c, scratch)
 }
 
-// product computes M[i], rows [r0, r0+rows) and panels [j0, j1), from u, which
-// holds channels [c0, c0+n) of U[i] panel by panel from j0. It adds to M if c0 > 0.
-func (w *winograd) product(g *kernels.GatherGemm, i, r0, rows, j0, j1, c0, n int, u, v, m, zero []float32) {
+// product computes M[i] for the rows tiles from first on, row r0 of V, and panels
+// [j0, j1), from u, which holds channels [c0, c0+n) of U[i] panel by panel from j0. It
+// adds to M if c0 > 0. M of tiles without the point is left undefined.
+func (w *winograd) product(g *kernels.GatherGemm, i, first, r0, rows, j0, j1, c0, n int, u, v, m, zero []float32) {
+	// Rounded down, so that no GEMM tile reaches beyond the block.
+	lo, hi := w.cover.span(i, first, rows)
+	lo -= lo % (w.tileRows[0] - w.tileRows[1])
 	g.A, g.Taps, g.TapLen = v[i*w.vStride+r0*w.vRow+c0:], 1, n
 	g.Zero, g.Bias, g.Residual = zero, nil, nil
 	g.Lo, g.Hi, g.Accumulate = noLo, noHi, c0 > 0
@@ -234,8 +208,8 @@ func (w *winograd) product(g *kernels.GatherGemm, i, r0, rows, j0, j1, c0, n int
 		g.Cols = min(g.NR, w.k-j*w.nr)
 		g.B = u[(j-j0)*w.nr*n:]
 		g.C = m[i*w.mStride+(j-j0)*w.nr:]
-		for r := 0; r < rows; r += g.MR {
-			g.MR = tileHeight(&w.tileRows, rows-r)
+		for r := lo; r < hi; r += g.MR {
+			g.MR = tileHeight(&w.tileRows, hi-r)
 			g.Table, g.Rows = w.rowsA[r:], w.rowsC[r:]
 			g.Run()
 		}
@@ -258,7 +232,7 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 			if !w.shared {
 				w.ahead(first, rows, i, j0, j1, o)
 			}
-			w.product(p.gemm, i, r0, rows, j0, j1, 0, w.c, o.b[i*w.c*w.kPad+j0*w.nr*w.c:], v, p.m, zero)
+			w.product(p.gemm, i, first, r0, rows, j0, j1, 0, w.c, o.b[i*w.c*w.kPad+j0*w.nr*w.c:], v, p.m, zero)
 		}
 	} else {
 		width := min(w.nr, w.kPad-j0*w.nr)
@@ -268,7 +242,7 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 				w.filters(j0, c0+c, min(w.filterChannels, n-c), p.part[c*width:], n*width, o.b, p.scratch)
 			}
 			for i := range w.points {
-				w.product(p.gemm, i, r0, rows, j0, j1, c0, n, p.part[i*n*width:], v, p.m, zero)
+				w.product(p.gemm, i, first, r0, rows, j0, j1, c0, n, p.part[i*n*width:], v, p.m, zero)
 			}
 		}
 	}
@@ -283,8 +257,8 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 	k0, k1 := j0*w.nr, min(w.k, j1*w.nr)
 	for r := rows * i / w.points; r < rows*(i+1)/w.points; r++ {
-		n, y, x := w.tileAt(first + r)
-		kernels.PrefetchPixels(o.c[((n*w.oh+y)*w.ow+x)*w.k+k0:], w.ow*w.k, min(w.m, w.oh-y), w.k, min(w.m, w.ow-x), k1-k0)
+		p := w.cover.at(first + r)
+		kernels.PrefetchPixels(o.c[((p.n*w.oh+p.y)*w.ow+p.x)*w.k+k0:], w.ow*w.k, min(p.h, w.oh-p.y), w.k, min(p.w, w.ow-p.x), k1-k0)
 	}
 	share, shares := j0/w.chunk*w.points+i, w.chunks*w.points
 	for r := rows * share / shares; r < rows*(share+1)/shares; r++ {
@@ -293,10 +267,10 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 			return
 		}
 		// The last m rows and columns: tiles before it read the others.
-		n, y, x := w.tileAt(next)
-		y, x = max(0, y-w.padH+2), max(0, x-w.padW+2)
+		p := w.cover.at(next)
+		y, x := max(0, p.y-w.padH+2), max(0, p.x-w.padW+2)
 		if y < w.h && x < w.w {
-			kernels.PrefetchPixels(o.a[((n*w.h+y)*w.w+x)*w.c:], w.w*w.c, min(w.m, w.h-y), 0, 1, min(w.m, w.w-x)*w.c)
+			kernels.PrefetchPixels(o.a[((p.n*w.h+y)*w.w+x)*w.c:], w.w*w.c, min(w.m, w.h-y), 0, 1, min(w.m, w.w-x)*w.c)
 		}
 	}
 }
@@ -304,9 +278,9 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 // output transforms channels [k0, k1) of dst, the first of M, from row row to tile.
 func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch []float32) {
 	var offsets [16]int32
-	n, y, x := w.tileAt(tile)
-	windowOffsets(offsets[:], w.m, y, x, w.oh, w.ow, w.k)
-	first, size := n*w.oh*w.ow*w.k, w.oh*w.ow*w.k
+	p := w.cover.at(tile)
+	windowOffsets(offsets[:], w.m, p.y, p.x, p.h, p.w, w.oh, w.ow, w.k)
+	first, size := p.n*w.oh*w.ow*w.k, w.oh*w.ow*w.k
 	bias, trash := zero, scratch[kernels.WinogradScratch(winogradChannels):]
 	var residual []float32
 	for k := k0; k < k1; k += winogradChannels {

@@ -60,7 +60,7 @@ func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 	case jobWinogradProduct:
 		parts := (w.panels + wj.perTask - 1) / wj.perTask
 		i, j := t/parts, t%parts*wj.perTask
-		w.product(&p.gather[worker].gemm, i, 0, wj.rows, j, min(w.panels, j+wj.perTask), 0, w.c,
+		w.product(&p.gather[worker].gemm, i, wj.firstTile, 0, wj.rows, j, min(w.panels, j+wj.perTask), 0, w.c,
 			p.job.b[i*w.c*w.kPad+j*w.nr*w.c:], wj.v, wj.m[j*w.nr:], p.zero)
 	case jobWinogradOutput:
 		lo, hi := wj.rowsOf(t)
@@ -96,12 +96,12 @@ func (p *Plan) winogradOuter(worker, t int) {
 	if w.local {
 		du, scratch := own[:w.duLen()], own[w.duLen():]
 		for i := range w.points {
-			w.outer(wk, i, t%w.ranges, t/w.ranges, wj.rows, false, du, wj.v, wj.m, wj.bias)
+			w.outer(wk, i, t%w.ranges, t/w.ranges, wj.firstTile, wj.rows, false, du, wj.v, wj.m, wj.bias)
 		}
 		w.filterGrad(t%w.ranges, t/w.ranges, p.job.dw, du, scratch)
 		return
 	}
-	w.point(wk, t, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
+	w.point(wk, t, wj.firstTile, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
 }
 
 // winogradChunk takes the blocks of chunk t of a weight gradient through all steps
@@ -122,7 +122,7 @@ func (p *Plan) winogradChunk(worker, t int) {
 		rows := min(w.block, w.tiles-tile)
 		w.transform(tile, 0, rows, v, z, &p.job.operands, p.zero, own)
 		for i := range w.points {
-			w.point(wk, i, rows, b > first, du, v, z, bias)
+			w.point(wk, i, tile, rows, b > first, du, v, z, bias)
 		}
 	}
 }

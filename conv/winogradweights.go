@@ -135,9 +135,9 @@ func (w *winogradWeights) workLen(workers int) int {
 // input transforms tile, row of its block, from src to v.
 func (w *winogradWeights) input(tile, row int, v, src, zero, scratch []float32) {
 	var offsets [36]int32
-	n, y, x := w.tileAt(tile)
-	windowOffsets(offsets[:], w.t, y-w.padH, x-w.padW, w.h, w.w, w.c)
-	image := src[n*w.h*w.w*w.c:][:w.h*w.w*w.c]
+	p := w.cover.at(tile)
+	windowOffsets(offsets[:], w.t, p.y-w.padH, p.x-w.padW, w.t, w.t, w.h, w.w, w.c)
+	image := src[p.n*w.h*w.w*w.c:][:w.h*w.w*w.c]
 	at := kernels.WinogradSlices{Stride: w.vStride, Width: w.vPitch, Step: w.vSlice}
 	kernels.WinogradInput(w.m, v[row*w.vPitch:], at, image, offsets[:], zero, w.c, scratch)
 }
@@ -145,9 +145,9 @@ func (w *winogradWeights) input(tile, row int, v, src, zero, scratch []float32) 
 // grad transforms tile, row of its block, from ddst to z.
 func (w *winogradWeights) grad(tile, row int, z, ddst, zero, scratch []float32) {
 	var offsets [16]int32
-	n, y, x := w.tileAt(tile)
-	windowOffsets(offsets[:], w.m, y, x, w.oh, w.ow, w.k)
-	image := ddst[n*w.oh*w.ow*w.k:][:w.oh*w.ow*w.k]
+	p := w.cover.at(tile)
+	windowOffsets(offsets[:], w.m, p.y, p.x, p.h, p.w, w.oh, w.ow, w.k)
+	image := ddst[p.n*w.oh*w.ow*w.k:][:w.oh*w.ow*w.k]
 	at := kernels.WinogradSlices{Stride: w.zStride, Width: w.zPitch, Step: w.zSlice}
 	kernels.WinogradGrad(w.m, z[row*w.zPitch:], at, image, offsets[:], zero, w.k, scratch)
 	if last := w.k % w.zPitch; w.k < w.kPad {
@@ -166,18 +166,26 @@ func (w *winogradWeights) transform(first, lo, hi int, v, z []float32, o *operan
 }
 
 // point does outer for all ranges and panels.
-func (w *winogradWeights) point(wk *outerWorker, i, rows int, accumulate bool, du, v, z, bias []float32) {
+func (w *winogradWeights) point(wk *outerWorker, i, first, rows int, accumulate bool, du, v, z, bias []float32) {
 	for q := range w.tasks() {
-		w.outer(wk, i, q%w.ranges, q/w.ranges, rows, accumulate, du[q*w.duLen():], v, z, bias)
+		w.outer(wk, i, q%w.ranges, q/w.ranges, first, rows, accumulate, du[q*w.duLen():], v, z, bias)
 	}
 }
 
-// outer adds a block of rows to dU[i] of range r and panel j, and at the point
-// (1, 1), where Z is the sum of the tile, to the bias gradient unless it is nil.
-func (w *winogradWeights) outer(wk *outerWorker, i, r, j, rows int, accumulate bool, du, v, z, bias []float32) {
-	wk.all = [3]int32{0, 0, int32(rows)}
+// outer adds the block of rows tiles from first on to dU[i] of range r and panel j, and
+// at the point (1, 1), where Z is the sum of the tile, to the bias gradient unless it is
+// nil. Z of a tile without the point would be 0.
+func (w *winogradWeights) outer(wk *outerWorker, i, r, j, first, rows int, accumulate bool, du, v, z, bias []float32) {
+	lo, hi := w.cover.span(i, first, rows)
+	if lo == hi && accumulate {
+		return
+	}
+	wk.all = [3]int32{int32(lo), int32(lo), int32(hi - lo)}
 	g := &wk.gemm
 	g.Runs = wk.all[:]
+	if lo == hi {
+		g.Runs = nil
+	}
 	g.NR = min(w.nr, w.kPad-j*w.nr)
 	g.BPitch, g.LDC, g.Accumulate = w.zPitch, w.nr, accumulate
 	k := j * w.nr
