@@ -44,6 +44,15 @@ func channelMax(dst, x []float32, rows, stride int) {
 	}
 }
 
+// aheadOf returns the elements that channelMaxIndex prefetches: none unless
+// its strips are narrower than a row.
+func aheadOf(ahead bool, c, strip, elements int) int {
+	if !ahead || c <= strip {
+		return 0
+	}
+	return elements
+}
+
 func channelMaxIndex(dst []float32, index []int32, x []float32, rows, stride, first int, ahead bool) {
 	switch {
 	case isa.Active == isa.AVX512:

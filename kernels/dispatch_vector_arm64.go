@@ -236,37 +236,39 @@ func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32, _
 	}
 }
 
-func rowsSum(dst, x []float32, _ bool) {
+// The column sums take a strip of all rows, with its sums in registers.
+
+func rowsSum(dst, x []float32) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsSum(&dst[0], &x[0], len(x)/len(dst), len(dst), 0)
+		neon.RowsSum(&dst[0], &x[0], 1, len(dst), len(x)/len(dst), len(dst))
 	default:
 		rowsSumGeneric(dst, x)
 	}
 }
 
-func rowsMoment(sum, sq, x, k []float32, _ bool) {
+func rowsMoment(sum, sq, x, k []float32) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], len(x)/len(sum), len(sum), 0)
+		neon.RowsMoment(&sum[0], &sq[0], &x[0], &k[0], 1, len(sum), len(x)/len(sum), len(sum))
 	default:
 		rowsMomentGeneric(sum, sq, x, k)
 	}
 }
 
-func rowsGradSum(sum, dot, dy, x, mean []float32, _ bool) {
+func rowsGradSum(sum, dot, dy, x, mean []float32) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], len(x)/len(sum), len(sum), 0)
+		neon.RowsGradSum(&sum[0], &dot[0], &dy[0], &x[0], &mean[0], 1, len(sum), len(x)/len(sum), len(sum))
 	default:
 		rowsGradSumGeneric(sum, dot, dy, x, mean)
 	}
 }
 
-func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32, _ bool) {
+func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
 	switch isa.Active {
 	case isa.NEON:
-		neon.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], len(x)/len(sum), len(sum), 0, lo, hi)
+		neon.RowsGradSumGated(&sum[0], &dot[0], &dy[0], &x[0], &y[0], &mean[0], 1, len(sum), len(x)/len(sum), len(sum), lo, hi)
 	default:
 		rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
 	}

@@ -102,19 +102,19 @@ func rowsScaleShiftAddClamp(dst, x, y, scale, shift []float32, lo, hi float32, _
 	rowsScaleShiftAddClampGeneric(dst, x, y, scale, shift, lo, hi)
 }
 
-func rowsSum(dst, x []float32, _ bool) {
+func rowsSum(dst, x []float32) {
 	rowsSumGeneric(dst, x)
 }
 
-func rowsMoment(sum, sq, x, k []float32, _ bool) {
+func rowsMoment(sum, sq, x, k []float32) {
 	rowsMomentGeneric(sum, sq, x, k)
 }
 
-func rowsGradSum(sum, dot, dy, x, mean []float32, _ bool) {
+func rowsGradSum(sum, dot, dy, x, mean []float32) {
 	rowsGradSumGeneric(sum, dot, dy, x, mean)
 }
 
-func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32, _ bool) {
+func rowsGradSumGated(sum, dot, dy, x, y, mean []float32, lo, hi float32) {
 	rowsGradSumGatedGeneric(sum, dot, dy, x, y, mean, lo, hi)
 }
 

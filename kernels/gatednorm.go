@@ -22,7 +22,6 @@ type GatedNorm struct {
 	act        Activation
 	lo, hi     float32 // bounds of act as a clamp
 	how        Store   // of maps
-	ahead      bool    // maps are larger than the second-level cache
 	sums       []float32
 	totals     []float64 // 3*c
 
@@ -52,7 +51,7 @@ func NewGatedNorm(n, rows, c int, act Activation) *GatedNorm {
 	if !activationIsClamp(act) {
 		panic("kernels.NewGatedNorm: activation is not Identity, ReLU or ReLU6")
 	}
-	g := &GatedNorm{n: n, rows: rows, c: c, act: act, how: StoreFor(n * rows * c), ahead: 4*n*rows*c > caches.l2,
+	g := &GatedNorm{n: n, rows: rows, c: c, act: act, how: StoreFor(n * rows * c),
 		sums: make([]float32, 2*n*c), totals: make([]float64, 3*c)}
 	g.run = g.samples
 	return g
@@ -184,11 +183,11 @@ func (g *GatedNorm) block(i, from, to int) {
 	x := g.x[from:to]
 	switch g.kind {
 	case gatedMoments:
-		rowsMoment(g.sums[2*i*c:][:c], g.sums[(2*i+1)*c:][:c], x, g.x[i*g.rows*c:][:c], g.ahead)
+		rowsMoment(g.sums[2*i*c:][:c], g.sums[(2*i+1)*c:][:c], x, g.x[i*g.rows*c:][:c])
 	case gatedApply:
 		rowsScaleShiftAddClamp(g.dst[from:to], x, g.y[from:to], g.p0[i*c:][:c], g.p1[i*c:][:c], g.lo, g.hi, g.how)
 	case gatedGradSums:
-		rowsGradSumGated(g.p0[i*c:][:c], g.p1[i*c:][:c], g.y[from:to], x, g.z[from:to], g.mean, g.lo, g.hi, g.ahead)
+		rowsGradSumGated(g.p0[i*c:][:c], g.p1[i*c:][:c], g.y[from:to], x, g.z[from:to], g.mean, g.lo, g.hi)
 	case gatedGradApply:
 		rowsGradRes(g.dst[from:to], g.dst2[from:to], g.y[from:to], x, g.z[from:to], g.mean,
 			g.p0[i*c:][:c], g.p1, g.p2[i*c:][:c], g.lo, g.hi, g.how)

@@ -82,7 +82,6 @@ type rowsJob struct {
 	lo, hi             float32
 
 	chunk    int       // rows of a partial sum
-	ahead    bool      // the maps of a sum are larger than the second-level cache
 	partials []float32 // see each reduction
 
 	run func(lo, hi int)

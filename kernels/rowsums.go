@@ -12,14 +12,14 @@ const (
 	// costs little beside summing them.
 	chunkElements = 32768
 	// chunkRows is that for wide rows, in rows, as long as there are minChunks.
-	chunkRows = 256
+	chunkRows = 512
 	minChunks = 8
 	// maxChunks bounds the memory of partial sums and still leaves every thread
 	// some chunks.
 	maxChunks = 64
-	// sumBlock is the elements that are summed up before the sum is added to the
-	// chunk's, which bounds the rounding error; they fit a first-level cache.
-	sumBlock = 8192
+	// sumBlock is the elements of an assembly call: much for a prefetcher, and three
+	// maps of them in less than 250 us.
+	sumBlock = 1 << 17
 )
 
 // A floats is a buffer from the pool of scratch memory.
@@ -42,7 +42,6 @@ func getScratch(n int) *floats {
 func (j *rowsJob) reduceRows(sums int) (buffer *floats, chunks int) {
 	least := max((chunkElements+j.c-1)/j.c, min(chunkRows, (j.rows+minChunks-1)/minChunks))
 	j.chunk = max(least, (j.rows+maxChunks-1)/maxChunks)
-	j.ahead = 4*len(j.x) > caches.l2
 	chunks = (j.rows + j.chunk - 1) / j.chunk
 	buffer = getScratch(chunks * sums * j.c)
 	j.partials = buffer.s
@@ -77,18 +76,18 @@ func (j *rowsJob) reduce(i int) {
 func (j *rowsJob) reduceBlock(i, from, to, c int) {
 	x := j.x[from:to]
 	if j.kind == rowsSums {
-		rowsSum(j.partials[i*j.c:][:c], x, j.ahead)
+		rowsSum(j.partials[i*j.c:][:c], x)
 		return
 	}
 	s, q := j.partials[2*i*j.c:][:c], j.partials[(2*i+1)*j.c:][:c]
 	switch {
 	case j.kind == rowsMoments:
 		first := i * j.chunk * j.c
-		rowsMoment(s, q, x, j.x[first:first+c], j.ahead)
+		rowsMoment(s, q, x, j.x[first:first+c])
 	case j.act == Identity:
-		rowsGradSum(s, q, j.y[from:to], x, j.p[0][:c], j.ahead)
+		rowsGradSum(s, q, j.y[from:to], x, j.p[0][:c])
 	default:
-		rowsGradSumGated(s, q, j.y[from:to], x, j.z[from:to], j.p[0][:c], j.lo, j.hi, j.ahead)
+		rowsGradSumGated(s, q, j.y[from:to], x, j.z[from:to], j.p[0][:c], j.lo, j.hi)
 	}
 }
 

@@ -110,7 +110,11 @@ func (m *amd64) vec() reg.VecVirtual {
 }
 
 func (m *amd64) mem(p Ptr, off int) operand.Mem {
-	return operand.Mem{Base: gp(p.op), Disp: 4 * off}
+	a := operand.Mem{Base: gp(p.op), Disp: 4 * off}
+	if p.index != nil {
+		a.Index, a.Scale = gp(p.index), 4
+	}
+	return a
 }
 
 // label returns a label name that is new in the function.
@@ -140,7 +144,7 @@ func (m *amd64) copyGP(op any) reg.GPVirtual {
 	return r
 }
 
-func (m *amd64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyGP(p.op), p.bytes} }
+func (m *amd64) CopyPtr(p Ptr) Ptr { return Ptr{op: m.copyGP(p.op), bytes: p.bytes} }
 func (m *amd64) CopyInt(n Int) Int { return Int{m.copyGP(n.op)} }
 
 func (m *amd64) LoadPtr(p Ptr, offBytes int) Ptr {

@@ -7,7 +7,7 @@ import (
 
 // Bytes, masks and streamed stores of the amd64 Machine.
 
-func (m *amd64) ParamBytes(name string) Ptr { return Ptr{m.paramGP(name), true} }
+func (m *amd64) ParamBytes(name string) Ptr { return Ptr{op: m.paramGP(name), bytes: true} }
 
 func (m *amd64) ParamI32(name string) Vec {
 	v := m.vec()

@@ -182,7 +182,7 @@ func (m *arm64) copyR(r vreg) vreg {
 	return d
 }
 
-func (m *arm64) CopyPtr(p Ptr) Ptr { return Ptr{m.copyR(vr(p.op)), p.bytes} }
+func (m *arm64) CopyPtr(p Ptr) Ptr { return Ptr{op: m.copyR(vr(p.op)), bytes: p.bytes} }
 func (m *arm64) CopyInt(n Int) Int { return Int{m.copyR(vr(n.op))} }
 
 func (m *arm64) LoadPtr(p Ptr, offBytes int) Ptr {

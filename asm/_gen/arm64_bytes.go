@@ -5,7 +5,7 @@ import "fmt"
 // Bytes, masks and streamed stores of the arm64 Machine. The latter are ordinary
 // ones: STNP is a hint that cores take differently.
 
-func (m *arm64) ParamBytes(name string) Ptr { return Ptr{m.paramR(name), true} }
+func (m *arm64) ParamBytes(name string) Ptr { return Ptr{op: m.paramR(name), bytes: true} }
 
 func (m *arm64) ParamI32(name string) Vec {
 	r, v := m.newR(), m.newV()

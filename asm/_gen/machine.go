@@ -7,10 +7,12 @@ type (
 	Vec struct{ op any }
 	// A Mask holds one truth value per lane.
 	Mask struct{ op any }
-	// A Ptr holds an address, of float32 elements unless bytes is set.
+	// A Ptr holds an address, of float32 elements unless bytes is set. An index that
+	// is not nil is an Int that loads and stores add to it (amd64).
 	Ptr struct {
 		op    any
 		bytes bool
+		index any
 	}
 	// An Int holds a 64-bit integer.
 	Int struct{ op any }

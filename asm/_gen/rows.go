@@ -23,7 +23,9 @@ type rowsProgram struct {
 	bounds        bool     // has parameters lo and hi
 }
 
-func (p rowsProgram) signature() string {
+// signature returns the Go signature; ints are the parameters between the pointers and
+// the bounds.
+func (p rowsProgram) signature(ints string) string {
 	list := ""
 	for _, group := range [][]string{p.dst, p.src, p.vec} {
 		for _, name := range group {
@@ -31,35 +33,55 @@ func (p rowsProgram) signature() string {
 		}
 	}
 	if p.bounds {
-		return fmt.Sprintf("func(%s *float32, rows, c int, lo, hi float32)", list[:len(list)-2])
+		return fmt.Sprintf("func(%s *float32, %s int, lo, hi float32)", list[:len(list)-2], ints)
 	}
-	return fmt.Sprintf("func(%s *float32, rows, c int)", list[:len(list)-2])
+	return fmt.Sprintf("func(%s *float32, %s int)", list[:len(list)-2], ints)
 }
 
 // rowsMap makes the program; compute returns the results of one vector from
 // loaders of the maps and vectors.
+//
+// Where results are streamed, it works on two rows that are far apart in turns: memory
+// moves faster then. What stays in caches does not gain.
 func rowsMap(p rowsProgram, compute func(m Machine, src, vec []Vec, lo, hi Vec) []Vec) func(Machine, storeKind) {
 	return func(m Machine, k storeKind) {
-		name := p.name + k.suffix()
-		m.Func(name, p.signature(), k.doc(fmt.Sprintf("%s computes %s over rows of c columns.", name, p.doc),
-			"Maps that are written may be ones that are read.")...)
+		name, ints, unroll := p.name+k.suffix(), "rows, c", 4
+		doc := k.doc(fmt.Sprintf("%s computes %s over rows of c columns.", name, p.doc),
+			"Maps that are written may be ones that are read.")
+		if k.streamed {
+			ints, unroll = "rows, c, next", 2
+			doc = append(doc, "It does so again next elements behind all maps.")
+		}
+		m.Func(name, p.signature(ints), doc...)
 		dst, src, vec := paramPtrs(m, p.dst), paramPtrs(m, p.src), paramPtrs(m, p.vec)
 		rows, c := m.ParamInt("rows"), m.ParamInt("c")
+		maps := append(append([]Ptr{}, dst...), src...)
+		places := [][]Ptr{maps}
+		if k.streamed {
+			next := m.ParamInt("next")
+			var behind []Ptr
+			for _, q := range maps {
+				behind = append(behind, Ptr{op: q.op, index: next.op})
+			}
+			places = append(places, behind)
+		}
 		var lo, hi Vec
 		if p.bounds {
 			lo, hi = m.ParamF32("lo"), m.ParamF32("hi")
 		}
-		eachRow(m, rows, c, append(append([]Ptr{}, dst...), src...), vec, 4, func(s Strip) {
-			for u := range s.U {
-				var maps, vectors []Vec
-				for _, q := range src {
-					maps = append(maps, s.Load(q, u))
-				}
-				for _, q := range vec {
-					vectors = append(vectors, s.Load(q, u))
-				}
-				for i, v := range compute(m, maps, vectors, lo, hi) {
-					k.store(s)(dst[i], u, v)
+		eachRow(m, rows, c, maps, vec, unroll, func(s Strip) {
+			for _, at := range places {
+				for u := range s.U {
+					var in, vectors []Vec
+					for _, q := range at[len(dst):] {
+						in = append(in, s.Load(q, u))
+					}
+					for _, q := range vec {
+						vectors = append(vectors, s.Load(q, u))
+					}
+					for i, v := range compute(m, in, vectors, lo, hi) {
+						k.store(s)(at[i], u, v)
+					}
 				}
 			}
 		})
@@ -132,57 +154,36 @@ type rowsSums struct {
 
 // sumProgram makes the program; term adds one vector to the sums acc.
 //
-// Sums stay in registers, so columns are taken in strips, and those of a wide row
-// are no stream of addresses that a prefetcher follows. With ahead, which is then
-// the elements of this call, the widest strips ask for as much behind their rows,
-// line by line in order.
+// It works on rows that are far apart in turns: a prefetcher keeps more of memory on
+// its way for several streams of addresses than for one. Their sum of a strip is
+// added to that in memory, which then costs little.
 func sumProgram(p rowsSums, term func(m Machine, acc, src, vec []Vec, lo, hi Vec)) func(Machine) {
 	return func(m Machine) {
-		program := rowsProgram{name: p.name, dst: p.dst, src: p.src, vec: p.vec}
-		list := program.signature()
-		list = list[:len(list)-1] + ", ahead int)"
-		if p.bounds {
-			list = list[:len(list)-1] + ", lo, hi float32)"
-		}
-		m.Func(p.name, list, append(append([]string{}, p.doc...),
-			"Rows are added in order from 0 and the sums then added to what is there. With",
-			"ahead > 0, rows*c, what follows the maps is prefetched.")...)
+		program := rowsProgram{name: p.name, dst: p.dst, src: p.src, vec: p.vec, bounds: p.bounds}
+		m.Func(p.name, program.signature("rows, c, streams, next"), append(append([]string{}, p.doc...),
+			"Of each map, row i of stream s begins s*next + i*c elements behind the pointer,",
+			"s < streams, i < rows. Rows i of all streams are added from 0 and in order, then",
+			"their sum to what is there.")...)
 		dst, src, vec := paramPtrs(m, p.dst), paramPtrs(m, p.src), paramPtrs(m, p.vec)
-		c := m.ParamInt("c")
 		var lo, hi Vec
 		if p.bounds {
 			lo, hi = m.ParamF32("lo"), m.ParamF32("hi")
 		}
-		widest := widestStrip(m, len(dst))
-		fetcher, fetches := m.(prefetcher)
-		var next Int
-		if fetches {
-			next = m.ParamInt("ahead")
-		}
-		columns(m, widest, c, append(append(append([]Ptr{}, dst...), src...), vec...), func(s Strip) {
-			acc := make([][]Vec, s.U)
-			for u := range acc {
-				for range dst {
-					acc[u] = append(acc[u], m.Zero())
-				}
-			}
-			hold := holdVectors(m, s, vec)
-			var at []Ptr
-			for _, q := range src {
-				at = append(at, m.CopyPtr(q))
-			}
-			loop := func(fetch bool) {
-				m.Repeat(m.ParamInt("rows"), func() {
-					if fetch {
-						for _, name := range p.src {
-							behind := m.ParamPtr(name)
-							m.AddPtr(behind, next)
-							for at := 0; at < s.U*m.Lanes(); at += lineFloats {
-								fetcher.Prefetch(behind, at)
-							}
-						}
-						m.AddInt(next, s.U*m.Lanes())
+		vectors := append(append([]Ptr{}, dst...), vec...)
+		m.Repeat(m.ParamInt("rows"), func() {
+			m.Strips(m.ParamInt("c"), append(append([]Ptr{}, src...), vectors...), 4, func(s Strip) {
+				acc := make([][]Vec, s.U)
+				for u := range acc {
+					for range dst {
+						acc[u] = append(acc[u], m.Zero())
 					}
+				}
+				hold := holdVectors(m, s, vec)
+				var at []Ptr
+				for _, q := range src {
+					at = append(at, m.CopyPtr(q))
+				}
+				m.Repeat(m.ParamInt("streams"), func() {
 					for u := range s.U {
 						var in []Vec
 						for _, q := range at {
@@ -190,22 +191,20 @@ func sumProgram(p rowsSums, term func(m Machine, acc, src, vec []Vec, lo, hi Vec
 						}
 						term(m, acc[u], in, hold(u), lo, hi)
 					}
-					step := m.ParamInt("c")
+					step := m.ParamInt("next")
 					for _, q := range at {
 						m.AddPtr(q, step)
 					}
 				})
-			}
-			if fetches && s.U == widest {
-				m.IfZero(m.ParamInt("ahead"), func() { loop(false) })
-				m.IfNotZero(m.ParamInt("ahead"), func() { loop(true) })
-			} else {
-				loop(false)
-			}
-			for u := range s.U {
-				for i, q := range dst {
-					s.Store(q, u, m.Add(s.Load(q, u), acc[u][i]))
+				for u := range s.U {
+					for i, q := range dst {
+						s.Store(q, u, m.Add(s.Load(q, u), acc[u][i]))
+					}
 				}
+			})
+			c := m.ParamInt("c")
+			for _, v := range vectors {
+				m.SubPtr(v, c)
 			}
 		})
 		m.Ret()
@@ -222,7 +221,7 @@ func paramPtrs(m Machine, names []string) []Ptr {
 }
 
 // holdVectors returns the loader of the vectors of a strip: from registers filled
-// here, or from memory where that costs nothing.
+// here, or from memory where there are few.
 func holdVectors(m Machine, s Strip, ptrs []Ptr) func(u int) []Vec {
 	load := func(u int) []Vec {
 		var v []Vec
@@ -231,7 +230,7 @@ func holdVectors(m Machine, s Strip, ptrs []Ptr) func(u int) []Vec {
 		}
 		return v
 	}
-	if foldsLoads(m) {
+	if m.Registers() < 32 {
 		return load
 	}
 	held := make([][]Vec, s.U)

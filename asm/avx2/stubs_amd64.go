@@ -291,78 +291,88 @@ func RowsGradRes(dx *float32, dres *float32, dy *float32, x *float32, y *float32
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsShiftStream(dst *float32, x *float32, shift *float32, rows int, c int, lo float32, hi float32)
+func RowsShiftStream(dst *float32, x *float32, shift *float32, rows int, c int, next int, lo float32, hi float32)
 
 // RowsScaleShiftStream computes dst = min(max(x*scale + shift, lo), hi), keeping NaN, over rows of c columns.
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsScaleShiftStream(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
+func RowsScaleShiftStream(dst *float32, x *float32, scale *float32, shift *float32, rows int, c int, next int, lo float32, hi float32)
 
 // RowsScaleShiftAddStream computes dst = min(max(x*scale + shift + y, lo), hi), keeping NaN, over rows of c columns.
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsScaleShiftAddStream(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, lo float32, hi float32)
+func RowsScaleShiftAddStream(dst *float32, x *float32, y *float32, scale *float32, shift *float32, rows int, c int, next int, lo float32, hi float32)
 
 // RowsGradStream computes dx = f0*dy + (f1*(x-mean) + f2) over rows of c columns.
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsGradStream(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int)
+func RowsGradStream(dx *float32, dy *float32, x *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, next int)
 
 // RowsGradGatedStream computes dx = f0*g + (f1*(x-mean) + f2), where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsGradGatedStream(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+func RowsGradGatedStream(dx *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, next int, lo float32, hi float32)
 
 // RowsGradResStream computes dx = f0*g + (f1*(x-mean) + f2) and dres = g, where g = y <= lo || y >= hi ? 0 : dy, over rows of c columns.
 // Maps that are written may be ones that are read.
 // Stores pass the caches: dst must be aligned to a vector, and strides, rows and
 // planes be whole vectors.
+// It does so again next elements behind all maps.
 //
 //go:noescape
-func RowsGradResStream(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, lo float32, hi float32)
+func RowsGradResStream(dx *float32, dres *float32, dy *float32, x *float32, y *float32, mean *float32, f0 *float32, f1 *float32, f2 *float32, rows int, c int, next int, lo float32, hi float32)
 
 // RowsSum computes dst += the column sums of x.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsSum(dst *float32, x *float32, rows int, c int, ahead int)
+func RowsSum(dst *float32, x *float32, rows int, c int, streams int, next int)
 
 // RowsMoment computes sum += the column sums of x-k and sq += those of (x-k)^2.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int, ahead int)
+func RowsMoment(sum *float32, sq *float32, x *float32, k *float32, rows int, c int, streams int, next int)
 
 // RowsGradSum computes sum += the column sums of dy and dot += those of
 // dy*(x-mean).
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int, ahead int)
+func RowsGradSum(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, rows int, c int, streams int, next int)
 
 // RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, ahead int, lo float32, hi float32)
+func RowsGradSumGated(sum *float32, dot *float32, dy *float32, x *float32, y *float32, mean *float32, rows int, c int, streams int, next int, lo float32, hi float32)
 
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
 // positive, in squares of 8 x 8. The matrices must not overlap.

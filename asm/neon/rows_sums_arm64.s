@@ -4,39 +4,44 @@
 
 #include "textflag.h"
 
-// func RowsSum(dst, x *float32, rows, c int, ahead int)
-TEXT ·RowsSum(SB), NOSPLIT, $0-40
+// func RowsSum(dst, x *float32, rows, c, streams, next int)
+TEXT ·RowsSum(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
 	MOVD x+8(FP), R1
-	MOVD c+24(FP), R2
-	CMP $16, R2
-	BLT done2
+	MOVD rows+16(FP), R2
+	CMP $0, R2
+	BLE done2
 
-while1:
+repeat1:
+	MOVD c+24(FP), R3
+	CMP $16, R3
+	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	MOVD R1, R3
-	MOVD rows+16(FP), R4
-	CMP $0, R4
-	BLE done4
+	MOVD R1, R4
+	MOVD streams+32(FP), R5
+	CMP $0, R5
+	BLE done6
 
-repeat3:
-	FMOVQ 0(R3), F4
+repeat5:
+	FMOVQ 0(R4), F4
 	WORD $0x4E24D400 // fadd v0.4s, v0.4s, v4.4s
-	FMOVQ 16(R3), F4
+	FMOVQ 16(R4), F4
 	WORD $0x4E24D421 // fadd v1.4s, v1.4s, v4.4s
-	FMOVQ 32(R3), F4
+	FMOVQ 32(R4), F4
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVQ 48(R3), F4
+	FMOVQ 48(R4), F4
 	WORD $0x4E24D463 // fadd v3.4s, v3.4s, v4.4s
-	MOVD c+24(FP), R5
-	ADD R5<<2, R3, R3
-	SUBS $1, R4, R4
-	BNE repeat3
+	MOVD next+40(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat5
 
-done4:
+done6:
 	FMOVQ 0(R0), F4
 	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
 	FMOVQ F0, 0(R0)
@@ -49,119 +54,95 @@ done4:
 	FMOVQ 48(R0), F0
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
 	FMOVQ F0, 48(R0)
-	ADD $64, R0, R0
 	ADD $64, R1, R1
-	SUB $16, R2, R2
-	CMP $16, R2
-	BGE while1
+	ADD $64, R0, R0
+	SUB $16, R3, R3
+	CMP $16, R3
+	BGE while3
 
-done2:
-	CMP $8, R2
-	BLT done6
+done4:
+	CMP $4, R3
+	BLT done8
 
-while5:
+while7:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	MOVD R1, R3
-	MOVD rows+16(FP), R4
-	CMP $0, R4
-	BLE done8
+	MOVD R1, R4
+	MOVD streams+32(FP), R5
+	CMP $0, R5
+	BLE done10
 
-repeat7:
-	FMOVQ 0(R3), F2
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ 16(R3), F2
-	WORD $0x4E22D421 // fadd v1.4s, v1.4s, v2.4s
-	MOVD c+24(FP), R5
-	ADD R5<<2, R3, R3
-	SUBS $1, R4, R4
-	BNE repeat7
-
-done8:
-	FMOVQ 0(R0), F2
-	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 16(R0), F0
+repeat9:
+	FMOVQ 0(R4), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 16(R0)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
-	BGE while5
+	MOVD next+40(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat9
 
-done6:
-	CMP $4, R2
-	BLT done10
-
-while9:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
-	MOVD R1, R3
-	MOVD rows+16(FP), R4
-	CMP $0, R4
-	BLE done12
-
-repeat11:
-	FMOVQ 0(R3), F1
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	MOVD c+24(FP), R5
-	ADD R5<<2, R3, R3
-	SUBS $1, R4, R4
-	BNE repeat11
-
-done12:
+done10:
 	FMOVQ 0(R0), F1
 	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 0(R0)
-	ADD $16, R0, R0
 	ADD $16, R1, R1
-	SUB $4, R2, R2
-	CMP $4, R2
-	BGE while9
+	ADD $16, R0, R0
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE while7
 
-done10:
-	CMP $1, R2
-	BLT done14
+done8:
+	CMP $1, R3
+	BLT done12
 
-while13:
+while11:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
-	MOVD R1, R3
-	MOVD rows+16(FP), R4
-	CMP $0, R4
-	BLE done16
+	MOVD R1, R4
+	MOVD streams+32(FP), R5
+	CMP $0, R5
+	BLE done14
 
-repeat15:
-	FMOVS 0(R3), F1
+repeat13:
+	FMOVS 0(R4), F1
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	MOVD c+24(FP), R5
-	ADD R5<<2, R3, R3
-	SUBS $1, R4, R4
-	BNE repeat15
+	MOVD next+40(FP), R6
+	ADD R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat13
 
-done16:
+done14:
 	FMOVS 0(R0), F1
 	WORD $0x4E20D420 // fadd v0.4s, v1.4s, v0.4s
 	FMOVS F0, 0(R0)
-	ADD $4, R0, R0
 	ADD $4, R1, R1
-	SUB $1, R2, R2
-	CMP $1, R2
-	BGE while13
+	ADD $4, R0, R0
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE while11
 
-done14:
+done12:
+	MOVD c+24(FP), R3
+	SUB R3<<2, R0, R0
+	SUBS $1, R2, R2
+	BNE repeat1
+
+done2:
 	RET
 
-// func RowsMoment(sum, sq, x, k *float32, rows, c int, ahead int)
-TEXT ·RowsMoment(SB), NOSPLIT, $0-56
+// func RowsMoment(sum, sq, x, k *float32, rows, c, streams, next int)
+TEXT ·RowsMoment(SB), NOSPLIT, $0-64
 	MOVD sum+0(FP), R0
 	MOVD sq+8(FP), R1
 	MOVD x+16(FP), R2
 	MOVD k+24(FP), R3
-	MOVD c+40(FP), R4
-	CMP $16, R4
-	BLT done2
+	MOVD rows+32(FP), R4
+	CMP $0, R4
+	BLE done2
 
-while1:
+repeat1:
+	MOVD c+40(FP), R5
+	CMP $16, R5
+	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -174,34 +155,34 @@ while1:
 	FMOVQ 16(R3), F9
 	FMOVQ 32(R3), F10
 	FMOVQ 48(R3), F11
-	MOVD R2, R5
-	MOVD rows+32(FP), R6
-	CMP $0, R6
-	BLE done4
+	MOVD R2, R6
+	MOVD streams+48(FP), R7
+	CMP $0, R7
+	BLE done6
 
-repeat3:
-	FMOVQ 0(R5), F12
+repeat5:
+	FMOVQ 0(R6), F12
 	WORD $0x4EA8D58C // fsub v12.4s, v12.4s, v8.4s
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
 	WORD $0x4E2CCD81 // fmla v1.4s, v12.4s, v12.4s
-	FMOVQ 16(R5), F12
+	FMOVQ 16(R6), F12
 	WORD $0x4EA9D58C // fsub v12.4s, v12.4s, v9.4s
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
 	WORD $0x4E2CCD83 // fmla v3.4s, v12.4s, v12.4s
-	FMOVQ 32(R5), F12
+	FMOVQ 32(R6), F12
 	WORD $0x4EAAD58C // fsub v12.4s, v12.4s, v10.4s
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
 	WORD $0x4E2CCD85 // fmla v5.4s, v12.4s, v12.4s
-	FMOVQ 48(R5), F12
+	FMOVQ 48(R6), F12
 	WORD $0x4EABD58C // fsub v12.4s, v12.4s, v11.4s
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
 	WORD $0x4E2CCD87 // fmla v7.4s, v12.4s, v12.4s
-	MOVD c+40(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat3
+	MOVD next+56(FP), R8
+	ADD R8<<2, R6, R6
+	SUBS $1, R7, R7
+	BNE repeat5
 
-done4:
+done6:
 	FMOVQ 0(R0), F8
 	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
 	FMOVQ F0, 0(R0)
@@ -226,156 +207,118 @@ done4:
 	FMOVQ 48(R1), F0
 	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
 	FMOVQ F0, 48(R1)
+	ADD $64, R2, R2
 	ADD $64, R0, R0
 	ADD $64, R1, R1
-	ADD $64, R2, R2
 	ADD $64, R3, R3
-	SUB $16, R4, R4
-	CMP $16, R4
-	BGE while1
+	SUB $16, R5, R5
+	CMP $16, R5
+	BGE while3
 
-done2:
-	CMP $8, R4
-	BLT done6
+done4:
+	CMP $4, R5
+	BLT done8
 
-while5:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	FMOVQ 0(R3), F4
-	FMOVQ 16(R3), F5
-	MOVD R2, R5
-	MOVD rows+32(FP), R6
-	CMP $0, R6
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R5), F6
-	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
-	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	WORD $0x4E26CCC1 // fmla v1.4s, v6.4s, v6.4s
-	FMOVQ 16(R5), F6
-	WORD $0x4EA5D4C6 // fsub v6.4s, v6.4s, v5.4s
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4E26CCC3 // fmla v3.4s, v6.4s, v6.4s
-	MOVD c+40(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat7
-
-done8:
-	FMOVQ 0(R0), F4
-	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 0(R1), F0
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R1)
-	FMOVQ 16(R0), F0
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 16(R0)
-	FMOVQ 16(R1), F0
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 16(R1)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	ADD $32, R3, R3
-	SUB $8, R4, R4
-	CMP $8, R4
-	BGE while5
-
-done6:
-	CMP $4, R4
-	BLT done10
-
-while9:
+while7:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVQ 0(R3), F2
-	MOVD R2, R5
-	MOVD rows+32(FP), R6
-	CMP $0, R6
-	BLE done12
+	MOVD R2, R6
+	MOVD streams+48(FP), R7
+	CMP $0, R7
+	BLE done10
 
-repeat11:
-	FMOVQ 0(R5), F3
+repeat9:
+	FMOVQ 0(R6), F3
 	WORD $0x4EA2D463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4E23CC61 // fmla v1.4s, v3.4s, v3.4s
-	MOVD c+40(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat11
+	MOVD next+56(FP), R8
+	ADD R8<<2, R6, R6
+	SUBS $1, R7, R7
+	BNE repeat9
 
-done12:
+done10:
 	FMOVQ 0(R0), F2
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ 0(R1), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R1)
+	ADD $16, R2, R2
 	ADD $16, R0, R0
 	ADD $16, R1, R1
-	ADD $16, R2, R2
 	ADD $16, R3, R3
-	SUB $4, R4, R4
-	CMP $4, R4
-	BGE while9
+	SUB $4, R5, R5
+	CMP $4, R5
+	BGE while7
 
-done10:
-	CMP $1, R4
-	BLT done14
+done8:
+	CMP $1, R5
+	BLT done12
 
-while13:
+while11:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVS 0(R3), F2
-	MOVD R2, R5
-	MOVD rows+32(FP), R6
-	CMP $0, R6
-	BLE done16
+	MOVD R2, R6
+	MOVD streams+48(FP), R7
+	CMP $0, R7
+	BLE done14
 
-repeat15:
-	FMOVS 0(R5), F3
+repeat13:
+	FMOVS 0(R6), F3
 	WORD $0x4EA2D463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4E23CC61 // fmla v1.4s, v3.4s, v3.4s
-	MOVD c+40(FP), R7
-	ADD R7<<2, R5, R5
-	SUBS $1, R6, R6
-	BNE repeat15
+	MOVD next+56(FP), R8
+	ADD R8<<2, R6, R6
+	SUBS $1, R7, R7
+	BNE repeat13
 
-done16:
+done14:
 	FMOVS 0(R0), F2
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	FMOVS F0, 0(R0)
 	FMOVS 0(R1), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R1)
+	ADD $4, R2, R2
 	ADD $4, R0, R0
 	ADD $4, R1, R1
-	ADD $4, R2, R2
 	ADD $4, R3, R3
-	SUB $1, R4, R4
-	CMP $1, R4
-	BGE while13
+	SUB $1, R5, R5
+	CMP $1, R5
+	BGE while11
 
-done14:
+done12:
+	MOVD c+40(FP), R5
+	SUB R5<<2, R0, R0
+	SUB R5<<2, R1, R1
+	SUB R5<<2, R3, R3
+	SUBS $1, R4, R4
+	BNE repeat1
+
+done2:
 	RET
 
-// func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int, ahead int)
-TEXT ·RowsGradSum(SB), NOSPLIT, $0-64
+// func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c, streams, next int)
+TEXT ·RowsGradSum(SB), NOSPLIT, $0-72
 	MOVD sum+0(FP), R0
 	MOVD dot+8(FP), R1
 	MOVD dy+16(FP), R2
 	MOVD x+24(FP), R3
 	MOVD mean+32(FP), R4
-	MOVD c+48(FP), R5
-	CMP $16, R5
-	BLT done2
+	MOVD rows+40(FP), R5
+	CMP $0, R5
+	BLE done2
 
-while1:
+repeat1:
+	MOVD c+48(FP), R6
+	CMP $16, R6
+	BLT done4
+
+while3:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
@@ -388,40 +331,40 @@ while1:
 	FMOVQ 16(R4), F9
 	FMOVQ 32(R4), F10
 	FMOVQ 48(R4), F11
-	MOVD R2, R6
-	MOVD R3, R7
-	MOVD rows+40(FP), R8
-	CMP $0, R8
-	BLE done4
+	MOVD R2, R7
+	MOVD R3, R8
+	MOVD streams+56(FP), R9
+	CMP $0, R9
+	BLE done6
 
-repeat3:
-	FMOVQ 0(R6), F12
-	FMOVQ 0(R7), F13
+repeat5:
+	FMOVQ 0(R7), F12
+	FMOVQ 0(R8), F13
 	WORD $0x4E2CD400 // fadd v0.4s, v0.4s, v12.4s
 	WORD $0x4EA8D5AD // fsub v13.4s, v13.4s, v8.4s
 	WORD $0x4E2DCD81 // fmla v1.4s, v12.4s, v13.4s
-	FMOVQ 16(R6), F12
-	FMOVQ 16(R7), F13
+	FMOVQ 16(R7), F12
+	FMOVQ 16(R8), F13
 	WORD $0x4E2CD442 // fadd v2.4s, v2.4s, v12.4s
 	WORD $0x4EA9D5AD // fsub v13.4s, v13.4s, v9.4s
 	WORD $0x4E2DCD83 // fmla v3.4s, v12.4s, v13.4s
-	FMOVQ 32(R6), F12
-	FMOVQ 32(R7), F13
+	FMOVQ 32(R7), F12
+	FMOVQ 32(R8), F13
 	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
 	WORD $0x4EAAD5AD // fsub v13.4s, v13.4s, v10.4s
 	WORD $0x4E2DCD85 // fmla v5.4s, v12.4s, v13.4s
-	FMOVQ 48(R6), F12
-	FMOVQ 48(R7), F13
+	FMOVQ 48(R7), F12
+	FMOVQ 48(R8), F13
 	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
 	WORD $0x4EABD5AD // fsub v13.4s, v13.4s, v11.4s
 	WORD $0x4E2DCD87 // fmla v7.4s, v12.4s, v13.4s
-	MOVD c+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat3
+	MOVD next+64(FP), R10
+	ADD R10<<2, R7, R7
+	ADD R10<<2, R8, R8
+	SUBS $1, R9, R9
+	BNE repeat5
 
-done4:
+done6:
 	FMOVQ 0(R0), F8
 	WORD $0x4E20D500 // fadd v0.4s, v8.4s, v0.4s
 	FMOVQ F0, 0(R0)
@@ -446,175 +389,132 @@ done4:
 	FMOVQ 48(R1), F0
 	WORD $0x4E27D400 // fadd v0.4s, v0.4s, v7.4s
 	FMOVQ F0, 48(R1)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
 	ADD $64, R2, R2
 	ADD $64, R3, R3
+	ADD $64, R0, R0
+	ADD $64, R1, R1
 	ADD $64, R4, R4
-	SUB $16, R5, R5
-	CMP $16, R5
-	BGE while1
+	SUB $16, R6, R6
+	CMP $16, R6
+	BGE while3
 
-done2:
-	CMP $8, R5
-	BLT done6
+done4:
+	CMP $4, R6
+	BLT done8
 
-while5:
-	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
-	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	FMOVQ 0(R4), F4
-	FMOVQ 16(R4), F5
-	MOVD R2, R6
-	MOVD R3, R7
-	MOVD rows+40(FP), R8
-	CMP $0, R8
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R6), F6
-	FMOVQ 0(R7), F7
-	WORD $0x4E26D400 // fadd v0.4s, v0.4s, v6.4s
-	WORD $0x4EA4D4E7 // fsub v7.4s, v7.4s, v4.4s
-	WORD $0x4E27CCC1 // fmla v1.4s, v6.4s, v7.4s
-	FMOVQ 16(R6), F6
-	FMOVQ 16(R7), F7
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4EA5D4E7 // fsub v7.4s, v7.4s, v5.4s
-	WORD $0x4E27CCC3 // fmla v3.4s, v6.4s, v7.4s
-	MOVD c+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat7
-
-done8:
-	FMOVQ 0(R0), F4
-	WORD $0x4E20D480 // fadd v0.4s, v4.4s, v0.4s
-	FMOVQ F0, 0(R0)
-	FMOVQ 0(R1), F0
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, 0(R1)
-	FMOVQ 16(R0), F0
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 16(R0)
-	FMOVQ 16(R1), F0
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 16(R1)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	ADD $32, R3, R3
-	ADD $32, R4, R4
-	SUB $8, R5, R5
-	CMP $8, R5
-	BGE while5
-
-done6:
-	CMP $4, R5
-	BLT done10
-
-while9:
+while7:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVQ 0(R4), F2
-	MOVD R2, R6
-	MOVD R3, R7
-	MOVD rows+40(FP), R8
-	CMP $0, R8
-	BLE done12
+	MOVD R2, R7
+	MOVD R3, R8
+	MOVD streams+56(FP), R9
+	CMP $0, R9
+	BLE done10
 
-repeat11:
-	FMOVQ 0(R6), F3
-	FMOVQ 0(R7), F4
+repeat9:
+	FMOVQ 0(R7), F3
+	FMOVQ 0(R8), F4
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4EA2D484 // fsub v4.4s, v4.4s, v2.4s
 	WORD $0x4E24CC61 // fmla v1.4s, v3.4s, v4.4s
-	MOVD c+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat11
+	MOVD next+64(FP), R10
+	ADD R10<<2, R7, R7
+	ADD R10<<2, R8, R8
+	SUBS $1, R9, R9
+	BNE repeat9
 
-done12:
+done10:
 	FMOVQ 0(R0), F2
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	FMOVQ F0, 0(R0)
 	FMOVQ 0(R1), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 0(R1)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
+	ADD $16, R0, R0
+	ADD $16, R1, R1
 	ADD $16, R4, R4
-	SUB $4, R5, R5
-	CMP $4, R5
-	BGE while9
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while7
 
-done10:
-	CMP $1, R5
-	BLT done14
+done8:
+	CMP $1, R6
+	BLT done12
 
-while13:
+while11:
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	WORD $0x6E211C21 // eor v1.16b, v1.16b, v1.16b
 	FMOVS 0(R4), F2
-	MOVD R2, R6
-	MOVD R3, R7
-	MOVD rows+40(FP), R8
-	CMP $0, R8
-	BLE done16
+	MOVD R2, R7
+	MOVD R3, R8
+	MOVD streams+56(FP), R9
+	CMP $0, R9
+	BLE done14
 
-repeat15:
-	FMOVS 0(R6), F3
-	FMOVS 0(R7), F4
+repeat13:
+	FMOVS 0(R7), F3
+	FMOVS 0(R8), F4
 	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4EA2D484 // fsub v4.4s, v4.4s, v2.4s
 	WORD $0x4E24CC61 // fmla v1.4s, v3.4s, v4.4s
-	MOVD c+48(FP), R9
-	ADD R9<<2, R6, R6
-	ADD R9<<2, R7, R7
-	SUBS $1, R8, R8
-	BNE repeat15
+	MOVD next+64(FP), R10
+	ADD R10<<2, R7, R7
+	ADD R10<<2, R8, R8
+	SUBS $1, R9, R9
+	BNE repeat13
 
-done16:
+done14:
 	FMOVS 0(R0), F2
 	WORD $0x4E20D440 // fadd v0.4s, v2.4s, v0.4s
 	FMOVS F0, 0(R0)
 	FMOVS 0(R1), F0
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVS F0, 0(R1)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
+	ADD $4, R0, R0
+	ADD $4, R1, R1
 	ADD $4, R4, R4
-	SUB $1, R5, R5
-	CMP $1, R5
-	BGE while13
+	SUB $1, R6, R6
+	CMP $1, R6
+	BGE while11
 
-done14:
+done12:
+	MOVD c+48(FP), R6
+	SUB R6<<2, R0, R0
+	SUB R6<<2, R1, R1
+	SUB R6<<2, R4, R4
+	SUBS $1, R5, R5
+	BNE repeat1
+
+done2:
 	RET
 
-// func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, ahead int, lo, hi float32)
-TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-80
+// func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c, streams, next int, lo, hi float32)
+TEXT ·RowsGradSumGated(SB), NOSPLIT, $0-88
 	MOVD sum+0(FP), R0
 	MOVD dot+8(FP), R1
 	MOVD dy+16(FP), R2
 	MOVD x+24(FP), R3
 	MOVD y+32(FP), R4
 	MOVD mean+40(FP), R5
-	MOVD c+56(FP), R6
-	FMOVS lo+72(FP), F0
+	FMOVS lo+80(FP), F0
 	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	FMOVS hi+76(FP), F1
+	FMOVS hi+84(FP), F1
 	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	CMP $16, R6
-	BLT done2
+	MOVD rows+48(FP), R6
+	CMP $0, R6
+	BLE done2
 
-while1:
+repeat1:
+	MOVD c+56(FP), R7
+	CMP $16, R7
+	BLT done4
+
+while3:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
@@ -627,17 +527,17 @@ while1:
 	FMOVQ 16(R5), F11
 	FMOVQ 32(R5), F12
 	FMOVQ 48(R5), F13
-	MOVD R2, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	MOVD rows+48(FP), R10
-	CMP $0, R10
-	BLE done4
+	MOVD R2, R8
+	MOVD R3, R9
+	MOVD R4, R10
+	MOVD streams+64(FP), R11
+	CMP $0, R11
+	BLE done6
 
-repeat3:
-	FMOVQ 0(R7), F14
-	FMOVQ 0(R8), F15
-	FMOVQ 0(R9), F16
+repeat5:
+	FMOVQ 0(R8), F14
+	FMOVQ 0(R9), F15
+	FMOVQ 0(R10), F16
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
@@ -646,9 +546,9 @@ repeat3:
 	WORD $0x4E2ED442 // fadd v2.4s, v2.4s, v14.4s
 	WORD $0x4EAAD5EF // fsub v15.4s, v15.4s, v10.4s
 	WORD $0x4E2FCDC3 // fmla v3.4s, v14.4s, v15.4s
-	FMOVQ 16(R7), F14
-	FMOVQ 16(R8), F15
-	FMOVQ 16(R9), F16
+	FMOVQ 16(R8), F14
+	FMOVQ 16(R9), F15
+	FMOVQ 16(R10), F16
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
@@ -657,9 +557,9 @@ repeat3:
 	WORD $0x4E2ED484 // fadd v4.4s, v4.4s, v14.4s
 	WORD $0x4EABD5EF // fsub v15.4s, v15.4s, v11.4s
 	WORD $0x4E2FCDC5 // fmla v5.4s, v14.4s, v15.4s
-	FMOVQ 32(R7), F14
-	FMOVQ 32(R8), F15
-	FMOVQ 32(R9), F16
+	FMOVQ 32(R8), F14
+	FMOVQ 32(R9), F15
+	FMOVQ 32(R10), F16
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
@@ -668,9 +568,9 @@ repeat3:
 	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
 	WORD $0x4EACD5EF // fsub v15.4s, v15.4s, v12.4s
 	WORD $0x4E2FCDC7 // fmla v7.4s, v14.4s, v15.4s
-	FMOVQ 48(R7), F14
-	FMOVQ 48(R8), F15
-	FMOVQ 48(R9), F16
+	FMOVQ 48(R8), F14
+	FMOVQ 48(R9), F15
+	FMOVQ 48(R10), F16
 	WORD $0x6E311E31 // eor v17.16b, v17.16b, v17.16b
 	WORD $0x6E30E412 // fcmge v18.4s, v0.4s, v16.4s
 	WORD $0x6E21E610 // fcmge v16.4s, v16.4s, v1.4s
@@ -679,14 +579,14 @@ repeat3:
 	WORD $0x4E2ED508 // fadd v8.4s, v8.4s, v14.4s
 	WORD $0x4EADD5EF // fsub v15.4s, v15.4s, v13.4s
 	WORD $0x4E2FCDC9 // fmla v9.4s, v14.4s, v15.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	ADD R11<<2, R8, R8
-	ADD R11<<2, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat3
+	MOVD next+72(FP), R12
+	ADD R12<<2, R8, R8
+	ADD R12<<2, R9, R9
+	ADD R12<<2, R10, R10
+	SUBS $1, R11, R11
+	BNE repeat5
 
-done4:
+done6:
 	FMOVQ 0(R0), F10
 	WORD $0x4E22D542 // fadd v2.4s, v10.4s, v2.4s
 	FMOVQ F2, 0(R0)
@@ -711,106 +611,35 @@ done4:
 	FMOVQ 48(R1), F2
 	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
 	FMOVQ F2, 48(R1)
-	ADD $64, R0, R0
-	ADD $64, R1, R1
 	ADD $64, R2, R2
 	ADD $64, R3, R3
 	ADD $64, R4, R4
+	ADD $64, R0, R0
+	ADD $64, R1, R1
 	ADD $64, R5, R5
-	SUB $16, R6, R6
-	CMP $16, R6
-	BGE while1
+	SUB $16, R7, R7
+	CMP $16, R7
+	BGE while3
 
-done2:
-	CMP $8, R6
-	BLT done6
+done4:
+	CMP $4, R7
+	BLT done8
 
-while5:
-	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
-	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x6E251CA5 // eor v5.16b, v5.16b, v5.16b
-	FMOVQ 0(R5), F6
-	FMOVQ 16(R5), F7
-	MOVD R2, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	MOVD rows+48(FP), R10
-	CMP $0, R10
-	BLE done8
-
-repeat7:
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	FMOVQ 0(R9), F10
-	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6E2AE40C // fcmge v12.4s, v0.4s, v10.4s
-	WORD $0x6E21E54A // fcmge v10.4s, v10.4s, v1.4s
-	WORD $0x6EAA1D68 // bit v8.16b, v11.16b, v10.16b
-	WORD $0x6EAC1D68 // bit v8.16b, v11.16b, v12.16b
-	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
-	WORD $0x4EA6D529 // fsub v9.4s, v9.4s, v6.4s
-	WORD $0x4E29CD03 // fmla v3.4s, v8.4s, v9.4s
-	FMOVQ 16(R7), F8
-	FMOVQ 16(R8), F9
-	FMOVQ 16(R9), F10
-	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
-	WORD $0x6E2AE40C // fcmge v12.4s, v0.4s, v10.4s
-	WORD $0x6E21E54A // fcmge v10.4s, v10.4s, v1.4s
-	WORD $0x6EAA1D68 // bit v8.16b, v11.16b, v10.16b
-	WORD $0x6EAC1D68 // bit v8.16b, v11.16b, v12.16b
-	WORD $0x4E28D484 // fadd v4.4s, v4.4s, v8.4s
-	WORD $0x4EA7D529 // fsub v9.4s, v9.4s, v7.4s
-	WORD $0x4E29CD05 // fmla v5.4s, v8.4s, v9.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	ADD R11<<2, R8, R8
-	ADD R11<<2, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat7
-
-done8:
-	FMOVQ 0(R0), F6
-	WORD $0x4E22D4C2 // fadd v2.4s, v6.4s, v2.4s
-	FMOVQ F2, 0(R0)
-	FMOVQ 0(R1), F2
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	FMOVQ F2, 0(R1)
-	FMOVQ 16(R0), F2
-	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVQ F2, 16(R0)
-	FMOVQ 16(R1), F2
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ F2, 16(R1)
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	ADD $32, R2, R2
-	ADD $32, R3, R3
-	ADD $32, R4, R4
-	ADD $32, R5, R5
-	SUB $8, R6, R6
-	CMP $8, R6
-	BGE while5
-
-done6:
-	CMP $4, R6
-	BLT done10
-
-while9:
+while7:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	FMOVQ 0(R5), F4
-	MOVD R2, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	MOVD rows+48(FP), R10
-	CMP $0, R10
-	BLE done12
+	MOVD R2, R8
+	MOVD R3, R9
+	MOVD R4, R10
+	MOVD streams+64(FP), R11
+	CMP $0, R11
+	BLE done10
 
-repeat11:
-	FMOVQ 0(R7), F5
-	FMOVQ 0(R8), F6
-	FMOVQ 0(R9), F7
+repeat9:
+	FMOVQ 0(R8), F5
+	FMOVQ 0(R9), F6
+	FMOVQ 0(R10), F7
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E27E409 // fcmge v9.4s, v0.4s, v7.4s
 	WORD $0x6E21E4E7 // fcmge v7.4s, v7.4s, v1.4s
@@ -819,49 +648,49 @@ repeat11:
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
 	WORD $0x4E26CCA3 // fmla v3.4s, v5.4s, v6.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	ADD R11<<2, R8, R8
-	ADD R11<<2, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat11
+	MOVD next+72(FP), R12
+	ADD R12<<2, R8, R8
+	ADD R12<<2, R9, R9
+	ADD R12<<2, R10, R10
+	SUBS $1, R11, R11
+	BNE repeat9
 
-done12:
+done10:
 	FMOVQ 0(R0), F4
 	WORD $0x4E22D482 // fadd v2.4s, v4.4s, v2.4s
 	FMOVQ F2, 0(R0)
 	FMOVQ 0(R1), F2
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
-	ADD $16, R0, R0
-	ADD $16, R1, R1
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
+	ADD $16, R0, R0
+	ADD $16, R1, R1
 	ADD $16, R5, R5
-	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while9
+	SUB $4, R7, R7
+	CMP $4, R7
+	BGE while7
 
-done10:
-	CMP $1, R6
-	BLT done14
+done8:
+	CMP $1, R7
+	BLT done12
 
-while13:
+while11:
 	WORD $0x6E221C42 // eor v2.16b, v2.16b, v2.16b
 	WORD $0x6E231C63 // eor v3.16b, v3.16b, v3.16b
 	FMOVS 0(R5), F4
-	MOVD R2, R7
-	MOVD R3, R8
-	MOVD R4, R9
-	MOVD rows+48(FP), R10
-	CMP $0, R10
-	BLE done16
+	MOVD R2, R8
+	MOVD R3, R9
+	MOVD R4, R10
+	MOVD streams+64(FP), R11
+	CMP $0, R11
+	BLE done14
 
-repeat15:
-	FMOVS 0(R7), F5
-	FMOVS 0(R8), F6
-	FMOVS 0(R9), F7
+repeat13:
+	FMOVS 0(R8), F5
+	FMOVS 0(R9), F6
+	FMOVS 0(R10), F7
 	WORD $0x6E281D08 // eor v8.16b, v8.16b, v8.16b
 	WORD $0x6E27E409 // fcmge v9.4s, v0.4s, v7.4s
 	WORD $0x6E21E4E7 // fcmge v7.4s, v7.4s, v1.4s
@@ -870,29 +699,37 @@ repeat15:
 	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
 	WORD $0x4EA4D4C6 // fsub v6.4s, v6.4s, v4.4s
 	WORD $0x4E26CCA3 // fmla v3.4s, v5.4s, v6.4s
-	MOVD c+56(FP), R11
-	ADD R11<<2, R7, R7
-	ADD R11<<2, R8, R8
-	ADD R11<<2, R9, R9
-	SUBS $1, R10, R10
-	BNE repeat15
+	MOVD next+72(FP), R12
+	ADD R12<<2, R8, R8
+	ADD R12<<2, R9, R9
+	ADD R12<<2, R10, R10
+	SUBS $1, R11, R11
+	BNE repeat13
 
-done16:
+done14:
 	FMOVS 0(R0), F4
 	WORD $0x4E22D482 // fadd v2.4s, v4.4s, v2.4s
 	FMOVS F2, 0(R0)
 	FMOVS 0(R1), F2
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	FMOVS F2, 0(R1)
-	ADD $4, R0, R0
-	ADD $4, R1, R1
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
+	ADD $4, R0, R0
+	ADD $4, R1, R1
 	ADD $4, R5, R5
-	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while13
+	SUB $1, R7, R7
+	CMP $1, R7
+	BGE while11
 
-done14:
+done12:
+	MOVD c+56(FP), R7
+	SUB R7<<2, R0, R0
+	SUB R7<<2, R1, R1
+	SUB R7<<2, R5, R5
+	SUBS $1, R6, R6
+	BNE repeat1
+
+done2:
 	RET

@@ -204,33 +204,37 @@ func RowsGradGated(dx, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi 
 func RowsGradRes(dx, dres, dy, x, y, mean, f0, f1, f2 *float32, rows, c int, lo, hi float32)
 
 // RowsSum computes dst += the column sums of x.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsSum(dst, x *float32, rows, c int, ahead int)
+func RowsSum(dst, x *float32, rows, c, streams, next int)
 
 // RowsMoment computes sum += the column sums of x-k and sq += those of (x-k)^2.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsMoment(sum, sq, x, k *float32, rows, c int, ahead int)
+func RowsMoment(sum, sq, x, k *float32, rows, c, streams, next int)
 
 // RowsGradSum computes sum += the column sums of dy and dot += those of
 // dy*(x-mean).
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c int, ahead int)
+func RowsGradSum(sum, dot, dy, x, mean *float32, rows, c, streams, next int)
 
 // RowsGradSumGated is RowsGradSum with 0 for dy where y <= lo or y >= hi.
-// Rows are added in order from 0 and the sums then added to what is there. With
-// ahead > 0, rows*c, what follows the maps is prefetched.
+// Of each map, row i of stream s begins s*next + i*c elements behind the pointer,
+// s < streams, i < rows. Rows i of all streams are added from 0 and in order, then
+// their sum to what is there.
 //
 //go:noescape
-func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c int, ahead int, lo, hi float32)
+func RowsGradSumGated(sum, dot, dy, x, y, mean *float32, rows, c, streams, next int, lo, hi float32)
 
 // Transpose computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols, both
 // positive, in squares of 4 x 4 and single elements beside them. The matrices must
