@@ -3,27 +3,27 @@ package conv
 import "github.com/golanes/lanes/kernels"
 
 // The Depthwise algorithm, for Groups = C = K: direct sums with channels in the
-// lanes. Output pixels whose window lies inside the image from left to right run
-// through a kernel for whole rows, in which padding above and below is a row of
-// zeros; the others, and what that kernel does not have (sizes but 3x3 and 5x5,
-// dilation, the phases of a strided gradient), pixel by pixel over the taps that
-// exist.
+// lanes. A kernel takes two rows of dst at once, in which padding above and below is a
+// row of zeros. What it does not have (sizes but 3x3 and 5x5, dilation, the phases of a
+// strided gradient) is computed pixel by pixel over the taps that exist.
 
 // A depthwise is the plan of one direction.
 type depthwise struct {
-	s          *Shape
-	oh, ow     int
-	taps       int
-	wStride    int
-	rowsKernel bool
-	lo, hi     int // output columns with the whole window inside the image
-	backward   bool
-	taskRows   int // rows of the result, or of ddst, of one task
-	tasks      int
-	chunks     int // partial sums of backward-weights
-	rowLen     int // scratch of a worker of forward: a row of dst
-	clampLo    float32
-	clampHi    float32
+	s        *Shape
+	oh, ow   int
+	taps     int
+	wStride  int
+	rows     *kernels.DepthwiseRows   // nil if there is none
+	pair     int                      // rows of a call
+	spread   *kernels.DepthwiseSpread // of backward-data with stride 2, or nil
+	backward bool
+	taskRows int // rows of the result, or of ddst, of one task
+	tasks    int
+	chunks   int // partial sums of backward-weights
+	rowLen   int // scratch of a worker of forward: rows of dst
+	clampLo  float32
+	clampHi  float32
+	far      bool // the maps do not stay in the second-level cache
 }
 
 // depthwiseTaskFloats is how much of the result one task computes.
@@ -31,28 +31,32 @@ const depthwiseTaskFloats = 16 << 10
 
 func newDepthwise(s *Shape, dir pass3) *depthwise {
 	d := &depthwise{s: s, oh: s.OH(), ow: s.OW(), taps: s.R * s.S, wStride: (s.C + 15) / 16 * 16,
-		backward: dir == passData, clampLo: noLo, clampHi: noHi}
-	d.rowsKernel = s.R == s.S && kernels.HasDepthwiseRow(s.R, s.StrideW) &&
-		s.DilationH == 1 && s.DilationW == 1 && (!d.backward || s.StrideH == 1 && s.StrideW == 1)
+		backward: dir == passData, far: s.SrcLen()+s.DstLen() >= farFloats, clampLo: noLo, clampHi: noHi}
 	rows, width := d.oh, d.ow
-	padLeft, extent := s.PadLeft, s.W
 	if d.backward {
 		rows, width = s.H, s.W
-		padLeft, extent = s.S-1-s.PadLeft, d.ow
 	}
-	if d.rowsKernel {
-		for d.lo < width && d.lo*s.StrideW < padLeft {
-			d.lo++
-		}
-		d.hi = d.lo
-		for d.hi < width && d.hi*s.StrideW-padLeft+s.S <= extent {
-			d.hi++
+	if s.R == s.S && kernels.HasDepthwiseRow(s.R, s.StrideW) && s.DilationH == 1 && s.DilationW == 1 {
+		switch {
+		case !d.backward:
+			d.rows = kernels.NewDepthwiseRows(s.R, s.StrideW, s.C, s.W, s.PadLeft, width)
+		case s.StrideH == 1 && s.StrideW == 1:
+			d.rows = kernels.NewDepthwiseRows(s.R, 1, s.C, d.ow, s.S-1-s.PadLeft, width)
+		case s.StrideH == 2 && s.StrideW == 2 && s.R == 3:
+			d.spread = d.newSpread()
 		}
 	}
-	d.taskRows = min(rows, max(1, depthwiseTaskFloats/(width*s.C)))
+	if d.pair = 1; d.rows != nil && s.StrideH == s.StrideW {
+		d.pair = d.rows.Most()
+	}
+	d.taskRows = min(rows, max(1, depthwiseTaskFloats/(width*s.C)/d.pair)*d.pair)
+	if d.spread != nil {
+		rows = d.pairsOfRows()
+		d.taskRows, d.rowLen = max(1, d.taskRows/2), width*s.C
+	}
 	d.tasks = s.N * ((rows + d.taskRows - 1) / d.taskRows)
 	if dir == passForward {
-		d.rowLen = d.ow * s.C
+		d.rowLen = d.pair * d.ow * s.C
 	}
 	if dir == passWeights {
 		d.chunks = max(1, min(outerTasks, d.tasks))
@@ -82,7 +86,7 @@ func (d *depthwise) pack(dst, w []float32) {
 	for t := range d.taps {
 		clear(dst[t*d.wStride+c : (t+1)*d.wStride])
 	}
-	if !d.backward || !d.rowsKernel {
+	if !d.backward || d.rows == nil {
 		return
 	}
 	for t := range d.taps / 2 {
@@ -100,49 +104,75 @@ func (d *depthwise) rowsOf(task, height int) (n, y0, y1 int) {
 	return task / per, y0, min(height, y0+d.taskRows)
 }
 
-// forward computes task t of dst. With a residual, which may be dst, each row is
-// made in scratch first, and clamping is left to the caller.
+// forward computes task t of dst. With a residual, which may be dst, rows are made in
+// scratch first, and clamping is left to the caller.
 func (d *depthwise) forward(t int, o *operands, zero, scratch []float32) {
 	s := d.s
 	n, y0, y1 := d.rowsOf(t, d.oh)
-	image := o.a[n*s.H*s.W*s.C:][:s.H*s.W*s.C]
-	bias := o.bias
-	if bias == nil {
-		bias = zero
+	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: o.bias, Lo: d.clampLo, Hi: d.clampHi}
+	if o.bias == nil {
+		op.Bias = zero
 	}
-	for y := y0; y < y1; y++ {
-		first := (n*d.oh + y) * d.ow * s.C
-		dst := o.c[first:][:d.ow*s.C]
-		row, lo, hi := dst, d.clampLo, d.clampHi
-		if o.residual != nil {
-			row, lo, hi = scratch, noLo, noHi
+	if o.residual != nil {
+		op.Lo, op.Hi = noLo, noHi
+	}
+	for y := y0; y < y1; y += d.pair {
+		op.Count = min(d.pair, y1-y)
+		first, length := (n*d.oh+y)*d.ow*s.C, op.Count*d.ow*s.C
+		dst := o.c[first:][:length]
+		if op.Y = dst; o.residual != nil {
+			op.Y = scratch[:length]
 		}
-		if d.hi > d.lo {
-			var rows [5]int
-			d.tapRows(&rows, y*s.StrideH-s.PadTop, d.lo*s.StrideW-s.PadLeft, s.H, s.W)
-			kernels.DepthwiseRow(s.R, s.StrideW, row[d.lo*s.C:], image, rows[:], zero, o.b, d.wStride, bias, lo, hi, s.C, d.hi-d.lo)
-		}
-		for x := range d.ow {
-			if x >= d.lo && x < d.hi {
-				continue
-			}
-			var taps [2 * kernels.DepthwiseMaxTaps]int
-			k := d.windowTaps(&taps, y, x)
-			kernels.DepthwisePixel(row[x*s.C:], image, o.b, taps[:k], bias, lo, hi, s.C)
+		d.place(&op, n, y*s.StrideH-s.PadTop, s.H, s.W)
+		d.lookAhead(&op, o.c, first+length)
+		if d.rows != nil {
+			d.rows.Forward(&op)
+		} else {
+			d.forwardPixels(&op, n, y)
 		}
 		if o.residual != nil {
-			kernels.Add(dst, row, o.residual[first:][:len(dst)])
+			kernels.Add(dst, op.Y, o.residual[first:][:length])
 		}
 	}
 }
 
-// tapRows fills in where the rows of a window start, -1 in the padding.
-func (d *depthwise) tapRows(rows *[5]int, h, w, height, width int) {
-	for r := range d.s.R {
-		rows[r] = -1
+// forwardPixels computes the rows of dst from y on one pixel after another.
+func (d *depthwise) forwardPixels(op *kernels.DepthwiseOperands, n, y int) {
+	s := d.s
+	image := op.Src[n*s.H*s.W*s.C:][:s.H*s.W*s.C]
+	for i := range op.Count * d.ow {
+		var taps [2 * kernels.DepthwiseMaxTaps]int
+		k := d.windowTaps(&taps, y+i/d.ow, i%d.ow)
+		kernels.DepthwisePixel(op.Y[i*s.C:], image, op.W, taps[:k], op.Bias, op.Lo, op.Hi, s.C)
+	}
+}
+
+// place fills in where the rows of a window are that starts at row h of image n, -1 in
+// the padding, and what comes behind them.
+func (d *depthwise) place(op *kernels.DepthwiseOperands, n, h, height, width int) {
+	row := width * d.s.C
+	count := min(len(op.Rows), d.s.R+d.s.StrideH)
+	for r := range count {
+		op.Rows[r] = -1
 		if h+r >= 0 && h+r < height {
-			rows[r] = ((h+r)*width + w) * d.s.C
+			op.Rows[r] = (n*height + h + r) * row
 		}
+	}
+	stride := d.s.StrideH
+	if d.backward {
+		stride = 1
+	}
+	next := n*height + min(height, max(0, h+(op.Count-1)*stride+d.s.R))
+	if op.Ahead = nil; d.far {
+		op.Ahead = op.Src[min(len(op.Src), next*row):]
+	}
+}
+
+// lookAhead names what comes next of the operand that op.Y is a part of.
+func (d *depthwise) lookAhead(op *kernels.DepthwiseOperands, y []float32, next int) {
+	op.AheadY = nil
+	if d.far && next < len(y) {
+		op.AheadY = y[next:]
 	}
 }
 
@@ -165,22 +195,85 @@ func (d *depthwise) windowTaps(taps *[2 * kernels.DepthwiseMaxTaps]int, y, x int
 	return k
 }
 
-// data computes task t of dsrc.
-func (d *depthwise) data(t int, o *operands, zero []float32) {
+// data computes task t of dsrc. scratch has a row.
+func (d *depthwise) data(t int, o *operands, zero, scratch []float32) {
 	s := d.s
+	if d.spread != nil {
+		d.dataSpread(t, o, zero, scratch)
+		return
+	}
 	n, y0, y1 := d.rowsOf(t, s.H)
+	if d.rows == nil {
+		d.dataPixels(o, zero, n, y0, y1)
+		return
+	}
+	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: zero, Lo: noLo, Hi: noHi}
+	for y := y0; y < y1; y += d.pair {
+		op.Count = min(d.pair, y1-y)
+		first, length := (n*s.H+y)*s.W*s.C, op.Count*s.W*s.C
+		op.Y = o.c[first:][:length]
+		d.place(&op, n, y-(s.R-1-s.PadTop), d.oh, d.ow)
+		d.lookAhead(&op, o.c, first+length)
+		d.rows.Forward(&op)
+	}
+}
+
+// newSpread returns the kernel for stride 2, nil if some pixels are farther from all
+// outputs than it takes.
+func (d *depthwise) newSpread() *kernels.DepthwiseSpread {
+	s := d.s
+	first, end := (s.PadLeft+1)/2, (s.W+s.PadLeft)/2 // blocks
+	if end > d.ow || end < first || s.PadLeft > 2 || s.PadTop > 2 {
+		return nil
+	}
+	return &kernels.DepthwiseSpread{
+		C: s.C, Blocks: end - first, WStride: d.wStride, First: s.PadLeft%2 == 1, Before: first > 0,
+		Last: (s.W+s.PadLeft)%2 == 1, After: end < d.ow,
+	}
+}
+
+// pairsOfRows returns how many pairs of rows of src, counted from the padding on, there
+// are.
+func (d *depthwise) pairsOfRows() int { return (d.s.H+d.s.PadTop+1)/2 - d.s.PadTop/2 }
+
+// dataSpread computes task t of dsrc, some pairs of rows. A row that a pair lacks goes to
+// scratch.
+func (d *depthwise) dataSpread(t int, o *operands, zero, scratch []float32) {
+	s := d.s
+	n, m0, m1 := d.rowsOf(t, d.pairsOfRows())
+	row, from := s.W*s.C, d.ow*s.C
+	start := max(0, (s.PadLeft+1)/2-1) * s.C // the first element of a row of ddst that is read
+	for m := m0 + s.PadTop/2; m < m1+s.PadTop/2; m++ {
+		var dst, grad [2][]float32
+		for i := range dst {
+			dst[i], grad[i] = scratch, zero
+			if y := 2*m - s.PadTop + i; y >= 0 && y < s.H {
+				dst[i] = o.c[(n*s.H+y)*row:][:row]
+			}
+			if y := m - i; y >= 0 && y < d.oh {
+				grad[i] = o.a[(n*d.oh+y)*from+start:][:from-start]
+			}
+		}
+		var aheadDst, aheadSrc []float32
+		if d.far {
+			aheadDst = o.c[min(len(o.c), (n*s.H+max(0, 2*m+2-s.PadTop))*row):]
+			aheadSrc = o.a[min(len(o.a), (n*d.oh+min(d.oh, m+1))*from):]
+		}
+		d.spread.Run(dst[0], dst[1], grad[0], grad[1], o.b, aheadDst, aheadSrc)
+	}
+}
+
+// dataPixels computes rows y0 to y1 of dsrc phase by phase, and one pixel after another
+// where there is no kernel for one.
+func (d *depthwise) dataPixels(o *operands, zero []float32, n, y0, y1 int) {
+	s := d.s
 	image := o.a[n*d.oh*d.ow*s.C:][:d.oh*d.ow*s.C]
 	for y := y0; y < y1; y++ {
 		row := o.c[(n*s.H+y)*s.W*s.C:][:s.W*s.C]
-		if d.hi > d.lo {
-			var rows [5]int
-			d.tapRows(&rows, y-(s.R-1-s.PadTop), d.lo-(s.S-1-s.PadLeft), d.oh, d.ow)
-			kernels.DepthwiseRow(s.R, 1, row[d.lo*s.C:], image, rows[:], zero, o.b, d.wStride, zero, noLo, noHi, s.C, d.hi-d.lo)
-		}
 		for x := range min(s.W, s.StrideW) {
 			lo, hi := d.phase(row, image, o.b, y, x)
 			for ; x < s.W; x += s.StrideW {
-				if x >= lo && x < hi || x >= d.lo && x < d.hi {
+				if x >= lo && x < hi {
 					continue
 				}
 				var taps [2 * kernels.DepthwiseMaxTaps]int
@@ -196,9 +289,6 @@ func (d *depthwise) data(t int, o *operands, zero []float32) {
 // end.
 func (d *depthwise) phase(row, image, w []float32, y, x int) (lo, hi int) {
 	s := d.s
-	if d.rowsKernel {
-		return 0, 0
-	}
 	first, end := 0, (s.W-x+s.StrideW-1)/s.StrideW
 	for q := range s.S {
 		if at := x + s.PadLeft - q*s.DilationW; at%s.StrideW == 0 {
@@ -233,7 +323,7 @@ func (d *depthwise) gradientTaps(taps *[2 * kernels.DepthwiseMaxTaps]int, h, w i
 				continue
 			}
 			at := r*s.S + q
-			if d.rowsKernel {
+			if d.rows != nil {
 				at = d.taps - 1 - at
 			}
 			taps[k], taps[k+1] = (y/s.StrideH*d.ow+x/s.StrideW)*s.C, at*d.wStride
@@ -249,30 +339,36 @@ func (d *depthwise) weights(t int, bias bool, partial, src, ddst, zero []float32
 	s := d.s
 	partial = partial[t*d.partialLen():][:d.partialLen()]
 	clear(partial)
+	op := kernels.DepthwiseOperands{Src: src, Zero: zero, W: partial, WStride: d.wStride}
 	for task := t * d.tasks / d.chunks; task < (t+1)*d.tasks/d.chunks; task++ {
 		n, y0, y1 := d.rowsOf(task, d.oh)
-		image := src[n*s.H*s.W*s.C:][:s.H*s.W*s.C]
-		for y := y0; y < y1; y++ {
-			row := ddst[(n*d.oh+y)*d.ow*s.C:][:d.ow*s.C]
-			if d.hi > d.lo {
-				var rows [5]int
-				d.tapRows(&rows, y*s.StrideH-s.PadTop, d.lo*s.StrideW-s.PadLeft, s.H, s.W)
-				kernels.DepthwiseGradRow(s.R, s.StrideW, partial, d.wStride, image, rows[:], zero, row[d.lo*s.C:], s.C, d.hi-d.lo)
+		for y := y0; y < y1; y += d.pair {
+			op.Count = min(d.pair, y1-y)
+			first, length := (n*d.oh+y)*d.ow*s.C, op.Count*d.ow*s.C
+			op.Y = ddst[first:][:length]
+			d.place(&op, n, y*s.StrideH-s.PadTop, s.H, s.W)
+			d.lookAhead(&op, ddst, first+length)
+			if d.rows != nil {
+				d.rows.Gradient(&op)
+			} else {
+				d.gradientPixels(&op, n, y)
 			}
-			for x := range d.ow {
-				pixel := row[x*s.C:][:s.C]
-				if bias {
-					sum := partial[d.taps*d.wStride:][:s.C]
-					kernels.Add(sum, sum, pixel)
-				}
-				if x >= d.lo && x < d.hi {
-					continue
-				}
-				var taps [2 * kernels.DepthwiseMaxTaps]int
-				k := d.windowTaps(&taps, y, x)
-				kernels.DepthwiseGradPixel(partial, image, taps[:k], pixel, s.C)
+			for i := 0; bias && i < length; i += s.C {
+				sum := partial[d.taps*d.wStride:][:s.C]
+				kernels.Add(sum, sum, op.Y[i:][:s.C])
 			}
 		}
+	}
+}
+
+// gradientPixels adds up the rows of ddst from y on one pixel after another.
+func (d *depthwise) gradientPixels(op *kernels.DepthwiseOperands, n, y int) {
+	s := d.s
+	image := op.Src[n*s.H*s.W*s.C:][:s.H*s.W*s.C]
+	for i := range op.Count * d.ow {
+		var taps [2 * kernels.DepthwiseMaxTaps]int
+		k := d.windowTaps(&taps, y+i/d.ow, i%d.ow)
+		kernels.DepthwiseGradPixel(op.W, image, taps[:k], op.Y[i*s.C:], s.C)
 	}
 }
 

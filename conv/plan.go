@@ -243,7 +243,7 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0][0].height, w.nr, w.blocks, w.block)
 		}
 		if w := d.depthwise; w != nil {
-			fmt.Fprintf(&b, ", %d rows of a map at a time, columns %d to %d in whole rows", w.taskRows, w.lo, w.hi)
+			fmt.Fprintf(&b, ", %d rows of a map at a time", w.taskRows)
 		}
 		if n := d.packedLen(); n > 0 {
 			fmt.Fprintf(&b, ", %d packed floats", n)

@@ -99,7 +99,8 @@ func (p *Plan) task(worker, t int) {
 		d := p.forward.depthwise
 		d.forward(t, &j.operands, p.zero, j.scratch[worker*d.rowLen:][:d.rowLen])
 	case jobDepthwiseData:
-		p.data.depthwise.data(t, &j.operands, p.zero)
+		d := p.data.depthwise
+		d.data(t, &j.operands, p.zero, j.scratch[worker*d.rowLen:][:d.rowLen])
 	case jobDepthwiseWeights:
 		p.weights.depthwise.weights(t, j.db != nil, j.partial, j.a, j.b, p.zero)
 	default:

@@ -326,14 +326,19 @@ func TestPrefetchPixels(t *testing.T) {
 	})
 }
 
-func TestDepthwiseKernels(t *testing.T) {
+func TestDepthwiseRows(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		for _, size := range []int{3, 5} {
 			for _, stride := range []int{1, 2} {
-				for _, c := range channelCounts {
-					for _, pixels := range []int{1, 2, 3, 4, 5, 8, 9, 13, 17} {
+				for _, c := range []int{1, 7, 8, 15, 16, 17, 33} {
+					for _, pixels := range []int{1, 3, 4, 5, 6, 13} {
 						t.Run(fmt.Sprintf("size=%d/stride=%d/c=%d/pixels=%d", size, stride, c, pixels), func(t *testing.T) {
-							testDepthwise(t, size, stride, c, pixels)
+							for _, left := range []int{-1, 0, 1, size - 1} {
+								testDepthwiseRows(t, size, stride, c, pixels, left, 1)
+								if size == 3 {
+									testDepthwiseRows(t, size, stride, c, pixels, left, 2)
+								}
+							}
 						})
 					}
 				}
@@ -342,30 +347,113 @@ func TestDepthwiseKernels(t *testing.T) {
 	})
 }
 
-func testDepthwise(t *testing.T, size, stride, c, pixels int) {
+func testDepthwiseRows(t *testing.T, size, stride, c, pixels, left, count int) {
 	const seed = 4
-	length := ((pixels-1)*stride + size) * c
-	wStride := c + 2
-	src, zero := integers(t, seed, size*length), kerneltest.Guarded(t, length)
-	w, bias, dy := integers(t, seed+1, (size*size-1)*wStride+c), integers(t, seed+2, c), integers(t, seed+3, pixels*c)
-	rows := make([]int, size)
-	for r := range rows {
-		rows[r] = r * length
+	// The last window ends in the padding, or before the last pixel.
+	for _, width := range []int{max(1, (pixels-1)*stride+size-left-1), (pixels-1)*stride + size + 1} {
+		wStride := c + 2
+		o := kernels.DepthwiseOperands{
+			Count: count, Src: integers(t, seed, 4*width*c), Zero: kerneltest.Guarded(t, width*c),
+			WStride: wStride, Bias: integers(t, seed+2, c),
+		}
+		for r := range o.Rows {
+			o.Rows[r] = []int{width * c, -1, 0, 2 * width * c, 3 * width * c}[r%5]
+		}
+		w, dy := integers(t, seed+1, (size*size-1)*wStride+c), integers(t, seed+3, count*pixels*c)
+		inf := float32(math.Inf(1))
+		run := func() (results [][]float32) {
+			d := kernels.NewDepthwiseRows(size, stride, c, width, left, pixels)
+			for _, limits := range [][2]float32{{-100, 100}, {-inf, inf}, {0, inf}} {
+				o.Y, o.W, o.Lo, o.Hi, o.Ahead, o.AheadY = kerneltest.Guarded(t, count*pixels*c), w, limits[0], limits[1], o.Src, nil
+				d.Forward(&o)
+				results = append(results, o.Y)
+			}
+			o.Y, o.W, o.AheadY = dy, kerneltest.GuardedCopy(t, w), dy
+			d.Gradient(&o)
+			return append(results, o.W)
+		}
+		got := run()
+		var want [][]float32
+		onGeneric(t, func() { want = run() })
+		for i := range got {
+			if !slices.Equal(got[i], want[i]) {
+				t.Fatalf("left=%d count=%d width=%d seed=%d result=%d: got %v, want %v", left, count, width, seed, i, got[i], want[i])
+			}
+		}
 	}
-	rows[1] = -1
+}
+
+func TestDepthwiseSpread(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, c := range channelCounts {
+			for flags := range 16 {
+				t.Run(fmt.Sprintf("c=%d/flags=%d", c, flags), func(t *testing.T) {
+					for _, blocks := range []int{0, 1, 4} {
+						d := kernels.DepthwiseSpread{
+							C: c, Blocks: blocks, WStride: c + 1,
+							First: flags&1 != 0, Last: flags&2 != 0, Before: flags&4 != 0, After: flags&8 != 0,
+						}
+						if blocks > 0 || d.First || d.Last {
+							testDepthwiseSpread(t, d)
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
+func testDepthwiseSpread(t *testing.T, d kernels.DepthwiseSpread) {
+	const seed = 6
+	pixels, from := 2*d.Blocks, d.Blocks
+	for _, v := range []struct {
+		on     bool
+		pixels int
+		from   int
+	}{{d.First, 1, 0}, {d.Last, 1, 0}, {d.Before, 0, 1}, {d.Last && d.After, 0, 1}} {
+		if v.on {
+			pixels, from = pixels+v.pixels, from+v.from
+		}
+	}
+	from = max(1, from)
+	u, v, w := integers(t, seed, from*d.C), integers(t, seed+1, from*d.C), integers(t, seed+2, 8*d.WStride+d.C)
+	run := func() [2][]float32 {
+		dst := [2][]float32{kerneltest.Guarded(t, pixels*d.C), kerneltest.Guarded(t, pixels*d.C)}
+		d.Run(dst[0], dst[1], u, v, w, u, v)
+		return dst
+	}
+	got := run()
+	var want [2][]float32
+	onGeneric(t, func() { want = run() })
+	for i := range got {
+		if !slices.Equal(got[i], want[i]) {
+			t.Fatalf("%+v seed=%d row=%d: got %v, want %v", d, seed, i, got[i], want[i])
+		}
+	}
+}
+
+func TestDepthwisePixels(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, c := range channelCounts {
+			for _, pixels := range []int{1, 2, 5} {
+				t.Run(fmt.Sprintf("c=%d/pixels=%d", c, pixels), func(t *testing.T) { testDepthwisePixels(t, c, pixels) })
+			}
+		}
+	})
+}
+
+func testDepthwisePixels(t *testing.T, c, pixels int) {
+	const size, seed = 3, 4
+	length := (pixels + size - 1) * c
+	wStride := c + 2
+	src := integers(t, seed, size*length)
+	w, bias, dy := integers(t, seed+1, (size*size-1)*wStride+c), integers(t, seed+2, c), integers(t, seed+3, c)
 	taps := []int{0, 0, length - c, wStride, (size*size - 1) * c, (size*size - 1) * wStride}
 	run := func() [][]float32 {
-		dst, dw := kerneltest.Guarded(t, pixels*c), kerneltest.GuardedCopy(t, w)
 		one, grad := kerneltest.Guarded(t, c), kerneltest.GuardedCopy(t, w)
-		free, half := kerneltest.Guarded(t, pixels*c), kerneltest.Guarded(t, pixels*c)
-		inf := float32(math.Inf(1))
-		kernels.DepthwiseRow(size, stride, dst, src, rows, zero, w, wStride, bias, -100, 100, c, pixels)
-		kernels.DepthwiseRow(size, stride, free, src, rows, zero, w, wStride, bias, -inf, inf, c, pixels)
-		kernels.DepthwiseRow(size, stride, half, src, rows, zero, w, wStride, bias, 0, inf, c, pixels)
-		kernels.DepthwiseGradRow(size, stride, dw, wStride, src, rows, zero, dy, c, pixels)
 		kernels.DepthwisePixel(one, src, w, taps, bias, -100, 100, c)
-		kernels.DepthwiseGradPixel(grad, src, taps, dy[:c], c)
-		results := [][]float32{dst, dw, one, grad, free, half}
+		kernels.DepthwiseGradPixel(grad, src, taps, dy, c)
+		results := [][]float32{one, grad}
 		for _, count := range []int{1, 2, 4} {
 			steps := kerneltest.GuardedCopy(t, make([]float32, (pixels-1)*(c+3)+c))
 			from := []int{length, wStride, 0, 0, 2 * length, 2 * wStride, (size-1)*length + (size-1)*c, (size*size - 1) * wStride}
@@ -384,30 +472,38 @@ func testDepthwise(t *testing.T, size, stride, c, pixels int) {
 	}
 }
 
-// TestDepthwiseRowNaN puts a NaN into one pixel: it must come through the limits, and
+// TestDepthwiseRowsNaN puts a NaN into one pixel: it must come through the limits, and
 // only in the pixels whose taps it is.
-func TestDepthwiseRowNaN(t *testing.T) {
-	const size, c, pixels = 3, 9, 14
+func TestDepthwiseRowsNaN(t *testing.T) {
+	const size, c, pixels, left = 3, 9, 14, 1
 	inf := float32(math.Inf(1))
 	kerneltest.ForEachISA(t, func(t *testing.T) {
-		length := (pixels + size - 1) * c
-		src, w, bias := make([]float32, size*length), make([]float32, size*size*c), make([]float32, c)
+		src, w := make([]float32, size*pixels*c), make([]float32, size*size*c)
 		for i := range w {
 			w[i] = 1
 		}
-		for _, at := range []int{0, 5, 9, pixels + 1} {
+		d := kernels.NewDepthwiseRows(size, 1, c, pixels, left, pixels)
+		for _, at := range []int{0, 5, 9, pixels - 1} {
 			for i := range src {
 				src[i] = 10
 			}
 			for i := range c {
-				src[length+at*c+i] = float32(math.NaN())
+				src[(pixels+at)*c+i] = float32(math.NaN())
 			}
 			for _, limits := range [][2]float32{{0, 6}, {-inf, inf}} {
-				dst := kerneltest.Guarded(t, pixels*c)
-				kernels.DepthwiseRow(size, 1, dst, src, []int{0, length, 2 * length}, nil, w, c, bias, limits[0], limits[1], c, pixels)
-				for i, v := range dst {
-					p, want := i/c, min(90, limits[1])
-					if p <= at && at < p+size {
+				o := kernels.DepthwiseOperands{
+					Count: 1, Y: kerneltest.Guarded(t, pixels*c), Src: src, W: w, WStride: c, Bias: make([]float32, c),
+					Lo: limits[0], Hi: limits[1],
+				}
+				copy(o.Rows[:], []int{0, pixels * c, 2 * pixels * c})
+				d.Forward(&o)
+				for i, v := range o.Y {
+					p := i / c
+					want := min(90, limits[1])
+					if p == 0 || p == pixels-1 {
+						want = min(60, limits[1])
+					}
+					if p-left <= at && at < p-left+size {
 						if v == v {
 							t.Fatalf("limits=%v at=%d: pixel %d is %v, want NaN", limits, at, p, v)
 						}

@@ -5,71 +5,160 @@ package kernels
 // are rows of w, wStride floats apart.
 
 const (
-	depthwiseMaxSize = 5
+	// DepthwiseMostRows is the most rows of src that a [DepthwiseRows] reads at once: of
+	// a 5x5 filter, or of a 3x3 one for two rows with stride 2.
+	DepthwiseMostRows = 5
 	// DepthwiseMaxTaps is the most taps that the kernels for single pixels take.
 	DepthwiseMaxTaps = 64
 )
 
 type (
-	depthwiseRows [depthwiseMaxSize]*float32
-	depthwiseTaps [2 * DepthwiseMaxTaps]*float32
+	depthwiseTable [DepthwiseMostRows]*float32
+	depthwiseTaps  [2 * DepthwiseMaxTaps]*float32
 )
 
-// HasDepthwiseRow reports whether [DepthwiseRow] and [DepthwiseGradRow] take a
-// filter of size x size at a stride.
+// HasDepthwiseRow reports whether there is a [DepthwiseRows] for a filter of size x
+// size at a stride.
 func HasDepthwiseRow(size, stride int) bool {
 	return (size == 3 || size == 5) && (stride == 1 || stride == 2)
 }
 
-// fill points the table at the filter's rows; a negative offset stands for zero.
-func (d *depthwiseRows) fill(name string, size, stride int, src []float32, rows []int, zero []float32, c, pixels int) {
-	if !HasDepthwiseRow(size, stride) || c < 1 || pixels < 1 || len(rows) < size {
-		panic("kernels." + name + ": size, stride, c, pixels or rows")
+// A DepthwiseRows computes consecutive rows of dst, two for a 3x3 filter and one for a 5x5
+// filter, or their part of the weight gradient. It is the geometry of such rows and can be used by several
+// goroutines at once.
+type DepthwiseRows struct {
+	size, stride, c, width, left, pixels int
+	first, end                           int      // of the pixels whose window is inside the row
+	columns                              []uint32 // bit s: column s of a pixel's window is inside
+}
+
+// NewDepthwiseRows returns the kernel for rows of so many pixels of c channels, from
+// rows of src of width pixels: the window of pixel p starts at pixel p*stride-left, and
+// pixels outside are padding. size and stride must be as [HasDepthwiseRow] says.
+func NewDepthwiseRows(size, stride, c, width, left, pixels int) *DepthwiseRows {
+	if !HasDepthwiseRow(size, stride) || c < 1 || width < 1 || pixels < 1 {
+		panic("kernels.NewDepthwiseRows: size, stride, c, width or pixels")
 	}
-	length := ((pixels-1)*stride + size) * c
-	for r, o := range rows[:size] {
-		x := zero
-		if o >= 0 {
-			x = src[min(o, len(src)):]
+	d := &DepthwiseRows{size: size, stride: stride, c: c, width: width, left: left, pixels: pixels}
+	for d.first < pixels && d.first*stride < left {
+		d.first++
+	}
+	for d.end = d.first; d.end < pixels && d.end*stride-left+size <= width; {
+		d.end++
+	}
+	d.columns = make([]uint32, pixels)
+	for p := range d.columns {
+		for s := range size {
+			if x := p*stride - left + s; x >= 0 && x < width {
+				d.columns[p] |= 1 << s
+			}
 		}
-		if len(x) < length {
-			panic("kernels." + name + ": row out of range")
-		}
-		d[r] = &x[0]
+	}
+	return d
+}
+
+// Most is the most rows of dst that d computes at once.
+func (d *DepthwiseRows) Most() int {
+	if d.size == 3 {
+		return 2
+	}
+	return 1
+}
+
+// A DepthwiseOperands is what a [DepthwiseRows] works on: Count rows of Y, one behind
+// the other, with the rows of Src that start at Rows, or are Zero where that is
+// negative; those of the second row of Y start stride entries later.
+//
+// Ahead and AheadY are where what comes next starts, in Src and Y, for kernels that can
+// ask for it: worth it where the maps are larger than the second-level cache, else nil.
+type DepthwiseOperands struct {
+	Count         int // 1 to [DepthwiseRows.Most]
+	Y             []float32
+	Src           []float32
+	Rows          [DepthwiseMostRows]int
+	Zero          []float32
+	W             []float32
+	WStride       int
+	Bias          []float32 // of Forward, as are the limits
+	Lo, Hi        float32
+	Ahead, AheadY []float32
+}
+
+// Forward computes rows of dst:
+//
+//	y = Bias[i] + sum over r, s of row(j*stride+r)[(p*stride-left+s)*c+i] * W[(r*size+s)*WStride+i]
+//	Y[(j*pixels+p)*c+i] = min(Hi, max(Lo, y))        j < Count, p < pixels, i < c
+//
+// The sum starts with the bias and adds products in the order of r, then s, fused where
+// the ISA has FMA. Padding beside a row is zeros or left out, which differs where a
+// weight is not finite. NaN passes through min and max; Lo and Hi are not NaN. Where a
+// limit and y are zeros of different sign, either may be the result. Y must not overlap
+// the other operands.
+func (d *DepthwiseRows) Forward(o *DepthwiseOperands) {
+	d.check("Forward", o)
+	if len(o.Bias) < d.c {
+		panic("kernels.DepthwiseRows.Forward: short Bias")
+	}
+	var table depthwiseTable
+	step := d.channelStep(o.Count)
+	for c0 := 0; c0 < d.c; c0 += step {
+		d.fill(&table, o, c0)
+		depthwiseForward(d, o, &table, c0, min(step, d.c-c0))
 	}
 }
 
-// DepthwiseRow computes consecutive pixels of one row of dst, all of whose taps
-// lie inside src or in rows of padding:
+// Gradient adds the weight gradient of rows of dst, in an order that is fixed for the
+// ISA:
 //
-//	y = bias[i] + sum over r, s of row(r)[(p*stride+s)*c+i] * w[(r*size+s)*wStride+i]
-//	dst[p*c+i] = min(hi, max(lo, y))        p < pixels, i < c
+//	W[(r*size+s)*WStride+i] += row(j*stride+r)[(p*stride-left+s)*c+i] * Y[(j*pixels+p)*c+i]    j < Count, p < pixels
 //
-// where row(r) is src from rows[r] on, or zero if rows[r] is negative. The sum
-// starts with the bias and adds products in the order of r, then s, fused where
-// the ISA has FMA. NaN passes through min and max; lo and hi are not NaN. Where a
-// limit and y are zeros of different sign, either may be the result. dst must not
-// overlap the other arguments. size and stride must be as [HasDepthwiseRow] says.
-func DepthwiseRow(size, stride int, dst, src []float32, rows []int, zero, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
-	var table depthwiseRows
-	table.fill("DepthwiseRow", size, stride, src, rows, zero, c, pixels)
-	if len(dst) < pixels*c || len(w) < (size*size-1)*wStride+c || wStride < c || len(bias) < c {
-		panic("kernels.DepthwiseRow: short dst, w or bias")
+// Products with padding are left out or with zeros.
+func (d *DepthwiseRows) Gradient(o *DepthwiseOperands) {
+	d.check("Gradient", o)
+	var table depthwiseTable
+	step := d.channelStep(o.Count)
+	for c0 := 0; c0 < d.c; c0 += step {
+		d.fill(&table, o, c0)
+		depthwiseGradient(d, o, &table, c0, min(step, d.c-c0))
 	}
-	depthwiseRow(size, stride, dst, &table, w, wStride, bias, lo, hi, c, pixels)
 }
 
-// DepthwiseGradRow adds the weight gradient of consecutive pixels of one row of
-// dst, with row as in [DepthwiseRow]:
-//
-//	dw[(r*size+s)*wStride+i] += row(r)[(p*stride+s)*c+i] * dy[p*c+i]    p < pixels in order
-func DepthwiseGradRow(size, stride int, dw []float32, wStride int, src []float32, rows []int, zero, dy []float32, c, pixels int) {
-	var table depthwiseRows
-	table.fill("DepthwiseGradRow", size, stride, src, rows, zero, c, pixels)
-	if len(dy) < pixels*c || len(dw) < (size*size-1)*wStride+c || wStride < c {
-		panic("kernels.DepthwiseGradRow: short dy or dw")
+func (d *DepthwiseRows) check(name string, o *DepthwiseOperands) {
+	switch {
+	case o.Count < 1 || o.Count > d.Most():
+		panic("kernels.DepthwiseRows." + name + ": Count")
+	case len(o.Y) < o.Count*d.pixels*d.c:
+		panic("kernels.DepthwiseRows." + name + ": short Y")
+	case o.WStride < d.c || len(o.W) < (d.size*d.size-1)*o.WStride+d.c:
+		panic("kernels.DepthwiseRows." + name + ": short W")
 	}
-	depthwiseGradRow(size, stride, dw, wStride, &table, dy, c, pixels)
+	for _, at := range o.Rows[:d.rows(o.Count)] {
+		if at >= 0 && len(o.Src)-at < d.width*d.c || at < 0 && len(o.Zero) < d.width*d.c {
+			panic("kernels.DepthwiseRows." + name + ": row out of range")
+		}
+	}
+}
+
+// rows returns the rows of src that so many rows of dst need.
+func (d *DepthwiseRows) rows(count int) int { return (count-1)*d.stride + d.size }
+
+// depthwiseCallFloats bounds the floats of Y of one call of the machine code.
+const depthwiseCallFloats = 512 << 10
+
+// channelStep returns the channels of a call, whole cache lines.
+func (d *DepthwiseRows) channelStep(count int) int {
+	return min(d.c, max(1, depthwiseCallFloats/(count*d.pixels*lineFloats))*lineFloats)
+}
+
+// fill points the table at channel c0 of the rows of src.
+func (d *DepthwiseRows) fill(table *depthwiseTable, o *DepthwiseOperands, c0 int) {
+	for r, at := range o.Rows[:d.rows(o.Count)] {
+		if at < 0 {
+			table[r] = &o.Zero[c0]
+		} else {
+			table[r] = &o.Src[at+c0]
+		}
+	}
 }
 
 // fill points the table at pairs of a pixel and its weights.
@@ -124,6 +213,65 @@ func DepthwiseSteps(dst []float32, dstStep int, src, w []float32, taps []int, sr
 	depthwiseSteps(dst, dstStep, &table, len(taps)/2, srcStep, c, pixels)
 }
 
+// A DepthwiseSpread computes two rows of the gradient with respect to src of a 3x3
+// convolution with stride 2, in blocks of two pixels. With u and v the rows m and m-1 of
+// the gradient of dst, and w[r][s] the rows of W, block k is
+//
+//	dst0[2*k] = u[k]*w[0][0] + u[k-1]*w[0][2] + v[k]*w[2][0] + v[k-1]*w[2][2]
+//	dst0[2*k+1] = u[k]*w[0][1] + v[k]*w[2][1]
+//	dst1[2*k] = u[k]*w[1][0] + u[k-1]*w[1][2]
+//	dst1[2*k+1] = u[k]*w[1][1]
+//
+// with c floats for each element. If First, the second pixel of the block before is
+// computed too, if Last, the first pixel of the one behind. Where the u and v that these
+// need do not exist, as Before and After say, they count as 0. Products are added in this
+// order, fused where the ISA has FMA.
+type DepthwiseSpread struct {
+	C, Blocks     int
+	First, Last   bool
+	Before, After bool
+	WStride       int
+}
+
+// Run computes the rows. Slices start at the first element that is written or read; dst0
+// and dst1 must not overlap each other or the other arguments. From aheadDst and aheadSrc
+// on, what comes next is asked for, if they are not nil, where the ISA can.
+func (d *DepthwiseSpread) Run(dst0, dst1, u, v, w, aheadDst, aheadSrc []float32) {
+	pixels, from := 2*d.Blocks+boolInt(d.First)+boolInt(d.Last), d.Blocks+boolInt(d.Before)+boolInt(d.After && d.Last)
+	switch {
+	case d.C < 1 || d.Blocks < 0 || pixels < 1 || d.WStride < d.C:
+		panic("kernels.DepthwiseSpread: C, Blocks or WStride")
+	case min(len(dst0), len(dst1)) < pixels*d.C || min(len(u), len(v)) < max(1, from)*d.C || len(w) < 8*d.WStride+d.C:
+		panic("kernels.DepthwiseSpread: short dst0, dst1, u, v or w")
+	}
+	depthwiseSpread(d, dst0, dst1, u, v, w, aheadDst, aheadSrc)
+}
+
+func depthwiseSpreadGeneric(d *DepthwiseSpread, dst0, dst1, u, v, w []float32) {
+	c, first, end := d.C, -boolInt(d.Before), d.Blocks+boolInt(d.After)
+	at := func(x []float32, k, i int) float32 {
+		if k < first || k >= end {
+			return 0
+		}
+		return x[(k-first)*c+i]
+	}
+	x := 0
+	for p := -boolInt(d.First); p < 2*d.Blocks+boolInt(d.Last); p++ {
+		k := (p+2)/2 - 1
+		for i := range c {
+			weight := func(tap int) float32 { return w[tap*d.WStride+i] }
+			if p%2 == 0 {
+				dst0[x+i] = at(u, k, i)*weight(0) + at(u, k-1, i)*weight(2) + at(v, k, i)*weight(6) + at(v, k-1, i)*weight(8)
+				dst1[x+i] = at(u, k, i)*weight(3) + at(u, k-1, i)*weight(5)
+			} else {
+				dst0[x+i] = at(u, k, i)*weight(1) + at(v, k, i)*weight(7)
+				dst1[x+i] = at(u, k, i) * weight(4)
+			}
+		}
+		x += c
+	}
+}
+
 // DepthwiseGradPixel adds the weight gradient of one pixel:
 //
 //	dw[taps[2*t+1]+i] += src[taps[2*t]+i] * dy[i]
@@ -136,26 +284,39 @@ func DepthwiseGradPixel(dw, src []float32, taps []int, dy []float32, c int) {
 	depthwiseGradPixel(&table, len(taps)/2, dy, c)
 }
 
-func depthwiseRowGeneric(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
-	for p := range pixels {
-		for i := range c {
-			y := bias[i]
-			for r := range size {
-				for s := range size {
-					y += channel(rows[r], (p*stride+s)*c+i) * w[(r*size+s)*wStride+i]
+// depthwiseForwardGeneric computes n channels from c0 on.
+func depthwiseForwardGeneric(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	for j := range o.Count {
+		for p := range d.pixels {
+			y := o.Y[(j*d.pixels+p)*d.c+c0:]
+			for i := range n {
+				v := o.Bias[c0+i]
+				for r := range d.size {
+					for s := range d.size {
+						if x := p*d.stride - d.left + s; x >= 0 && x < d.width {
+							v += channel(table[j*d.stride+r], x*d.c+i) * o.W[(r*d.size+s)*o.WStride+c0+i]
+						}
+					}
 				}
+				y[i] = clampNaN(v, o.Lo, o.Hi)
 			}
-			dst[p*c+i] = clampNaN(y, lo, hi)
 		}
 	}
 }
 
-func depthwiseGradRowGeneric(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
-	for r := range size {
-		for s := range size {
-			for p := range pixels {
-				for i := range c {
-					dw[(r*size+s)*wStride+i] += channel(rows[r], (p*stride+s)*c+i) * dy[p*c+i]
+func depthwiseGradientGeneric(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	for j := range o.Count {
+		for r := range d.size {
+			for s := range d.size {
+				sum := o.W[(r*d.size+s)*o.WStride+c0:]
+				for p := range d.pixels {
+					x, y := p*d.stride-d.left+s, o.Y[(j*d.pixels+p)*d.c+c0:]
+					if x < 0 || x >= d.width {
+						continue
+					}
+					for i := range n {
+						sum[i] += channel(table[j*d.stride+r], x*d.c+i) * y[i]
+					}
 				}
 			}
 		}

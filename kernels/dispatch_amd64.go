@@ -353,49 +353,65 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	}
 }
 
-func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
+// depthwisePixels is the pixels of a tile of the kernels for rows.
+func depthwisePixels(size int) int {
+	if isa.Active == isa.AVX2 && size == 3 {
+		return 2
+	}
+	return 4
+}
+
+func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	yStep, flags := d.pixels*d.c, d.flags(o)
+	first, tiles, last := d.cut(depthwisePixels(d.size))
+	ahead, aheadY := d.ahead(o, table)
+	y, rows, w, bias, columns := &o.Y[c0], &table[0], &o.W[c0], &o.Bias[c0], &d.columns[0]
 	switch {
-	case isa.Active == isa.AVX512 && size == 3 && stride == 1:
-		avx512.DepthwiseRow3s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 3 && stride == 2:
-		avx512.DepthwiseRow3s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 5 && stride == 1:
-		avx512.DepthwiseRow5s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 5 && stride == 2:
-		avx512.DepthwiseRow5s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 3 && stride == 1:
-		avx2.DepthwiseRow3s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 3 && stride == 2:
-		avx2.DepthwiseRow3s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 5 && stride == 1:
-		avx2.DepthwiseRow5s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 5 && stride == 2:
-		avx2.DepthwiseRow5s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
+	case isa.Active == isa.AVX512 && d.size == 3 && d.stride == 1:
+		avx512.DepthwiseRow3s1(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 3 && d.stride == 2:
+		avx512.DepthwiseRow3s2(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 5 && d.stride == 1:
+		avx512.DepthwiseRow5s1(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 5 && d.stride == 2:
+		avx512.DepthwiseRow5s2(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 3 && d.stride == 1:
+		avx2.DepthwiseRow3s1(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 3 && d.stride == 2:
+		avx2.DepthwiseRow3s2(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 5 && d.stride == 1:
+		avx2.DepthwiseRow5s1(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 5 && d.stride == 2:
+		avx2.DepthwiseRow5s2(y, yStep, rows, o.Count, w, o.WStride, bias, columns, first, tiles, last, d.left, n, d.c, flags, o.Lo, o.Hi, ahead, aheadY)
 	default:
-		depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
+		depthwiseForwardGeneric(d, o, table, c0, n)
 	}
 }
 
-func depthwiseGradRow(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
+func depthwiseGradient(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	yStep, flags := d.pixels*d.c, d.flags(o)
+	first, tiles, last := d.cut(depthwisePixels(d.size))
+	ahead, aheadY := d.ahead(o, table)
+	y, rows, w, columns := &o.Y[c0], &table[0], &o.W[c0], &d.columns[0]
 	switch {
-	case isa.Active == isa.AVX512 && size == 3 && stride == 1:
-		avx512.DepthwiseGradRow3s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 3 && stride == 2:
-		avx512.DepthwiseGradRow3s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 5 && stride == 1:
-		avx512.DepthwiseGradRow5s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX512 && size == 5 && stride == 2:
-		avx512.DepthwiseGradRow5s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 3 && stride == 1:
-		avx2.DepthwiseGradRow3s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 3 && stride == 2:
-		avx2.DepthwiseGradRow3s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 5 && stride == 1:
-		avx2.DepthwiseGradRow5s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.AVX2 && size == 5 && stride == 2:
-		avx2.DepthwiseGradRow5s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
+	case isa.Active == isa.AVX512 && d.size == 3 && d.stride == 1:
+		avx512.DepthwiseGradRow3s1(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 3 && d.stride == 2:
+		avx512.DepthwiseGradRow3s2(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 5 && d.stride == 1:
+		avx512.DepthwiseGradRow5s1(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX512 && d.size == 5 && d.stride == 2:
+		avx512.DepthwiseGradRow5s2(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 3 && d.stride == 1:
+		avx2.DepthwiseGradRow3s1(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 3 && d.stride == 2:
+		avx2.DepthwiseGradRow3s2(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 5 && d.stride == 1:
+		avx2.DepthwiseGradRow5s1(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
+	case isa.Active == isa.AVX2 && d.size == 5 && d.stride == 2:
+		avx2.DepthwiseGradRow5s2(w, o.WStride, rows, o.Count, y, yStep, columns, first, tiles, last, d.left, n, d.c, flags, ahead, aheadY)
 	default:
-		depthwiseGradRowGeneric(size, stride, dw, wStride, rows, dy, c, pixels)
+		depthwiseGradientGeneric(d, o, table, c0, n)
 	}
 }
 
@@ -426,6 +442,21 @@ func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcS
 		avx2.DepthwiseSteps4(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
 	default:
 		depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+	}
+}
+
+func depthwiseSpread(d *DepthwiseSpread, dst0, dst1, u, v, w, aheadDst, aheadSrc []float32) {
+	fetch, toDst, toSrc := boolInt(len(aheadDst) > 0 && len(aheadSrc) > 0), &dst0[0], &u[0]
+	if fetch != 0 {
+		toDst, toSrc = &aheadDst[0], &aheadSrc[0]
+	}
+	switch isa.Active {
+	case isa.AVX512:
+		avx512.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), fetch, toDst, toSrc)
+	case isa.AVX2:
+		avx2.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), fetch, toDst, toSrc)
+	default:
+		depthwiseSpreadGeneric(d, dst0, dst1, u, v, w)
 	}
 }
 

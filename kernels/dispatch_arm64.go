@@ -259,33 +259,23 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	}
 }
 
-func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
-	switch {
-	case isa.Active == isa.NEON && size == 3 && stride == 1:
-		neon.DepthwiseRow3s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.NEON && size == 3 && stride == 2:
-		neon.DepthwiseRow3s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.NEON && size == 5 && stride == 1:
-		neon.DepthwiseRow5s1(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	case isa.Active == isa.NEON && size == 5 && stride == 2:
-		neon.DepthwiseRow5s2(&dst[0], &rows[0], &w[0], wStride, &bias[0], lo, hi, c, c, pixels)
-	default:
-		depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
+func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	if isa.Active != isa.NEON {
+		depthwiseForwardGeneric(d, o, table, c0, n)
+		return
+	}
+	for j := range o.Count {
+		d.forwardNEON(o, table[j*d.stride:], j, c0, n)
 	}
 }
 
-func depthwiseGradRow(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
-	switch {
-	case isa.Active == isa.NEON && size == 3 && stride == 1:
-		neon.DepthwiseGradRow3s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.NEON && size == 3 && stride == 2:
-		neon.DepthwiseGradRow3s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.NEON && size == 5 && stride == 1:
-		neon.DepthwiseGradRow5s1(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	case isa.Active == isa.NEON && size == 5 && stride == 2:
-		neon.DepthwiseGradRow5s2(&dw[0], wStride, &rows[0], &dy[0], c, c, pixels)
-	default:
-		depthwiseGradRowGeneric(size, stride, dw, wStride, rows, dy, c, pixels)
+func depthwiseGradient(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	if isa.Active != isa.NEON {
+		depthwiseGradientGeneric(d, o, table, c0, n)
+		return
+	}
+	for j := range o.Count {
+		d.gradientNEON(o, table[j*d.stride:], j, c0, n)
 	}
 }
 
@@ -308,6 +298,15 @@ func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcS
 		neon.DepthwiseSteps4(&dst[0], dstStep, &taps[0], srcStep, c, pixels)
 	default:
 		depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+	}
+}
+
+func depthwiseSpread(d *DepthwiseSpread, dst0, dst1, u, v, w, _, _ []float32) {
+	switch isa.Active {
+	case isa.NEON:
+		neon.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), 0, nil, nil)
+	default:
+		depthwiseSpreadGeneric(d, dst0, dst1, u, v, w)
 	}
 }
 

@@ -69,12 +69,12 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 }
 
-func depthwiseRow(size, stride int, dst []float32, rows *depthwiseRows, w []float32, wStride int, bias []float32, lo, hi float32, c, pixels int) {
-	depthwiseRowGeneric(size, stride, dst, rows, w, wStride, bias, lo, hi, c, pixels)
+func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	depthwiseForwardGeneric(d, o, table, c0, n)
 }
 
-func depthwiseGradRow(size, stride int, dw []float32, wStride int, rows *depthwiseRows, dy []float32, c, pixels int) {
-	depthwiseGradRowGeneric(size, stride, dw, wStride, rows, dy, c, pixels)
+func depthwiseGradient(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
+	depthwiseGradientGeneric(d, o, table, c0, n)
 }
 
 func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float32, lo, hi float32, c int) {
@@ -83,6 +83,10 @@ func depthwisePixel(dst []float32, taps *depthwiseTaps, count int, bias []float3
 
 func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcStep, c, pixels int) {
 	depthwiseStepsGeneric(dst, dstStep, taps, count, srcStep, c, pixels)
+}
+
+func depthwiseSpread(d *DepthwiseSpread, dst0, dst1, u, v, w, _, _ []float32) {
+	depthwiseSpreadGeneric(d, dst0, dst1, u, v, w)
 }
 
 func depthwiseGradPixel(taps *depthwiseTaps, count int, dy []float32, c int) {

@@ -32,6 +32,8 @@ var manifest = []entry{
 	{"winograd", on(avx2, avx512, neon), portable(winograd)},
 	{"winograd_prefetch", on(avx2, avx512), portable(prefetchPixels)},
 	{"depthwise", on(avx2, avx512, neon), portable(depthwise)},
+	{"depthwiserows", on(avx2, avx512), native(depthwiseRows)},
+	{"depthwiserows", on(neon), portable(depthwiseRowsNEON)},
 	{"dots", on(avx2), portable(dots(1), dots(2), dots(3))},
 	{"dots", on(avx512, neon), portable(dots(1), dots(2), dots(3), dots(4), dots(5), dots(6))},
 	{"axpys", on(avx2), portable(axpys(1), axpys(2), axpys(3))},

@@ -868,86 +868,6 @@ func WinogradOutput4(out **float32, residual **float32, in *float32, inStride in
 //go:noescape
 func PrefetchPixels(p *float32, rowStep int, rows int, pixelStep int, pixels int, n int)
 
-// DepthwiseRow3s1 computes consecutive output pixels of one row for n of c channels:
-//
-//	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*3+s)*wStride+i]
-//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
-//
-// The sum starts with the bias; products are fused. NaN passes through min and
-// max. pixels > 0.
-//
-//go:noescape
-func DepthwiseRow3s1(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
-
-// DepthwiseGradRow3s1 adds up the weight gradient over a row of output pixels, for n of c channels:
-//
-//	dw[(r*3+s)*wStride+i] += rows[r][(p*1+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
-//
-// Products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseGradRow3s1(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
-
-// DepthwiseRow3s2 computes consecutive output pixels of one row for n of c channels:
-//
-//	y = bias[i] + sum over r, s of rows[r][(p*2+s)*c+i] * w[(r*3+s)*wStride+i]
-//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
-//
-// The sum starts with the bias; products are fused. NaN passes through min and
-// max. pixels > 0.
-//
-//go:noescape
-func DepthwiseRow3s2(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
-
-// DepthwiseGradRow3s2 adds up the weight gradient over a row of output pixels, for n of c channels:
-//
-//	dw[(r*3+s)*wStride+i] += rows[r][(p*2+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
-//
-// Products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseGradRow3s2(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
-
-// DepthwiseRow5s1 computes consecutive output pixels of one row for n of c channels:
-//
-//	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*5+s)*wStride+i]
-//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
-//
-// The sum starts with the bias; products are fused. NaN passes through min and
-// max. pixels > 0.
-//
-//go:noescape
-func DepthwiseRow5s1(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
-
-// DepthwiseGradRow5s1 adds up the weight gradient over a row of output pixels, for n of c channels:
-//
-//	dw[(r*5+s)*wStride+i] += rows[r][(p*1+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
-//
-// Products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseGradRow5s1(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
-
-// DepthwiseRow5s2 computes consecutive output pixels of one row for n of c channels:
-//
-//	y = bias[i] + sum over r, s of rows[r][(p*2+s)*c+i] * w[(r*5+s)*wStride+i]
-//	dst[p*c+i] = min(hi, max(lo, y))   for p < pixels, i < n
-//
-// The sum starts with the bias; products are fused. NaN passes through min and
-// max. pixels > 0.
-//
-//go:noescape
-func DepthwiseRow5s2(dst *float32, rows **float32, w *float32, wStride int, bias *float32, lo float32, hi float32, n int, c int, pixels int)
-
-// DepthwiseGradRow5s2 adds up the weight gradient over a row of output pixels, for n of c channels:
-//
-//	dw[(r*5+s)*wStride+i] += rows[r][(p*2+s)*c+i] * dy[p*c+i]   for p < pixels in this order, i < n
-//
-// Products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseGradRow5s2(dw *float32, wStride int, rows **float32, dy *float32, n int, c int, pixels int)
-
 // DepthwisePixel computes one output pixel from count taps:
 //
 //	y = bias[i] + sum over t < count of taps[2*t][i] * taps[2*t+1][i]
@@ -986,6 +906,23 @@ func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep int, n i
 //go:noescape
 func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n int, pixels int)
 
+// DepthwiseSpread3s2 computes two rows of a gradient. For k < blocks and n of c channels,
+// which are left out here, with w[r][s] = w[(r*3+s)*wStride]:
+//
+//	dst0[2*k] = u[k]*w[0][0] + u[k-1]*w[0][2] + v[k]*w[2][0] + v[k-1]*w[2][2]
+//	dst0[2*k+1] = u[k]*w[0][1] + v[k]*w[2][1]
+//	dst1[2*k] = u[k]*w[1][0] + u[k-1]*w[1][2]
+//	dst1[2*k+1] = u[k]*w[1][1]
+//
+// If first != 0 also the second pixel of k = -1, if last != 0 the first of k = blocks. u[-1]
+// and v[-1] are 0 if before = 0, u[blocks] and v[blocks] if after = 0. The pointers are
+// those of the first elements that are used. Products are added in this order, fused. If
+// fetch != 0 it asks for the lines from aheadDst and aheadSrc on, as many as two rows of
+// dst and one of u take; it never faults.
+//
+//go:noescape
+func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, fetch int, aheadDst *float32, aheadSrc *float32)
+
 // DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
 //
 //	taps[2*t+1][i] += taps[2*t][i] * dy[i]   for t < count, i < n
@@ -995,6 +932,118 @@ func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n i
 //
 //go:noescape
 func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
+
+// DepthwiseRow3s1 computes rows of output pixels:
+//
+//	v = bias[i] + sum over r, s in this order of rows[j*1+r][((p*1-left)+s)*c+i] * w[(r*3+s)*wStride+i]
+//	y[j*yStep+p*c+i] = min(hi, max(lo, v))
+//
+// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0.
+//
+//go:noescape
+func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
+
+// DepthwiseGradRow3s1 adds up the weight gradient over rows of output pixels:
+//
+//	w[(r*3+s)*wStride+i] += rows[j*1+r][((p*1-left)+s)*c+i] * y[j*yStep+p*c+i]
+//
+// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+//
+//go:noescape
+func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
+
+// DepthwiseRow3s2 computes rows of output pixels:
+//
+//	v = bias[i] + sum over r, s in this order of rows[j*2+r][((p*2-left)+s)*c+i] * w[(r*3+s)*wStride+i]
+//	y[j*yStep+p*c+i] = min(hi, max(lo, v))
+//
+// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0.
+//
+//go:noescape
+func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
+
+// DepthwiseGradRow3s2 adds up the weight gradient over rows of output pixels:
+//
+//	w[(r*3+s)*wStride+i] += rows[j*2+r][((p*2-left)+s)*c+i] * y[j*yStep+p*c+i]
+//
+// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+//
+//go:noescape
+func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
+
+// DepthwiseRow5s1 computes rows of output pixels:
+//
+//	v = bias[i] + sum over r, s in this order of rows[j*1+r][((p*1-left)+s)*c+i] * w[(r*5+s)*wStride+i]
+//	y[j*yStep+p*c+i] = min(hi, max(lo, v))
+//
+// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0.
+//
+//go:noescape
+func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
+
+// DepthwiseGradRow5s1 adds up the weight gradient over rows of output pixels:
+//
+//	w[(r*5+s)*wStride+i] += rows[j*1+r][((p*1-left)+s)*c+i] * y[j*yStep+p*c+i]
+//
+// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+//
+//go:noescape
+func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
+
+// DepthwiseRow5s2 computes rows of output pixels:
+//
+//	v = bias[i] + sum over r, s in this order of rows[j*2+r][((p*2-left)+s)*c+i] * w[(r*5+s)*wStride+i]
+//	y[j*yStep+p*c+i] = min(hi, max(lo, v))
+//
+// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0.
+//
+//go:noescape
+func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
+
+// DepthwiseGradRow5s2 adds up the weight gradient over rows of output pixels:
+//
+//	w[(r*5+s)*wStride+i] += rows[j*2+r][((p*2-left)+s)*c+i] * y[j*yStep+p*c+i]
+//
+// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
+// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
+// take, which never faults.
+//
+//go:noescape
+func DepthwiseGradRow5s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
 
 // Dots4x1 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
 // a[(4*g+i)*lda+p] * b[p/8*8+j*8+p%8] for i < 4, j < 1 and g < groups,

@@ -483,6 +483,71 @@ func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int,
 //go:noescape
 func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
 
+// DepthwisePixel computes one output pixel from count taps:
+//
+//	y = bias[i] + sum over t < count of taps[2*t][i] * taps[2*t+1][i]
+//	dst[i] = min(hi, max(lo, y))   for i < n
+//
+// taps holds pairs of pointers, to a pixel and to its weights. The sum starts
+// with the bias; products are fused. NaN passes through min and max. count >= 0.
+//
+//go:noescape
+func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo, hi float32, n int)
+
+// DepthwiseSteps1 computes pixels of 1 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 1 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+
+// DepthwiseSteps2 computes pixels of 2 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 2 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+
+// DepthwiseSteps4 computes pixels of 4 taps:
+//
+//	dst[p*dstStep+i] = sum over t < 4 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
+//
+// The sum starts with 0; products are fused. pixels > 0.
+//
+//go:noescape
+func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
+
+// DepthwiseSpread3s2 computes two rows of a gradient. For k < blocks and n of c channels,
+// which are left out here, with w[r][s] = w[(r*3+s)*wStride]:
+//
+//	dst0[2*k] = u[k]*w[0][0] + u[k-1]*w[0][2] + v[k]*w[2][0] + v[k-1]*w[2][2]
+//	dst0[2*k+1] = u[k]*w[0][1] + v[k]*w[2][1]
+//	dst1[2*k] = u[k]*w[1][0] + u[k-1]*w[1][2]
+//	dst1[2*k+1] = u[k]*w[1][1]
+//
+// If first != 0 also the second pixel of k = -1, if last != 0 the first of k = blocks. u[-1]
+// and v[-1] are 0 if before = 0, u[blocks] and v[blocks] if after = 0. The pointers are
+// those of the first elements that are used. Products are added in this order, fused. If
+// fetch != 0 it asks for the lines from aheadDst and aheadSrc on, as many as two rows of
+// dst and one of u take; it never faults.
+//
+//go:noescape
+func DepthwiseSpread3s2(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, fetch int, aheadDst, aheadSrc *float32)
+
+// DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
+//
+//	taps[2*t+1][i] += taps[2*t][i] * dy[i]   for t < count, i < n
+//
+// taps holds pairs of pointers, to a pixel and to the gradient of its weights.
+// Products are fused. count >= 0.
+//
+//go:noescape
+func DepthwiseGradPixel(dy *float32, taps **float32, count, n int)
+
 // DepthwiseRow3s1 computes consecutive output pixels of one row for n of c channels:
 //
 //	y = bias[i] + sum over r, s of rows[r][(p*1+s)*c+i] * w[(r*3+s)*wStride+i]
@@ -562,54 +627,6 @@ func DepthwiseRow5s2(dst *float32, rows **float32, w *float32, wStride int, bias
 //
 //go:noescape
 func DepthwiseGradRow5s2(dw *float32, wStride int, rows **float32, dy *float32, n, c, pixels int)
-
-// DepthwisePixel computes one output pixel from count taps:
-//
-//	y = bias[i] + sum over t < count of taps[2*t][i] * taps[2*t+1][i]
-//	dst[i] = min(hi, max(lo, y))   for i < n
-//
-// taps holds pairs of pointers, to a pixel and to its weights. The sum starts
-// with the bias; products are fused. NaN passes through min and max. count >= 0.
-//
-//go:noescape
-func DepthwisePixel(dst *float32, taps **float32, count int, bias *float32, lo, hi float32, n int)
-
-// DepthwiseSteps1 computes pixels of 1 taps:
-//
-//	dst[p*dstStep+i] = sum over t < 1 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
-//
-// The sum starts with 0; products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseSteps1(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
-
-// DepthwiseSteps2 computes pixels of 2 taps:
-//
-//	dst[p*dstStep+i] = sum over t < 2 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
-//
-// The sum starts with 0; products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseSteps2(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
-
-// DepthwiseSteps4 computes pixels of 4 taps:
-//
-//	dst[p*dstStep+i] = sum over t < 4 of taps[2*t][p*srcStep+i] * taps[2*t+1][i]   for p < pixels, i < n
-//
-// The sum starts with 0; products are fused. pixels > 0.
-//
-//go:noescape
-func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep, n, pixels int)
-
-// DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
-//
-//	taps[2*t+1][i] += taps[2*t][i] * dy[i]   for t < count, i < n
-//
-// taps holds pairs of pointers, to a pixel and to the gradient of its weights.
-// Products are fused. count >= 0.
-//
-//go:noescape
-func DepthwiseGradPixel(dy *float32, taps **float32, count, n int)
 
 // Dots4x1 computes out[16*g+16*(j/4)+4*i+j%4] += sum over p < k of
 // a[(4*g+i)*lda+p] * b[p/4*4+j*4+p%4] for i < 4, j < 1 and g < groups,

@@ -1,0 +1,423 @@
+package gen
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Depthwise convolution of whole rows on amd64, one vector of channels after the other.
+// A 3x3 filter, whose multiply-adds are no more than the second-level cache delivers, takes
+// two rows of dst at once, which read four rows of src where one and one read six. The weights of a vector of channels, or the sums of their
+// gradient, stay in registers; those of a 5x5 filter on AVX2, which has 16, a row of the
+// filter at a time. A pixel whose window reaches into the padding is computed alone, and
+// jumps over the columns of the window that are padding: a load with an empty mask takes
+// some 20 cycles on Zen 4.
+
+// The bits of a kernel's flags; the first is the forward kernel's.
+const (
+	depthwiseClamp = 1 << iota
+	depthwiseFetch
+)
+
+func depthwiseRows(m *amd64) {
+	for _, size := range []int{3, 5} {
+		for _, stride := range []int{1, 2} {
+			for _, grad := range []bool{false, true} {
+				e := depthwiseEmitter{amd64: m, size: size, stride: stride, grad: grad, high: size, rows: 1, most: 4}
+				if size == 3 {
+					e.rows, e.most = 2, m.lanes/4
+				}
+				if e.spills() && grad {
+					e.high = 1
+				}
+				e.emit()
+			}
+		}
+	}
+}
+
+// A depthwiseEmitter emits one kernel.
+type depthwiseEmitter struct {
+	*amd64
+	size, stride int
+	grad         bool
+	high         int // rows of the filter whose weights or sums are used at a time
+	rows, most   int // rows and pixels of a tile
+
+	bytes             [10]reg.GPVirtual // of an odd number of pixels of src
+	table, x, y, mask reg.GPVirtual
+	ahead, aheadY     reg.GPVirtual
+	start, filter     operand.Mem // where x starts, and the weights
+	singles, tiles    operand.Mem // pixels and tiles that are left of a row
+	weights           [][]reg.VecVirtual
+	partial           bool // the last vector of channels
+	filterRow         [2]reg.GPVirtual
+	filterStep        reg.GPVirtual
+}
+
+// spills says that the weights do not fit the registers.
+func (e *depthwiseEmitter) spills() bool { return e.size*e.size+6 > e.Registers() }
+
+func (e *depthwiseEmitter) emit() {
+	e.describe()
+	columns := (e.most-1)*e.stride + e.size
+	one := e.paramGP("c")
+	e.SHLQ(operand.Imm(2), one)
+	e.bytes[1] = one
+	for _, k := range []int{3, 5, 7, 9} {
+		if columns > k {
+			e.bytes[k] = e.GP64()
+			base := one
+			if k > 5 {
+				base = e.bytes[k-4]
+			}
+			e.LEAQ(operand.Mem{Base: base, Index: one, Scale: uint8(min(4, k-1))}, e.bytes[k])
+		}
+	}
+	e.start, e.filter, e.singles, e.tiles = e.AllocLocal(8), e.AllocLocal(8), e.AllocLocal(8), e.AllocLocal(8)
+	left := e.paramGP("left")
+	e.IMULQ(one, left)
+	e.NEGQ(left)
+	e.MOVQ(left, e.start)
+	e.table, e.ahead, e.aheadY = e.paramGP("rows"), e.paramGP("ahead"), e.paramGP("aheadY")
+	e.x, e.y, e.mask = e.GP64(), e.GP64(), e.GP64()
+	whole, rest, done := e.label("whole"), e.label("rest"), e.label("end")
+	n := e.addr(e.Param("n"))
+	e.Label(whole)
+	e.CMPQ(n, operand.I32(e.lanes))
+	e.JLT(operand.LabelRef(rest))
+	e.channels()
+	for _, p := range []operand.Mem{e.start, e.addr(e.Param("w")), e.addr(e.Param("y"))} {
+		e.ADDQ(operand.I32(4*e.lanes), p)
+	}
+	if !e.grad {
+		e.ADDQ(operand.I32(4*e.lanes), e.addr(e.Param("bias")))
+	}
+	e.SUBQ(operand.I32(e.lanes), n)
+	e.JMP(operand.LabelRef(whole))
+	e.Label(rest)
+	e.CMPQ(n, operand.Imm(0))
+	e.JE(operand.LabelRef(done))
+	e.partial = true
+	e.setTail(Int{e.paramGP("n")})
+	e.channels()
+	e.Label(done)
+	e.Ret()
+}
+
+func (e *depthwiseEmitter) describe() {
+	window := fmt.Sprintf("rows[j*%d+r][((p*%d-left)+s)*c+i]", e.stride, e.stride)
+	shared := []string{
+		fmt.Sprintf("for j < count, which is at most %d, i < n and all pixels p of a row: first of them, then", e.rows),
+		fmt.Sprintf("tiles of %d, then last. Bit s of columns[p] is 0 where that column of the window is", e.most),
+		"padding, which is not read; of the pixels of tiles none is. Products are fused.",
+		"With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows",
+		"take, which never faults.",
+	}
+	if e.grad {
+		e.Func(fmt.Sprintf("DepthwiseGradRow%ds%d", e.size, e.stride),
+			"func(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first, tiles, last, left, n, c, flags int, ahead, aheadY *float32)",
+			append([]string{
+				fmt.Sprintf("DepthwiseGradRow%ds%d adds up the weight gradient over rows of output pixels:", e.size, e.stride),
+				"",
+				fmt.Sprintf("\tw[(r*%d+s)*wStride+i] += %s * y[j*yStep+p*c+i]", e.size, window),
+				"",
+			}, shared...)...)
+		return
+	}
+	e.Func(fmt.Sprintf("DepthwiseRow%ds%d", e.size, e.stride),
+		"func(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first, tiles, last, left, n, c, flags int, lo, hi float32, ahead, aheadY *float32)",
+		append([]string{
+			fmt.Sprintf("DepthwiseRow%ds%d computes rows of output pixels:", e.size, e.stride),
+			"",
+			fmt.Sprintf("\tv = bias[i] + sum over r, s in this order of %s * w[(r*%d+s)*wStride+i]", window, e.size),
+			"\ty[j*yStep+p*c+i] = min(hi, max(lo, v))",
+			"",
+		}, append(shared,
+			"NaN passes through min and max, which are left out unless flags&1 != 0.")...)...)
+}
+
+// channels emits the work on one vector of channels.
+func (e *depthwiseEmitter) channels() {
+	w, left := e.paramGP("w"), e.AllocLocal(8)
+	e.MOVQ(w, e.filter)
+	again := e.label("again")
+	if e.high < e.size {
+		e.MOVQ(operand.I32(e.size), left)
+		e.Label(again)
+	}
+	e.weights = nil
+	if e.grad || !e.spills() {
+		e.eachWeight(func(mem operand.Mem, r, s int) {
+			if s == 0 {
+				e.weights = append(e.weights, nil)
+			}
+			e.weights[r] = append(e.weights[r], e.load(mem))
+		})
+	}
+	single, done := e.label("single"), e.label("rowsdone")
+	if e.rows == 2 {
+		e.CMPQ(e.addr(e.Param("count")), operand.Imm(2))
+		e.JNE(operand.LabelRef(single))
+		e.pixels(2)
+		e.JMP(operand.LabelRef(done))
+	}
+	e.Label(single)
+	e.pixels(1)
+	e.Label(done)
+	if !e.grad {
+		return
+	}
+	e.eachWeight(func(mem operand.Mem, r, s int) { e.store(e.weights[r][s], mem) })
+	if e.high < e.size {
+		step := e.paramGP("wStride")
+		e.IMUL3Q(operand.I32(4*e.size), step, step)
+		e.ADDQ(step, e.filter)
+		e.ADDQ(operand.Imm(8), e.table)
+		e.DECQ(left)
+		e.JNZ(operand.LabelRef(again))
+		e.SUBQ(operand.I32(8*e.size), e.table)
+	}
+}
+
+// eachWeight calls f with where the weights of the current rows of the filter are.
+func (e *depthwiseEmitter) eachWeight(f func(mem operand.Mem, r, s int)) {
+	p, step := e.GP64(), e.paramGP("wStride")
+	e.MOVQ(e.filter, p)
+	for t := range e.high * e.size {
+		f(operand.Mem{Base: p}, t/e.size, t%e.size)
+		if t < e.high*e.size-1 {
+			e.LEAQ(operand.Mem{Base: p, Index: step, Scale: 4}, p)
+		}
+	}
+}
+
+// pixels emits the work on so many rows: pixels alone, tiles, and pixels alone again,
+// by the same code. There are no tiles of fewer rows, and none of a partial vector.
+func (e *depthwiseEmitter) pixels(rows int) {
+	e.MOVQ(e.start, e.x)
+	e.MOVQ(e.addr(e.Param("y")), e.y)
+	e.MOVQ(e.addr(e.Param("columns")), e.mask)
+	first, tiles := e.paramGP("first"), e.paramGP("tiles")
+	untiled := e.partial || rows < e.rows
+	if untiled {
+		e.IMUL3Q(operand.I32(e.most), tiles, tiles)
+		e.ADDQ(tiles, first)
+		e.ADDQ(e.addr(e.Param("last")), first)
+	} else {
+		e.MOVQ(tiles, e.tiles)
+	}
+	e.MOVQ(first, e.singles)
+	alone, tile, inner, done := e.label("alone"), e.label("tile"), e.label("inner"), e.label("pixelsdone")
+	e.TESTQ(first, first)
+	e.JZ(operand.LabelRef(tile))
+	e.Label(alone)
+	e.tile(rows, 1, true)
+	e.DECQ(e.singles)
+	e.JNZ(operand.LabelRef(alone))
+	e.Label(tile)
+	if untiled {
+		return
+	}
+	e.CMPQ(e.tiles, operand.Imm(0))
+	e.JE(operand.LabelRef(done))
+	e.Label(inner)
+	e.tile(rows, e.most, false)
+	e.DECQ(e.tiles)
+	e.JNZ(operand.LabelRef(inner))
+	last := e.paramGP("last")
+	e.MOVQ(last, e.singles)
+	e.TESTQ(last, last)
+	e.JNZ(operand.LabelRef(alone))
+	e.Label(done)
+}
+
+// tile emits so many pixels of rows, and moves x, y and mask behind them.
+func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
+	values := e.values(rows, pixels)
+	inside := e.GP64()
+	if masked {
+		e.MOVL(operand.Mem{Base: e.mask}, inside.As32())
+	}
+	second := e.stride // input rows that the second row of dst is behind the first
+	if !e.grad && e.weights == nil {
+		e.filterStep = e.paramGP("wStride")
+		for row := range rows {
+			e.filterRow[row] = e.GP64()
+			e.MOVQ(e.filter, e.filterRow[row])
+		}
+	}
+	for i := range (rows-1)*second + e.high {
+		var filter [2][]reg.VecVirtual // for each row of dst
+		for row := range rows {
+			if r := i - row*second; r >= 0 && r < e.high {
+				filter[row] = e.filterOf(row, r)
+			}
+		}
+		if filter[0] == nil && filter[1] == nil {
+			continue
+		}
+		p := e.GP64()
+		e.MOVQ(operand.Mem{Base: e.table, Disp: 8 * i}, p)
+		e.ADDQ(e.x, p)
+		for column := range (pixels-1)*e.stride + e.size {
+			skip := e.label("skip")
+			if masked {
+				e.BTL(operand.Imm(uint64(column)), inside.As32())
+				e.JCC(operand.LabelRef(skip))
+			}
+			v := e.load(e.at(p, column))
+			for row := range rows {
+				for pixel := range pixels {
+					s := column - pixel*e.stride
+					if s < 0 || s >= e.size || filter[row] == nil {
+						continue
+					}
+					if e.grad {
+						e.VFMADD231PS(v, values[row][pixel], filter[row][s])
+					} else {
+						e.VFMADD231PS(v, filter[row][s], values[row][pixel])
+					}
+				}
+			}
+			if masked {
+				e.Label(skip)
+			}
+		}
+	}
+	if !e.grad {
+		e.finish(values)
+	}
+	e.move(e.x, pixels*e.stride)
+	e.move(e.y, pixels)
+	e.ADDQ(operand.I32(4*pixels), e.mask)
+	if e.high == e.size {
+		near := e.label("near")
+		e.TESTQ(operand.I32(depthwiseFetch), e.addr(e.Param("flags")))
+		e.JZ(operand.LabelRef(near))
+		e.fetch(e.ahead, rows*pixels*e.stride*e.stride)
+		e.fetch(e.aheadY, rows*pixels)
+		e.Label(near)
+	}
+}
+
+// values returns, for each pixel of each row, its gradient or the sum that begins with
+// the bias.
+func (e *depthwiseEmitter) values(rows, pixels int) [][]reg.VecVirtual {
+	values := make([][]reg.VecVirtual, rows)
+	if e.grad {
+		p := e.copyGP(e.y)
+		for row := range rows {
+			if row > 0 {
+				step := e.paramGP("yStep")
+				e.LEAQ(operand.Mem{Base: p, Index: step, Scale: 4}, p)
+			}
+			for pixel := range pixels {
+				values[row] = append(values[row], e.load(e.at(p, pixel)))
+			}
+		}
+		return values
+	}
+	bias := e.load(operand.Mem{Base: e.paramGP("bias")})
+	for row := range rows {
+		for pixel := range pixels {
+			v := bias
+			if row+1 < rows || pixel+1 < pixels {
+				v = e.vec()
+				e.VMOVAPS(bias, v)
+			}
+			values[row] = append(values[row], v)
+		}
+	}
+	return values
+}
+
+// filterOf returns row r of the filter for a row of dst.
+func (e *depthwiseEmitter) filterOf(row, r int) []reg.VecVirtual {
+	if e.weights != nil {
+		return e.weights[r]
+	}
+	list, p := make([]reg.VecVirtual, e.size), e.filterRow[row]
+	for s := range list {
+		list[s] = e.load(operand.Mem{Base: p})
+		e.LEAQ(operand.Mem{Base: p, Index: e.filterStep, Scale: 4}, p)
+	}
+	return list
+}
+
+// load loads the current vector of channels.
+func (e *depthwiseEmitter) load(mem operand.Mem) reg.VecVirtual {
+	v := e.vec()
+	switch {
+	case !e.partial:
+		e.VMOVUPS(mem, v)
+	case e.avx512():
+		e.VMOVUPS_Z(mem, e.tail, v)
+	default:
+		e.VMASKMOVPS(mem, e.tail, v)
+	}
+	return v
+}
+
+func (e *depthwiseEmitter) store(v reg.VecVirtual, mem operand.Mem) {
+	switch {
+	case !e.partial:
+		e.VMOVUPS(v, mem)
+	case e.avx512():
+		e.VMOVUPS(v, e.tail, mem)
+	default:
+		e.VMASKMOVPS(v, e.tail, mem)
+	}
+}
+
+// at returns the address of a pixel from p on.
+func (e *depthwiseEmitter) at(p reg.GPVirtual, pixel int) operand.Mem {
+	switch pixel {
+	case 0:
+		return operand.Mem{Base: p}
+	case 1, 2, 4, 8:
+		return operand.Mem{Base: p, Index: e.bytes[1], Scale: uint8(pixel)}
+	case 6, 10:
+		return operand.Mem{Base: p, Index: e.bytes[pixel/2], Scale: 2}
+	}
+	return operand.Mem{Base: p, Index: e.bytes[pixel], Scale: 1}
+}
+
+// move adds pixels to p.
+func (e *depthwiseEmitter) move(p reg.GPVirtual, pixels int) { e.LEAQ(e.at(p, pixels), p) }
+
+// fetch asks for the lines of so many vectors from p on, and moves p behind them.
+func (e *depthwiseEmitter) fetch(p reg.GPVirtual, vectors int) {
+	for at := 0; at < vectors*e.lanes; at += lineFloats {
+		e.PREFETCHT1(operand.Mem{Base: p, Disp: 4 * at})
+	}
+	e.ADDQ(operand.I32(4*vectors*e.lanes), p)
+}
+
+// finish clamps and stores the results.
+func (e *depthwiseEmitter) finish(values [][]reg.VecVirtual) {
+	free := e.label("free")
+	e.TESTQ(operand.I32(depthwiseClamp), e.addr(e.Param("flags")))
+	e.JZ(operand.LabelRef(free))
+	lo, hi := vec(e.ParamF32("lo")), vec(e.ParamF32("hi"))
+	for _, row := range values {
+		for _, v := range row {
+			e.VMAXPS(v, lo, v)
+			e.VMINPS(v, hi, v)
+		}
+	}
+	e.Label(free)
+	p := e.y
+	for row := range values {
+		if row > 0 {
+			p = e.copyGP(e.y)
+			step := e.paramGP("yStep")
+			e.LEAQ(operand.Mem{Base: p, Index: step, Scale: 4}, p)
+		}
+		for pixel, v := range values[row] {
+			e.store(v, e.at(p, pixel))
+		}
+	}
+}
