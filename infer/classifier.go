@@ -213,13 +213,18 @@ func (c *Classifier) Rank(scores *Tensor, top int) ([]Class, error) {
 	if !(sum < math.Inf(1)) {
 		return nil, errors.New("infer: the scores of the classes are not finite numbers")
 	}
-	list := make([]Class, len(p))
-	for i, v := range p {
-		list[i] = Class{Index: i, Probability: v, Name: fmt.Sprintf("class %d", i)}
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[b], p[a]) })
+	list := make([]Class, min(max(top, 1), len(p)))
+	for k := range list {
+		i := order[k]
+		list[k] = Class{Index: i, Probability: p[i], Name: fmt.Sprintf("class %d", i)}
 		if len(c.opt.Labels) > 0 {
-			list[i].Name = c.opt.Labels[i]
+			list[k].Name = c.opt.Labels[i]
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Class) int { return cmp.Compare(b.Probability, a.Probability) })
-	return list[:min(max(top, 1), len(list))], nil
+	return list, nil
 }

@@ -203,57 +203,89 @@ func (c *call) prepare() (kernel, error) {
 	if !ok {
 		return nil, fmt.Errorf("operator %s is not supported", c.op)
 	}
-	if !spec.moves && slices.ContainsFunc(c.in, func(v *value) bool { return v != nil && isHalf(v.typ) }) {
-		return c.prepareHalf(spec.apply)
+	if slices.ContainsFunc(c.in, func(v *value) bool { return v != nil && spec.computed(v.typ) != v.typ }) {
+		return c.prepareWide(spec)
 	}
 	return spec.apply(c)
 }
 
-// prepareHalf computes a node with 16-bit floats in float32.
-func (c *call) prepareHalf(apply operator) (kernel, error) {
+// computed returns the type in which an operator computes with elements of a type.
+func (s *operatorSpec) computed(t onnx.DataType) onnx.DataType {
+	switch {
+	case isHalf(t) && !s.moves:
+		return onnx.Float32
+	case s.modular:
+		switch t {
+		case onnx.Int8, onnx.Int16, onnx.Int32, onnx.Uint8, onnx.Uint16, onnx.Uint32:
+			return onnx.Int64
+		}
+	}
+	return t
+}
+
+// cast returns t with elements of another type.
+func (t *Tensor) cast(to onnx.DataType) *Tensor {
+	out := &Tensor{Type: to, Shape: t.Shape, mem: kernels.AlignedBytes(to.Size() * t.Len())}
+	// Types that are computed in others can be cast to them.
+	if run, err := castKernel(t.Type, to); err == nil {
+		_ = run([]*Tensor{t}, []*Tensor{out})
+	}
+	return out
+}
+
+// prepareWide computes a node in wider types than its tensors have.
+func (c *call) prepareWide(spec operatorSpec) (kernel, error) {
 	wide := *c
 	wide.in = slices.Clone(c.in)
-	half := onnx.Undefined
+	narrow, computed := onnx.Undefined, onnx.Undefined
 	for i, v := range c.in {
-		if v == nil || !isHalf(v.typ) {
+		if spec.modular && v != nil && c.in[0] != nil && v.typ != c.in[0].typ { // one wide type may be that of both
+			return nil, fmt.Errorf("inputs of %v and %v", c.in[0].typ, v.typ)
+		}
+		if v == nil || spec.computed(v.typ) == v.typ {
 			continue
 		}
-		half = v.typ
-		w := &value{typ: onnx.Float32, shape: v.shape}
+		narrow, computed = v.typ, spec.computed(v.typ)
+		w := &value{typ: computed, shape: v.shape}
 		if v.data != nil {
-			w.data = &Tensor{Type: onnx.Float32, Shape: v.shape, mem: kernels.AlignedBytes(4 * product(v.shape))}
-			widen(view[float32](w.data), v.data)
+			w.data = v.data.cast(computed)
 		}
 		wide.in[i] = w
 	}
-	run, err := apply(&wide)
+	run, err := spec.apply(&wide)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range c.out {
-		if v != nil && v.typ == onnx.Float32 {
-			v.typ = half
+	back := make([]kernel, len(c.out))
+	for i, v := range c.out {
+		if v != nil && v.typ == computed {
+			v.typ = narrow
+			if back[i], err = castKernel(computed, narrow); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return func(in, out []*Tensor) error {
 		in, results := slices.Clone(in), slices.Clone(out)
 		for i, t := range in {
-			if t != nil && isHalf(t.Type) {
-				in[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: kernels.AlignedBytes(4 * t.Len())}
-				widen(view[float32](in[i]), t)
+			if t != nil && spec.computed(t.Type) != t.Type {
+				in[i] = t.cast(spec.computed(t.Type))
 			}
 		}
 		for i, t := range out {
-			if t != nil && isHalf(t.Type) {
-				results[i] = &Tensor{Type: onnx.Float32, Shape: t.Shape, mem: kernels.AlignedBytes(4 * t.Len())}
+			if t != nil && back[i] != nil {
+				results[i] = &Tensor{Type: computed, Shape: t.Shape, mem: kernels.AlignedBytes(computed.Size() * t.Len())}
 			}
 		}
 		if err := run(in, results); err != nil {
 			return err
 		}
 		for i, t := range out {
-			if t != nil && isHalf(t.Type) {
-				shorten(t, view[float32](results[i]))
+			if t == nil || back[i] == nil {
+				continue
+			}
+			if err := back[i](results[i:i+1], out[i:i+1]); err != nil {
+				return err
 			}
 		}
 		return nil

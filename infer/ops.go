@@ -6,26 +6,33 @@ type operatorSpec struct {
 	// moves says that elements are moved, made or cast, never computed with: the
 	// operator takes 16-bit floats as they are.
 	moves bool
+	// modular says that wider whole numbers give the same results in their low bits:
+	// those of fewer than 64 bits are computed as int64, which saves a kernel for each
+	// of their types. All inputs have one type.
+	modular bool
 	// view says that output 0 has the elements of input 0 in the same order.
 	view bool
 }
 
 // operators are the supported operators of the standard domain, by name.
 var operators = map[string]operatorSpec{
-	"Add": {apply: opArith}, "Sub": {apply: opArith}, "Mul": {apply: opArith}, "Div": {apply: opArith}, "Pow": {apply: opPow},
-	"Min": {apply: opVariadic}, "Max": {apply: opVariadic}, "Mean": {apply: opVariadic}, "Sum": {apply: opVariadic},
-	"Equal": {apply: opCompare}, "Less": {apply: opCompare}, "LessOrEqual": {apply: opCompare},
-	"Greater": {apply: opCompare}, "GreaterOrEqual": {apply: opCompare},
+	"Add": {apply: opArith, modular: true}, "Sub": {apply: opArith, modular: true}, "Mul": {apply: opArith, modular: true},
+	"Div": {apply: opArith, modular: true}, "Pow": {apply: opPow}, "Min": {apply: opVariadic, modular: true},
+	"Max": {apply: opVariadic, modular: true}, "Mean": {apply: opVariadic, modular: true}, "Sum": {apply: opVariadic, modular: true},
+	"Equal": {apply: opCompare, modular: true}, "Less": {apply: opCompare, modular: true}, "LessOrEqual": {apply: opCompare, modular: true},
+	"Greater": {apply: opCompare, modular: true}, "GreaterOrEqual": {apply: opCompare, modular: true},
 	"And": {apply: opLogic}, "Or": {apply: opLogic}, "Xor": {apply: opLogic}, "Not": {apply: opNot},
 
-	"Relu": {apply: opNumeric}, "Abs": {apply: opNumeric}, "Neg": {apply: opNumeric}, "Sign": {apply: opNumeric}, "Clip": {apply: opClip},
+	"Relu": {apply: opNumeric, modular: true}, "Abs": {apply: opNumeric, modular: true}, "Neg": {apply: opNumeric, modular: true},
+	"Sign": {apply: opNumeric, modular: true}, "Clip": {apply: opClip, modular: true},
 	"LeakyRelu": {apply: opFloat}, "PRelu": {apply: opPRelu}, "Elu": {apply: opFloat}, "Selu": {apply: opFloat}, "Gelu": {apply: opFloat},
 	"Sigmoid": {apply: opFloat}, "HardSigmoid": {apply: opFloat}, "HardSwish": {apply: opFloat}, "Tanh": {apply: opFloat},
 	"Softplus": {apply: opFloat}, "Softsign": {apply: opFloat}, "Erf": {apply: opFloat}, "Exp": {apply: opFloat}, "Log": {apply: opFloat},
 	"Sqrt": {apply: opFloat}, "Reciprocal": {apply: opFloat}, "Floor": {apply: opFloat}, "Ceil": {apply: opFloat},
 	"Softmax": {apply: opSoftmax}, "LogSoftmax": {apply: opSoftmax},
 
-	"Conv": {apply: opConv}, "ConvTranspose": {apply: opConvTranspose}, "Gemm": {apply: opGemm}, "MatMul": {apply: opMatMul},
+	"Conv": {apply: opConv}, "ConvTranspose": {apply: opConvTranspose},
+	"Gemm": {apply: opGemm, modular: true}, "MatMul": {apply: opMatMul, modular: true},
 	"MaxPool": {apply: opMaxPool}, "AveragePool": {apply: opAveragePool},
 	"GlobalAveragePool": {apply: opGlobalPool}, "GlobalMaxPool": {apply: opGlobalPool},
 	"BatchNormalization": {apply: opBatchNorm}, "LayerNormalization": {apply: opLayerNorm},

@@ -69,20 +69,8 @@ func arithKernel(op string, typ onnx.DataType, a, b, out []int) (kernel, error) 
 		return binaryKernel(a, b, out, arithRow[float32](op)), nil
 	case onnx.Float64:
 		return binaryKernel(a, b, out, arithRow[float64](op)), nil
-	case onnx.Int8:
-		return intKernel[int8](op, a, b, out), nil
-	case onnx.Int16:
-		return intKernel[int16](op, a, b, out), nil
-	case onnx.Int32:
-		return intKernel[int32](op, a, b, out), nil
 	case onnx.Int64:
 		return intKernel[int64](op, a, b, out), nil
-	case onnx.Uint8:
-		return intKernel[uint8](op, a, b, out), nil
-	case onnx.Uint16:
-		return intKernel[uint16](op, a, b, out), nil
-	case onnx.Uint32:
-		return intKernel[uint32](op, a, b, out), nil
 	case onnx.Uint64:
 		return intKernel[uint64](op, a, b, out), nil
 	}
@@ -245,20 +233,10 @@ func opCompare(c *call) (kernel, error) {
 		return binaryKernel(a, b, out, compareRow[float32](c.op)), nil
 	case onnx.Float64:
 		return binaryKernel(a, b, out, compareRow[float64](c.op)), nil
-	case onnx.Int8:
-		return binaryKernel(a, b, out, compareRow[int8](c.op)), nil
-	case onnx.Int16:
-		return binaryKernel(a, b, out, compareRow[int16](c.op)), nil
-	case onnx.Int32:
-		return binaryKernel(a, b, out, compareRow[int32](c.op)), nil
 	case onnx.Int64:
 		return binaryKernel(a, b, out, compareRow[int64](c.op)), nil
-	case onnx.Uint8, onnx.Bool:
+	case onnx.Bool:
 		return binaryKernel(a, b, out, compareRow[uint8](c.op)), nil
-	case onnx.Uint16:
-		return binaryKernel(a, b, out, compareRow[uint16](c.op)), nil
-	case onnx.Uint32:
-		return binaryKernel(a, b, out, compareRow[uint32](c.op)), nil
 	case onnx.Uint64:
 		return binaryKernel(a, b, out, compareRow[uint64](c.op)), nil
 	default:

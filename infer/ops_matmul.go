@@ -82,12 +82,8 @@ func opMatMul(c *call) (kernel, error) {
 		}, nil
 	case onnx.Float64:
 		return matmulKernel[float64](g), nil
-	case onnx.Int32:
-		return matmulKernel[int32](g), nil
 	case onnx.Int64:
 		return matmulKernel[int64](g), nil
-	case onnx.Uint32:
-		return matmulKernel[uint32](g), nil
 	case onnx.Uint64:
 		return matmulKernel[uint64](g), nil
 	}
@@ -175,12 +171,8 @@ func opGemm(c *call) (kernel, error) {
 		}, nil
 	case onnx.Float64:
 		return gemmKernel[float64](g), nil
-	case onnx.Int32:
-		return gemmKernel[int32](g), nil
 	case onnx.Int64:
 		return gemmKernel[int64](g), nil
-	case onnx.Uint32:
-		return gemmKernel[uint32](g), nil
 	case onnx.Uint64:
 		return gemmKernel[uint64](g), nil
 	}

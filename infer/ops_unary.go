@@ -139,20 +139,8 @@ func opNumeric(c *call) (kernel, error) {
 		return numericKernel[float32](c.op), nil
 	case onnx.Float64:
 		return numericKernel[float64](c.op), nil
-	case onnx.Int8:
-		return numericKernel[int8](c.op), nil
-	case onnx.Int16:
-		return numericKernel[int16](c.op), nil
-	case onnx.Int32:
-		return numericKernel[int32](c.op), nil
 	case onnx.Int64:
 		return numericKernel[int64](c.op), nil
-	case onnx.Uint8:
-		return numericKernel[uint8](c.op), nil
-	case onnx.Uint16:
-		return numericKernel[uint16](c.op), nil
-	case onnx.Uint32:
-		return numericKernel[uint32](c.op), nil
 	case onnx.Uint64:
 		return numericKernel[uint64](c.op), nil
 	}
@@ -224,20 +212,8 @@ func opClip(c *call) (kernel, error) {
 		return clipKernel[float32](c), nil
 	case onnx.Float64:
 		return clipKernel[float64](c), nil
-	case onnx.Int8:
-		return clipKernel[int8](c), nil
-	case onnx.Int16:
-		return clipKernel[int16](c), nil
-	case onnx.Int32:
-		return clipKernel[int32](c), nil
 	case onnx.Int64:
 		return clipKernel[int64](c), nil
-	case onnx.Uint8:
-		return clipKernel[uint8](c), nil
-	case onnx.Uint16:
-		return clipKernel[uint16](c), nil
-	case onnx.Uint32:
-		return clipKernel[uint32](c), nil
 	case onnx.Uint64:
 		return clipKernel[uint64](c), nil
 	}

@@ -53,10 +53,10 @@ type page struct {
 	Reliability    markup
 	ManyClasses    bool
 	Matrix         *matrix
-	Confusions     []confusion
+	Confusions     []*confusion
 	Mistakes       []sample
 	Samples        []sample
-	PerClass       []classLine
+	PerClass       []*classLine
 }
 
 // Write renders the report.
@@ -116,19 +116,19 @@ type confusion struct {
 }
 
 // confusions lists the most frequent mistakes.
-func confusions(r *Run) []confusion {
+func confusions(r *Run) []*confusion {
 	const most = 10
 	classes := r.Images.Classes()
-	var list []confusion
+	var list []*confusion
 	for y := range classes {
 		total := sum(r.Test.Confusion[y])
 		for p := range classes {
 			if n := r.Test.Confusion[y][p]; p != y && n > 0 {
-				list = append(list, confusion{classes[y], classes[p], n, float64(n) / float64(total)})
+				list = append(list, &confusion{classes[y], classes[p], n, float64(n) / float64(total)})
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b confusion) int { return b.Count - a.Count })
+	slices.SortStableFunc(list, func(a, b *confusion) int { return b.Count - a.Count })
 	return list[:min(most, len(list))]
 }
 
@@ -203,12 +203,12 @@ type classLine struct {
 }
 
 // perClass lists the classes, the worst first.
-func perClass(r *Run) []classLine {
-	var list []classLine
+func perClass(r *Run) []*classLine {
+	var list []*classLine
 	for y, class := range r.Images.Classes() {
-		list = append(list, classLine{class, sum(r.Test.Confusion[y]), r.Test.PerClass[y]})
+		list = append(list, &classLine{class, sum(r.Test.Confusion[y]), r.Test.PerClass[y]})
 	}
-	slices.SortStableFunc(list, func(a, b classLine) int {
+	slices.SortStableFunc(list, func(a, b *classLine) int {
 		switch {
 		case a.Accuracy < b.Accuracy:
 			return -1

@@ -10,8 +10,8 @@ import (
 
 // stepTime is where the time of training went.
 type stepTime struct {
-	Parts  []timePart // of a step, in its order
-	Layers []timePart // forward and backward, by kind of layer
+	Parts  []*timePart // of a step, in its order
+	Layers []*timePart // forward and backward, by kind of layer
 }
 
 type timePart struct {
@@ -31,7 +31,7 @@ func newStepTime(r *Run) *stepTime {
 		sum.Backward += t.Backward
 		sum.Update += t.Update
 	}
-	s := &stepTime{Parts: shares([]timePart{
+	s := &stepTime{Parts: shares([]*timePart{
 		{Name: "data: waiting for the next batch", Seconds: sum.Data},
 		{Name: "forward", Seconds: sum.Forward},
 		{Name: "loss", Seconds: sum.Loss},
@@ -46,9 +46,9 @@ func newStepTime(r *Run) *stepTime {
 		byKind[kind(l.Layer)] += l.Forward + l.Backward
 	}
 	for name, d := range byKind {
-		s.Layers = append(s.Layers, timePart{Name: name, Seconds: d.Seconds()})
+		s.Layers = append(s.Layers, &timePart{Name: name, Seconds: d.Seconds()})
 	}
-	slices.SortFunc(s.Layers, func(a, b timePart) int {
+	slices.SortFunc(s.Layers, func(a, b *timePart) int {
 		return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(a.Name, b.Name))
 	})
 	s.Layers = shares(s.Layers)
@@ -56,7 +56,7 @@ func newStepTime(r *Run) *stepTime {
 }
 
 // shares fills in the shares; nil when nothing took any time.
-func shares(parts []timePart) []timePart {
+func shares(parts []*timePart) []*timePart {
 	total := 0.0
 	for _, p := range parts {
 		total += p.Seconds

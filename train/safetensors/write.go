@@ -21,8 +21,11 @@ import (
 // and Data must have the size that DType and Shape give. Nothing is written when
 // an argument is wrong.
 func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
-	sorted := slices.Clone(tensors)
-	slices.SortFunc(sorted, func(a, b Tensor) int {
+	sorted := make([]*Tensor, len(tensors))
+	for i := range tensors {
+		sorted[i] = &tensors[i]
+	}
+	slices.SortFunc(sorted, func(a, b *Tensor) int {
 		return cmp.Or(cmp.Compare(b.DType.Size(), a.DType.Size()), cmp.Compare(a.Name, b.Name))
 	})
 	header, err := encodeHeader(sorted, metadata)
@@ -42,7 +45,7 @@ func Write(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 
 // encodeHeader returns the JSON header, padded with spaces so that the data
 // begins at a multiple of 8 bytes.
-func encodeHeader(tensors []Tensor, metadata map[string]string) ([]byte, error) {
+func encodeHeader(tensors []*Tensor, metadata map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	if len(metadata) > 0 {
