@@ -87,7 +87,8 @@ func (l convLayer) String() string {
 
 // convCases returns, for each layer, direction and batch, the plan's choice
 // with Exact and, where it differs, with Fast; or with opt.Algorithms every
-// algorithm that takes the layer.
+// algorithm that takes the layer. Forward with batch 1 is as inference runs it, with
+// weights packed before; all else packs them, as a training step does.
 func convCases(opt Options) ([]benchCase, error) {
 	if opt.Model != "" && !slices.Contains(ConvModels(), opt.Model) {
 		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
@@ -125,11 +126,12 @@ func convCases(opt Options) ([]benchCase, error) {
 
 func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase {
 	s := l.shape(n)
-	variants := []conv.Options{{Accuracy: conv.Exact}, {Accuracy: conv.Fast}}
+	packed := n == 1 && ConvDirections[dir] == "fwd"
+	variants := []conv.Options{{Accuracy: conv.Exact, Packed: packed}, {Accuracy: conv.Fast, Packed: packed}}
 	if opt.Algorithms {
 		variants = nil
 		for _, a := range []conv.Algorithm{conv.Auto, conv.Indirect, conv.Depthwise, conv.Winograd2, conv.Winograd4} {
-			variants = append(variants, conv.Options{Algorithm: a})
+			variants = append(variants, conv.Options{Algorithm: a, Packed: packed})
 		}
 	}
 	var cases []benchCase
@@ -148,10 +150,17 @@ func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase 
 		if opt.Algorithms && v.Algorithm == conv.Auto {
 			label = "auto=" + label
 		}
+		if packed {
+			label += "/packed"
+		}
 		c := benchCase{
 			name:  fmt.Sprintf("%s/n=%d/%s/%v/%s", model, n, ConvDirections[dir], l, label),
 			flops: s.FLOPs(),
 			setup: func() func() { return convRun(s, v, dir) },
+		}
+		if l.depthwise {
+			c.workingSet, c.traffic = 4*(s.SrcLen()+s.DstLen()), layerTraffic(l.stride, dir)
+			c.bytes = float64(c.workingSet)
 		}
 		if !opt.Algorithms {
 			c.conv = fmt.Sprintf("conv %s %d %d %d %d %d %d %d %d %d %d %d %d %d 1 1 %d", ConvDirections[dir], s.N, s.C, s.H, s.W, s.K,
@@ -167,7 +176,22 @@ func directionAlgorithm(p *conv.Plan, dir int) conv.Algorithm {
 	return [...]conv.Algorithm{forward, data, weights}[dir]
 }
 
-// convRun returns one pass as a training step runs it, packing included.
+// layerTraffic returns what a layer of few multiply-adds does to memory, for the larger
+// part of it.
+func layerTraffic(stride, dir int) traffic {
+	switch {
+	case ConvDirections[dir] == "bwd-weights":
+		return reading
+	case stride == 1:
+		return copying
+	case ConvDirections[dir] == "fwd":
+		return reading
+	}
+	return writing
+}
+
+// convRun returns one pass, on packed weights or as a training step runs it, packing
+// included.
 func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	plan, err := conv.NewPlan(s, opt)
 	if err != nil {
@@ -177,6 +201,11 @@ func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	work := make([]float32, plan.Workspace())
 	switch ConvDirections[dir] {
 	case "fwd":
+		if opt.Packed {
+			packed := make([]float32, plan.PackedLen())
+			plan.Pack(packed, w, make([]float32, plan.WorkspacePack()))
+			return func() { plan.ForwardPacked(dst, src, packed, nil, nil, work) }
+		}
 		return func() { plan.Forward(dst, src, w, nil, nil, work) }
 	case "bwd-data":
 		return func() { plan.BackwardData(src, dst, w, work) }

@@ -70,6 +70,12 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	if c.flops > 0 || c.model != nil {
 		row.GFlops = c.flops / row.NS
 		row.FractionOfPeak = row.GFlops / m.peak()
+		if c.bytes > 0 {
+			row.Bound = "multiply-adds"
+			if f := c.bytes / row.NS / m.bandwidth(c.workingSet, c.traffic); f > row.FractionOfPeak {
+				row.FractionOfPeak, row.Bound = f, "memory"
+			}
+		}
 	} else {
 		row.GBps = c.bytes / row.NS
 		row.FractionOfPeak = row.GBps / m.bandwidth(c.workingSet, c.traffic)

@@ -46,9 +46,11 @@ type Row struct {
 	GFlops         float64 `json:"gflops,omitempty"` // 1e9 operations a second
 	GBps           float64 `json:"gbps,omitempty"`   // 1e9 bytes a second, reads and writes
 	FractionOfPeak float64 `json:"fraction_of_peak"` // of FMA peak, or of the bandwidth of the same traffic
-	Rival          string  `json:"rival,omitempty"`
-	RivalNS        float64 `json:"rival_ns,omitempty"`
-	Ratio          float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
+	// Bound is which of the two that is, where a case is held against the lower.
+	Bound   string  `json:"bound,omitempty"`
+	Rival   string  `json:"rival,omitempty"`
+	RivalNS float64 `json:"rival_ns,omitempty"`
+	Ratio   float64 `json:"ratio,omitempty"` // RivalNS / NS: above 1, lanes is faster
 
 	// Suites train and infer only. Peaks are of the resident memory of the
 	// process, less what it had before the case; 0 where the system does not tell.
@@ -60,7 +62,8 @@ type Row struct {
 	RivalLoadNS float64 `json:"rival_load_ns,omitempty"`
 }
 
-// A benchCase is one thing to measure. Exactly one of flops and bytes is set.
+// A benchCase is one thing to measure. One of flops and bytes is set, or both where
+// either may bound it.
 type benchCase struct {
 	name  string
 	flops float64 // per call
@@ -220,6 +223,9 @@ func (p *printer) row(r Row) error {
 		rate = fmt.Sprintf("%.1f im/s", r.ImagesPerS)
 	}
 	_, err := fmt.Fprintf(p.w, "%-38s %-7s %7d %12.0f %9s %7.1f%%", r.Case, r.ISA, r.Threads, r.NS, rate, 100*r.FractionOfPeak)
+	if err == nil && r.Bound != "" {
+		_, err = fmt.Fprintf(p.w, " (%s)", r.Bound)
+	}
 	if err == nil && r.Rival != "" {
 		_, err = fmt.Fprintf(p.w, " %-15s %12.0f %6.2f", r.Rival, r.RivalNS, r.Ratio)
 	}

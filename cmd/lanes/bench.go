@@ -13,7 +13,7 @@ type benchCmd struct {
 	Threads int    `placeholder:"N" help:"Threads (default GOMAXPROCS)."`
 	ISA     string `name:"isa" placeholder:"NAME" help:"Instruction set: generic, avx2, avx512 or neon (default the one in use)."`
 	Match   string `placeholder:"TEXT" help:"Only the cases whose name contains TEXT."`
-	Dir     string `placeholder:"NAME" help:"Suite conv: ${directions} (default all)."`
+	Dir     string `placeholder:"NAME" help:"Suite conv: ${directions} (default all). Forward with batch 1 has its weights packed, as in inference; all else packs them."`
 	Model   string `placeholder:"NAME" help:"Suites conv and int8: the layers of ${networks} (default all). Suite train: a model of lanes train (default ${trained}). Suite infer: ${runnable} or FILE.onnx."`
 	Batch   int    `placeholder:"N" help:"Suites conv, int8, train and infer: images in a batch (default each network's own, 128, or 1 and 16)."`
 	Rounds  int    `placeholder:"N" help:"Samples of each case, of which the median counts (default 7)."`
