@@ -23,7 +23,8 @@ type depthwise struct {
 	rowLen   int // scratch of a worker of forward: rows of dst
 	clampLo  float32
 	clampHi  float32
-	far      bool // the maps do not stay in the second-level cache
+	far      bool          // the maps do not stay in the second-level cache
+	store    kernels.Store // of forward and backward-data
 }
 
 // depthwiseTaskFloats is how much of the result one task computes.
@@ -55,10 +56,13 @@ func newDepthwise(s *Shape, dir pass3) *depthwise {
 		d.taskRows, d.rowLen = max(1, d.taskRows/2), width*s.C
 	}
 	d.tasks = s.N * ((rows + d.taskRows - 1) / d.taskRows)
-	if dir == passForward {
+	switch dir {
+	case passForward:
+		d.store = kernels.StoreFor(s.DstLen())
 		d.rowLen = d.pair * d.ow * s.C
-	}
-	if dir == passWeights {
+	case passData:
+		d.store = kernels.StoreFor(s.SrcLen())
+	case passWeights:
 		d.chunks = max(1, min(outerTasks, d.tasks))
 	}
 	return d
@@ -109,12 +113,12 @@ func (d *depthwise) rowsOf(task, height int) (n, y0, y1 int) {
 func (d *depthwise) forward(t int, o *operands, zero, scratch []float32) {
 	s := d.s
 	n, y0, y1 := d.rowsOf(t, d.oh)
-	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: o.bias, Lo: d.clampLo, Hi: d.clampHi}
+	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: o.bias, Lo: d.clampLo, Hi: d.clampHi, Store: d.store}
 	if o.bias == nil {
 		op.Bias = zero
 	}
 	if o.residual != nil {
-		op.Lo, op.Hi = noLo, noHi
+		op.Lo, op.Hi, op.Store = noLo, noHi, kernels.Cached
 	}
 	for y := y0; y < y1; y += d.pair {
 		op.Count = min(d.pair, y1-y)
@@ -168,10 +172,11 @@ func (d *depthwise) place(op *kernels.DepthwiseOperands, n, h, height, width int
 	}
 }
 
-// lookAhead names what comes next of the operand that op.Y is a part of.
+// lookAhead names what comes next of the operand that op.Y is a part of, unless it is
+// streamed.
 func (d *depthwise) lookAhead(op *kernels.DepthwiseOperands, y []float32, next int) {
 	op.AheadY = nil
-	if d.far && next < len(y) {
+	if d.far && next < len(y) && op.Store == kernels.Cached {
 		op.AheadY = y[next:]
 	}
 }
@@ -207,7 +212,7 @@ func (d *depthwise) data(t int, o *operands, zero, scratch []float32) {
 		d.dataPixels(o, zero, n, y0, y1)
 		return
 	}
-	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: zero, Lo: noLo, Hi: noHi}
+	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: zero, Lo: noLo, Hi: noHi, Store: d.store}
 	for y := y0; y < y1; y += d.pair {
 		op.Count = min(d.pair, y1-y)
 		first, length := (n*s.H+y)*s.W*s.C, op.Count*s.W*s.C
@@ -228,7 +233,7 @@ func (d *depthwise) newSpread() *kernels.DepthwiseSpread {
 	}
 	return &kernels.DepthwiseSpread{
 		C: s.C, Blocks: end - first, WStride: d.wStride, First: s.PadLeft%2 == 1, Before: first > 0,
-		Last: (s.W+s.PadLeft)%2 == 1, After: end < d.ow,
+		Last: (s.W+s.PadLeft)%2 == 1, After: end < d.ow, Store: kernels.StoreFor(s.SrcLen()),
 	}
 }
 
@@ -255,8 +260,10 @@ func (d *depthwise) dataSpread(t int, o *operands, zero, scratch []float32) {
 			}
 		}
 		var aheadDst, aheadSrc []float32
-		if d.far {
+		if d.far && d.store == kernels.Cached {
 			aheadDst = o.c[min(len(o.c), (n*s.H+max(0, 2*m+2-s.PadTop))*row):]
+		}
+		if d.far {
 			aheadSrc = o.a[min(len(o.a), (n*d.oh+min(d.oh, m+1))*from):]
 		}
 		d.spread.Run(dst[0], dst[1], grad[0], grad[1], o.b, aheadDst, aheadSrc)

@@ -57,8 +57,13 @@ func (p *Plan) work(lo, hi int) {
 			p.task(worker, t)
 		}
 	}
-	if p.job.kind == jobProduct || p.job.kind == jobProductInline {
+	switch p.job.kind {
+	case jobProduct, jobProductInline:
 		p.job.d.product.store.Fence()
+	case jobDepthwise:
+		p.forward.depthwise.store.Fence()
+	case jobDepthwiseData:
+		p.data.depthwise.store.Fence()
 	}
 }
 

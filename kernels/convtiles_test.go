@@ -354,7 +354,7 @@ func testDepthwiseRows(t *testing.T, size, stride, c, pixels, left, count int) {
 		wStride := c + 2
 		o := kernels.DepthwiseOperands{
 			Count: count, Src: integers(t, seed, 4*width*c), Zero: kerneltest.Guarded(t, width*c),
-			WStride: wStride, Bias: integers(t, seed+2, c),
+			WStride: wStride, Bias: integers(t, seed+2, c), Store: []kernels.Store{kernels.Cached, kernels.Streamed}[pixels%2],
 		}
 		for r := range o.Rows {
 			o.Rows[r] = []int{width * c, -1, 0, 2 * width * c, 3 * width * c}[r%5]
@@ -366,6 +366,7 @@ func testDepthwiseRows(t *testing.T, size, stride, c, pixels, left, count int) {
 			for _, limits := range [][2]float32{{-100, 100}, {-inf, inf}, {0, inf}} {
 				o.Y, o.W, o.Lo, o.Hi, o.Ahead, o.AheadY = kerneltest.Guarded(t, count*pixels*c), w, limits[0], limits[1], o.Src, nil
 				d.Forward(&o)
+				o.Store.Fence()
 				results = append(results, o.Y)
 			}
 			o.Y, o.W, o.AheadY = dy, kerneltest.GuardedCopy(t, w), dy
@@ -391,6 +392,7 @@ func TestDepthwiseSpread(t *testing.T) {
 					for _, blocks := range []int{0, 1, 4} {
 						d := kernels.DepthwiseSpread{
 							C: c, Blocks: blocks, WStride: c + 1,
+							Store: []kernels.Store{kernels.Cached, kernels.Streamed}[flags%2],
 							First: flags&1 != 0, Last: flags&2 != 0, Before: flags&4 != 0, After: flags&8 != 0,
 						}
 						if blocks > 0 || d.First || d.Last {
@@ -420,6 +422,7 @@ func testDepthwiseSpread(t *testing.T, d kernels.DepthwiseSpread) {
 	run := func() [2][]float32 {
 		dst := [2][]float32{kerneltest.Guarded(t, pixels*d.C), kerneltest.Guarded(t, pixels*d.C)}
 		d.Run(dst[0], dst[1], u, v, w, u, v)
+		d.Store.Fence()
 		return dst
 	}
 	got := run()

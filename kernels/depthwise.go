@@ -79,8 +79,9 @@ type DepthwiseOperands struct {
 	Zero          []float32
 	W             []float32
 	WStride       int
-	Bias          []float32 // of Forward, as are the limits
+	Bias          []float32 // of Forward, as are the limits and where Y is stored
 	Lo, Hi        float32
+	Store         Store
 	Ahead, AheadY []float32
 }
 
@@ -93,7 +94,8 @@ type DepthwiseOperands struct {
 // the ISA has FMA. Padding beside a row is zeros or left out, which differs where a
 // weight is not finite. NaN passes through min and max; Lo and Hi are not NaN. Where a
 // limit and y are zeros of different sign, either may be the result. Y must not overlap
-// the other operands.
+// the other operands. With Streamed, stores pass the caches where the ISA can and Y and
+// its pixels are multiples of a cache line; [Store.Fence] must follow, and AheadY be nil.
 func (d *DepthwiseRows) Forward(o *DepthwiseOperands) {
 	d.check("Forward", o)
 	if len(o.Bias) < d.c {
@@ -231,11 +233,13 @@ type DepthwiseSpread struct {
 	First, Last   bool
 	Before, After bool
 	WStride       int
+	Store         Store
 }
 
 // Run computes the rows. Slices start at the first element that is written or read; dst0
 // and dst1 must not overlap each other or the other arguments. From aheadDst and aheadSrc
-// on, what comes next is asked for, if they are not nil, where the ISA can.
+// on, what comes next is asked for, if they are not nil, where the ISA can. For Streamed
+// see [DepthwiseRows.Forward].
 func (d *DepthwiseSpread) Run(dst0, dst1, u, v, w, aheadDst, aheadSrc []float32) {
 	pixels, from := 2*d.Blocks+boolInt(d.First)+boolInt(d.Last), d.Blocks+boolInt(d.Before)+boolInt(d.After && d.Last)
 	switch {

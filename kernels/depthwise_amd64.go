@@ -2,16 +2,31 @@
 
 package kernels
 
+import (
+	"unsafe"
+
+	"github.com/golanes/lanes/kernels/internal/isa"
+)
+
 // What the kernels of amd64 for rows of a depthwise convolution are told.
 
 // The bits of the flags that they take.
 const (
 	depthwiseClamp = 1 << iota
 	depthwiseFetch
+	depthwiseFetchY
+	depthwiseStream
 )
 
 func (d *DepthwiseRows) flags(o *DepthwiseOperands) int {
-	return boolInt(o.Lo > negativeInf || o.Hi < positiveInf)*depthwiseClamp | boolInt(len(o.Ahead)+len(o.AheadY) > 0)*depthwiseFetch
+	return boolInt(o.Lo > negativeInf || o.Hi < positiveInf)*depthwiseClamp |
+		boolInt(len(o.Ahead) > 0)*depthwiseFetch | boolInt(len(o.AheadY) > 0)*depthwiseFetchY | boolInt(streamsPixels(o.Store, o.Y, d.c))*depthwiseStream
+}
+
+// streamsPixels reports whether stores to pixels of c channels at y can pass the caches:
+// a vector has to be a line.
+func streamsPixels(how Store, y []float32, c int) bool {
+	return how == Streamed && isa.Active == isa.AVX512 && (uintptr(unsafe.Pointer(&y[0]))|uintptr(4*c))%cacheLine == 0
 }
 
 // cut divides a row into pixels that are computed alone, tiles, and such pixels again.
@@ -33,4 +48,19 @@ func (d *DepthwiseRows) ahead(o *DepthwiseOperands, table *depthwiseTable) (src,
 		y = &o.AheadY[0]
 	}
 	return src, y
+}
+
+// ahead returns what the kernel asks for, and its flags, which have no limits.
+func (d *DepthwiseSpread) ahead(dst0, dst1, u, aheadDst, aheadSrc []float32) (dst, src *float32, flags int) {
+	dst, src = &dst0[0], &u[0]
+	if len(aheadDst) > 0 {
+		dst, flags = &aheadDst[0], depthwiseFetchY
+	}
+	if len(aheadSrc) > 0 {
+		src, flags = &aheadSrc[0], flags|depthwiseFetch
+	}
+	if streamsPixels(d.Store, dst0, d.C) && streamsPixels(d.Store, dst1, d.C) {
+		flags |= depthwiseStream
+	}
+	return dst, src, flags
 }

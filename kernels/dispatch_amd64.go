@@ -446,15 +446,12 @@ func depthwiseSteps(dst []float32, dstStep int, taps *depthwiseTaps, count, srcS
 }
 
 func depthwiseSpread(d *DepthwiseSpread, dst0, dst1, u, v, w, aheadDst, aheadSrc []float32) {
-	fetch, toDst, toSrc := boolInt(len(aheadDst) > 0 && len(aheadSrc) > 0), &dst0[0], &u[0]
-	if fetch != 0 {
-		toDst, toSrc = &aheadDst[0], &aheadSrc[0]
-	}
+	toDst, toSrc, flags := d.ahead(dst0, dst1, u, aheadDst, aheadSrc)
 	switch isa.Active {
 	case isa.AVX512:
-		avx512.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), fetch, toDst, toSrc)
+		avx512.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), flags, toDst, toSrc)
 	case isa.AVX2:
-		avx2.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), fetch, toDst, toSrc)
+		avx2.DepthwiseSpread3s2(&dst0[0], &dst1[0], &u[0], &v[0], &w[0], d.WStride, d.C, d.C, d.Blocks, boolInt(d.First), boolInt(d.Last), boolInt(d.Before), boolInt(d.After), flags, toDst, toSrc)
 	default:
 		depthwiseSpreadGeneric(d, dst0, dst1, u, v, w)
 	}

@@ -15,10 +15,12 @@ import (
 // jumps over the columns of the window that are padding: a load with an empty mask takes
 // some 20 cycles on Zen 4.
 
-// The bits of a kernel's flags; the first is the forward kernel's.
+// The bits of a kernel's flags; the first and the last are the forward kernel's.
 const (
 	depthwiseClamp = 1 << iota
 	depthwiseFetch
+	depthwiseFetchY
+	depthwiseStream
 )
 
 func depthwiseRows(m *amd64) {
@@ -113,8 +115,8 @@ func (e *depthwiseEmitter) describe() {
 		fmt.Sprintf("for j < count, which is at most %d, i < n and all pixels p of a row: first of them, then", e.rows),
 		fmt.Sprintf("tiles of %d, then last. Bit s of columns[p] is 0 where that column of the window is", e.most),
 		"padding, which is not read; of the pixels of tiles none is. Products are fused.",
-		"With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows",
-		"take, which never faults.",
+		"With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,",
+		"as many as the next rows take, which never faults.",
 	}
 	if e.grad {
 		e.Func(fmt.Sprintf("DepthwiseGradRow%ds%d", e.size, e.stride),
@@ -136,7 +138,9 @@ func (e *depthwiseEmitter) describe() {
 			"\ty[j*yStep+p*c+i] = min(hi, max(lo, v))",
 			"",
 		}, append(shared,
-			"NaN passes through min and max, which are left out unless flags&1 != 0.")...)...)
+			"NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,",
+			"if flags&8 != 0, whole vectors are stored past the caches: y and its steps must be",
+			"aligned to them, and StreamFence must follow.")...)...)
 }
 
 // channels emits the work on one vector of channels.
@@ -294,12 +298,8 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 	e.move(e.y, pixels)
 	e.ADDQ(operand.I32(4*pixels), e.mask)
 	if e.high == e.size {
-		near := e.label("near")
-		e.TESTQ(operand.I32(depthwiseFetch), e.addr(e.Param("flags")))
-		e.JZ(operand.LabelRef(near))
-		e.fetch(e.ahead, rows*pixels*e.stride*e.stride)
-		e.fetch(e.aheadY, rows*pixels)
-		e.Label(near)
+		e.fetch(e.ahead, rows*pixels*e.stride*e.stride, depthwiseFetch)
+		e.fetch(e.aheadY, rows*pixels, depthwiseFetchY)
 	}
 }
 
@@ -388,12 +388,17 @@ func (e *depthwiseEmitter) at(p reg.GPVirtual, pixel int) operand.Mem {
 // move adds pixels to p.
 func (e *depthwiseEmitter) move(p reg.GPVirtual, pixels int) { e.LEAQ(e.at(p, pixels), p) }
 
-// fetch asks for the lines of so many vectors from p on, and moves p behind them.
-func (e *depthwiseEmitter) fetch(p reg.GPVirtual, vectors int) {
+// fetch asks for the lines of so many vectors from p on, and moves p behind them, if a
+// flag is set.
+func (e *depthwiseEmitter) fetch(p reg.GPVirtual, vectors, flag int) {
+	near := e.label("near")
+	e.TESTQ(operand.I32(flag), e.addr(e.Param("flags")))
+	e.JZ(operand.LabelRef(near))
 	for at := 0; at < vectors*e.lanes; at += lineFloats {
 		e.PREFETCHT1(operand.Mem{Base: p, Disp: 4 * at})
 	}
 	e.ADDQ(operand.I32(4*vectors*e.lanes), p)
+	e.Label(near)
 }
 
 // finish clamps and stores the results.
@@ -409,6 +414,21 @@ func (e *depthwiseEmitter) finish(values [][]reg.VecVirtual) {
 		}
 	}
 	e.Label(free)
+	if e.partial || !e.avx512() { // a vector of AVX2 is half a line
+		e.storeAll(values, e.store)
+		return
+	}
+	cached, done := e.label("cached"), e.label("stored")
+	e.TESTQ(operand.I32(depthwiseStream), e.addr(e.Param("flags")))
+	e.JZ(operand.LabelRef(cached))
+	e.storeAll(values, func(v reg.VecVirtual, mem operand.Mem) { e.VMOVNTPS(v, mem) })
+	e.JMP(operand.LabelRef(done))
+	e.Label(cached)
+	e.storeAll(values, e.store)
+	e.Label(done)
+}
+
+func (e *depthwiseEmitter) storeAll(values [][]reg.VecVirtual, store func(v reg.VecVirtual, mem operand.Mem)) {
 	p := e.y
 	for row := range values {
 		if row > 0 {
@@ -417,7 +437,7 @@ func (e *depthwiseEmitter) finish(values [][]reg.VecVirtual) {
 			e.LEAQ(operand.Mem{Base: p, Index: step, Scale: 4}, p)
 		}
 		for pixel, v := range values[row] {
-			e.store(v, e.at(p, pixel))
+			store(v, e.at(p, pixel))
 		}
 	}
 }

@@ -5,7 +5,7 @@ import "github.com/mmcloughlin/avo/operand"
 // depthwiseSpread emits the kernel of two rows of the gradient of a 3x3 filter with
 // stride 2, which reads every element of the gradient of dst once.
 func depthwiseSpread(m Machine) {
-	m.Func("DepthwiseSpread3s2", "func(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, fetch int, aheadDst, aheadSrc *float32)",
+	m.Func("DepthwiseSpread3s2", "func(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, flags int, aheadDst, aheadSrc *float32)",
 		"DepthwiseSpread3s2 computes two rows of a gradient. For k < blocks and n of c channels,",
 		"which are left out here, with w[r][s] = w[(r*3+s)*wStride]:",
 		"",
@@ -16,9 +16,11 @@ func depthwiseSpread(m Machine) {
 		"",
 		"If first != 0 also the second pixel of k = -1, if last != 0 the first of k = blocks. u[-1]",
 		"and v[-1] are 0 if before = 0, u[blocks] and v[blocks] if after = 0. The pointers are",
-		"those of the first elements that are used. Products are added in this order, fused. If",
-		"fetch != 0 it asks for the lines from aheadDst and aheadSrc on, as many as two rows of",
-		"dst and one of u take; it never faults.")
+		"those of the first elements that are used. Products are added in this order, fused. On",
+		"amd64 it asks with flags&2 for the lines from aheadSrc on, with flags&4 for those from",
+		"aheadDst on, as many as one row of u and two of dst take, which never faults. On AVX-512,",
+		"if flags&8 != 0, whole vectors are stored past the caches: dst0, dst1 and their steps",
+		"must be aligned to them, and StreamFence must follow.")
 	n := m.ParamInt("n")
 	dst0, dst1, u, v, w := m.ParamPtr("dst0"), m.ParamPtr("dst1"), m.ParamPtr("u"), m.ParamPtr("v"), m.ParamPtr("w")
 	m.Strips(n, []Ptr{dst0, dst1, u, v, w}, 1, func(s Strip) {
@@ -92,29 +94,44 @@ func (e *spreadEmitter) second(u, v Vec) {
 }
 
 func (e *spreadEmitter) store(a, b Vec) {
-	e.s.Store(e.dst0, 0, a)
-	e.s.Store(e.dst1, 0, b)
+	if m, ok := e.m.(*amd64); ok && m.avx512() && !e.s.partial {
+		cached, done := m.label("cached"), m.label("stored")
+		m.TESTQ(operand.I32(depthwiseStream), m.addr(m.Param("flags")))
+		m.JZ(operand.LabelRef(cached))
+		e.s.Stream(e.dst0, 0, a)
+		e.s.Stream(e.dst1, 0, b)
+		m.JMP(operand.LabelRef(done))
+		m.Label(cached)
+		e.s.Store(e.dst0, 0, a)
+		e.s.Store(e.dst1, 0, b)
+		m.Label(done)
+	} else {
+		e.s.Store(e.dst0, 0, a)
+		e.s.Store(e.dst1, 0, b)
+	}
 	e.m.AddPtr(e.dst0, e.c)
 	e.m.AddPtr(e.dst1, e.c)
 }
 
-// fetch asks for as many vectors as a block writes and reads. What it advances are the
+// fetch asks for as many vectors as a block reads and writes. What it advances are the
 // parameters themselves, since registers are short.
 func (e *spreadEmitter) fetch() {
 	m, ok := e.m.(*amd64)
 	if !ok {
 		return
 	}
-	m.IfNotZero(m.ParamInt("fetch"), func() {
-		for _, a := range []struct {
-			name    string
-			vectors int
-		}{{"aheadDst", 4}, {"aheadSrc", 1}} {
-			p := m.paramGP(a.name)
-			for at := 0; at < a.vectors*m.lanes; at += lineFloats {
-				m.PREFETCHT1(operand.Mem{Base: p, Disp: 4 * at})
-			}
-			m.ADDQ(operand.I32(4*a.vectors*m.lanes), m.addr(m.Param(a.name)))
+	for _, a := range []struct {
+		name          string
+		vectors, flag int
+	}{{"aheadSrc", 1, depthwiseFetch}, {"aheadDst", 4, depthwiseFetchY}} {
+		near := m.label("near")
+		m.TESTQ(operand.I32(a.flag), m.addr(m.Param("flags")))
+		m.JZ(operand.LabelRef(near))
+		p := m.paramGP(a.name)
+		for at := 0; at < a.vectors*m.lanes; at += lineFloats {
+			m.PREFETCHT1(operand.Mem{Base: p, Disp: 4 * at})
 		}
-	})
+		m.ADDQ(operand.I32(4*a.vectors*m.lanes), m.addr(m.Param(a.name)))
+		m.Label(near)
+	}
 }

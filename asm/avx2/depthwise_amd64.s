@@ -296,7 +296,7 @@ zero5:
 	VZEROUPPER
 	RET
 
-// func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, fetch int, aheadDst *float32, aheadSrc *float32)
+// func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, flags int, aheadDst *float32, aheadSrc *float32)
 // Requires: AVX, FMA3, MMX+
 TEXT ·DepthwiseSpread3s2(SB), NOSPLIT, $0-128
 	MOVQ n+48(FP), AX
@@ -340,42 +340,45 @@ repeat5:
 	VFMADD231PS Y5, Y9, Y10; VMOVUPS Y13, (R8); VMOVUPS Y10, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 	VMULPS Y1, Y11, Y9; VFMADD231PS Y7, Y12, Y9; VMULPS Y4, Y11, Y10; VMOVUPS Y9, (R8); VMOVUPS Y10, (R9)
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMOVAPS Y11, Y9; VMOVAPS Y12, Y10
-	MOVQ        fetch+104(FP), R14
-	TESTQ R14, R14
-	JZ          zero7
-	MOVQ        aheadDst+112(FP), R14
-	PREFETCHT1 (R14); PREFETCHT1 64(R14)
-	ADDQ        $+128, aheadDst+112(FP)
+	TESTQ       $+2, flags+104(FP)
+	JZ          near7
 	MOVQ        aheadSrc+120(FP), R14
 	PREFETCHT1 (R14)
 	ADDQ        $+32, aheadSrc+120(FP)
 
-zero7:
+near7:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near8
+	MOVQ       aheadDst+112(FP), R14
+	PREFETCHT1 (R14); PREFETCHT1 64(R14)
+	ADDQ       $+128, aheadDst+112(FP)
+
+near8:
 	DECQ R13
 	JNZ  repeat5
 
 done6:
 	MOVQ    last+80(FP), R13
 	TESTQ R13, R13
-	JZ      zero8
+	JZ      zero9
 	VXORPS Y1, Y1, Y1; VXORPS Y4, Y4, Y4
 	MOVQ    after+96(FP), R13
 	TESTQ R13, R13
-	JZ      zero9
+	JZ      zero10
 	VMOVUPS (R10), Y1; VMOVUPS (R11), Y4; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11; VMOVAPS Y1, Y1
 	VMOVAPS Y4, Y4
 
-zero9:
+zero10:
 	VMULPS Y0, Y1, Y0; VFMADD231PS Y2, Y9, Y0; VFMADD231PS Y6, Y4, Y0; VFMADD231PS Y8, Y10, Y0; VMULPS Y3, Y1, Y1
 	VFMADD231PS Y5, Y9, Y1; VMOVUPS Y0, (R8); VMOVUPS Y1, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 
-zero8:
+zero9:
 	ADDQ $+32, CX; ADDQ $+32, DX; ADDQ $+32, BX; ADDQ $+32, SI; ADDQ $+32, DI; SUBQ $+8, AX
 	JMP  while1
 
 done2:
 	TESTQ AX, AX
-	JZ         zero10
+	JZ         zero11
 	MOVQ AX, R9; LEAQ tail<>+32(SB), R8; NEGQ R9; VMOVUPS (R8)(R9*4), Y0
 	MOVQ       wStride+40(FP), R8
 	MOVQ DI, R9; VMASKMOVPS (R9), Y0, Y1; LEAQ (R9)(R8*4), R9; VMASKMOVPS (R9), Y0, Y2; LEAQ (R9)(R8*4), R9
@@ -387,52 +390,52 @@ done2:
 	VXORPS Y10, Y10, Y10; VXORPS Y11, Y11, Y11
 	MOVQ       before+88(FP), R13
 	TESTQ R13, R13
-	JZ         zero11
+	JZ         zero12
 	VMASKMOVPS (R10), Y0, Y10; VMASKMOVPS (R11), Y0, Y11; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMOVAPS Y10, Y10; VMOVAPS Y11, Y11
 
-zero11:
+zero12:
 	MOVQ        first+72(FP), R13
 	TESTQ R13, R13
-	JZ          zero12
+	JZ          zero13
 	VMULPS Y2, Y10, Y12; VFMADD231PS Y8, Y11, Y12; VMULPS Y5, Y10, Y13; VMASKMOVPS Y12, Y0, (R8)
 	VMASKMOVPS Y13, Y0, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 
-zero12:
+zero13:
 	MOVQ  blocks+64(FP), R13
 	TESTQ R13, R13
-	JLE   done14
+	JLE   done15
 
-repeat13:
+repeat14:
 	VMASKMOVPS (R10), Y0, Y12; VMASKMOVPS (R11), Y0, Y13; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMULPS Y1, Y12, Y14; VFMADD231PS Y3, Y10, Y14; VFMADD231PS Y7, Y13, Y14; VFMADD231PS Y9, Y11, Y14
 	VMULPS Y4, Y12, Y11; VFMADD231PS Y6, Y10, Y11; VMASKMOVPS Y14, Y0, (R8); VMASKMOVPS Y11, Y0, (R9)
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMULPS Y2, Y12, Y10; VFMADD231PS Y8, Y13, Y10; VMULPS Y5, Y12, Y11
 	VMASKMOVPS Y10, Y0, (R8); VMASKMOVPS Y11, Y0, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 	VMOVAPS Y12, Y10; VMOVAPS Y13, Y11; DECQ R13
-	JNZ         repeat13
+	JNZ         repeat14
 
-done14:
+done15:
 	MOVQ       last+80(FP), R13
 	TESTQ R13, R13
-	JZ         zero15
+	JZ         zero16
 	VXORPS Y2, Y2, Y2; VXORPS Y5, Y5, Y5
 	MOVQ       after+96(FP), R13
 	TESTQ R13, R13
-	JZ         zero16
+	JZ         zero17
 	VMASKMOVPS (R10), Y0, Y2; VMASKMOVPS (R11), Y0, Y5; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMOVAPS Y2, Y2; VMOVAPS Y5, Y5
 
-zero16:
+zero17:
 	VMULPS Y1, Y2, Y1; VFMADD231PS Y3, Y10, Y1; VFMADD231PS Y7, Y5, Y1; VFMADD231PS Y9, Y11, Y1; VMULPS Y4, Y2, Y2
 	VFMADD231PS Y6, Y10, Y2; VMASKMOVPS Y1, Y0, (R8); VMASKMOVPS Y2, Y0, (R9); LEAQ (R8)(R12*4), R8
 	LEAQ (R9)(R12*4), R9
 
-zero15:
+zero16:
 	LEAQ (CX)(AX*4), CX; LEAQ (DX)(AX*4), DX; LEAQ (BX)(AX*4), BX; LEAQ (SI)(AX*4), SI; LEAQ (DI)(AX*4), DI
 	XORQ AX, AX
 
-zero10:
+zero11:
 	VZEROUPPER
 	RET
 

@@ -109,9 +109,14 @@ free23:
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
 	JZ         near24
-	PREFETCHT1 (BX); ADDQ $+64, BX; PREFETCHT1 (SI); ADDQ $+64, SI
+	PREFETCHT1 (BX); ADDQ $+64, BX
 
 near24:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near25
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near25:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -137,22 +142,27 @@ inner9:
 	VFMADD231PS Y13, Y7, Y12; VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12
 	VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y8, Y9
 	TESTQ        $+1, flags+112(FP)
-	JZ           free41
+	JZ           free42
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free41:
+free42:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*2), R8
 	ADDQ $+8, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near42
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+	JZ         near43
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near42:
+near43:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near44
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+
+near44:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R10
@@ -171,72 +181,77 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile44
+	JZ     tile46
 
-alone43:
+alone45:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip47
+	JCC         skip49
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip47:
+skip49:
 	BTL $0x01, R10
-	JCC         skip48
+	JCC         skip50
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip48:
+skip50:
 	BTL $0x02, R10
-	JCC         skip49
+	JCC         skip51
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip49:
+skip51:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip50
+	JCC         skip52
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip50:
+skip52:
 	BTL $0x01, R10
-	JCC         skip51
+	JCC         skip53
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip51:
+skip53:
 	BTL $0x02, R10
-	JCC         skip52
+	JCC         skip54
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip52:
+skip54:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip53
+	JCC         skip55
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip53:
+skip55:
 	BTL $0x01, R10
-	JCC         skip54
+	JCC         skip56
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip54:
+skip56:
 	BTL $0x02, R10
-	JCC         skip55
+	JCC         skip57
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip55:
+skip57:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free56
+	JZ           free58
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free56:
+free58:
 	VMOVUPS Y9, (R8); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near57
-	PREFETCHT1 (BX); ADDQ $+32, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near59
+	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near57:
+near59:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near60
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near60:
 	DECQ 16(SP)
-	JNZ  alone43
+	JNZ  alone45
 
-tile44:
+tile46:
 rowsdone6:
 	ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
@@ -259,7 +274,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single59
+	JNE        single62
 	MOVQ (SP), DI
 	MOVQ       y+0(FP), R8
 	MOVQ       columns+56(FP), R9
@@ -268,92 +283,97 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile62
+	JZ         tile65
 
-alone61:
+alone64:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip65
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
-
-skip65:
-	BTL $0x01, CX
-	JCC         skip66
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
-
-skip66:
-	BTL $0x02, CX
-	JCC         skip67
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
-
-skip67:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip68
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11; VFMADD231PS Y12, Y1, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
 
 skip68:
 	BTL $0x01, CX
 	JCC         skip69
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11; VFMADD231PS Y12, Y2, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
 
 skip69:
 	BTL $0x02, CX
 	JCC         skip70
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11; VFMADD231PS Y12, Y3, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
 
 skip70:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip71
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y4, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11; VFMADD231PS Y12, Y1, Y10
 
 skip71:
 	BTL $0x01, CX
 	JCC         skip72
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y5, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11; VFMADD231PS Y12, Y2, Y10
 
 skip72:
 	BTL $0x02, CX
 	JCC         skip73
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y6, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11; VFMADD231PS Y12, Y3, Y10
 
 skip73:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip74
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y4, Y10
 
 skip74:
 	BTL $0x01, CX
 	JCC         skip75
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y5, Y10
 
 skip75:
 	BTL $0x02, CX
 	JCC         skip76
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y6, Y10
 
 skip76:
+	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip77
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+
+skip77:
+	BTL $0x01, CX
+	JCC         skip78
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+
+skip78:
+	BTL $0x02, CX
+	JCC         skip79
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+
+skip79:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free77
+	JZ           free80
 	VBROADCASTSS lo+120(FP), Y12
 	VBROADCASTSS hi+124(FP), Y13
 	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
 
-free77:
+free80:
 	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
 	MOVQ       yStep+8(FP), R10
 	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near78
-	PREFETCHT1 (BX); ADDQ $+64, BX; PREFETCHT1 (SI); ADDQ $+64, SI
+	JZ         near81
+	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near78:
+near81:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near82
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near82:
 	DECQ 16(SP)
-	JNZ  alone61
+	JNZ  alone64
 
-tile62:
-	JMP rowsdone60
+tile65:
+	JMP rowsdone63
 
-single59:
+single62:
 	MOVQ (SP), DI
 	MOVQ   y+0(FP), R8
 	MOVQ   columns+56(FP), R9
@@ -362,73 +382,78 @@ single59:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile80
+	JZ     tile84
 
-alone79:
+alone83:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip83
+	JCC         skip87
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip83:
+skip87:
 	BTL $0x01, CX
-	JCC         skip84
+	JCC         skip88
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip84:
+skip88:
 	BTL $0x02, CX
-	JCC         skip85
+	JCC         skip89
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip85:
+skip89:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip86
+	JCC         skip90
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip86:
+skip90:
 	BTL $0x01, CX
-	JCC         skip87
+	JCC         skip91
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip87:
+skip91:
 	BTL $0x02, CX
-	JCC         skip88
+	JCC         skip92
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip88:
+skip92:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip89
+	JCC         skip93
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip89:
+skip93:
 	BTL $0x01, CX
-	JCC         skip90
+	JCC         skip94
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip90:
+skip94:
 	BTL $0x02, CX
-	JCC         skip91
+	JCC         skip95
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip91:
+skip95:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free92
+	JZ           free96
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free92:
+free96:
 	VMASKMOVPS Y10, Y0, (R8); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near93
-	PREFETCHT1 (BX); ADDQ $+32, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near97
+	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near93:
+near97:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near98
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near98:
 	DECQ 16(SP)
-	JNZ  alone79
+	JNZ  alone83
 
-tile80:
-rowsdone60:
+tile84:
+rowsdone63:
 end3:
 	VZEROUPPER
 	RET
@@ -548,9 +573,14 @@ skip22:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
 	JZ         near23
-	PREFETCHT1 (BX); ADDQ $+64, BX; PREFETCHT1 (SI); ADDQ $+64, SI
+	PREFETCHT1 (BX); ADDQ $+64, BX
 
 near23:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near24
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near24:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -578,10 +608,15 @@ inner9:
 	VFMADD231PS Y9, Y12, Y7; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y8; LEAQ (DI)(AX*2), DI
 	LEAQ (R8)(AX*2), R8; ADDQ $+8, R9
 	TESTQ       $+2, flags+104(FP)
-	JZ          near40
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+	JZ          near41
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near40:
+near41:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near42
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+
+near42:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+72(FP), R10
@@ -600,64 +635,69 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile42
+	JZ     tile44
 
-alone41:
+alone43:
 	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip45
+	JCC         skip47
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y0
 
-skip45:
+skip47:
 	BTL $0x01, R10
-	JCC         skip46
+	JCC         skip48
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y1
 
-skip46:
+skip48:
 	BTL $0x02, R10
-	JCC         skip47
+	JCC         skip49
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y2
 
-skip47:
+skip49:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip48
+	JCC         skip50
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y3
 
-skip48:
+skip50:
 	BTL $0x01, R10
-	JCC         skip49
+	JCC         skip51
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y4
 
-skip49:
+skip51:
 	BTL $0x02, R10
-	JCC         skip50
+	JCC         skip52
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y5
 
-skip50:
+skip52:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip51
+	JCC         skip53
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y6
 
-skip51:
+skip53:
 	BTL $0x01, R10
-	JCC         skip52
+	JCC         skip54
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y7
 
-skip52:
+skip54:
 	BTL $0x02, R10
-	JCC         skip53
+	JCC         skip55
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y8
 
-skip53:
+skip55:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near54
-	PREFETCHT1 (BX); ADDQ $+32, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near56
+	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near54:
+near56:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near57
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near57:
 	DECQ 16(SP)
-	JNZ  alone41
+	JNZ  alone43
 
-tile42:
+tile44:
 rowsdone6:
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS Y0, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y1, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y2, (DI)
@@ -683,7 +723,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single56
+	JNE        single59
 	MOVQ (SP), DI
 	MOVQ       y+32(FP), R8
 	MOVQ       columns+48(FP), R9
@@ -692,84 +732,89 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile59
+	JZ         tile62
 
-alone58:
+alone61:
 	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
 	MOVQ        yStep+40(FP), R10
 	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip62
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
-
-skip62:
-	BTL $0x01, CX
-	JCC         skip63
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
-
-skip63:
-	BTL $0x02, CX
-	JCC         skip64
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
-
-skip64:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip65
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4; VFMADD231PS Y12, Y11, Y1
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
 
 skip65:
 	BTL $0x01, CX
 	JCC         skip66
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5; VFMADD231PS Y12, Y11, Y2
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
 
 skip66:
 	BTL $0x02, CX
 	JCC         skip67
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6; VFMADD231PS Y12, Y11, Y3
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
 
 skip67:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip68
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y4
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4; VFMADD231PS Y12, Y11, Y1
 
 skip68:
 	BTL $0x01, CX
 	JCC         skip69
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y5
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5; VFMADD231PS Y12, Y11, Y2
 
 skip69:
 	BTL $0x02, CX
 	JCC         skip70
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y6
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6; VFMADD231PS Y12, Y11, Y3
 
 skip70:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip71
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y4
 
 skip71:
 	BTL $0x01, CX
 	JCC         skip72
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y5
 
 skip72:
 	BTL $0x02, CX
 	JCC         skip73
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y6
 
 skip73:
+	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip74
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+
+skip74:
+	BTL $0x01, CX
+	JCC         skip75
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+
+skip75:
+	BTL $0x02, CX
+	JCC         skip76
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+
+skip76:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near74
-	PREFETCHT1 (BX); ADDQ $+64, BX; PREFETCHT1 (SI); ADDQ $+64, SI
+	JZ         near77
+	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near74:
+near77:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near78
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near78:
 	DECQ 16(SP)
-	JNZ  alone58
+	JNZ  alone61
 
-tile59:
-	JMP rowsdone57
+tile62:
+	JMP rowsdone60
 
-single56:
+single59:
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
 	MOVQ   columns+48(FP), R9
@@ -778,65 +823,70 @@ single56:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile76
+	JZ     tile80
 
-alone75:
+alone79:
 	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip79
+	JCC         skip83
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
 
-skip79:
+skip83:
 	BTL $0x01, CX
-	JCC         skip80
+	JCC         skip84
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
 
-skip80:
+skip84:
 	BTL $0x02, CX
-	JCC         skip81
+	JCC         skip85
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
 
-skip81:
+skip85:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip82
+	JCC         skip86
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
 
-skip82:
+skip86:
 	BTL $0x01, CX
-	JCC         skip83
+	JCC         skip87
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
 
-skip83:
+skip87:
 	BTL $0x02, CX
-	JCC         skip84
+	JCC         skip88
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
 
-skip84:
+skip88:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip85
+	JCC         skip89
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
 
-skip85:
+skip89:
 	BTL $0x01, CX
-	JCC         skip86
+	JCC         skip90
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
 
-skip86:
+skip90:
 	BTL $0x02, CX
-	JCC         skip87
+	JCC         skip91
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y9
 
-skip87:
+skip91:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near88
-	PREFETCHT1 (BX); ADDQ $+32, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near92
+	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near88:
+near92:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near93
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near93:
 	DECQ 16(SP)
-	JNZ  alone75
+	JNZ  alone79
 
-tile76:
-rowsdone57:
+tile80:
+rowsdone60:
 	MOVQ       wStride+8(FP), CX
 	MOVQ 8(SP), AX; VMASKMOVPS Y1, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y2, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y3, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y4, Y0, (AX); LEAQ (AX)(CX*4), AX
@@ -968,10 +1018,14 @@ free26:
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
 	JZ         near27
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX; PREFETCHT1 (SI)
-	ADDQ $+64, SI
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
 near27:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near28
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near28:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -1000,24 +1054,28 @@ inner9:
 	VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(AX*4), Y13
 	VFMADD231PS Y13, Y8, Y9
 	TESTQ        $+1, flags+112(FP)
-	JZ           free53
+	JZ           free54
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free53:
+free54:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1); LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8
 	ADDQ $+8, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near54
+	JZ         near55
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); PREFETCHT1 256(BX)
-	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX; PREFETCHT1 (SI); PREFETCHT1 64(SI)
-	ADDQ $+128, SI
+	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX
 
-near54:
+near55:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near56
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+
+near56:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R10
@@ -1036,72 +1094,77 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile56
+	JZ     tile58
 
-alone55:
+alone57:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip59
+	JCC         skip61
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip59:
+skip61:
 	BTL $0x01, R10
-	JCC         skip60
+	JCC         skip62
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip60:
+skip62:
 	BTL $0x02, R10
-	JCC         skip61
+	JCC         skip63
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip61:
+skip63:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip62
+	JCC         skip64
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip62:
+skip64:
 	BTL $0x01, R10
-	JCC         skip63
+	JCC         skip65
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip63:
+skip65:
 	BTL $0x02, R10
-	JCC         skip64
+	JCC         skip66
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip64:
+skip66:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip65
+	JCC         skip67
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip65:
+skip67:
 	BTL $0x01, R10
-	JCC         skip66
+	JCC         skip68
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip66:
+skip68:
 	BTL $0x02, R10
-	JCC         skip67
+	JCC         skip69
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip67:
+skip69:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free68
+	JZ           free70
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free68:
+free70:
 	VMOVUPS Y9, (R8); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near69
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near71
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near69:
+near71:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near72
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near72:
 	DECQ 16(SP)
-	JNZ  alone55
+	JNZ  alone57
 
-tile56:
+tile58:
 rowsdone6:
 	ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
@@ -1124,7 +1187,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single71
+	JNE        single74
 	MOVQ (SP), DI
 	MOVQ       y+0(FP), R8
 	MOVQ       columns+56(FP), R9
@@ -1133,108 +1196,112 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile74
+	JZ         tile77
 
-alone73:
+alone76:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip77
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
-
-skip77:
-	BTL $0x01, CX
-	JCC         skip78
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
-
-skip78:
-	BTL $0x02, CX
-	JCC         skip79
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
-
-skip79:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip80
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
 
 skip80:
 	BTL $0x01, CX
 	JCC         skip81
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
 
 skip81:
 	BTL $0x02, CX
 	JCC         skip82
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
 
 skip82:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip83
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y1, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11
 
 skip83:
 	BTL $0x01, CX
 	JCC         skip84
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y2, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11
 
 skip84:
 	BTL $0x02, CX
 	JCC         skip85
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y3, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11
 
 skip85:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip86
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y1, Y10
 
 skip86:
 	BTL $0x01, CX
 	JCC         skip87
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y2, Y10
 
 skip87:
 	BTL $0x02, CX
 	JCC         skip88
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y3, Y10
 
 skip88:
-	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip89
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y10
 
 skip89:
 	BTL $0x01, CX
 	JCC         skip90
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y10
 
 skip90:
 	BTL $0x02, CX
 	JCC         skip91
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y10
 
 skip91:
+	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip92
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+
+skip92:
+	BTL $0x01, CX
+	JCC         skip93
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+
+skip93:
+	BTL $0x02, CX
+	JCC         skip94
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+
+skip94:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free92
+	JZ           free95
 	VBROADCASTSS lo+120(FP), Y12
 	VBROADCASTSS hi+124(FP), Y13
 	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
 
-free92:
+free95:
 	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
 	MOVQ       yStep+8(FP), R10
 	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near93
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX; PREFETCHT1 (SI)
-	ADDQ $+64, SI
+	JZ         near96
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near93:
+near96:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near97
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near97:
 	DECQ 16(SP)
-	JNZ  alone73
+	JNZ  alone76
 
-tile74:
-	JMP rowsdone72
+tile77:
+	JMP rowsdone75
 
-single71:
+single74:
 	MOVQ (SP), DI
 	MOVQ   y+0(FP), R8
 	MOVQ   columns+56(FP), R9
@@ -1243,73 +1310,78 @@ single71:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile95
+	JZ     tile99
 
-alone94:
+alone98:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip98
+	JCC         skip102
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip98:
+skip102:
 	BTL $0x01, CX
-	JCC         skip99
+	JCC         skip103
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip99:
+skip103:
 	BTL $0x02, CX
-	JCC         skip100
+	JCC         skip104
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip100:
+skip104:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip101
+	JCC         skip105
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip101:
+skip105:
 	BTL $0x01, CX
-	JCC         skip102
+	JCC         skip106
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip102:
+skip106:
 	BTL $0x02, CX
-	JCC         skip103
+	JCC         skip107
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip103:
+skip107:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip104
+	JCC         skip108
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip104:
+skip108:
 	BTL $0x01, CX
-	JCC         skip105
+	JCC         skip109
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip105:
+skip109:
 	BTL $0x02, CX
-	JCC         skip106
+	JCC         skip110
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip106:
+skip110:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free107
+	JZ           free111
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free107:
+free111:
 	VMASKMOVPS Y10, Y0, (R8); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+112(FP)
-	JZ         near108
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near112
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near108:
+near112:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near113
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near113:
 	DECQ 16(SP)
-	JNZ  alone94
+	JNZ  alone98
 
-tile95:
-rowsdone72:
+tile99:
+rowsdone75:
 end3:
 	VZEROUPPER
 	RET
@@ -1426,10 +1498,14 @@ skip25:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
 	JZ         near26
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX; PREFETCHT1 (SI)
-	ADDQ $+64, SI
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
 near26:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near27
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near27:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -1459,12 +1535,16 @@ inner9:
 	VFMADD231PS Y9, Y12, Y6; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y7; VMOVUPS (R10)(AX*4), Y9
 	VFMADD231PS Y9, Y12, Y8; LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9
 	TESTQ       $+2, flags+104(FP)
-	JZ          near52
+	JZ          near53
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); PREFETCHT1 256(BX)
-	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX; PREFETCHT1 (SI); PREFETCHT1 64(SI)
-	ADDQ $+128, SI
+	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX
 
-near52:
+near53:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near54
+	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
+
+near54:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+72(FP), R10
@@ -1483,64 +1563,69 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile54
+	JZ     tile56
 
-alone53:
+alone55:
 	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip57
+	JCC         skip59
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y0
 
-skip57:
+skip59:
 	BTL $0x01, R10
-	JCC         skip58
+	JCC         skip60
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y1
 
-skip58:
+skip60:
 	BTL $0x02, R10
-	JCC         skip59
+	JCC         skip61
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y2
 
-skip59:
+skip61:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip60
+	JCC         skip62
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y3
 
-skip60:
+skip62:
 	BTL $0x01, R10
-	JCC         skip61
+	JCC         skip63
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y4
 
-skip61:
+skip63:
 	BTL $0x02, R10
-	JCC         skip62
+	JCC         skip64
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y5
 
-skip62:
+skip64:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip63
+	JCC         skip65
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y6
 
-skip63:
+skip65:
 	BTL $0x01, R10
-	JCC         skip64
+	JCC         skip66
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y7
 
-skip64:
+skip66:
 	BTL $0x02, R10
-	JCC         skip65
+	JCC         skip67
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y8
 
-skip65:
+skip67:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near66
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near68
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near66:
+near68:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near69
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near69:
 	DECQ 16(SP)
-	JNZ  alone53
+	JNZ  alone55
 
-tile54:
+tile56:
 rowsdone6:
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS Y0, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y1, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y2, (DI)
@@ -1566,7 +1651,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single68
+	JNE        single71
 	MOVQ (SP), DI
 	MOVQ       y+32(FP), R8
 	MOVQ       columns+48(FP), R9
@@ -1575,100 +1660,104 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile71
+	JZ         tile74
 
-alone70:
+alone73:
 	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
 	MOVQ        yStep+40(FP), R10
 	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip74
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
-
-skip74:
-	BTL $0x01, CX
-	JCC         skip75
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
-
-skip75:
-	BTL $0x02, CX
-	JCC         skip76
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
-
-skip76:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip77
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
 
 skip77:
 	BTL $0x01, CX
 	JCC         skip78
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
 
 skip78:
 	BTL $0x02, CX
 	JCC         skip79
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
 
 skip79:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip80
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y1
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4
 
 skip80:
 	BTL $0x01, CX
 	JCC         skip81
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y2
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5
 
 skip81:
 	BTL $0x02, CX
 	JCC         skip82
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y3
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6
 
 skip82:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip83
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y4
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y1
 
 skip83:
 	BTL $0x01, CX
 	JCC         skip84
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y5
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y2
 
 skip84:
 	BTL $0x02, CX
 	JCC         skip85
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y6
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y3
 
 skip85:
-	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip86
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y4
 
 skip86:
 	BTL $0x01, CX
 	JCC         skip87
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y5
 
 skip87:
 	BTL $0x02, CX
 	JCC         skip88
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y6
 
 skip88:
+	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip89
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+
+skip89:
+	BTL $0x01, CX
+	JCC         skip90
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+
+skip90:
+	BTL $0x02, CX
+	JCC         skip91
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+
+skip91:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near89
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX; PREFETCHT1 (SI)
-	ADDQ $+64, SI
+	JZ         near92
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near89:
+near92:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near93
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near93:
 	DECQ 16(SP)
-	JNZ  alone70
+	JNZ  alone73
 
-tile71:
-	JMP rowsdone69
+tile74:
+	JMP rowsdone72
 
-single68:
+single71:
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
 	MOVQ   columns+48(FP), R9
@@ -1677,65 +1766,70 @@ single68:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile91
+	JZ     tile95
 
-alone90:
+alone94:
 	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip94
+	JCC         skip98
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
 
-skip94:
+skip98:
 	BTL $0x01, CX
-	JCC         skip95
+	JCC         skip99
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
 
-skip95:
+skip99:
 	BTL $0x02, CX
-	JCC         skip96
+	JCC         skip100
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
 
-skip96:
+skip100:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip97
+	JCC         skip101
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
 
-skip97:
+skip101:
 	BTL $0x01, CX
-	JCC         skip98
+	JCC         skip102
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
 
-skip98:
+skip102:
 	BTL $0x02, CX
-	JCC         skip99
+	JCC         skip103
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
 
-skip99:
+skip103:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip100
+	JCC         skip104
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
 
-skip100:
+skip104:
 	BTL $0x01, CX
-	JCC         skip101
+	JCC         skip105
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
 
-skip101:
+skip105:
 	BTL $0x02, CX
-	JCC         skip102
+	JCC         skip106
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y9
 
-skip102:
+skip106:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
 	TESTQ      $+2, flags+104(FP)
-	JZ         near103
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX; PREFETCHT1 (SI); ADDQ $+32, SI
+	JZ         near107
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near103:
+near107:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near108
+	PREFETCHT1 (SI); ADDQ $+32, SI
+
+near108:
 	DECQ 16(SP)
-	JNZ  alone90
+	JNZ  alone94
 
-tile91:
-rowsdone69:
+tile95:
+rowsdone72:
 	MOVQ       wStride+8(FP), CX
 	MOVQ 8(SP), AX; VMASKMOVPS Y1, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y2, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y3, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y4, Y0, (AX); LEAQ (AX)(CX*4), AX
@@ -1919,9 +2013,14 @@ free36:
 	VMOVUPS Y0, (R10); LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11
 	TESTQ      $+2, flags+112(FP)
 	JZ         near37
-	PREFETCHT1 (DI); ADDQ $+32, DI; PREFETCHT1 (R8); ADDQ $+32, R8
+	PREFETCHT1 (DI); ADDQ $+32, DI
 
 near37:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near38
+	PREFETCHT1 (R8); ADDQ $+32, R8
+
+near38:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -1981,20 +2080,25 @@ inner9:
 	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R12)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0
 	VMOVUPS (R12)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
 	TESTQ        $+1, flags+112(FP)
-	JZ           free78
+	JZ           free79
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free78:
+free79:
 	VMOVUPS Y1, (R10); VMOVUPS Y2, (R10)(AX*1); VMOVUPS Y3, (R10)(AX*2); VMOVUPS Y0, (R10)(CX*1)
 	LEAQ (R9)(AX*4), R9; LEAQ (R10)(AX*4), R10; ADDQ $+16, R11
 	TESTQ      $+2, flags+112(FP)
-	JZ         near79
-	PREFETCHT1 (DI); PREFETCHT1 64(DI); ADDQ $+128, DI; PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
+	JZ         near80
+	PREFETCHT1 (DI); PREFETCHT1 64(DI); ADDQ $+128, DI
 
-near79:
+near80:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near81
+	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
+
+near81:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R12
@@ -2023,9 +2127,9 @@ rest2:
 	IMUL3Q $+4, BX, BX; ADDQ BX, DX
 	ADDQ    last+80(FP), DX
 	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile84
+	JZ      tile86
 
-alone83:
+alone85:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R11), DX
 	MOVQ        wStride+40(FP), BX
@@ -2033,155 +2137,160 @@ alone83:
 	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5
 	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ (SI), R13; ADDQ R9, R13
 	BTL $0x00, DX
-	JCC         skip87
+	JCC         skip89
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip87:
+skip89:
 	BTL $0x01, DX
-	JCC         skip88
+	JCC         skip90
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip88:
+skip90:
 	BTL $0x02, DX
-	JCC         skip89
+	JCC         skip91
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip89:
+skip91:
 	BTL $0x03, DX
-	JCC         skip90
+	JCC         skip92
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip90:
+skip92:
 	BTL $0x04, DX
-	JCC         skip91
+	JCC         skip93
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip91:
+skip93:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 8(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip92
+	JCC         skip94
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip92:
+skip94:
 	BTL $0x01, DX
-	JCC         skip93
+	JCC         skip95
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip93:
+skip95:
 	BTL $0x02, DX
-	JCC         skip94
+	JCC         skip96
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip94:
+skip96:
 	BTL $0x03, DX
-	JCC         skip95
+	JCC         skip97
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip95:
+skip97:
 	BTL $0x04, DX
-	JCC         skip96
+	JCC         skip98
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip96:
+skip98:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 16(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip97
+	JCC         skip99
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip97:
+skip99:
 	BTL $0x01, DX
-	JCC         skip98
+	JCC         skip100
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip98:
+skip100:
 	BTL $0x02, DX
-	JCC         skip99
+	JCC         skip101
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip99:
+skip101:
 	BTL $0x03, DX
-	JCC         skip100
+	JCC         skip102
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip100:
+skip102:
 	BTL $0x04, DX
-	JCC         skip101
+	JCC         skip103
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip101:
+skip103:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 24(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip102
+	JCC         skip104
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip102:
+skip104:
 	BTL $0x01, DX
-	JCC         skip103
+	JCC         skip105
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip103:
+skip105:
 	BTL $0x02, DX
-	JCC         skip104
+	JCC         skip106
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip104:
+skip106:
 	BTL $0x03, DX
-	JCC         skip105
+	JCC         skip107
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip105:
+skip107:
 	BTL $0x04, DX
-	JCC         skip106
+	JCC         skip108
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip106:
+skip108:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 32(SI), BX; ADDQ R9, BX; BTL $0x00, DX
-	JCC         skip107
+	JCC         skip109
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip107:
+skip109:
 	BTL $0x01, DX
-	JCC         skip108
+	JCC         skip110
 	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip108:
+skip110:
 	BTL $0x02, DX
-	JCC         skip109
+	JCC         skip111
 	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip109:
+skip111:
 	BTL $0x03, DX
-	JCC         skip110
+	JCC         skip112
 	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip110:
+skip112:
 	BTL $0x04, DX
-	JCC         skip111
+	JCC         skip113
 	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip111:
+skip113:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free112
+	JZ           free114
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free112:
+free114:
 	VMASKMOVPS Y1, Y0, (R10); LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11
 	TESTQ      $+2, flags+112(FP)
-	JZ         near113
-	PREFETCHT1 (DI); ADDQ $+32, DI; PREFETCHT1 (R8); ADDQ $+32, R8
+	JZ         near115
+	PREFETCHT1 (DI); ADDQ $+32, DI
 
-near113:
+near115:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near116
+	PREFETCHT1 (R8); ADDQ $+32, R8
+
+near116:
 	DECQ 16(SP)
-	JNZ  alone83
+	JNZ  alone85
 
-tile84:
+tile86:
 end3:
 	VZEROUPPER
 	RET
@@ -2512,9 +2621,14 @@ free36:
 	VMOVUPS Y0, (R11); LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12
 	TESTQ      $+2, flags+112(FP)
 	JZ         near37
-	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8; PREFETCHT1 (R9); ADDQ $+32, R9
+	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
 near37:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near38
+	PREFETCHT1 (R9); ADDQ $+32, R9
+
+near38:
 	DECQ 16(SP)
 	JNZ  alone7
 
@@ -2578,22 +2692,26 @@ inner9:
 	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R13)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R13)(DX*2), Y4
 	VFMADD231PS Y4, Y8, Y0
 	TESTQ        $+1, flags+112(FP)
-	JZ           free93
+	JZ           free94
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free93:
+free94:
 	VMOVUPS Y1, (R11); VMOVUPS Y2, (R11)(AX*1); VMOVUPS Y3, (R11)(AX*2); VMOVUPS Y0, (R11)(CX*1)
 	LEAQ (R10)(AX*8), R10; LEAQ (R11)(AX*4), R11; ADDQ $+16, R12
 	TESTQ      $+2, flags+112(FP)
-	JZ         near94
+	JZ         near95
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); PREFETCHT1 128(R8); PREFETCHT1 192(R8); PREFETCHT1 256(R8)
-	PREFETCHT1 320(R8); PREFETCHT1 384(R8); PREFETCHT1 448(R8); ADDQ $+512, R8; PREFETCHT1 (R9); PREFETCHT1 64(R9)
-	ADDQ $+128, R9
+	PREFETCHT1 320(R8); PREFETCHT1 384(R8); PREFETCHT1 448(R8); ADDQ $+512, R8
 
-near94:
+near95:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near96
+	PREFETCHT1 (R9); PREFETCHT1 64(R9); ADDQ $+128, R9
+
+near96:
 	DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R13
@@ -2622,164 +2740,169 @@ rest2:
 	IMUL3Q $+4, BX, BX; ADDQ BX, DX
 	ADDQ    last+80(FP), DX
 	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile99
+	JZ      tile101
 
-alone98:
+alone100:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R12), DX
 	MOVQ        wStride+40(FP), BX
 	MOVQ 8(SP), SI; VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ (DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip102
+	JCC         skip104
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip102:
+skip104:
 	BTL $0x01, DX
-	JCC         skip103
+	JCC         skip105
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip103:
+skip105:
 	BTL $0x02, DX
-	JCC         skip104
+	JCC         skip106
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip104:
+skip106:
 	BTL $0x03, DX
-	JCC         skip105
+	JCC         skip107
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip105:
+skip107:
 	BTL $0x04, DX
-	JCC         skip106
+	JCC         skip108
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip106:
+skip108:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 8(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip107
+	JCC         skip109
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip107:
+skip109:
 	BTL $0x01, DX
-	JCC         skip108
+	JCC         skip110
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip108:
+skip110:
 	BTL $0x02, DX
-	JCC         skip109
+	JCC         skip111
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip109:
+skip111:
 	BTL $0x03, DX
-	JCC         skip110
+	JCC         skip112
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip110:
+skip112:
 	BTL $0x04, DX
-	JCC         skip111
+	JCC         skip113
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip111:
+skip113:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 16(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip112
+	JCC         skip114
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip112:
+skip114:
 	BTL $0x01, DX
-	JCC         skip113
+	JCC         skip115
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip113:
+skip115:
 	BTL $0x02, DX
-	JCC         skip114
+	JCC         skip116
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip114:
+skip116:
 	BTL $0x03, DX
-	JCC         skip115
+	JCC         skip117
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip115:
+skip117:
 	BTL $0x04, DX
-	JCC         skip116
+	JCC         skip118
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip116:
+skip118:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 24(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip117
+	JCC         skip119
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip117:
+skip119:
 	BTL $0x01, DX
-	JCC         skip118
+	JCC         skip120
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip118:
+skip120:
 	BTL $0x02, DX
-	JCC         skip119
+	JCC         skip121
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip119:
+skip121:
 	BTL $0x03, DX
-	JCC         skip120
+	JCC         skip122
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip120:
+skip122:
 	BTL $0x04, DX
-	JCC         skip121
+	JCC         skip123
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip121:
+skip123:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 32(DI), BX; ADDQ R10, BX; BTL $0x00, DX
-	JCC         skip122
+	JCC         skip124
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip122:
+skip124:
 	BTL $0x01, DX
-	JCC         skip123
+	JCC         skip125
 	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip123:
+skip125:
 	BTL $0x02, DX
-	JCC         skip124
+	JCC         skip126
 	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip124:
+skip126:
 	BTL $0x03, DX
-	JCC         skip125
+	JCC         skip127
 	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip125:
+skip127:
 	BTL $0x04, DX
-	JCC         skip126
+	JCC         skip128
 	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip126:
+skip128:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free127
+	JZ           free129
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free127:
+free129:
 	VMASKMOVPS Y1, Y0, (R11); LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12
 	TESTQ      $+2, flags+112(FP)
-	JZ         near128
-	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8; PREFETCHT1 (R9); ADDQ $+32, R9
+	JZ         near130
+	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near128:
+near130:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near131
+	PREFETCHT1 (R9); ADDQ $+32, R9
+
+near131:
 	DECQ 16(SP)
-	JNZ  alone98
+	JNZ  alone100
 
-tile99:
+tile101:
 end3:
 	VZEROUPPER
 	RET

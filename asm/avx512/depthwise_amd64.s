@@ -276,7 +276,7 @@ zero5:
 	VZEROUPPER
 	RET
 
-// func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, fetch int, aheadDst *float32, aheadSrc *float32)
+// func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, flags int, aheadDst *float32, aheadSrc *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·DepthwiseSpread3s2(SB), NOSPLIT, $0-128
 	MOVQ n+48(FP), AX
@@ -306,56 +306,96 @@ zero3:
 	MOVQ        first+72(FP), R13
 	TESTQ R13, R13
 	JZ          zero4
-	VMULPS Z1, Z9, Z11; VFMADD231PS Z7, Z10, Z11; VMULPS Z4, Z9, Z12; VMOVUPS Z11, (R8); VMOVUPS Z12, (R9)
+	VMULPS Z1, Z9, Z11; VFMADD231PS Z7, Z10, Z11; VMULPS Z4, Z9, Z12
+	TESTQ       $+8, flags+104(FP)
+	JZ          cached5
+	VMOVNTPS Z11, (R8); VMOVNTPS Z12, (R9)
+	JMP         stored6
+
+cached5:
+	VMOVUPS Z11, (R8); VMOVUPS Z12, (R9)
+
+stored6:
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 
 zero4:
 	MOVQ  blocks+64(FP), R13
 	TESTQ R13, R13
-	JLE   done6
+	JLE   done8
 
-repeat5:
+repeat7:
 	VMOVUPS (R10), Z11; VMOVUPS (R11), Z12; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11; VMULPS Z0, Z11, Z13
 	VFMADD231PS Z2, Z9, Z13; VFMADD231PS Z6, Z12, Z13; VFMADD231PS Z8, Z10, Z13; VMULPS Z3, Z11, Z10
-	VFMADD231PS Z5, Z9, Z10; VMOVUPS Z13, (R8); VMOVUPS Z10, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
-	VMULPS Z1, Z11, Z9; VFMADD231PS Z7, Z12, Z9; VMULPS Z4, Z11, Z10; VMOVUPS Z9, (R8); VMOVUPS Z10, (R9)
+	VFMADD231PS Z5, Z9, Z10
+	TESTQ       $+8, flags+104(FP)
+	JZ          cached9
+	VMOVNTPS Z13, (R8); VMOVNTPS Z10, (R9)
+	JMP         stored10
+
+cached9:
+	VMOVUPS Z13, (R8); VMOVUPS Z10, (R9)
+
+stored10:
+	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMULPS Z1, Z11, Z9; VFMADD231PS Z7, Z12, Z9; VMULPS Z4, Z11, Z10
+	TESTQ       $+8, flags+104(FP)
+	JZ          cached11
+	VMOVNTPS Z9, (R8); VMOVNTPS Z10, (R9)
+	JMP         stored12
+
+cached11:
+	VMOVUPS Z9, (R8); VMOVUPS Z10, (R9)
+
+stored12:
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMOVAPS Z11, Z9; VMOVAPS Z12, Z10
-	MOVQ        fetch+104(FP), R14
-	TESTQ R14, R14
-	JZ          zero7
-	MOVQ        aheadDst+112(FP), R14
-	PREFETCHT1 (R14); PREFETCHT1 64(R14); PREFETCHT1 128(R14); PREFETCHT1 192(R14)
-	ADDQ        $+256, aheadDst+112(FP)
-	MOVQ        aheadSrc+120(FP), R14
+	TESTQ      $+2, flags+104(FP)
+	JZ         near13
+	MOVQ       aheadSrc+120(FP), R14
 	PREFETCHT1 (R14)
-	ADDQ        $+64, aheadSrc+120(FP)
+	ADDQ       $+64, aheadSrc+120(FP)
 
-zero7:
+near13:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near14
+	MOVQ       aheadDst+112(FP), R14
+	PREFETCHT1 (R14); PREFETCHT1 64(R14); PREFETCHT1 128(R14); PREFETCHT1 192(R14)
+	ADDQ       $+256, aheadDst+112(FP)
+
+near14:
 	DECQ R13
-	JNZ  repeat5
+	JNZ  repeat7
 
-done6:
+done8:
 	MOVQ    last+80(FP), R13
 	TESTQ R13, R13
-	JZ      zero8
+	JZ      zero15
 	VXORPS Z1, Z1, Z1; VXORPS Z4, Z4, Z4
 	MOVQ    after+96(FP), R13
 	TESTQ R13, R13
-	JZ      zero9
+	JZ      zero16
 	VMOVUPS (R10), Z1; VMOVUPS (R11), Z4; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11; VMOVAPS Z1, Z1
 	VMOVAPS Z4, Z4
 
-zero9:
+zero16:
 	VMULPS Z0, Z1, Z0; VFMADD231PS Z2, Z9, Z0; VFMADD231PS Z6, Z4, Z0; VFMADD231PS Z8, Z10, Z0; VMULPS Z3, Z1, Z1
-	VFMADD231PS Z5, Z9, Z1; VMOVUPS Z0, (R8); VMOVUPS Z1, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
+	VFMADD231PS Z5, Z9, Z1
+	TESTQ       $+8, flags+104(FP)
+	JZ          cached17
+	VMOVNTPS Z0, (R8); VMOVNTPS Z1, (R9)
+	JMP         stored18
 
-zero8:
+cached17:
+	VMOVUPS Z0, (R8); VMOVUPS Z1, (R9)
+
+stored18:
+	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
+
+zero15:
 	ADDQ $+64, CX; ADDQ $+64, DX; ADDQ $+64, BX; ADDQ $+64, SI; ADDQ $+64, DI; SUBQ $+16, AX
 	JMP  while1
 
 done2:
 	TESTQ AX, AX
-	JZ        zero10
+	JZ        zero19
 	MOVQ $-1, R8; BZHIQ AX, R8, R8; KMOVW R8, K1
 	MOVQ      wStride+40(FP), R8
 	MOVQ DI, R9; VMOVUPS.Z (R9), K1, Z0; LEAQ (R9)(R8*4), R9; VMOVUPS.Z (R9), K1, Z1; LEAQ (R9)(R8*4), R9
@@ -367,51 +407,51 @@ done2:
 	VXORPS Z9, Z9, Z9; VXORPS Z10, Z10, Z10
 	MOVQ      before+88(FP), R13
 	TESTQ R13, R13
-	JZ        zero11
+	JZ        zero20
 	VMOVUPS.Z (R10), K1, Z9; VMOVUPS.Z (R11), K1, Z10; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMOVAPS Z9, Z9; VMOVAPS Z10, Z10
 
-zero11:
+zero20:
 	MOVQ        first+72(FP), R13
 	TESTQ R13, R13
-	JZ          zero12
+	JZ          zero21
 	VMULPS Z1, Z9, Z11; VFMADD231PS Z7, Z10, Z11; VMULPS Z4, Z9, Z12; VMOVUPS Z11, K1, (R8); VMOVUPS Z12, K1, (R9)
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 
-zero12:
+zero21:
 	MOVQ  blocks+64(FP), R13
 	TESTQ R13, R13
-	JLE   done14
+	JLE   done23
 
-repeat13:
+repeat22:
 	VMOVUPS.Z (R10), K1, Z11; VMOVUPS.Z (R11), K1, Z12; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMULPS Z0, Z11, Z13; VFMADD231PS Z2, Z9, Z13; VFMADD231PS Z6, Z12, Z13; VFMADD231PS Z8, Z10, Z13
 	VMULPS Z3, Z11, Z10; VFMADD231PS Z5, Z9, Z10; VMOVUPS Z13, K1, (R8); VMOVUPS Z10, K1, (R9)
 	LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMULPS Z1, Z11, Z9; VFMADD231PS Z7, Z12, Z9; VMULPS Z4, Z11, Z10
 	VMOVUPS Z9, K1, (R8); VMOVUPS Z10, K1, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9; VMOVAPS Z11, Z9
 	VMOVAPS Z12, Z10; DECQ R13
-	JNZ         repeat13
+	JNZ         repeat22
 
-done14:
+done23:
 	MOVQ      last+80(FP), R13
 	TESTQ R13, R13
-	JZ        zero15
+	JZ        zero24
 	VXORPS Z1, Z1, Z1; VXORPS Z4, Z4, Z4
 	MOVQ      after+96(FP), R13
 	TESTQ R13, R13
-	JZ        zero16
+	JZ        zero25
 	VMOVUPS.Z (R10), K1, Z1; VMOVUPS.Z (R11), K1, Z4; LEAQ (R10)(R12*4), R10; LEAQ (R11)(R12*4), R11
 	VMOVAPS Z1, Z1; VMOVAPS Z4, Z4
 
-zero16:
+zero25:
 	VMULPS Z0, Z1, Z0; VFMADD231PS Z2, Z9, Z0; VFMADD231PS Z6, Z4, Z0; VFMADD231PS Z8, Z10, Z0; VMULPS Z3, Z1, Z1
 	VFMADD231PS Z5, Z9, Z1; VMOVUPS Z0, K1, (R8); VMOVUPS Z1, K1, (R9); LEAQ (R8)(R12*4), R8; LEAQ (R9)(R12*4), R9
 
-zero15:
+zero24:
 	LEAQ (CX)(AX*4), CX; LEAQ (DX)(AX*4), DX; LEAQ (BX)(AX*4), BX; LEAQ (SI)(AX*4), SI; LEAQ (DI)(AX*4), DI
 	XORQ AX, AX
 
-zero10:
+zero19:
 	VZEROUPPER
 	RET
 

@@ -1015,12 +1015,14 @@ func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep int, n i
 //
 // If first != 0 also the second pixel of k = -1, if last != 0 the first of k = blocks. u[-1]
 // and v[-1] are 0 if before = 0, u[blocks] and v[blocks] if after = 0. The pointers are
-// those of the first elements that are used. Products are added in this order, fused. If
-// fetch != 0 it asks for the lines from aheadDst and aheadSrc on, as many as two rows of
-// dst and one of u take; it never faults.
+// those of the first elements that are used. Products are added in this order, fused. On
+// amd64 it asks with flags&2 for the lines from aheadSrc on, with flags&4 for those from
+// aheadDst on, as many as one row of u and two of dst take, which never faults. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: dst0, dst1 and their steps
+// must be aligned to them, and StreamFence must follow.
 //
 //go:noescape
-func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, fetch int, aheadDst *float32, aheadSrc *float32)
+func DepthwiseSpread3s2(dst0 *float32, dst1 *float32, u *float32, v *float32, w *float32, wStride int, n int, c int, blocks int, first int, last int, before int, after int, flags int, aheadDst *float32, aheadSrc *float32)
 
 // DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
 //
@@ -1040,9 +1042,11 @@ func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 // for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
-// NaN passes through min and max, which are left out unless flags&1 != 0.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: y and its steps must be
+// aligned to them, and StreamFence must follow.
 //
 //go:noescape
 func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
@@ -1054,8 +1058,8 @@ func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float3
 // for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
 //
 //go:noescape
 func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1068,9 +1072,11 @@ func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *
 // for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
-// NaN passes through min and max, which are left out unless flags&1 != 0.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: y and its steps must be
+// aligned to them, and StreamFence must follow.
 //
 //go:noescape
 func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
@@ -1082,8 +1088,8 @@ func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float3
 // for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
 //
 //go:noescape
 func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1096,9 +1102,11 @@ func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *
 // for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
-// NaN passes through min and max, which are left out unless flags&1 != 0.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: y and its steps must be
+// aligned to them, and StreamFence must follow.
 //
 //go:noescape
 func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
@@ -1110,8 +1118,8 @@ func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float3
 // for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
 //
 //go:noescape
 func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1124,9 +1132,11 @@ func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *
 // for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
-// NaN passes through min and max, which are left out unless flags&1 != 0.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
+// NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: y and its steps must be
+// aligned to them, and StreamFence must follow.
 //
 //go:noescape
 func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
@@ -1138,8 +1148,8 @@ func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float3
 // for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
-// With flags&2 it asks for the lines from ahead and aheadY on, as many as the next rows
-// take, which never faults.
+// With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
+// as many as the next rows take, which never faults.
 //
 //go:noescape
 func DepthwiseGradRow5s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)

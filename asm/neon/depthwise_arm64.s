@@ -463,7 +463,7 @@ done8:
 done6:
 	RET
 
-// func DepthwiseSpread3s2(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, fetch int, aheadDst, aheadSrc *float32)
+// func DepthwiseSpread3s2(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, flags int, aheadDst, aheadSrc *float32)
 TEXT ·DepthwiseSpread3s2(SB), NOSPLIT, $0-128
 	MOVD n+48(FP), R0
 	MOVD dst0+0(FP), R1

@@ -531,12 +531,14 @@ func DepthwiseSteps4(dst *float32, dstStep int, taps **float32, srcStep, n, pixe
 //
 // If first != 0 also the second pixel of k = -1, if last != 0 the first of k = blocks. u[-1]
 // and v[-1] are 0 if before = 0, u[blocks] and v[blocks] if after = 0. The pointers are
-// those of the first elements that are used. Products are added in this order, fused. If
-// fetch != 0 it asks for the lines from aheadDst and aheadSrc on, as many as two rows of
-// dst and one of u take; it never faults.
+// those of the first elements that are used. Products are added in this order, fused. On
+// amd64 it asks with flags&2 for the lines from aheadSrc on, with flags&4 for those from
+// aheadDst on, as many as one row of u and two of dst take, which never faults. On AVX-512,
+// if flags&8 != 0, whole vectors are stored past the caches: dst0, dst1 and their steps
+// must be aligned to them, and StreamFence must follow.
 //
 //go:noescape
-func DepthwiseSpread3s2(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, fetch int, aheadDst, aheadSrc *float32)
+func DepthwiseSpread3s2(dst0, dst1, u, v, w *float32, wStride, n, c, blocks, first, last, before, after, flags int, aheadDst, aheadSrc *float32)
 
 // DepthwiseGradPixel adds one output pixel to the weight gradient of count taps:
 //
