@@ -309,7 +309,11 @@ func (m *amd64) Store(p Ptr, off int, v Vec) { m.VMOVUPS(vec(v), m.mem(p, off)) 
 
 func (m *amd64) LoadBroadcast(p Ptr, off int) Vec {
 	v := m.vec()
-	m.VBROADCASTSS(m.mem(p, off), v)
+	if m.lanes == 16 {
+		m.VPBROADCASTD(m.mem(p, off), v) // the loads alone do it; on Zen 4 VBROADCASTSS of 512 bits takes an adder as well
+	} else {
+		m.VBROADCASTSS(m.mem(p, off), v)
+	}
 	return Vec{v}
 }
 

@@ -15,7 +15,7 @@ TEXT ·PlaneScale(SB), NOSPLIT, $0-40
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0
+	VPBROADCASTD (DX), Z0
 	MOVQ         n+32(FP), SI
 
 while3:
@@ -59,7 +59,7 @@ TEXT ·PlaneScaleShift(SB), NOSPLIT, $0-48
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0; VBROADCASTSS (BX), Z1
+	VPBROADCASTD (DX), Z0; VPBROADCASTD (BX), Z1
 	MOVQ         n+40(FP), DI
 
 while3:
@@ -101,7 +101,7 @@ TEXT ·PlaneFill(SB), NOSPLIT, $0-32
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (CX), Z0
+	VPBROADCASTD (CX), Z0
 	MOVQ         n+24(FP), BX
 
 while3:

@@ -18,7 +18,7 @@ TEXT ·PlaneScaleStream(SB), NOSPLIT, $0-48
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0
+	VPBROADCASTD (DX), Z0
 	MOVQ         n+32(FP), DI
 
 while3:
@@ -67,7 +67,7 @@ TEXT ·PlaneScaleShiftStream(SB), NOSPLIT, $0-56
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (DX), Z0; VBROADCASTSS (BX), Z1
+	VPBROADCASTD (DX), Z0; VPBROADCASTD (BX), Z1
 	MOVQ         n+40(FP), R8
 
 while3:
@@ -111,7 +111,7 @@ TEXT ·PlaneFillStream(SB), NOSPLIT, $0-32
 	JLE   done2
 
 repeat1:
-	VBROADCASTSS (CX), Z0
+	VPBROADCASTD (CX), Z0
 	MOVQ         n+24(FP), BX
 
 while3:
