@@ -51,9 +51,13 @@ func startTorch(ctx context.Context, threads int) ([]rival, error) {
 
 // torchEnv spares PyTorch most page faults, 10 to 20 % of a training step, and
 // the kernels of older CPUs on one that its release does not know. Variables
-// that are set already win.
-func torchEnv() []string {
-	env := []string{"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=20000000000", "MALLOC_TOP_PAD_=268435456"}
+// that are set already win. The number of threads is for OpenBLAS, which PyTorch does
+// not tell when it is told itself.
+func torchEnv(threads int) []string {
+	env := []string{
+		"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=20000000000", "MALLOC_TOP_PAD_=268435456",
+		"OPENBLAS_NUM_THREADS=" + strconv.Itoa(threads),
+	}
 	if has("AVX512F") {
 		env = append(env, "ATEN_CPU_CAPABILITY=avx512")
 	}
@@ -132,7 +136,7 @@ type torchProcess struct {
 // startPython returns nil if this Python has no PyTorch.
 func startPython(ctx context.Context, python string, threads int) (*torchProcess, error) {
 	t := &torchProcess{cmd: exec.CommandContext(ctx, python, "-c", torchSource, strconv.Itoa(threads))}
-	t.cmd.Env, t.cmd.Stderr = torchEnv(), os.Stderr
+	t.cmd.Env, t.cmd.Stderr = torchEnv(threads), os.Stderr
 	var err error
 	if t.in, err = t.cmd.StdinPipe(); err != nil {
 		return nil, err
