@@ -186,6 +186,8 @@ type outerWorker struct {
 	data []int32
 	one  [1]float32
 	all  [3]int32 // the run of all pixels of the block
+
+	ahead winogradAhead
 }
 
 func newOuterWorker(taps, runsLen int) outerWorker {

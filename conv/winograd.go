@@ -67,10 +67,10 @@ const (
 	winogradChannels = 128
 	// winogradFilters is how many pairs of channels are transformed at once.
 	winogradFilters = 256
-	// winogradL2 is the bytes of V of a worker's block, unless they are too few
-	// tiles to read U, which comes from L3, for: then there are winogradFused, if
-	// their V has at most winogradSpill bytes. Of what leaves L2 a product reads
-	// one point after another.
+	// winogradL2 is the bytes of V and M of a worker's block, which share L2 with what
+	// is prefetched, unless they are too few tiles to read U, which comes from L3, for:
+	// then there are winogradFused, if their V has at most winogradSpill bytes. Of what
+	// leaves L2 a product reads one point after another.
 	winogradL2    = 576 << 10
 	winogradFused = 24
 	winogradSpill = 1344 << 10
@@ -132,7 +132,7 @@ func (w *winograd) cut() {
 	perTile := 4 * w.points * w.c
 	w.chunk = min(2, w.panels)
 	w.step = w.c
-	w.block = max(winogradL2/perTile, winogradFused) / mr * mr
+	w.block = max(winogradL2/(perTile+4*w.points*w.chunk*w.nr), winogradFused) / mr * mr
 	switch {
 	case w.tiles <= winogradInline:
 		w.shared, w.inline, w.chunk, w.step = true, true, 1, min(w.c, winogradStep)

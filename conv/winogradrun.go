@@ -95,12 +95,20 @@ func (p *Plan) winogradOuter(worker, t int) {
 	w, wk, own := wj.weights, &p.outer[worker], wj.ownOf(worker)
 	if w.local {
 		du, scratch := own[:w.duLen()], own[w.duLen():]
+		r, j := t%w.ranges, t/w.ranges
 		for i := range w.points {
-			w.outer(wk, i, t%w.ranges, t/w.ranges, wj.firstTile, wj.rows, false, du, wj.v, wj.m, wj.bias)
+			wk.ahead = winogradAhead{}
+			if i+1 < w.points {
+				wk.ahead.v = w.vStride
+				wk.ahead.lines[0] = wj.m[j*w.zSlice+(i+1)*w.zStride:][:wj.rows*w.zPitch]
+			}
+			w.outer(wk, i, r, j, wj.firstTile, wj.rows, false, du, wj.v, wj.m, wj.bias)
 		}
-		w.filterGrad(t%w.ranges, t/w.ranges, p.job.dw, du, scratch)
+		w.filterGrad(r, j, p.job.dw, du, scratch)
 		return
 	}
+	// The next point of this worker, if they are even.
+	wk.ahead = winogradAhead{v: p.workers * w.vStride, sums: true}
 	w.point(wk, t, wj.firstTile, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
 }
 
@@ -121,7 +129,18 @@ func (p *Plan) winogradChunk(worker, t int) {
 		tile := b * w.block
 		rows := min(w.block, w.tiles-tile)
 		w.transform(tile, 0, rows, v, z, &p.job.operands, p.zero, own)
+		// The next block's pixels, as late as the products have steps for them.
+		var next winogradAhead
+		if b+1 < end {
+			next.lines[0], next.lines[1] = w.pixels(tile+rows, min(w.block, w.tiles-tile-rows), &p.job.operands)
+		}
+		steps := rows * w.panels * (len(w.strips[0])*(w.ranges-1) + len(w.strips[1]))
+		late := max(0, w.points-1-(len(next.lines[0])+len(next.lines[1]))/(lineFloats*steps))
+		wk.ahead = winogradAhead{}
 		for i := range w.points {
+			if i == late {
+				wk.ahead = next
+			}
 			w.point(wk, i, tile, rows, b > first, du, v, z, bias)
 		}
 	}

@@ -24,7 +24,7 @@ import "github.com/golanes/lanes/kernels"
 const (
 	// winogradWeightsL3 is the bytes of V and Z of a block if dU, which every
 	// block reads and writes, stays in L3 beside them: the less, the nearer.
-	winogradWeightsL3 = 4 << 20
+	winogradWeightsL3 = 2 << 20
 	// winogradGradL3 is the most bytes of dU that do. A larger one is read and
 	// written from memory, and a block is winogradGradRatio times its size, at
 	// most winogradWeightsMost bytes, so that this happens less often.
@@ -174,7 +174,7 @@ func (w *winogradWeights) point(wk *outerWorker, i, first, rows int, accumulate 
 
 // outer adds the block of rows tiles from first on to dU[i] of range r and panel j, and
 // at the point (1, 1), where Z is the sum of the tile, to the bias gradient unless it is
-// nil. Z of a tile without the point would be 0.
+// nil. Z of a tile without the point would be 0. Meanwhile it asks for wk.ahead.
 func (w *winogradWeights) outer(wk *outerWorker, i, r, j, first, rows int, accumulate bool, du, v, z, bias []float32) {
 	lo, hi := w.cover.span(i, first, rows)
 	if lo == hi && accumulate {
@@ -192,6 +192,7 @@ func (w *winogradWeights) outer(wk *outerWorker, i, r, j, first, rows int, accum
 	g.B = z[k/w.zPitch*w.zSlice+i*w.zStride+k%w.zPitch:]
 	if bias != nil && i == w.t+1 && r == 0 {
 		g.MR, g.A, g.APitch, g.AStep, g.C = 1, wk.one[:], 0, 0, bias[k:]
+		g.Ahead, g.AheadA = nil, 0
 		g.Run()
 	}
 	g.APitch, g.AStep = w.vPitch, w.vPitch
@@ -200,12 +201,49 @@ func (w *winogradWeights) outer(wk *outerWorker, i, r, j, first, rows int, accum
 		strips = w.strips[1]
 	}
 	v = v[r*w.vSlice+i*w.vStride:]
+	g.AheadStep, g.AheadA = lineFloats, 0
+	if w.local || j == w.panels-1 {
+		g.AheadA = wk.ahead.v
+	}
 	for _, t := range strips {
 		g.MR = t.height
 		g.A = v[t.row:]
 		g.C = du[(i*w.channels+t.row)*w.nr:]
+		if g.Ahead = g.C; !wk.ahead.sums {
+			g.Ahead = wk.ahead.take(hi - lo)
+		}
 		g.Run()
 	}
+}
+
+// A winogradAhead is what products ask for while they run.
+type winogradAhead struct {
+	v     int          // floats from what they read of V to what is read next
+	sums  bool         // their own dU, which may be in memory
+	lines [2][]float32 // otherwise this, the first before the second
+}
+
+// take returns what to ask for in steps steps, a cache line in each.
+func (a *winogradAhead) take(steps int) []float32 {
+	if len(a.lines[0]) == 0 {
+		a.lines[0], a.lines[1] = a.lines[1], nil
+	}
+	next := a.lines[0]
+	a.lines[0] = next[min(len(next), steps*lineFloats):]
+	return next
+}
+
+// pixels returns the rows of the maps of src and ddst that the tiles from first on are
+// made of; nothing if there are short tiles, whose rows are not consecutive.
+func (w *winogradWeights) pixels(first, rows int, o *operands) (x, dy []float32) {
+	if rows <= 0 || w.cover.ends[1] != w.tiles || w.cover.ends[0] != 0 {
+		return nil, nil
+	}
+	from, to := w.cover.at(first), w.cover.at(first+rows-1)
+	line := func(n, y, h int) int { return n*h + min(h, max(0, y)) }
+	x = o.a[line(from.n, from.y-w.padH+2, w.h)*w.w*w.c : line(to.n, to.y-w.padH+w.t, w.h)*w.w*w.c]
+	dy = o.b[line(from.n, from.y, w.oh)*w.ow*w.k : line(to.n, to.y+w.m, w.oh)*w.ow*w.k]
+	return x, dy
 }
 
 // filterGrad transforms dU of range r and panel j back and adds it to dw.
