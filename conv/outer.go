@@ -34,10 +34,12 @@ type outer struct {
 	packRows      int // rows of src that a block packs, at most
 
 	// A task is a chunk of blocks, a range of strips and a range of panels. The
-	// chunks' partial sums are added in order.
+	// chunks' partial sums are added in order. Where there is one block, a task adds a
+	// panel's sums to dw at once, while they are near.
 	chunks, stripBlocks, panelBlocks, groups int
 	firstStrip                               []int // of each strip block, and the end
-	partial                                  int   // floats of a chunk's partial sums
+	partial                                  int   // floats of a chunk's partial sums, or
+	fused                                    bool  // of a task's, which adds them to dw itself
 	xLen, yLen                               int   // scratch of a worker
 	runsLen                                  int
 }
@@ -175,6 +177,28 @@ func (o *outer) cutTasks(s *Shape) {
 	o.chunks = max(1, min(o.blocks, (outerTasks+base-1)/base, partialFloats/o.partial))
 	base *= o.chunks
 	o.panelBlocks = max(1, min(o.panels, (outerTasks+base-1)/base))
+	if o.fused = o.blocks == 1 && o.byChannel(s); o.fused {
+		o.partial = (o.taps*highest + 1) * o.nr
+	}
+}
+
+// byChannel says that the rows of a panel's sums are in the order of dw, the positions of
+// the filter of one channel after those of another, else the channels of one position
+// after those of another.
+func (o *outer) byChannel(s *Shape) bool { return !o.sliding || s.S == 1 }
+
+// sums returns where panel j of a group's sums starts and how wide it is.
+func (o *outer) sums(partial []float32, group, j int) (panel []float32, width int) {
+	rows := o.taps*o.tapRows + 1
+	return partial[group*rows*o.kPad+j*o.nr*rows:], min(o.nr, o.kPad-j*o.nr)
+}
+
+// partialLen is the floats of all partial sums.
+func (o *outer) partialLen(workers int) int {
+	if o.fused {
+		return workers * o.partial
+	}
+	return o.chunks * o.partial
 }
 
 func (o *outer) tasks() int { return o.chunks * o.groups * o.stripBlocks * o.panelBlocks }
@@ -229,18 +253,16 @@ func (o *outer) block(s *Shape, b int) outerBlock {
 	return k
 }
 
-// run computes task t into its chunk's partial sums, those of the bias if asked.
-func (o *outer) run(s *Shape, t int, wk *outerWorker, sums bool, partial, scratch, src, ddst []float32) {
+// run computes task t into its chunk's partial sums, those of the bias if db is not nil.
+// If o is fused, partial is the worker's, and the sums are added to dw and db.
+func (o *outer) run(s *Shape, t int, wk *outerWorker, dw, db, partial, scratch, src, ddst []float32) {
 	panelBlock, t := t%o.panelBlocks, t/o.panelBlocks
 	stripBlock, t := t%o.stripBlocks, t/o.stripBlocks
 	group, chunk := t%o.groups, t/o.groups
-	partial = partial[chunk*o.partial+group*(o.taps*o.tapRows+1)*o.kPad:][:(o.taps*o.tapRows+1)*o.kPad]
-	bias := partial[o.taps*o.tapRows*o.kPad:]
 	x, y := scratch[:o.xLen], scratch[o.xLen:]
 	tiles := o.tiles[o.firstStrip[stripBlock]:o.firstStrip[stripBlock+1]]
 	per := (o.panels + o.panelBlocks - 1) / o.panelBlocks
 	g := &wk.gemm
-	g.LDC = o.kPad
 	first, end := chunk*o.blocks/o.chunks, (chunk+1)*o.blocks/o.chunks
 	j0, j1 := panelBlock*per, min(o.panels, (panelBlock+1)*per)
 	for b := first; b < end; b++ {
@@ -267,10 +289,22 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, sums bool, partial, scratc
 			} else if b+1 < end {
 				ahead = ddst[o.firstPixel(s, o.block(s, b+1))*s.K+group*s.groupK()+j0*o.nr:]
 			}
-			o.panel(s, k, wk, tiles, group, partial[j*o.nr:], x, src, ahead)
+			sums, rows := partial, rowsOf(tiles)
+			if !o.fused {
+				sums, _ = o.sums(partial[chunk*o.partial:], group, j)
+				rows = o.tapRows
+			}
+			o.panel(s, k, wk, tiles, group, sums, x, src, ahead)
 			// After the tiles, which bring ddst near: a single row waits for it.
-			if sums && stripBlock == 0 {
-				o.biasRow(k.pixels(s), wk, bias[j*o.nr:])
+			if db != nil && stripBlock == 0 {
+				o.biasRow(k.pixels(s), wk, sums[o.taps*rows*g.NR:])
+			}
+			if o.fused {
+				r := reducer{o: o, s: s, group: group, col: j * o.nr, width: g.NR, c0: tiles[0].row, channels: rows, sums: sums}
+				r.toWeights(dw)
+				if stripBlock == 0 {
+					r.toBias(db)
+				}
 			}
 		}
 	}
@@ -321,7 +355,7 @@ func (o *outer) biasRow(pixels int, wk *outerWorker, bias []float32) {
 	g := &wk.gemm
 	wk.all = [3]int32{0, 0, int32(pixels)}
 	g.MR, g.A, g.APitch, g.AStep, g.Ahead, g.AheadA = 1, wk.one[:], 0, 0, nil, 0
-	g.C, g.Runs = bias, wk.all[:]
+	g.C, g.LDC, g.Runs = bias, g.NR, wk.all[:]
 	g.Run()
 }
 
@@ -330,7 +364,7 @@ const lineFloats = 16
 
 // panel computes all tiles of a strip block against the kernel's B. The first of them
 // ask for the columns of ddst that come next, from ahead on, a line of each pixel.
-func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, partial, x, src, ahead []float32) {
+func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, sums, x, src, ahead []float32) {
 	g := &wk.gemm
 	g.AheadStep = s.K
 	lines := min(len(ahead), o.nr, s.groupK())
@@ -360,7 +394,14 @@ func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, gr
 				}
 				at += pixels * t.height
 			}
-			g.C = partial[(tap*o.tapRows+t.row)*o.kPad:]
+			switch {
+			case o.fused:
+				g.C, g.LDC = sums[((t.row-tiles[0].row)*o.taps+tap)*g.NR:], o.taps*g.NR
+			case o.byChannel(s):
+				g.C, g.LDC = sums[(t.row*o.taps+tap)*g.NR:], o.taps*g.NR
+			default:
+				g.C, g.LDC = sums[(tap*o.tapRows+t.row)*g.NR:], g.NR
+			}
 			g.Run()
 		}
 	}

@@ -3,56 +3,84 @@ package conv
 import "github.com/golanes/lanes/kernels"
 
 // The last step of the Indirect algorithm's weight gradient: the chunks' partial
-// sums, with the columns of a channel of dst, become rows of dw.
+// sums, with the columns of a channel of dst, become rows of dw. A panel's sums are one
+// row for each weight of an out-channel, in the order of dw or position by position.
 
 const (
-	reduceColumns = 64 // columns of dw that one task adds up
-	reduceRows    = 64 // rows of them at a time
+	reduceColumns = 32  // the widest panel
+	reduceRows    = 128 // rows that are turned at a time
 )
 
-func (o *outer) reduceTasks(s *Shape) int {
-	return s.Groups * ((s.groupK() + reduceColumns - 1) / reduceColumns)
+func (o *outer) reduceTasks(s *Shape) int { return s.Groups * o.panels }
+
+// reduce adds the chunks' partial sums of a panel, in order, to dw and db.
+func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
+	group, j := t/o.panels, t%o.panels
+	r := reducer{o: o, s: s, group: group, col: j * o.nr, channels: s.groupC(), chunks: o.chunks}
+	r.sums, r.width = o.sums(partial, group, j)
+	r.toWeights(dw)
+	r.toBias(db)
 }
 
-// reduce adds the chunks' partial sums, in order, to dw and db.
-func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
-	cg, kg, rs := s.groupC(), s.groupK(), s.R*s.S
-	blocks := (kg + reduceColumns - 1) / reduceColumns
-	group, k0 := t/blocks, t%blocks*reduceColumns
-	cols := min(reduceColumns, kg-k0)
-	base := group*(o.taps*o.tapRows+1)*o.kPad + k0
-	dw = dw[(group*kg+k0)*cg*rs:]
-	// Sums of the taps of a few channels, a row of columns each, then turned.
+// A reducer adds the sums of some channels of src in a panel to dw.
+type reducer struct {
+	o                 *outer
+	s                 *Shape
+	group, col, width int // the panel's first column in the group
+	c0, channels      int
+	sums              []float32
+	chunks            int // o.partial floats apart; 0 is 1
+}
+
+// cols returns the columns that are out-channels.
+func (r *reducer) cols() int { return min(r.width, r.s.groupK()-r.col) }
+
+// toWeights adds up the rows and turns them, some at a time.
+func (r *reducer) toWeights(dw []float32) {
 	var sum [reduceRows * reduceColumns]float32
 	var turned [reduceColumns * reduceRows]float32
-	channels := max(1, reduceRows/rs)
-	for c0 := 0; c0 < cg; c0 += channels {
-		n := min(channels, cg-c0)
-		for first := 0; first < n*rs; first += reduceRows {
-			rows := min(reduceRows, n*rs-first)
+	var start [1]int32
+	cg, rs, cols := r.s.groupC(), r.s.R*r.s.S, r.cols()
+	dw = dw[((r.group*r.s.groupK()+r.col)*cg+r.c0)*rs:]
+	all := r.channels * rs
+	for first := 0; first < all; first += reduceRows {
+		rows := min(reduceRows, all-first)
+		from := sum[:rows*r.width]
+		switch {
+		case !r.o.byChannel(r.s):
 			for i := range rows {
-				c, tap := c0+(first+i)/rs, (first+i)%rs
-				o.addChunks((*[reduceColumns]float32)(sum[i*reduceColumns:]), partial[base+(tap*cg+c)*o.kPad:], cols)
+				c, tap := (first+i)/rs, (first+i)%rs
+				r.addChunks(sum[i*r.width:][:r.width], (tap*cg+c)*r.width)
 			}
-			kernels.Transpose(turned[:], rows, sum[:], reduceColumns, rows, cols)
-			for j := range cols {
-				to := dw[(j*cg+c0)*rs+first:][:rows]
-				kernels.Add(to, to, turned[j*rows:][:rows])
-			}
+		case r.chunks > 1:
+			r.addChunks(from, first*r.width)
+		default:
+			from = r.sums[first*r.width:][:rows*r.width]
 		}
-	}
-	if db != nil {
-		var sum [reduceColumns]float32
-		o.addChunks(&sum, partial[base+cg*rs*o.kPad:], cols)
-		to := db[group*kg+k0:][:cols]
-		kernels.Add(to, to, sum[:cols])
+		kernels.Transpose(turned[:], rows, from, r.width, rows, cols)
+		for j := range cols {
+			to := dw[j*cg*rs+first:]
+			kernels.PrefetchRows(to, start[:], rows, min(reduceRows, all-first-rows))
+			kernels.Add(to[:rows], to[:rows], turned[j*rows:][:rows])
+		}
 	}
 }
 
-// addChunks adds up cols columns of a row of all chunks' partial sums, in order.
-func (o *outer) addChunks(sum *[reduceColumns]float32, partial []float32, cols int) {
-	copy(sum[:cols], partial)
-	for chunk := 1; chunk < o.chunks; chunk++ {
-		kernels.Add(sum[:cols], sum[:cols], partial[chunk*o.partial:][:cols])
+// toBias adds the last row to db, which may be nil.
+func (r *reducer) toBias(db []float32) {
+	if db == nil {
+		return
+	}
+	var sum [reduceColumns]float32
+	r.addChunks(sum[:r.width], r.channels*r.s.R*r.s.S*r.width)
+	to := db[r.group*r.s.groupK()+r.col:][:r.cols()]
+	kernels.Add(to, to, sum[:len(to)])
+}
+
+// addChunks adds up, in order, the floats of all chunks from at on.
+func (r *reducer) addChunks(sum []float32, at int) {
+	copy(sum, r.sums[at:])
+	for chunk := 1; chunk < r.chunks; chunk++ {
+		kernels.Add(sum, sum, r.sums[chunk*r.o.partial+at:][:len(sum)])
 	}
 }

@@ -92,8 +92,11 @@ func (p *Plan) task(worker, t int) {
 		d.runInline(t, &p.gather[worker], p.zero, &j.operands, &p.shape, j.d == &p.data, j.scratch[worker*n:][:n])
 	case jobOuter:
 		o := p.weights.outer
-		size := o.xLen + o.yLen
-		o.run(&p.shape, t, &p.outer[worker], j.db != nil, j.partial, j.scratch[worker*size:][:size], j.a, j.b)
+		size, partial := o.xLen+o.yLen, j.partial
+		if o.fused {
+			partial = partial[worker*o.partial:][:o.partial]
+		}
+		o.run(&p.shape, t, &p.outer[worker], j.dw, j.db, partial, j.scratch[worker*size:][:size], j.a, j.b)
 	case jobReduce:
 		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
 	case jobActivate:
@@ -177,7 +180,7 @@ func (p *Plan) workLen(d *direction) int {
 	case d.depthwise != nil:
 		return d.depthwise.workLen(p.workers)
 	case d.outer != nil:
-		return d.outer.chunks*d.outer.partial + len(p.outer)*(d.outer.xLen+d.outer.yLen)
+		return d.outer.partialLen(len(p.outer)) + len(p.outer)*(d.outer.xLen+d.outer.yLen)
 	}
 	return 0
 }
@@ -372,10 +375,12 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 		d.depthwise.reduce(dw, db, work)
 	case d.outer != nil:
 		o := d.outer
-		partial := work[:o.chunks*o.partial]
+		partial := work[:o.partialLen(len(p.outer))]
 		p.job = job{operands: operands{a: src, b: ddst}, dw: dw, db: db, partial: partial, scratch: work[len(partial):]}
 		p.parallel(jobOuter, o.tasks())
-		p.parallel(jobReduce, o.reduceTasks(&p.shape))
+		if !o.fused {
+			p.parallel(jobReduce, o.reduceTasks(&p.shape))
+		}
 	default:
 		p.directBackwardWeights(dw, db, src, ddst)
 	}
