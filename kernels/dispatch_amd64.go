@@ -154,9 +154,9 @@ func tileErr() error { return nil }
 func activeGemmTile() gemmTile {
 	switch isa.Active {
 	case isa.AVX512:
-		return gemmTile{mr: 14, nr: 32, narrow: 16, limits: limitsAVX512}
+		return gemmTile{mr: 14, nr: 32, narrow: 16, limits: limitsAVX512, pack: packAVX512}
 	case isa.AVX2:
-		return gemmTile{mr: 6, nr: 16, narrow: 8, limits: limitsAVX2}
+		return gemmTile{mr: 6, nr: 16, narrow: 8, limits: limitsAVX2, pack: packAVX2}
 	default:
 		return gemmTileGeneric()
 	}

@@ -22,6 +22,7 @@ type gemmTile struct {
 	nr     int // columns of a full panel
 	narrow int // most columns of a panel at the right edge
 	limits narrowLimits
+	pack   packLimits
 }
 
 // A gemmCall is one matrix product, or a batch of them. Element (i, j) of A is
@@ -257,7 +258,7 @@ func (g *gemmCall) block(i0, i1, j0, j1 int) {
 				}
 				s.ahead = blockAhead{}
 				switch {
-				case packA || g.csa == 1: // rows, which the hardware follows
+				case g.csa == 1: // rows, which the hardware follows
 				case in < i1:
 					s.ahead = g.ahead(in, min(in+mc, i1), p0, p1)
 				case !s.last:
@@ -283,45 +284,49 @@ func (s *gemmStep) packB(buf *gemmBuffers, j0, j1 int) {
 	}
 }
 
-// packA copies A[i0:i1, p0:p1] for n columns of C. The order stays, or for many
-// columns rows become columns, one panel of [gemmTile.panelLD] x (p1-p0) after
-// another for each tile: a tile reads its rows side by side.
+// packA copies A[i0:i1, p0:p1] for n columns of C: into panels, or for few columns and
+// where A is not transposed, in the order it has.
 func (g *gemmCall) packA(buf *gemmBuffers, s *gemmStep, i0, i1, n int) {
-	kc := s.p1 - s.p0
 	src := g.a[i0*g.rsa+s.p0*g.csa:]
-	s.tilePitch = 0
-	switch {
-	case g.csa != 1:
-		ldd := packedLD(i1 - i0)
-		buf.a = grow(buf.a, kc*ldd)
-		copyBlock(kc, i1-i0, buf.a, ldd, src, g.csa)
-		s.a, s.rsa, s.csa = buf.a, 1, ldd
-		return
-	case n < manyColumns:
-		ldd := packedLD(kc)
+	if g.csa == 1 && n <= g.tile.pack.columns {
+		ldd := packedLD(s.p1 - s.p0)
 		buf.a = grow(buf.a, (i1-i0)*ldd)
-		copyBlock(i1-i0, kc, buf.a, ldd, src, g.rsa)
-		s.a, s.rsa, s.csa = buf.a, ldd, 1
+		copyBlock(i1-i0, s.p1-s.p0, buf.a, ldd, src, g.rsa)
+		s.a, s.rsa, s.csa, s.tilePitch = buf.a, ldd, 1, 0
 		return
 	}
-	ldd, step := g.tile.panelLD(), g.tile.narrow
-	rows, tiles, less := g.tile.split(i1 - i0)
-	buf.a = grow(buf.a, (tiles+less)*ldd*kc)
-	for t := range tiles + less {
-		if t == tiles {
-			rows--
-		}
-		for i := 0; i < rows; i += step {
-			transposeBlock(min(step, rows-i), kc, buf.a[t*ldd*kc+i:], ldd, src[i*g.rsa:], g.rsa)
-		}
-		src = src[min(rows*g.rsa, len(src)):]
-	}
-	s.a, s.rsa, s.csa, s.tilePitch = buf.a, 1, ldd, ldd*kc
+	g.packTiles(buf, s, i0, i1, src)
 }
 
-// panelLD is the leading dimension of a panel of A: the rows of a tile, rounded up
-// to what [transposeBlock] writes.
-func (t gemmTile) panelLD() int { return (t.mr + t.narrow - 1) / t.narrow * t.narrow }
+// packTiles copies A[i0:i1, p0:p1], which begins at src, into a panel for each tile:
+// p1-p0 rows of as many elements as the highest tile has rows, so that a tile reads
+// what it needs and nothing else. Whole vectors are copied; what a row of the panel has
+// too much of, the next one overwrites.
+func (g *gemmCall) packTiles(buf *gemmBuffers, s *gemmStep, i0, i1 int, src []float32) {
+	const few = 8 // rows of a transposed A at a time, for all tiles
+	kc, step := s.p1-s.p0, g.tile.narrow
+	rows, tiles, less := g.tile.split(i1 - i0)
+	ld := g.tile.mr
+	pitch := ld*kc + step
+	buf.a = grow(buf.a, (tiles+less)*pitch)
+	s.a, s.rsa, s.csa, s.tilePitch = buf.a, 1, ld, pitch
+	if g.csa == 1 {
+		for t := range tiles + less {
+			first, end := t*rows-max(0, t-tiles), (t+1)*rows-max(0, t+1-tiles)
+			for i := first; i < end; i += step {
+				transposeBlock(min(step, i1-i0-i), kc, buf.a[t*pitch+i-first:], ld, src[i*g.rsa:], g.rsa)
+			}
+		}
+		return
+	}
+	wide := (ld + step - 1) / step * step
+	for p := 0; p < kc; p += few {
+		for t := range tiles + less {
+			i := t*rows - max(0, t-tiles)
+			copyBlock(min(few, kc-p), min(wide, i1-i0-i), buf.a[t*pitch+p*ld:], ld, src[p*g.csa+i:], g.csa)
+		}
+	}
+}
 
 // packedLD returns the leading dimension for packed rows of n: an odd number of
 // cache lines, so that no two of the rows that a tile reads together fall into

@@ -5,7 +5,9 @@ package kernels
 
 // gemmTileGeneric is 4 x 16 with the columns taken four at a time: sixteen
 // accumulators are what the Go compiler keeps in registers.
-func gemmTileGeneric() gemmTile { return gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric} }
+func gemmTileGeneric() gemmTile {
+	return gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric, pack: packGeneric}
+}
 
 func gemmPanelGeneric(t *panelArgs) {
 	u, i := *t, 0
@@ -105,17 +107,20 @@ func (t *panelArgs) finishGeneric(i, j int, s float32) {
 	*c = s
 }
 
-// copyBlockGeneric computes dst[i*ldd+j] = src[i*lds+j], i < rows, j < cols.
+// copyBlockGeneric computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols, rows
+// in ascending order: where they overlap, that is ldd < cols, the later one stays, and
+// what is left of the last beyond ldd is undefined.
 func copyBlockGeneric(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
+	cols = min(cols, ldd)
 	for i := range rows {
 		copy(dst[i*ldd:i*ldd+cols], src[i*lds:i*lds+cols])
 	}
 }
 
-// transposeBlockGeneric computes dst[j*ldd+i] = src[i*lds+j], i < rows,
-// j < cols.
+// transposeBlockGeneric computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
+// rows of dst in ascending order: where ldd < rows, as copyBlockGeneric.
 func transposeBlockGeneric(rows, cols int, dst []float32, ldd int, src []float32, lds int) {
-	for i := range rows {
+	for i := range min(rows, ldd) {
 		row := src[i*lds : i*lds+cols]
 		for j, v := range row {
 			dst[j*ldd+i] = v

@@ -4,13 +4,22 @@ import "runtime"
 
 // How a product is divided: over threads, into blocks, packed or not.
 
-const (
-	// manyColumns is how many columns of the result make a copy of A worth while,
-	// and turnedColumns how many where A is transposed.
-	manyColumns, turnedColumns = 768, 512
-	// manyRows is how many rows of the result make a copy of B worth while, and
-	// raggedRows how many where its rows start anywhere in a cache line.
-	manyRows, raggedRows = 2048, 256
+// packLimits say which operands of a product are worth a copy, as measured
+// (go run ./cmd/lanes bench --suite gemm).
+type packLimits struct {
+	// columns is how many columns of the result make a copy of A worth while, turned
+	// how many where A is transposed.
+	columns, turned int
+	// rows is how many rows of the result make a copy of B worth while; halfPage and
+	// page how many where the leading dimension of B is a multiple of either, so that
+	// what a tile reads together competes for few sets of the cache.
+	rows, halfPage, page int
+}
+
+var (
+	packAVX512  = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 640}
+	packAVX2    = packLimits{columns: 768, turned: 256, rows: 512, halfPage: 64, page: 24}
+	packGeneric = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 32}
 )
 
 // floatsPerPage is a page, the stride at which addresses share sets of a cache.
@@ -19,19 +28,21 @@ const floatsPerPage = 4096 / 4
 // packs decides which operands of an m x n part are worth copying into packed
 // form. A copy comes from memory and costs as much as up to 20 columns (A) or rows
 // (B) of the result, while the tiles read either as it lies nearly as fast, so it
-// pays for many; and for few where the leading dimension is such a multiple of a page
-// that what a tile reads together competes for the same sets of the cache. A
+// pays for many; for fewer where the rows of B start anywhere in a cache line; and for
+// few where a leading dimension is such that addresses share sets of the cache. A
 // transposed B is always packed: the tiles need its columns contiguous. A [PackedB]
-// counts as packed. All of it as measured (go run ./cmd/lanes bench --suite gemm).
+// counts as packed.
 func (g *gemmCall) packs(m, n int) (a, b bool) {
-	const page, line = floatsPerPage, 64 / 4
+	const line, raggedRows = 64 / 4, 256
+	p := &g.tile.pack
 	if g.csa == 1 {
-		a = n > manyColumns || n > g.tile.nr && g.rsa%page == 0
+		a = n > p.columns || n > g.tile.nr && g.rsa%floatsPerPage == 0
 	} else {
-		a = n > turnedColumns || g.csa%page == 0
+		a = n > p.turned || g.csa%floatsPerPage == 0
 	}
-	b = g.packed != nil || g.rsb == 1 || m > manyRows || m > raggedRows && g.rsb%line != 0 ||
-		m > 4*g.tile.mr && g.rsb%page == 0 || m > 4*n && g.csa != 1
+	b = g.packed != nil || g.rsb == 1 || m > p.rows || m > raggedRows && g.rsb%line != 0 ||
+		m > p.page && g.rsb%floatsPerPage == 0 || m > p.halfPage && g.rsb%(floatsPerPage/2) == 0 ||
+		m > 4*n && g.csa != 1
 	return a, b
 }
 

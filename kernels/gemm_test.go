@@ -117,6 +117,26 @@ func TestGemmShapes(t *testing.T) {
 	})
 }
 
+// TestGemmPanels has A copied into panels of every height of a tile, from columns and
+// from rows.
+func TestGemmPanels(t *testing.T) {
+	const page = 1024
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		r := kerneltest.Rand(4)
+		for m := 49; m <= 63; m++ {
+			for _, k := range []int{7, 8, 17} {
+				for _, g := range []gemmCase{
+					{transA: true, m: m, n: 50, k: k, alpha: 1, pad: page - m},
+					{m: m, n: 801, k: k, alpha: 1, pad: m % 3},
+				} {
+					g.make(t, r)
+					g.check(t)
+				}
+			}
+		}
+	})
+}
+
 // TestGemmThreads checks that the number of threads changes no bit.
 func TestGemmThreads(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {

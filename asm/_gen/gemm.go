@@ -202,11 +202,14 @@ func (g *gemmProgram) stepsPerRow() int {
 // soonC is how many rows of steps before the end the prefetch of C is complete.
 const soonC = 2
 
-// prefetchRow asks for a row of a tile and moves row by ld.
+// prefetchRow asks for a row of a tile, which may start anywhere in a cache line, and
+// moves row by ld.
 func (g *gemmProgram) prefetchRow(f func(operand.Op), row reg.GPVirtual, ld operand.Mem) {
-	for off := 0; off < g.vecs*g.lanes*4; off += 64 {
+	size := g.vecs * g.lanes * 4
+	for off := 0; off < size; off += 64 {
 		f(operand.Mem{Base: row, Disp: off})
 	}
+	f(operand.Mem{Base: row, Disp: size - 1})
 	g.ADDQ(ld, row)
 }
 

@@ -13,7 +13,9 @@ import (
 func copyBlock(m Machine) {
 	m.Func("CopyBlock", "func(rows, cols int, dst *float32, ldd int, src *float32, lds int)",
 		"CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.",
-		"rows > 0, cols > 0; the blocks must not overlap.")
+		"Rows are written in ascending order, so that ldd may be less than cols: what a row",
+		"has too much of, the next one overwrites. rows > 0, cols > 0; the blocks must not",
+		"overlap.")
 	rows, cols := m.ParamInt("rows"), m.ParamInt("cols")
 	dst, ldd := m.ParamPtr("dst"), m.ParamInt("ldd")
 	src, lds := m.ParamPtr("src"), m.ParamInt("lds")
@@ -57,7 +59,9 @@ func transposeBlock(m *amd64) {
 	l := m.lanes
 	m.Func("TransposeBlock", "func(rows, cols int, dst *float32, ldd int, src *float32, lds int)",
 		"TransposeBlock computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,",
-		fmt.Sprintf("and dst[j*ldd+i] = 0 for rows <= i < %d: it writes %d columns of dst.", l, l),
+		fmt.Sprintf("and dst[j*ldd+i] = 0 for rows <= i < %d: it writes %d columns of dst, rows in", l, l),
+		fmt.Sprintf("ascending order. ldd may be less than %d: what a row has too much of, the next one", l),
+		"overwrites.",
 		fmt.Sprintf("0 < rows <= %d, cols > 0; the blocks must not overlap.", l))
 	t := &transposition{amd64: m, rows: m.paramGP("rows"), dst: m.paramGP("dst"), src: m.paramGP("src"),
 		ldd: m.paramGP("ldd")}

@@ -1237,7 +1237,9 @@ func Axpys4x3(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y
 func Axpys4x4(k int, n int, a *float32, rsa int, csa int, b *float32, ldb int, y *float32, ldy int)
 
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
-// rows > 0, cols > 0; the blocks must not overlap.
+// Rows are written in ascending order, so that ldd may be less than cols: what a row
+// has too much of, the next one overwrites. rows > 0, cols > 0; the blocks must not
+// overlap.
 //
 //go:noescape
 func CopyBlock(rows int, cols int, dst *float32, ldd int, src *float32, lds int)
@@ -1255,7 +1257,9 @@ func ClearBlock(dst *float32, ldd int, rows int, cols int)
 func ClearBlockStream(dst *float32, ldd int, rows int, cols int)
 
 // TransposeBlock computes dst[j*ldd+i] = src[i*lds+j] for i < rows, j < cols,
-// and dst[j*ldd+i] = 0 for rows <= i < 16: it writes 16 columns of dst.
+// and dst[j*ldd+i] = 0 for rows <= i < 16: it writes 16 columns of dst, rows in
+// ascending order. ldd may be less than 16: what a row has too much of, the next one
+// overwrites.
 // 0 < rows <= 16, cols > 0; the blocks must not overlap.
 //
 //go:noescape

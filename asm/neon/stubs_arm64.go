@@ -713,7 +713,9 @@ func Axpys4x3(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float3
 func Axpys4x4(k, n int, a *float32, rsa, csa int, b *float32, ldb int, y *float32, ldy int)
 
 // CopyBlock computes dst[i*ldd+j] = src[i*lds+j] for i < rows, j < cols.
-// rows > 0, cols > 0; the blocks must not overlap.
+// Rows are written in ascending order, so that ldd may be less than cols: what a row
+// has too much of, the next one overwrites. rows > 0, cols > 0; the blocks must not
+// overlap.
 //
 //go:noescape
 func CopyBlock(rows, cols int, dst *float32, ldd int, src *float32, lds int)
