@@ -146,7 +146,7 @@ func TestActivations(t *testing.T) {
 			linear := make([]float32, s.DstLen())
 			bias[0] = float32(math.NaN())
 			plain.Forward(linear, src, w, bias, residual, work)
-			for _, act := range []kernels.Activation{kernels.ReLU, kernels.ReLU6, kernels.SiLU} {
+			for _, act := range []kernels.Activation{kernels.ReLU, kernels.ReLU6, kernels.SiLU, kernels.ELU} {
 				got, want := make([]float32, len(linear)), make([]float32, len(linear))
 				kernels.Activate(act, want, linear)
 				newPlan(t, s, conv.Options{Algorithm: a, Activation: act}).Forward(got, src, w, bias, residual, work)

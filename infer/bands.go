@@ -62,7 +62,7 @@ func (e *emitter) chainAt(ops []*fused, i, hi int) (chain, bool) {
 // pointwise reports whether o is a product of every pixel with one matrix.
 func pointwise(o *fused) bool {
 	s := &o.conv
-	return o.kind == convolution && s.R*s.S == 1 && s.Groups == 1 && s.OH() == s.H && s.OW() == s.W && s.StrideH*s.StrideW == 1
+	return o.kind == convolution && !o.rows && s.R*s.S == 1 && s.Groups == 1 && s.OH() == s.H && s.OW() == s.W && s.StrideH*s.StrideW == 1
 }
 
 // feeds reports whether o's result goes into the convolution next and nowhere else.

@@ -31,11 +31,15 @@ func (e *emitter) emitConv(o *fused) error {
 	i := instr{
 		title: o.title(), how: algorithm.String(), reuse: -1, work: first.WorkspaceForwardPacked(), flops: o.conv.FLOPs(),
 	}
+	l := pixels
+	if o.rows {
+		l = plain
+	}
 	planes := first.ReadsPlanes() && e.has(o.in[0], pixels) < 0 && e.has(o.in[0], plain) >= 0 && len(e.r.values[o.in[0]].shape) == 4
 	if planes {
 		i.in, i.how = []int{e.has(o.in[0], plain)}, i.how+" from NCHW"
 	} else {
-		i.in = []int{e.need(o.in[0], pixels)}
+		i.in = []int{e.need(o.in[0], l)}
 	}
 	if o.act != kernels.Identity {
 		i.how += "+" + o.act.String()
@@ -43,10 +47,13 @@ func (e *emitter) emitConv(o *fused) error {
 	if o.residual >= 0 {
 		// In place, if it is read no more: then memory goes by once.
 		i.reuse = len(i.in)
-		i.in = append(i.in, e.need(o.residual, pixels))
+		i.in = append(i.in, e.need(o.residual, l))
 		i.how += "+residual"
 	}
-	i.out = []int{e.result(o.out[0], e.layoutOf(o.out[0]))}
+	if len(e.r.values[o.out[0]].shape) != 4 {
+		l = plain
+	}
+	i.out = []int{e.result(o.out[0], l)}
 	shape := o.conv
 	i.build = func() (runner, error) {
 		plan := first

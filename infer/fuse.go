@@ -43,6 +43,7 @@ type fused struct {
 	act      kernels.Activation
 
 	conv         conv.Shape
+	rows         bool // a convolution whose channels are the last of four dimensions
 	filter       filter
 	scale, shift []float32 // of channelAffine; shift is also the bias of convolution
 
@@ -103,7 +104,7 @@ func (f *fuser) start(s *step) *fused {
 		f.startConv(s, o)
 	case "Gemm", "MatMul":
 		f.startLinear(s, o)
-	case "BatchNormalization", "Add", "Sub", "Mul", "Div":
+	default:
 		if x, scale, shift, ok := s.affine(); ok && len(s.call.out) == 1 {
 			o.kind, o.in, o.scale, o.shift = channelAffine, []int{s.in[x]}, scale, shift
 		} else if s.Op == "Mul" {
@@ -193,6 +194,7 @@ func (f *fuser) startLinear(s *step, o *fused) {
 	}
 	o.kind, o.in, o.filter = convolution, s.in[:1], w
 	o.conv = conv.Shape{N: product(a[:len(a)-1]), C: k, H: 1, W: 1, K: n, R: 1, S: 1}
+	o.rows = len(a) == 4
 }
 
 // affine recognises a node that multiplies and shifts each channel by constants:
@@ -200,6 +202,11 @@ func (f *fuser) startLinear(s *step, o *fused) {
 // for each channel. x is the number of the other input.
 func (s *step) affine() (x int, scale, shift []float32, ok bool) {
 	c := s.call
+	switch s.Op {
+	case "BatchNormalization", "Add", "Sub", "Mul", "Div":
+	default:
+		return 0, nil, nil, false
+	}
 	if len(c.in) < 2 || c.in[0] == nil || c.in[1] == nil || !pixelRank(c.out[0].shape) {
 		return 0, nil, nil, false
 	}
@@ -401,7 +408,7 @@ func (f *fuser) mergeSelfGate(s *step) bool {
 // mergeAffine folds constants by channel into the operation that makes x.
 func (f *fuser) mergeAffine(s *step, x int, scale, shift []float32) bool {
 	o := f.open(x)
-	if o == nil || o.kind == channelGate {
+	if o == nil || o.kind == channelGate || o.rows {
 		return false
 	}
 	identity := !slices.ContainsFunc(scale, func(v float32) bool { return v != 1 })

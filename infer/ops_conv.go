@@ -89,10 +89,10 @@ func (s *spatial) outputs(auto string, ceil bool) error {
 			return fmt.Errorf("auto_pad %q", auto)
 		}
 		room := in + s.before[i] + s.after[i] - s.span(i)
-		if room < 0 {
+		if room < 0 && !(ceil && room > -stride) {
 			return fmt.Errorf("a window of %d over a padded dimension of %d", s.span(i), room+s.span(i))
 		}
-		s.out[i] = room/stride + 1
+		s.out[i] = (room + stride) / stride
 		// A window that begins behind the input and its first padding is dropped.
 		if ceil && room%stride != 0 && s.out[i]*stride < in+s.before[i] {
 			s.out[i]++
@@ -271,7 +271,7 @@ func (c *call) transposedOutputs(s *spatial) error {
 			s.out[i] = full - s.before[i] - s.after[i]
 		} else {
 			s.out[i] = want[i]
-			total := full - want[i]
+			total := max(full-want[i], 0) // what is missing is added behind
 			s.before[i] = total / 2
 			if auto != "SAME_UPPER" {
 				s.before[i] = total - total/2

@@ -233,8 +233,8 @@ func opSlice(c *call) (kernel, error) {
 	return stridedKernel(c.in[0].typ.Size(), out, strides, offset), c.set(0, c.in[0].typ, out)
 }
 
-// sliceRange returns the first index and the number of them, as slicing does in
-// Python.
+// sliceRange returns the first index and the number of them. Backwards, a start in
+// front of the first element is that element, unlike in Python.
 func sliceRange(start, end, step, size int) (first, n int, err error) {
 	if step == 0 {
 		return 0, 0, errors.New("a step of 0")
@@ -253,11 +253,14 @@ func sliceRange(start, end, step, size int) (first, n int, err error) {
 		}
 		return start, n, nil
 	}
-	start, end = min(max(start, -1), size-1), min(max(end, -1), size-1)
+	if size == 0 {
+		return 0, 0, nil
+	}
+	start, end = min(max(start, 0), size-1), min(max(end, -1), size-1)
 	if start > end {
 		n = (start-end-1)/-step + 1
 	}
-	return max(start, 0), n, nil
+	return start, n, nil
 }
 
 func opExpand(c *call) (kernel, error) {

@@ -1,6 +1,7 @@
 package infer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -12,12 +13,20 @@ import (
 // isByte reports whether t is a quantised type.
 func isByte(t onnx.DataType) bool { return t == onnx.Int8 || t == onnx.Uint8 }
 
-// byteRange is the range of a quantised type.
-func byteRange(t onnx.DataType) (lo, hi float64) {
-	if t == onnx.Int8 {
+// quantRange is the range of a type that numbers are quantised to, of 8 or 16 bits;
+// 0, 0 of others.
+func quantRange(t onnx.DataType) (lo, hi float64) {
+	switch t {
+	case onnx.Int8:
 		return -128, 127
+	case onnx.Uint8:
+		return 0, 255
+	case onnx.Int16:
+		return -32768, 32767
+	case onnx.Uint16:
+		return 0, 65535
 	}
-	return 0, 255
+	return 0, 0
 }
 
 // perAxis maps element i of a tensor to its place among the parameters of a
@@ -76,22 +85,26 @@ func opQuantize(c *call) (kernel, error) {
 	} else if t := c.int("output_dtype", 0); t != 0 {
 		to = onnx.DataType(t)
 	}
-	if !isByte(to) || c.in[0].typ != onnx.Float32 && c.in[0].typ != onnx.Int32 || c.in[1].typ != onnx.Float32 {
+	lo, hi := quantRange(to)
+	if lo == hi || c.in[0].typ != onnx.Float32 && c.in[0].typ != onnx.Int32 || c.in[1].typ != onnx.Float32 {
 		return nil, fmt.Errorf("quantisation of %v to %v", c.in[0].typ, to)
 	}
 	axis, err := c.quantAxis()
 	if err != nil {
 		return nil, err
 	}
-	lo, hi := byteRange(to)
 	return func(in, out []*Tensor) error {
 		scale, zero := view[float32](in[1]), zeros(in, 2)
-		x, y := in[0].Float64s(), out[0].mem
+		x, y, size := in[0].Float64s(), out[0].mem, to.Size()
 		for i, v := range x {
 			p := axis.of(i)
 			// The division is one of float32, as the operator's definition has it.
 			q := math.RoundToEven(float64(float32(v)/scale[p])) + at(zero, p)
-			y[i] = byte(int(saturate(q, lo, hi)))
+			if v := int(saturate(q, lo, hi)); size == 1 {
+				y[i] = byte(v)
+			} else {
+				binary.NativeEndian.PutUint16(y[2*i:], uint16(v))
+			}
 		}
 		return nil
 	}, c.set(0, to, c.in[0].shape)
@@ -129,7 +142,8 @@ func opDequantize(c *call) (kernel, error) {
 	if err := c.need(2); err != nil {
 		return nil, err
 	}
-	if typ := c.in[0].typ; !isByte(typ) && typ != onnx.Int32 || c.in[1].typ != onnx.Float32 {
+	typ := c.in[0].typ
+	if lo, hi := quantRange(typ); lo == hi && typ != onnx.Int32 || c.in[1].typ != onnx.Float32 {
 		return nil, fmt.Errorf("dequantisation of %v", typ)
 	}
 	axis, err := c.quantAxis()
@@ -257,7 +271,7 @@ func opMatMulInteger(c *call) (kernel, error) {
 // requantise scales sums by the inputs sa*sb/sy and adds the zero point zy.
 func requantise(out *Tensor, sums []int32, in []*Tensor, sa, sb, sy, zy int, channel func(i int) int) {
 	a, b, y, zero := view[float32](in[sa])[0], in[sb].Float64s(), view[float32](in[sy])[0], in[zy].Float64s()[0]
-	lo, hi := byteRange(out.Type)
+	lo, hi := quantRange(out.Type)
 	for i, v := range sums {
 		// In float32, as the kernels on bytes do.
 		q := math.RoundToEven(float64(float32(v)*(a*float32(at(b, channel(i)))/y))) + zero

@@ -199,6 +199,9 @@ func (c *call) resamplings(scales []float64, sizes []int) ([]resampling, error) 
 		dims[i] = base
 		dims[i].in, dims[i].scale, dims[i].roiEnd = c.in[0].shape[i], scales[i], 1
 		dims[i].out = sizes[i]
+		if c.opset < 11 && scales[i] < 1 {
+			dims[i].nearest = "ceil"
+		}
 		if sizes[i] < 0 {
 			dims[i].out = int(math.Floor(scales[i] * float64(dims[i].in)))
 		}
@@ -245,9 +248,19 @@ func (r *resampling) check() error {
 	return nil
 }
 
-// source returns the place in the input of output position o.
+// kept reports whether the dimension stays as it is, whatever the coordinates.
+func (r *resampling) kept() bool {
+	return r.in == r.out && r.scale == 1 && r.coordinate != "tf_crop_and_resize"
+}
+
+// source returns the place in the input of output position o, computed in float32:
+// where it lies half-way between two pixels, or on one, the rounding decides which
+// pixel is nearest, and float32 is what models were trained with.
 func (r *resampling) source(o int) float64 {
-	x, in, out := float64(o), float64(r.in), float64(r.out)
+	x, in, out, scale := float32(o), float32(r.in), float32(r.out), float32(r.scale)
+	if r.kept() {
+		return float64(o)
+	}
 	switch r.coordinate {
 	case "pytorch_half_pixel":
 		if r.out <= 1 {
@@ -255,24 +268,25 @@ func (r *resampling) source(o int) float64 {
 		}
 	case "half_pixel_symmetric":
 		// The output of a whole number of pixels is centred in the exact one.
-		adjust := out / (r.scale * in)
-		return in/2*(1-adjust) + (x+0.5)/r.scale - 0.5
+		adjust := out / (scale * in)
+		return float64(float32(in/2*(1-adjust)) + (x+0.5)/scale - 0.5)
 	case "align_corners":
 		if r.out <= 1 {
 			return 0
 		}
-		return x * (in - 1) / (out - 1)
+		return float64(x * (in - 1) / (out - 1))
 	case "asymmetric":
-		return x / r.scale
+		return float64(x / scale)
 	case "tf_half_pixel_for_nn":
-		return (x + 0.5) / r.scale
+		return float64((x + 0.5) / scale)
 	case "tf_crop_and_resize":
+		from, to := float32(r.roiStart), float32(r.roiEnd)
 		if r.out <= 1 {
-			return (r.roiStart + r.roiEnd) * (in - 1) / 2
+			return float64((from + to) * (in - 1) / 2)
 		}
-		return r.roiStart*(in-1) + x*(r.roiEnd-r.roiStart)*(in-1)/(out-1)
+		return float64(float32(from*(in-1)) + float32(x*(to-from)*(in-1)/(out-1)))
 	}
-	return (x+0.5)/r.scale - 0.5
+	return float64((x+0.5)/scale - 0.5)
 }
 
 func (r *resampling) nearestIndex(o int) int {
@@ -347,7 +361,7 @@ func resizeKernel[T number](dims []resampling) kernel {
 		x := in[0].Float64s()
 		for d := range dims {
 			r := &dims[d]
-			if r.in == r.out && r.scale == 1 && r.coordinate != "tf_crop_and_resize" {
+			if r.kept() {
 				continue
 			}
 			inner, outer := 1, 1
