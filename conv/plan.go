@@ -119,7 +119,7 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if opt.Activation > kernels.ELU {
+	if !opt.Activation.Known() {
 		return nil, fmt.Errorf("conv: unknown activation %d", opt.Activation)
 	}
 	p := &Plan{shape: s, opt: opt, oh: s.OH(), ow: s.OW(), workers: runtime.GOMAXPROCS(0)}

@@ -31,9 +31,12 @@ var activationNames = [numActivations]string{
 	"softplus", "hardsigmoid", "leakyrelu", "elu",
 }
 
+// Known reports whether a is one of the constants.
+func (a Activation) Known() bool { return a < numActivations }
+
 // String returns the activation's name in lower case.
 func (a Activation) String() string {
-	if a >= numActivations {
+	if !a.Known() {
 		return fmt.Sprintf("kernels.Activation(%d)", uint8(a))
 	}
 	return activationNames[a]
@@ -63,7 +66,7 @@ const (
 )
 
 func checkActivation(name string, act Activation) {
-	if act >= numActivations {
+	if !act.Known() {
 		panic("kernels." + name + ": unknown activation")
 	}
 }
