@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
@@ -31,6 +32,43 @@ func newPlan(t testing.TB, s conv.Shape, opt conv.Options) *conv.Plan {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// TestNewPlanErrors changes one thing of a shape that is fine.
+func TestNewPlanErrors(t *testing.T) {
+	fine := conv.Shape{N: 2, C: 8, H: 9, W: 7, K: 8, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+	newPlan(t, fine, conv.Options{})
+	for _, c := range []struct {
+		want   string
+		change func(s *conv.Shape, opt *conv.Options)
+	}{
+		{"N is -1", func(s *conv.Shape, _ *conv.Options) { s.N = -1 }},
+		{"C is 0", func(s *conv.Shape, _ *conv.Options) { s.C = 0 }},
+		{"H is 0", func(s *conv.Shape, _ *conv.Options) { s.H = 0 }},
+		{"W is -9", func(s *conv.Shape, _ *conv.Options) { s.W = -9 }},
+		{"K is 0", func(s *conv.Shape, _ *conv.Options) { s.K = 0 }},
+		{"R is 0", func(s *conv.Shape, _ *conv.Options) { s.R = 0 }},
+		{"S is 0", func(s *conv.Shape, _ *conv.Options) { s.S = 0 }},
+		{"StrideH is -1", func(s *conv.Shape, _ *conv.Options) { s.StrideH = -1 }},
+		{"DilationW is -2", func(s *conv.Shape, _ *conv.Options) { s.DilationW = -2 }},
+		{"PadBottom is -1", func(s *conv.Shape, _ *conv.Options) { s.PadBottom = -1 }},
+		{"Groups is -1", func(s *conv.Shape, _ *conv.Options) { s.Groups = -1 }},
+		{"does not divide", func(s *conv.Shape, _ *conv.Options) { s.Groups = 3 }},
+		{"want at most", func(s *conv.Shape, _ *conv.Options) { s.W = math.MaxInt32 }},
+		{"filter too large", func(s *conv.Shape, _ *conv.Options) { s.R, s.DilationH = 1<<20, 1<<20 }},
+		{"does not fit", func(s *conv.Shape, _ *conv.Options) { s.S = 10 }},
+		{"image of", func(s *conv.Shape, _ *conv.Options) { s.H, s.W = 1<<20, 1<<20 }},
+		{"weights of", func(s *conv.Shape, _ *conv.Options) { s.C, s.K, s.H, s.W = 1<<20, 1<<20, 1, 1 }},
+		{"does not take", func(_ *conv.Shape, opt *conv.Options) { opt.Algorithm = conv.Depthwise }},
+		{"does not take", func(s *conv.Shape, opt *conv.Options) { s.StrideH, opt.Algorithm = 2, conv.Winograd4 }},
+		{"unknown activation", func(_ *conv.Shape, opt *conv.Options) { opt.Activation = kernels.ELU + 1 }},
+	} {
+		s, opt := fine, conv.Options{}
+		c.change(&s, &opt)
+		if _, err := conv.NewPlan(s, opt); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v, want %q", s, err, c.want)
+		}
+	}
 }
 
 // goldenPair reads one number for both directions or two, (h, w).
