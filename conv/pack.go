@@ -93,12 +93,17 @@ func packRows(dst, w []float32, rows *[maxPackTaps]int, width, cols, depth, rs, 
 		steps = maxPackTaps / rs
 	}
 	var start [1]int32
+	apart := evenlyApart(rows[:rs])
 	for j := 0; j < cols; j += panelLanes {
 		n := min(panelLanes, cols-j)
 		for k0 := 0; k0 < depth; k0 += steps {
 			steps := min(steps, depth-k0)
 			if colStep < depthStep {
 				kernels.PrefetchRows(w, start[:], j*colStep+(k0+packAhead)*depthStep, n*rs)
+			}
+			if steps == 1 && apart >= n {
+				kernels.Transpose(dst[rows[0]+k0*width+j:], apart, w[j*colStep+k0*depthStep:], colStep, n, rs)
+				continue
 			}
 			kernels.Transpose(scratch[:], panelLanes, w[j*colStep+k0*depthStep:], colStep, n, steps*rs)
 			for at, to := range rows[:rs] {
@@ -111,6 +116,18 @@ func packRows(dst, w []float32, rows *[maxPackTaps]int, width, cols, depth, rs, 
 			}
 		}
 	}
+}
+
+// evenlyApart returns the distance between consecutive rows if it is the same for all,
+// else 0.
+func evenlyApart(rows []int) int {
+	apart := rows[1] - rows[0]
+	for i, at := range rows[1:] {
+		if rows[i] < 0 || at-rows[i] != apart {
+			return 0
+		}
+	}
+	return apart
 }
 
 const (
