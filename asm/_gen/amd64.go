@@ -21,6 +21,7 @@ type amd64 struct {
 	lanes  int
 	labels int // labels used in the current function
 	consts map[uint32]operand.Mem
+	tables map[[16]uint32]operand.Mem
 	// tail selects the lanes of the partial vector: a K register on AVX-512, a
 	// vector of all-ones and all-zeros lanes on AVX2.
 	tail reg.Register
@@ -29,12 +30,20 @@ type amd64 struct {
 	// tailTable is 8 x -1 followed by 8 x 0, from which AVX2 loads tail.
 	tailTable *operand.Mem
 	functions []*ir.Function
+	// loaded are the constants that went to registers, in order.
+	loaded []uint32
+}
+
+// A broadcast is a constant in memory that an AVX-512 instruction reads into every lane.
+type broadcast struct {
+	operand.Mem
+	bits uint32
 }
 
 func newAMD64(lanes int) *amd64 {
 	c := build.NewContext()
 	c.ConstraintExpr("!purego")
-	return &amd64{Context: c, lanes: lanes, consts: map[uint32]operand.Mem{}}
+	return &amd64{Context: c, lanes: lanes, consts: map[uint32]operand.Mem{}, tables: map[[16]uint32]operand.Mem{}}
 }
 
 func (m *amd64) asm() ([]byte, error) {
@@ -100,6 +109,14 @@ func (m *amd64) addr(c gotypes.Component) operand.Mem {
 
 func vec(v Vec) reg.VecVirtual { return v.op.(reg.VecVirtual) }
 func gp(op any) reg.GPVirtual  { return op.(reg.GPVirtual) }
+
+// reg returns v in a register.
+func (m *amd64) reg(v Vec) reg.VecVirtual {
+	if b, ok := v.op.(broadcast); ok {
+		v = m.ConstBits(b.bits)
+	}
+	return vec(v)
+}
 
 // vec allocates a vector register of the machine's width.
 func (m *amd64) vec() reg.VecVirtual {
@@ -307,12 +324,14 @@ func (m *amd64) Load(p Ptr, off int) Vec {
 
 func (m *amd64) Store(p Ptr, off int, v Vec) { m.VMOVUPS(vec(v), m.mem(p, off)) }
 
-func (m *amd64) LoadBroadcast(p Ptr, off int) Vec {
+func (m *amd64) LoadBroadcast(p Ptr, off int) Vec { return m.broadcast(m.mem(p, off)) }
+
+func (m *amd64) broadcast(mem operand.Mem) Vec {
 	v := m.vec()
 	if m.lanes == 16 {
-		m.VPBROADCASTD(m.mem(p, off), v) // the loads alone do it; on Zen 4 VBROADCASTSS of 512 bits takes an adder as well
+		m.VPBROADCASTD(mem, v) // the loads alone do it; on Zen 4 VBROADCASTSS of 512 bits takes an adder as well
 	} else {
-		m.VBROADCASTSS(m.mem(p, off), v)
+		m.VBROADCASTSS(mem, v)
 	}
 	return Vec{v}
 }
@@ -322,14 +341,26 @@ func (m *amd64) StoreF32(p Ptr, off int, v Vec) { m.VMOVSS(vec(v).AsX(), m.mem(p
 func (m *amd64) Const(v float32) Vec { return m.ConstBits(math.Float32bits(v)) }
 
 func (m *amd64) ConstBits(bits uint32) Vec {
+	v := m.broadcast(m.constMem(bits))
+	m.loaded = append(m.loaded, bits)
+	return v
+}
+
+func (m *amd64) Operand(bits uint32) Vec {
+	if !m.avx512() {
+		return m.ConstBits(bits)
+	}
+	return Vec{broadcast{m.constMem(bits), bits}}
+}
+
+// constMem returns a constant in memory, the same for the same.
+func (m *amd64) constMem(bits uint32) operand.Mem {
 	mem, ok := m.consts[bits]
 	if !ok {
 		mem = m.ConstData(fmt.Sprintf("c%08x", bits), operand.U32(bits))
 		m.consts[bits] = mem
 	}
-	v := m.vec()
-	m.VBROADCASTSS(mem, v)
-	return Vec{v}
+	return mem
 }
 
 func (m *amd64) Zero() Vec {
@@ -340,8 +371,8 @@ func (m *amd64) Zero() Vec {
 
 func (m *amd64) Copy(a Vec) Vec {
 	v := m.vec()
-	m.VMOVAPS(vec(a), v)
+	m.VMOVAPS(m.reg(a), v)
 	return Vec{v}
 }
 
-func (m *amd64) Set(dst, src Vec) { m.VMOVAPS(vec(src), vec(dst)) }
+func (m *amd64) Set(dst, src Vec) { m.VMOVAPS(m.reg(src), vec(dst)) }

@@ -41,10 +41,10 @@ func (m *amd64) OrMask(a, b Mask) Mask {
 func (m *amd64) SetIf(dst Vec, k Mask, src Vec) {
 	mask := k.op.(reg.Register)
 	if m.avx512() {
-		m.VMOVAPS(vec(src), mask, vec(dst))
+		m.VMOVAPS(m.reg(src), mask, vec(dst))
 		return
 	}
-	m.VBLENDVPS(mask, vec(src), vec(dst), vec(dst))
+	m.VBLENDVPS(mask, m.reg(src), vec(dst), vec(dst))
 }
 
 // addIf is acc += v where k is set.

@@ -1,8 +1,10 @@
 package gen
 
 import (
+	"fmt"
 	"slices"
 
+	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 	"github.com/mmcloughlin/avo/x86"
@@ -13,13 +15,32 @@ import (
 
 func (m *amd64) binary(f func(...operand.Op), b, a Vec) Vec {
 	v := m.vec()
-	f(vec(b), vec(a), v)
+	f(m.reg(b), m.reg(a), v)
 	return Vec{v}
+}
+
+// folding is binary with a constant b from memory, by the form of f that takes one.
+func (m *amd64) folding(f, form func(...operand.Op), b, a Vec) Vec {
+	mem, ok := b.op.(broadcast)
+	if !ok {
+		return m.binary(f, b, a)
+	}
+	v := m.vec()
+	form(mem.Mem, m.reg(a), v)
+	return Vec{v}
+}
+
+// commuting is folding where the operands may change places.
+func (m *amd64) commuting(f, form func(...operand.Op), b, a Vec) Vec {
+	if _, ok := a.op.(broadcast); ok {
+		a, b = b, a
+	}
+	return m.folding(f, form, b, a)
 }
 
 func (m *amd64) unary(f func(...operand.Op), a Vec) Vec {
 	v := m.vec()
-	f(vec(a), v)
+	f(m.reg(a), v)
 	return Vec{v}
 }
 
@@ -29,24 +50,33 @@ func (m *amd64) shift(f func(...operand.Op), a Vec, bits int) Vec {
 	return Vec{v}
 }
 
-func (m *amd64) Add(a, b Vec) Vec { return m.binary(m.VADDPS, b, a) }
-func (m *amd64) Sub(a, b Vec) Vec { return m.binary(m.VSUBPS, b, a) }
-func (m *amd64) Mul(a, b Vec) Vec { return m.binary(m.VMULPS, b, a) }
+func (m *amd64) Add(a, b Vec) Vec { return m.commuting(m.VADDPS, m.VADDPS_BCST, b, a) }
+func (m *amd64) Sub(a, b Vec) Vec { return m.folding(m.VSUBPS, m.VSUBPS_BCST, b, a) }
+func (m *amd64) Mul(a, b Vec) Vec { return m.commuting(m.VMULPS, m.VMULPS_BCST, b, a) }
 func (m *amd64) Div(a, b Vec) Vec { return m.binary(m.VDIVPS, b, a) }
-func (m *amd64) Max(a, b Vec) Vec { return m.binary(m.VMAXPS, b, a) }
-func (m *amd64) Min(a, b Vec) Vec { return m.binary(m.VMINPS, b, a) }
+func (m *amd64) Max(a, b Vec) Vec { return m.folding(m.VMAXPS, m.VMAXPS_BCST, b, a) }
+func (m *amd64) Min(a, b Vec) Vec { return m.folding(m.VMINPS, m.VMINPS_BCST, b, a) }
 func (m *amd64) Sqrt(a Vec) Vec   { return m.unary(m.VSQRTPS, a) }
 
-func (m *amd64) AccMulAdd(acc, a, b Vec) { m.VFMADD231PS(vec(b), vec(a), vec(acc)) }
-func (m *amd64) AccMulSub(acc, a, b Vec) { m.VFNMADD231PS(vec(b), vec(a), vec(acc)) }
-func (m *amd64) Horner(p, x, c Vec)      { m.VFMADD213PS(vec(c), vec(x), vec(p)) }
+func (m *amd64) AccMulAdd(acc, a, b Vec) { m.fused(m.VFMADD231PS, m.VFMADD231PS_BCST, b, a, acc) }
+func (m *amd64) AccMulSub(acc, a, b Vec) { m.fused(m.VFNMADD231PS, m.VFNMADD231PS_BCST, b, a, acc) }
+func (m *amd64) Horner(p, x, c Vec)      { m.fused(m.VFMADD213PS, m.VFMADD213PS_BCST, c, x, p) }
 
-func (m *amd64) And(a, b Vec) Vec    { return m.binary(m.VANDPS, b, a) }
-func (m *amd64) Or(a, b Vec) Vec     { return m.binary(m.VORPS, b, a) }
-func (m *amd64) Xor(a, b Vec) Vec    { return m.binary(m.VXORPS, b, a) }
-func (m *amd64) AndNot(a, b Vec) Vec { return m.binary(m.VANDNPS, b, a) }
-func (m *amd64) AddI32(a, b Vec) Vec { return m.binary(m.VPADDD, b, a) }
-func (m *amd64) SubI32(a, b Vec) Vec { return m.binary(m.VPSUBD, b, a) }
+// fused is a multiply-add whose first operand may be a constant in memory.
+func (m *amd64) fused(f, form func(...operand.Op), c, b, a Vec) {
+	if mem, ok := c.op.(broadcast); ok {
+		form(mem.Mem, m.reg(b), vec(a))
+		return
+	}
+	f(vec(c), m.reg(b), vec(a))
+}
+
+func (m *amd64) And(a, b Vec) Vec    { return m.commuting(m.VANDPS, m.VANDPS_BCST, b, a) }
+func (m *amd64) Or(a, b Vec) Vec     { return m.commuting(m.VORPS, m.VORPS_BCST, b, a) }
+func (m *amd64) Xor(a, b Vec) Vec    { return m.commuting(m.VXORPS, m.VXORPS_BCST, b, a) }
+func (m *amd64) AndNot(a, b Vec) Vec { return m.folding(m.VANDNPS, m.VANDNPS_BCST, b, a) }
+func (m *amd64) AddI32(a, b Vec) Vec { return m.commuting(m.VPADDD, m.VPADDD_BCST, b, a) }
+func (m *amd64) SubI32(a, b Vec) Vec { return m.folding(m.VPSUBD, m.VPSUBD_BCST, b, a) }
 
 func (m *amd64) ShlI32(a Vec, bits int) Vec { return m.shift(m.VPSLLD, a, bits) }
 func (m *amd64) ShrU32(a Vec, bits int) Vec { return m.shift(m.VPSRLD, a, bits) }
@@ -70,6 +100,30 @@ func (m *amd64) MulExp2(p, n Vec) Vec {
 		return m.binary(m.VSCALEFPS, n, p)
 	}
 	return mulExp2(m, p, n)
+}
+
+// Table and Lookup need AVX-512.
+func (m *amd64) Table(bits [16]uint32) Vec {
+	table := m.constTable(bits)
+	v := m.vec()
+	m.VMOVUPS(table, v)
+	return Vec{v}
+}
+
+func (m *amd64) Lookup(table, index Vec) Vec { return m.binary(m.VPERMPS, table, index) }
+
+// constTable returns sixteen constants in memory, the same for the same.
+func (m *amd64) constTable(bits [16]uint32) operand.Mem {
+	table, ok := m.tables[bits]
+	if !ok {
+		table = m.StaticGlobal(fmt.Sprintf("table%d", len(m.tables)))
+		m.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i, v := range bits {
+			m.AddDatum(4*i, operand.U32(v))
+		}
+		m.tables[bits] = table
+	}
+	return table
 }
 
 // Reciprocal is a division on AVX2 and, on AVX-512, the 14-bit estimate with a
@@ -107,7 +161,11 @@ func (m *amd64) compare(predicate uint64, a, b Vec) Mask {
 	} else {
 		d = m.YMM()
 	}
-	m.VCMPPS(operand.Imm(predicate), vec(b), vec(a), d)
+	if mem, ok := b.op.(broadcast); ok {
+		m.VCMPPS_BCST(operand.Imm(predicate), mem.Mem, m.reg(a), d)
+	} else {
+		m.VCMPPS(operand.Imm(predicate), vec(b), m.reg(a), d)
+	}
 	return Mask{d}
 }
 
@@ -120,10 +178,10 @@ func (m *amd64) Select(k Mask, a, b Vec) Vec {
 	v := m.vec()
 	mask := k.op.(reg.Register)
 	if !m.avx512() {
-		m.VBLENDVPS(mask, vec(a), vec(b), v)
+		m.VBLENDVPS(mask, m.reg(a), m.reg(b), v)
 		return Vec{v}
 	}
-	blend, err := x86.VBLENDMPS(vec(a), vec(b), mask, v)
+	blend, err := x86.VBLENDMPS(m.reg(a), m.reg(b), mask, v)
 	if err != nil {
 		panic(err)
 	}

@@ -353,6 +353,8 @@ func (m *arm64) StoreF32(p Ptr, off int, v Vec) {
 
 func (m *arm64) Const(v float32) Vec { return m.ConstBits(math.Float32bits(v)) }
 
+func (m *arm64) Operand(bits uint32) Vec { return m.ConstBits(bits) }
+
 func (m *arm64) ConstBits(bits uint32) Vec {
 	if bits == 0 {
 		return m.Zero()

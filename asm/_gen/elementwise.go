@@ -16,8 +16,8 @@ func unaryAs(name, formula string, unroll int, f function1) func(Machine, storeK
 		m.Func(name, "func(dst, x *float32, n int)",
 			k.doc(fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))...)
 		dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
-		unroll := min(unroll, m.Registers()/8)
-		c := hold(m, f.constants, unroll)
+		unroll := f.vectors(m, unroll)
+		c := hold(m, f, unroll)
 		m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
 			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { k.store(s)(dst, u, y) })
 		})
@@ -31,7 +31,7 @@ func gradient(name, formula string, f function1) func(Machine) {
 		m.Func(name, "func(dx, dy, x *float32, n int)",
 			fmt.Sprintf("%s computes dx[i] = dy[i]*%s for i < n. dx may be dy or x.", name, formula))
 		dx, dy, x, n := m.ParamPtr("dx"), m.ParamPtr("dy"), m.ParamPtr("x"), m.ParamInt("n")
-		c := hold(m, f.constants, 2)
+		c := hold(m, f, 2)
 		m.Strips(n, []Ptr{dx, dy, x}, 2, func(s Strip) {
 			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { s.Store(dx, u, m.Mul(y, s.Load(dy, u))) })
 		})
@@ -172,7 +172,7 @@ func elu(m Machine) {
 		"ELU computes dst[i] = x[i] > 0 ? x[i] : alpha*(exp(x[i])-1) for i < n. dst may be x.")
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 	alpha := m.ParamF32("alpha")
-	c := hold(m, append(floats(0), expm1Constants...), 1)
+	c := hold(m, function1{append(floats(0), expm1Constants...), constants.expm1}, 1)
 	m.Strips(n, []Ptr{dst, x}, 2, func(s Strip) {
 		for u := range s.U {
 			v := s.Load(x, u)
@@ -192,7 +192,7 @@ func expSum(m Machine) {
 		"and then their lanes are added in halves. dst may be x.")
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 	top := m.ParamF32("max")
-	c := hold(m, append(floats(0), expFunction.constants...), 1)
+	c := hold(m, function1{append(floats(0), expFunction.constants...), expFunction.emit}, 1)
 	sums := []Vec{m.Zero(), m.Zero()}
 	m.Strips(n, []Ptr{dst, x}, accumulators, func(s Strip) {
 		for u := range s.U {

@@ -105,6 +105,8 @@ type Machine interface {
 	// Const and ConstBits return a constant in every lane.
 	Const(v float32) Vec
 	ConstBits(bits uint32) Vec
+	// Operand is ConstBits, but may stand for memory that instructions read.
+	Operand(bits uint32) Vec
 	Zero() Vec
 	Copy(a Vec) Vec
 	// Set makes dst = src, for values carried around a loop.

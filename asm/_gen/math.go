@@ -13,6 +13,11 @@ import (
 // low bits of the sum: shifted left by 23 they are the exponent of 2^n. The
 // polynomials are minimax fits, relative to the function, with the error given
 // beside them; coefficients are in ascending order.
+//
+// Where a vector looks up sixteen elements in another, as on AVX-512, n is a multiple of
+// 1/16 and r = x - n*ln2, |r| <= 0.0217, takes a polynomial of half the length. 2^n is
+// 2^floor(n) times one of sixteen powers, which are rounded; what that leaves out is
+// looked up as well and added to q. The integer of the bits is then 16*n.
 
 // A function1 is an elementary function: the constants that are worth registers
 // and what it emits.
@@ -26,15 +31,52 @@ type function1 struct {
 type constants struct {
 	Machine
 	held map[uint32]Vec
+	// powers holds 2^(i/16) in lane i, rests what one is to be multiplied by and added
+	// to it for its last bits. They are nil where there are no lookups and in functions
+	// without an exponential.
+	powers, rests any
+	// wide is set where instructions read constants from memory and multiply-adds
+	// should too.
+	wide bool
 }
 
-// hold loads those of the constants for which registers are left when so many
-// vectors are worked on together.
-func hold(m Machine, list []uint32, vectors int) constants {
+// A lookup is a Machine with vectors of sixteen that finds elements of one by number.
+type lookup interface {
+	// Table returns a vector of these elements.
+	Table(bits [16]uint32) Vec
+	// Lookup is table[index mod 16].
+	Lookup(table, index Vec) Vec
+}
+
+// powerTables returns the tables of powers and rests, for any library's rounding.
+func powerTables() (powers, rests [16]uint32) {
+	for i := range powers {
+		exact := math.Exp2(float64(i) / 16)
+		power := float32(exact)
+		rest := math.Round((exact/float64(power)-1)*0x1p40) * 0x1p-40
+		powers[i], rests[i] = math.Float32bits(power), math.Float32bits(float32(rest))
+	}
+	return powers, rests
+}
+
+// hold loads those of a function's constants for which registers are left when so many
+// vectors are worked on together: on AVX-512 those that cannot be operands in memory,
+// elsewhere the first of the function's list.
+func hold(m Machine, f function1, vectors int) constants {
 	const each = 6 // registers of a vector, with its constants from memory
-	c := constants{m, map[uint32]Vec{}}
+	c, left, list := constants{Machine: m, held: map[uint32]Vec{}}, m.Registers()-each*vectors, f.constants
+	if f.tabled(m) {
+		left -= 2 + vectors // the tables, and a sum of the linear term
+	}
+	if a, ok := m.(*amd64); ok && a.avx512() {
+		// What a trial has to load.
+		trial := newAMD64(a.lanes)
+		trial.Func("trial", "func()")
+		f.emit(constants{Machine: trial}.operands(f), Vec{trial.vec()})
+		c, list = c.operands(f), trial.loaded
+	}
 	for _, bits := range list {
-		if len(c.held) >= m.Registers()-each*vectors || m.Registers() < 32 {
+		if len(c.held) >= left || m.Registers() < 32 {
 			break
 		}
 		if _, ok := c.held[bits]; !ok {
@@ -44,12 +86,43 @@ func hold(m Machine, list []uint32, vectors int) constants {
 	return c
 }
 
+// tabled reports whether f takes tables. Functions of e^x - 1, which have magic+bias, do
+// not: with a longer polynomial they would gain nothing.
+func (f function1) tabled(m Machine) bool {
+	a, ok := m.(*amd64)
+	return ok && a.avx512() && slices.Contains(f.constants, math.Float32bits(log2e)) &&
+		!slices.Contains(f.constants, math.Float32bits(magic+bias))
+}
+
+// vectors returns how many of at most so many vectors f works on together.
+func (f function1) vectors(m Machine, most int) int {
+	if f.tabled(m) {
+		return min(most, 3) // tables take registers
+	}
+	return min(most, m.Registers()/8)
+}
+
+// operands makes constants operands from memory and loads f's tables.
+func (c constants) operands(f function1) constants {
+	c.wide = true
+	if f.tabled(c.Machine) {
+		powers, rests := powerTables()
+		table := c.Machine.(lookup)
+		c.powers, c.rests = table.Table(powers).op, table.Table(rests).op
+	}
+	return c
+}
+
+// tableMagic is the constant that rounds to a sixteenth in place of magic+offset. The
+// powers have the exponent's bias.
+func tableMagic(offset float32) float32 { return magic/16 + offset - bias }
+
 // bits returns a constant that must not be changed.
 func (c constants) bits(bits uint32) Vec {
 	if v, ok := c.held[bits]; ok {
 		return v
 	}
-	return c.ConstBits(bits)
+	return c.Operand(bits)
 }
 
 func (c constants) of(v float32) Vec { return c.bits(math.Float32bits(v)) }
@@ -65,11 +138,23 @@ func (c constants) fresh(v float32) Vec {
 // polynomial returns p[0] + p[1]*x + ..., by Horner's rule.
 func (c constants) polynomial(x Vec, p []float32) Vec {
 	last := len(p) - 1
-	sum := c.fresh(p[last])
-	for _, a := range slices.Backward(p[:last]) {
+	sum := c.mulAdd(x, p[last], p[last-1])
+	for _, a := range slices.Backward(p[:last-1]) {
 		c.Horner(sum, x, c.of(a))
 	}
 	return sum
+}
+
+// mulAdd returns x*a + b, fused.
+func (c constants) mulAdd(x Vec, a, b float32) Vec {
+	if c.wide {
+		y := c.Copy(x)
+		c.Horner(y, c.of(a), c.of(b))
+		return y
+	}
+	y := c.fresh(b)
+	c.AccMulAdd(y, x, c.of(a))
+	return y
 }
 
 // clampKeepingNaN returns x within lo and hi.
@@ -113,22 +198,64 @@ var expm1Poly = []float32{0.49999994, 0.1666652, 0.0416684, 0.0083688516, 0.0013
 
 var expConstants = append(floats(magic, log2e, ln2Hi, ln2Lo), floats(expm1Poly...)...)
 
-// reduce splits x into n, whose low bits t holds above offset, and r.
-func (c constants) reduce(x Vec, offset float32) (t, n, r Vec) {
-	t = c.fresh(magic + offset)
-	c.AccMulAdd(t, x, c.of(log2e))
-	n = c.Sub(t, c.of(magic+offset))
-	r = c.Copy(x)
-	c.AccMulSub(r, n, c.of(ln2Hi))
-	c.AccMulSub(r, n, c.of(ln2Lo))
-	return t, n, r
+// expm1Short is that up to 0.0217, error 2^-29.2 relative to e^r.
+var expm1Short = []float32{0.50001627, 0.16667135}
+
+// A reduced is e^x, or e^-x if minus is set, in parts.
+type reduced struct {
+	t, n  Vec // low bits and value of n
+	r     Vec // x - n*ln2, or its negative for e^-x
+	minus bool
+}
+
+// reduce splits x; t has n above offset.
+func (c constants) reduce(x Vec, offset float32, minus bool) reduced {
+	k, scale := float32(magic+offset), float32(log2e)
+	if c.powers != nil {
+		k = tableMagic(offset)
+	}
+	step := c.AccMulSub
+	if minus {
+		scale, step = -log2e, c.AccMulAdd
+	}
+	t := c.mulAdd(x, scale, k)
+	n := c.Sub(t, c.of(k))
+	r := c.Copy(x)
+	step(r, n, c.of(ln2Hi))
+	step(r, n, c.of(ln2Lo))
+	return reduced{t, n, r, minus}
+}
+
+// power returns 2^n, whose exponent with its bias stands in t.
+func (c constants) power(e reduced) Vec {
+	if c.powers == nil {
+		return c.ShlI32(e.t, 23)
+	}
+	return c.AddI32(c.ShlI32(c.SarI32(e.t, 4), 23), c.lookup(c.powers, e.t))
+}
+
+func (c constants) lookup(table any, index Vec) Vec {
+	return c.Machine.(lookup).Lookup(Vec{table}, index)
 }
 
 // expm1Reduced returns e^r - 1.
-func (c constants) expm1Reduced(r Vec) Vec {
-	q := c.polynomial(r, expm1Poly)
-	q = c.Mul(q, r)
-	c.Horner(q, r, r)
+func (c constants) expm1Reduced(e reduced) Vec {
+	r := e.r
+	if c.powers == nil {
+		if e.minus {
+			r = c.Xor(r, c.bits(signBit))
+		}
+		q := c.Mul(c.polynomial(r, expm1Poly), r)
+		c.Horner(q, r, r)
+		return q
+	}
+	if e.minus {
+		q := c.Mul(c.polynomial(r, []float32{expm1Short[0], -expm1Short[1]}), r)
+		c.Horner(q, r, c.Sub(c.lookup(c.rests, e.t), r))
+		return q
+	}
+	q := c.Mul(c.polynomial(r, expm1Short), r)
+	c.Horner(q, r, c.Add(r, c.lookup(c.rests, e.t)))
 	return q
 }
 
@@ -139,9 +266,16 @@ var expFunction = function1{
 }
 
 // exp returns e^x for expBelow <= x <= expAbove and for NaN.
-func (c constants) exp(x Vec) Vec {
-	_, n, r := c.reduce(x, 0)
-	return c.MulExp2(c.Add(c.expm1Reduced(r), c.of(1)), n)
+func (c constants) exp(x Vec) Vec { return c.expReduced(c.reduce(x, 0, false)) }
+
+func (c constants) expReduced(e reduced) Vec {
+	q := c.expm1Reduced(e)
+	if c.powers == nil {
+		return c.MulExp2(c.Add(q, c.of(1)), e.n)
+	}
+	power := c.lookup(c.powers, e.t)
+	c.Horner(q, power, power)
+	return c.MulExp2(q, e.n)
 }
 
 // logPoly is (ln(1+f) - f + f^2/2)/f^3, error 2^-30.4.
@@ -194,17 +328,9 @@ var logisticConstants = append(floats(-log2e, magic+bias-64, logisticAbove, logi
 // constant in float32.
 func (c constants) logistic64(x Vec) (y, clamped Vec) {
 	x = c.clampKeepingNaN(x, logisticBelow, logisticAbove)
-	const m = magic + bias - 64
-	t := c.fresh(m)
-	c.AccMulAdd(t, x, c.of(-log2e))
-	n := c.Sub(t, c.of(m))
-	// The reduced argument of -x, negated: e^-r - 1 = -r + r^2*P(-r).
-	r := c.Copy(x)
-	c.AccMulAdd(r, n, c.of(ln2Hi))
-	c.AccMulAdd(r, n, c.of(ln2Lo))
-	r = c.Xor(r, c.bits(signBit))
-	s := c.ShlI32(t, 23)
-	rest := c.Mul(s, c.expm1Reduced(r))
+	p := c.reduce(x, bias-64, true)
+	s := c.power(p)
+	rest := c.Mul(s, c.expm1Reduced(p))
 	most := c.Add(s, c.of(tiny64))
 	// The reciprocal of most + rest, by Newton's method from an estimate, without
 	// the rounding of that sum.
@@ -243,9 +369,9 @@ func (c constants) tanh(x Vec) Vec {
 	sign := c.And(x, c.bits(signBit))
 	twice := c.Min(c.of(tanhOne), c.Xor(x, sign))
 	twice = c.Add(twice, twice)
-	t, _, r := c.reduce(twice, bias)
-	q := c.expm1Reduced(r)
-	s := c.ShlI32(t, 23)
+	p := c.reduce(twice, bias, false)
+	q := c.expm1Reduced(p)
+	s := c.power(p)
 	e := c.Sub(s, c.of(1))
 	c.AccMulAdd(e, s, q)
 	d := c.Add(e, c.of(2))
@@ -283,9 +409,9 @@ var expm1Constants = append(floats(expm1Below, magic+bias, 1), expConstants...)
 
 // expm1 returns e^x - 1 for x <= 0.
 func (c constants) expm1(x Vec) Vec {
-	t, _, r := c.reduce(c.Max(c.of(expm1Below), x), bias)
-	q := c.expm1Reduced(r)
-	s := c.ShlI32(t, 23)
+	p := c.reduce(c.Max(c.of(expm1Below), x), bias, false)
+	q := c.expm1Reduced(p)
+	s := c.power(p)
 	y := c.Sub(s, c.of(1))
 	c.AccMulAdd(y, s, q)
 	return y
@@ -309,9 +435,9 @@ func (c constants) normal(x Vec) (phi, e, clamped Vec) {
 	hi := c.Mul(x, x)
 	lo := c.Xor(hi, c.bits(signBit))
 	c.AccMulAdd(lo, x, x)
-	_, n, r := c.reduce(c.Mul(hi, c.of(-0.5)), 0)
-	c.AccMulAdd(r, lo, c.of(-0.5))
-	e = c.MulExp2(c.Add(c.expm1Reduced(r), c.of(1)), n)
+	p := c.reduce(c.Mul(hi, c.of(-0.5)), 0, false)
+	c.AccMulAdd(p.r, lo, c.of(-0.5))
+	e = c.expReduced(p)
 	t := c.AndNot(c.bits(signBit), x)
 	c.Horner(t, c.of(0.25), c.of(1))
 	t = c.Reciprocal(t)
@@ -329,8 +455,7 @@ const sixth = 1. / 6
 
 // hardSwishFunction is x*clamp(x/6 + 1/2, 0, 1).
 var hardSwishFunction = function1{floats(sixth, 0.5, 0, 1), func(c constants, x Vec) Vec {
-	g := c.fresh(0.5)
-	c.AccMulAdd(g, x, c.of(sixth))
+	g := c.mulAdd(x, sixth, 0.5)
 	return c.Mul(x, c.clampKeepingNaN(g, 0, 1))
 }}
 
@@ -361,8 +486,7 @@ var geluDerivative = function1{normalConstants, func(c constants, x Vec) Vec {
 }}
 
 var hardSwishDerivative = function1{floats(-3, 3, 0, 1, 0.5, 1./3), func(c constants, x Vec) Vec {
-	g := c.fresh(0.5)
-	c.AccMulAdd(g, x, c.of(1./3))
+	g := c.mulAdd(x, 1./3, 0.5)
 	g = c.Select(c.LessEq(x, c.of(-3)), c.of(0), g)
 	return c.Select(c.LessEq(c.of(3), x), c.of(1), g)
 }}

@@ -10,7 +10,7 @@ func softmaxRows(m Machine) {
 		"only give NaN. dst may be x.")
 	const together4 = 4
 	dst, x, rows := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("rows")
-	c, lowest := hold(m, expFunction.constants, together4), m.ConstBits(negInfBits)
+	c, lowest := hold(m, expFunction, together4), m.ConstBits(negInfBits)
 	// One strip: a full one or a partial one.
 	m.Strips(m.ParamInt("cols"), nil, 1, func(s Strip) {
 		for _, size := range []int{together4, 1} {
@@ -41,7 +41,8 @@ func softmaxGroup(c constants, s Strip, dst, x Ptr, rows int, lowest Vec) {
 		values[i] = m.Sub(v, m.LoadBroadcast(at[i], 0))
 	}
 	all := together{m, rows}
-	e := expFunction.emit(constants{all, c.held}, Vec{values})
+	c.Machine = all
+	e := expFunction.emit(c, Vec{values})
 	for i, p := range at {
 		m.StoreF32(p, 0, m.SumLanes(all.of(e, i)))
 	}

@@ -81,6 +81,10 @@ func (m together) Select(k Mask, a, b Vec) Vec {
 	return m.each(func(i int) Vec { return m.Machine.Select(k.op.([]Mask)[i], m.of(a, i), m.of(b, i)) })
 }
 
+// Table is not for several vectors.
+func (m together) Table(bits [16]uint32) Vec   { return m.Machine.(lookup).Table(bits) }
+func (m together) Lookup(table, index Vec) Vec { return m.two(m.Machine.(lookup).Lookup, table, index) }
+
 func (m together) compare(f func(a, b Vec) Mask, a, b Vec) Mask {
 	list := make([]Mask, m.vectors)
 	for i := range list {
@@ -96,7 +100,8 @@ func onStrip(c constants, s Strip, load func(u int) Vec, f func(c constants, x V
 		return
 	}
 	m := together{c.Machine, s.U}
-	y := f(constants{m, c.held}, m.each(load))
+	c.Machine = m
+	y := f(c, m.each(load))
 	for u := range s.U {
 		store(u, m.of(y, u))
 	}

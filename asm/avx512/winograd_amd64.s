@@ -343,7 +343,7 @@ zero18:
 // func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·WinogradFilter2(SB), NOSPLIT, $0-48
-	VBROADCASTSS c3f000000<>+0(SB), Z0
+	VPBROADCASTD c3f000000<>+0(SB), Z0
 	MOVQ         in+16(FP), AX
 	MOVQ         inStride+24(FP), CX
 	IMUL3Q $+3, CX, CX; MOVQ AX, DX; MOVQ DX, BX; LEAQ (DX)(CX*4), DX; MOVQ DX, SI; LEAQ (DX)(CX*4), DX
@@ -536,7 +536,7 @@ GLOBL c3f000000<>(SB), RODATA|NOPTR, $4
 // func WinogradFilterGrad2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·WinogradFilterGrad2(SB), NOSPLIT, $0-48
-	VBROADCASTSS c3f000000<>+0(SB), Z0
+	VPBROADCASTD c3f000000<>+0(SB), Z0
 	MOVQ         in+16(FP), AX
 	MOVQ         inStride+24(FP), CX
 	IMUL3Q $+4, CX, CX; MOVQ AX, DX; MOVQ DX, BX; LEAQ (DX)(CX*4), DX; MOVQ DX, SI; LEAQ (DX)(CX*4), DX
@@ -927,7 +927,7 @@ zero24:
 // func WinogradInput4(out *float32, outStride int, in **float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·WinogradInput4(SB), NOSPLIT, $0-40
-	VBROADCASTSS c3f000000<>+0(SB), Z0; VBROADCASTSS c3fc00000<>+0(SB), Z1; VBROADCASTSS c40000000<>+0(SB), Z2
+	VPBROADCASTD c3f000000<>+0(SB), Z0; VPBROADCASTD c3fc00000<>+0(SB), Z1; VPBROADCASTD c40000000<>+0(SB), Z2
 	MOVQ         in+16(FP), AX
 	MOVQ (AX), CX; MOVQ 48(AX), DX; MOVQ 96(AX), BX; MOVQ 144(AX), SI; MOVQ 192(AX), DI; MOVQ 240(AX), AX
 	MOVQ         n+24(FP), R8
@@ -1324,8 +1324,8 @@ GLOBL c40000000<>(SB), RODATA|NOPTR, $4
 // func WinogradGrad4(out *float32, outStride int, in **float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·WinogradGrad4(SB), NOSPLIT, $0-40
-	VBROADCASTSS c3e800000<>+0(SB), Z0; VBROADCASTSS c3f000000<>+0(SB), Z1; VBROADCASTSS c40000000<>+0(SB), Z2
-	VBROADCASTSS c40800000<>+0(SB), Z3
+	VPBROADCASTD c3e800000<>+0(SB), Z0; VPBROADCASTD c3f000000<>+0(SB), Z1; VPBROADCASTD c40000000<>+0(SB), Z2
+	VPBROADCASTD c40800000<>+0(SB), Z3
 	MOVQ         in+16(FP), AX
 	MOVQ (AX), CX; MOVQ 32(AX), DX; MOVQ 64(AX), BX; MOVQ 96(AX), AX
 	MOVQ         n+24(FP), SI
@@ -1625,8 +1625,8 @@ GLOBL c40800000<>(SB), RODATA|NOPTR, $4
 // func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
-	VBROADCASTSS c3eaaaaab<>+0(SB), Z0; VBROADCASTSS c40000000<>+0(SB), Z1; VBROADCASTSS c40800000<>+0(SB), Z2
-	VBROADCASTSS cbe888889<>+0(SB), Z3; VBROADCASTSS c3d888889<>+0(SB), Z4
+	VPBROADCASTD c3eaaaaab<>+0(SB), Z0; VPBROADCASTD c40000000<>+0(SB), Z1; VPBROADCASTD c40800000<>+0(SB), Z2
+	VPBROADCASTD cbe888889<>+0(SB), Z3; VPBROADCASTD c3d888889<>+0(SB), Z4
 	MOVQ         in+16(FP), AX
 	MOVQ         inStride+24(FP), CX
 	IMUL3Q $+3, CX, CX; MOVQ AX, DX; MOVQ DX, BX; LEAQ (DX)(CX*4), DX; MOVQ DX, SI; LEAQ (DX)(CX*4), DX
@@ -1906,8 +1906,8 @@ GLOBL c3d888889<>(SB), RODATA|NOPTR, $4
 // func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·WinogradFilterGrad4(SB), NOSPLIT, $0-48
-	VBROADCASTSS c3eaaaaab<>+0(SB), Z0; VBROADCASTSS c3e888889<>+0(SB), Z1; VBROADCASTSS c3d888889<>+0(SB), Z2
-	VBROADCASTSS c40000000<>+0(SB), Z3; VBROADCASTSS c40800000<>+0(SB), Z4
+	VPBROADCASTD c3eaaaaab<>+0(SB), Z0; VPBROADCASTD c3e888889<>+0(SB), Z1; VPBROADCASTD c3d888889<>+0(SB), Z2
+	VPBROADCASTD c40000000<>+0(SB), Z3; VPBROADCASTD c40800000<>+0(SB), Z4
 	MOVQ         in+16(FP), AX
 	MOVQ         inStride+24(FP), CX
 	IMUL3Q $+6, CX, CX; MOVQ AX, DX; MOVQ DX, BX; LEAQ (DX)(CX*4), DX; MOVQ DX, SI; LEAQ (DX)(CX*4), DX
@@ -2192,8 +2192,8 @@ GLOBL c3e888889<>(SB), RODATA|NOPTR, $4
 // func WinogradOutput4(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo float32, hi float32, n int, scratch *float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
-	VBROADCASTSS c3e800000<>+0(SB), Z0; VBROADCASTSS c3f000000<>+0(SB), Z1; VBROADCASTSS c40000000<>+0(SB), Z2
-	VBROADCASTSS c40800000<>+0(SB), Z3
+	VPBROADCASTD c3e800000<>+0(SB), Z0; VPBROADCASTD c3f000000<>+0(SB), Z1; VPBROADCASTD c40000000<>+0(SB), Z2
+	VPBROADCASTD c40800000<>+0(SB), Z3
 	MOVQ         in+16(FP), AX
 	MOVQ         inStride+24(FP), CX
 	IMUL3Q $+6, CX, CX; MOVQ AX, DX; MOVQ DX, BX; LEAQ (DX)(CX*4), DX; MOVQ DX, SI; LEAQ (DX)(CX*4), DX

@@ -69,27 +69,20 @@ while1:
 	WORD $0x4EA6CDA9 // fmls v9.4s, v13.4s, v6.4s
 	WORD $0x4EA6CDCA // fmls v10.4s, v14.4s, v6.4s
 	WORD $0x4EA6CDEB // fmls v11.4s, v15.4s, v6.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V16.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V17.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V18.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V16.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V17.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V18.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V19.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V20.S4
-	VMOV V20.B16, V21.B16
-	WORD $0x4E28CE15 // fmla v21.4s, v16.4s, v8.4s
-	VMOV V21.B16, V16.B16
-	VMOV V20.B16, V21.B16
-	WORD $0x4E29CE35 // fmla v21.4s, v17.4s, v9.4s
-	VMOV V21.B16, V17.B16
-	VMOV V20.B16, V21.B16
-	WORD $0x4E2ACE55 // fmla v21.4s, v18.4s, v10.4s
-	VMOV V21.B16, V18.B16
-	WORD $0x4E2BCE74 // fmla v20.4s, v19.4s, v11.4s
-	VMOV V20.B16, V19.B16
+	WORD $0x4E34CD10 // fmla v16.4s, v8.4s, v20.4s
+	WORD $0x4E34CD31 // fmla v17.4s, v9.4s, v20.4s
+	WORD $0x4E34CD52 // fmla v18.4s, v10.4s, v20.4s
+	WORD $0x4E34CD73 // fmla v19.4s, v11.4s, v20.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V20.S4
 	VMOV V20.B16, V21.B16
@@ -217,12 +210,11 @@ while3:
 	WORD $0x4EA3D529 // fsub v9.4s, v9.4s, v3.4s
 	WORD $0x4EA5CD28 // fmls v8.4s, v9.4s, v5.4s
 	WORD $0x4EA6CD28 // fmls v8.4s, v9.4s, v6.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V11.S4
-	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
-	VMOV V11.B16, V10.B16
+	WORD $0x4E2BCD0A // fmla v10.4s, v8.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V11.S4
 	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
@@ -272,12 +264,11 @@ while5:
 	WORD $0x4EA3D529 // fsub v9.4s, v9.4s, v3.4s
 	WORD $0x4EA5CD28 // fmls v8.4s, v9.4s, v5.4s
 	WORD $0x4EA6CD28 // fmls v8.4s, v9.4s, v6.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V11.S4
-	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
-	VMOV V11.B16, V10.B16
+	WORD $0x4E2BCD0A // fmla v10.4s, v8.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V11.S4
 	WORD $0x4E28CD4B // fmla v11.4s, v10.4s, v8.4s
@@ -405,27 +396,20 @@ while1:
 	WORD $0x6E30DE15 // fmul v21.4s, v16.4s, v16.4s
 	WORD $0x6E31DE36 // fmul v22.4s, v17.4s, v17.4s
 	WORD $0x6E2FDDF7 // fmul v23.4s, v15.4s, v15.4s
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V24.S4
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V25.S4
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V26.S4
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V27.S4
 	MOVD $0xbdf1740c, R3
+	VDUP R3, V24.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V25.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V26.S4
+	MOVD $0xbdf1740c, R3
+	VDUP R3, V27.S4
+	MOVD $0x3d8d9f55, R3
 	VDUP R3, V28.S4
-	VMOV V28.B16, V29.B16
-	WORD $0x4E33CF1D // fmla v29.4s, v24.4s, v19.4s
-	VMOV V29.B16, V24.B16
-	VMOV V28.B16, V29.B16
-	WORD $0x4E30CF3D // fmla v29.4s, v25.4s, v16.4s
-	VMOV V29.B16, V25.B16
-	VMOV V28.B16, V29.B16
-	WORD $0x4E31CF5D // fmla v29.4s, v26.4s, v17.4s
-	VMOV V29.B16, V26.B16
-	WORD $0x4E2FCF7C // fmla v28.4s, v27.4s, v15.4s
-	VMOV V28.B16, V27.B16
+	WORD $0x4E3CCE78 // fmla v24.4s, v19.4s, v28.4s
+	WORD $0x4E3CCE19 // fmla v25.4s, v16.4s, v28.4s
+	WORD $0x4E3CCE3A // fmla v26.4s, v17.4s, v28.4s
+	WORD $0x4E3CCDFB // fmla v27.4s, v15.4s, v28.4s
 	MOVD $0x3df328d3, R3
 	VDUP R3, V28.S4
 	VMOV V28.B16, V29.B16
@@ -611,12 +595,11 @@ while3:
 	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
 	WORD $0x4EA4D529 // fsub v9.4s, v9.4s, v4.4s
 	WORD $0x6E29DD2B // fmul v11.4s, v9.4s, v9.4s
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V12.S4
 	MOVD $0xbdf1740c, R3
+	VDUP R3, V12.S4
+	MOVD $0x3d8d9f55, R3
 	VDUP R3, V13.S4
-	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
-	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCD2C // fmla v12.4s, v9.4s, v13.4s
 	MOVD $0x3df328d3, R3
 	VDUP R3, V13.S4
 	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
@@ -697,12 +680,11 @@ while5:
 	WORD $0x4EAB8529 // add v9.4s, v9.4s, v11.4s
 	WORD $0x4EA4D529 // fsub v9.4s, v9.4s, v4.4s
 	WORD $0x6E29DD2B // fmul v11.4s, v9.4s, v9.4s
-	MOVD $0x3d8d9f55, R3
-	VDUP R3, V12.S4
 	MOVD $0xbdf1740c, R3
+	VDUP R3, V12.S4
+	MOVD $0x3d8d9f55, R3
 	VDUP R3, V13.S4
-	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
-	VMOV V13.B16, V12.B16
+	WORD $0x4E2DCD2C // fmla v12.4s, v9.4s, v13.4s
 	MOVD $0x3df328d3, R3
 	VDUP R3, V13.S4
 	WORD $0x4E29CD8D // fmla v13.4s, v12.4s, v9.4s
@@ -829,35 +811,28 @@ while1:
 	WORD $0x4E33CE08 // fmla v8.4s, v16.4s, v19.4s
 	WORD $0x4E33CE29 // fmla v9.4s, v17.4s, v19.4s
 	WORD $0x4E33CE4A // fmla v10.4s, v18.4s, v19.4s
-	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
-	WORD $0x6E201D08 // eor v8.16b, v8.16b, v0.16b
-	WORD $0x6E201D29 // eor v9.16b, v9.16b, v0.16b
-	WORD $0x6E201D4A // eor v10.16b, v10.16b, v0.16b
 	WORD $0x4F37556B // shl v11.4s, v11.4s, #23
 	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
 	WORD $0x4F3755AD // shl v13.4s, v13.4s, #23
 	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V15.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V16.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V17.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V18.S4
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
+	WORD $0x6E201D08 // eor v8.16b, v8.16b, v0.16b
+	WORD $0x6E201D29 // eor v9.16b, v9.16b, v0.16b
+	WORD $0x6E201D4A // eor v10.16b, v10.16b, v0.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V15.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V16.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V17.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V18.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V19.S4
-	VMOV V19.B16, V20.B16
-	WORD $0x4E27CDF4 // fmla v20.4s, v15.4s, v7.4s
-	VMOV V20.B16, V15.B16
-	VMOV V19.B16, V20.B16
-	WORD $0x4E28CE14 // fmla v20.4s, v16.4s, v8.4s
-	VMOV V20.B16, V16.B16
-	VMOV V19.B16, V20.B16
-	WORD $0x4E29CE34 // fmla v20.4s, v17.4s, v9.4s
-	VMOV V20.B16, V17.B16
-	WORD $0x4E2ACE53 // fmla v19.4s, v18.4s, v10.4s
-	VMOV V19.B16, V18.B16
+	WORD $0x4E33CCEF // fmla v15.4s, v7.4s, v19.4s
+	WORD $0x4E33CD10 // fmla v16.4s, v8.4s, v19.4s
+	WORD $0x4E33CD31 // fmla v17.4s, v9.4s, v19.4s
+	WORD $0x4E33CD52 // fmla v18.4s, v10.4s, v19.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V19.S4
 	VMOV V19.B16, V20.B16
@@ -994,14 +969,13 @@ while3:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V10.S4
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
 	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V9.S4
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V9.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V10.S4
-	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
-	VMOV V10.B16, V9.B16
+	WORD $0x4E2ACCE9 // fmla v9.4s, v7.4s, v10.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V10.S4
 	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
@@ -1057,14 +1031,13 @@ while5:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V10.S4
 	WORD $0x4E2ACD27 // fmla v7.4s, v9.4s, v10.4s
-	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
 	WORD $0x4F375508 // shl v8.4s, v8.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V9.S4
+	WORD $0x6E201CE7 // eor v7.16b, v7.16b, v0.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V9.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V10.S4
-	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
-	VMOV V10.B16, V9.B16
+	WORD $0x4E2ACCE9 // fmla v9.4s, v7.4s, v10.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V10.S4
 	WORD $0x4E27CD2A // fmla v10.4s, v9.4s, v7.4s
@@ -1177,35 +1150,28 @@ while1:
 	WORD $0x4E38CEAE // fmla v14.4s, v21.4s, v24.4s
 	WORD $0x4E38CECF // fmla v15.4s, v22.4s, v24.4s
 	WORD $0x4E38CEF0 // fmla v16.4s, v23.4s, v24.4s
-	WORD $0x6E211DAD // eor v13.16b, v13.16b, v1.16b
-	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
 	WORD $0x4F37558C // shl v12.4s, v12.4s, #23
 	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	WORD $0x4F375652 // shl v18.4s, v18.4s, #23
 	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V20.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V21.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V22.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V23.S4
+	WORD $0x6E211DAD // eor v13.16b, v13.16b, v1.16b
+	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
+	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
+	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V20.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V21.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V23.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V24.S4
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2DCE99 // fmla v25.4s, v20.4s, v13.4s
-	VMOV V25.B16, V20.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2ECEB9 // fmla v25.4s, v21.4s, v14.4s
-	VMOV V25.B16, V21.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2FCED9 // fmla v25.4s, v22.4s, v15.4s
-	VMOV V25.B16, V22.B16
-	WORD $0x4E30CEF8 // fmla v24.4s, v23.4s, v16.4s
-	VMOV V24.B16, V23.B16
+	WORD $0x4E38CDB4 // fmla v20.4s, v13.4s, v24.4s
+	WORD $0x4E38CDD5 // fmla v21.4s, v14.4s, v24.4s
+	WORD $0x4E38CDF6 // fmla v22.4s, v15.4s, v24.4s
+	WORD $0x4E38CE17 // fmla v23.4s, v16.4s, v24.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V24.S4
 	VMOV V24.B16, V25.B16
@@ -1359,14 +1325,13 @@ while3:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
-	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
 	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V11.S4
+	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -1427,14 +1392,13 @@ while5:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
-	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
 	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V11.S4
+	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
 	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -1549,27 +1513,20 @@ while1:
 	WORD $0x4EB7CE88 // fmls v8.4s, v20.4s, v23.4s
 	WORD $0x4EB7CEA9 // fmls v9.4s, v21.4s, v23.4s
 	WORD $0x4EB7CECA // fmls v10.4s, v22.4s, v23.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V20.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V21.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V22.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V19.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V20.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V21.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V22.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V23.S4
-	VMOV V23.B16, V24.B16
-	WORD $0x4E27CE78 // fmla v24.4s, v19.4s, v7.4s
-	VMOV V24.B16, V19.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E28CE98 // fmla v24.4s, v20.4s, v8.4s
-	VMOV V24.B16, V20.B16
-	VMOV V23.B16, V24.B16
-	WORD $0x4E29CEB8 // fmla v24.4s, v21.4s, v9.4s
-	VMOV V24.B16, V21.B16
-	WORD $0x4E2ACED7 // fmla v23.4s, v22.4s, v10.4s
-	VMOV V23.B16, V22.B16
+	WORD $0x4E37CCF3 // fmla v19.4s, v7.4s, v23.4s
+	WORD $0x4E37CD14 // fmla v20.4s, v8.4s, v23.4s
+	WORD $0x4E37CD35 // fmla v21.4s, v9.4s, v23.4s
+	WORD $0x4E37CD56 // fmla v22.4s, v10.4s, v23.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V23.S4
 	VMOV V23.B16, V24.B16
@@ -1709,12 +1666,11 @@ while3:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V11.S4
 	WORD $0x4EABCD47 // fmls v7.4s, v10.4s, v11.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V11.S4
-	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
-	VMOV V11.B16, V10.B16
+	WORD $0x4E2BCCEA // fmla v10.4s, v7.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V11.S4
 	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
@@ -1770,12 +1726,11 @@ while5:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V11.S4
 	WORD $0x4EABCD47 // fmls v7.4s, v10.4s, v11.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V11.S4
-	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
-	VMOV V11.B16, V10.B16
+	WORD $0x4E2BCCEA // fmla v10.4s, v7.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V11.S4
 	WORD $0x4E27CD4B // fmla v11.4s, v10.4s, v7.4s
@@ -1916,27 +1871,20 @@ while1:
 	WORD $0x4E23CE90 // fmla v16.4s, v20.4s, v3.4s
 	WORD $0x4E23CEB1 // fmla v17.4s, v21.4s, v3.4s
 	WORD $0x4E23CED2 // fmla v18.4s, v22.4s, v3.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V19.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V20.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V21.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V22.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V19.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V20.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V21.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V22.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
-	VMOV V28.B16, V19.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
-	VMOV V28.B16, V20.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
-	VMOV V28.B16, V21.B16
-	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
-	VMOV V27.B16, V22.B16
+	WORD $0x4E3BCD73 // fmla v19.4s, v11.4s, v27.4s
+	WORD $0x4E3BCE14 // fmla v20.4s, v16.4s, v27.4s
+	WORD $0x4E3BCE35 // fmla v21.4s, v17.4s, v27.4s
+	WORD $0x4E3BCE56 // fmla v22.4s, v18.4s, v27.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V27.S4
 	VMOV V27.B16, V28.B16
@@ -2068,27 +2016,20 @@ while1:
 	MOVD $0x3f800000, R3
 	VDUP R3, V23.S4
 	WORD $0x6E36FEF6 // fdiv v22.4s, v23.4s, v22.4s
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V23.S4
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V24.S4
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V25.S4
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V26.S4
 	MOVD $0x3eb383b9, R3
+	VDUP R3, V23.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V24.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V25.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V26.S4
+	MOVD $0xbdbfcec8, R3
 	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
+	WORD $0x4E3BCE77 // fmla v23.4s, v19.4s, v27.4s
+	WORD $0x4E3BCE98 // fmla v24.4s, v20.4s, v27.4s
+	WORD $0x4E3BCEB9 // fmla v25.4s, v21.4s, v27.4s
+	WORD $0x4E3BCEDA // fmla v26.4s, v22.4s, v27.4s
 	MOVD $0xbe90e53e, R3
 	VDUP R3, V27.S4
 	VMOV V27.B16, V28.B16
@@ -2218,12 +2159,11 @@ while3:
 	VDUP R3, V12.S4
 	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
 	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
+	WORD $0x4E2CCD0A // fmla v10.4s, v8.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
@@ -2259,12 +2199,11 @@ while3:
 	MOVD $0x3f800000, R3
 	VDUP R3, V11.S4
 	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V11.S4
 	MOVD $0x3eb383b9, R3
+	VDUP R3, V11.S4
+	MOVD $0xbdbfcec8, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0xbe90e53e, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -2328,12 +2267,11 @@ while5:
 	VDUP R3, V12.S4
 	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
 	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V10.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V10.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
+	WORD $0x4E2CCD0A // fmla v10.4s, v8.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
@@ -2369,12 +2307,11 @@ while5:
 	MOVD $0x3f800000, R3
 	VDUP R3, V11.S4
 	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V11.S4
 	MOVD $0x3eb383b9, R3
+	VDUP R3, V11.S4
+	MOVD $0xbdbfcec8, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0xbe90e53e, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -2584,27 +2521,20 @@ while1:
 	WORD $0x4EB4CE2D // fmls v13.4s, v17.4s, v20.4s
 	WORD $0x4EB4CE4E // fmls v14.4s, v18.4s, v20.4s
 	WORD $0x4EB4CE6F // fmls v15.4s, v19.4s, v20.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V20.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V21.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V22.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V23.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V20.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V21.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V23.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V24.S4
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2CCE99 // fmla v25.4s, v20.4s, v12.4s
-	VMOV V25.B16, V20.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
-	VMOV V25.B16, V21.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
-	VMOV V25.B16, V22.B16
-	WORD $0x4E2FCEF8 // fmla v24.4s, v23.4s, v15.4s
-	VMOV V24.B16, V23.B16
+	WORD $0x4E38CD94 // fmla v20.4s, v12.4s, v24.4s
+	WORD $0x4E38CDB5 // fmla v21.4s, v13.4s, v24.4s
+	WORD $0x4E38CDD6 // fmla v22.4s, v14.4s, v24.4s
+	WORD $0x4E38CDF7 // fmla v23.4s, v15.4s, v24.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V24.S4
 	VMOV V24.B16, V25.B16
@@ -2740,27 +2670,20 @@ while1:
 	WORD $0x6E24DE31 // fmul v17.4s, v17.4s, v4.4s
 	WORD $0x6E24DE52 // fmul v18.4s, v18.4s, v4.4s
 	WORD $0x6E24DE73 // fmul v19.4s, v19.4s, v4.4s
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V20.S4
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V21.S4
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V22.S4
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V23.S4
 	MOVD $0x3ddb6695, R3
+	VDUP R3, V20.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V21.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V22.S4
+	MOVD $0x3ddb6695, R3
+	VDUP R3, V23.S4
+	MOVD $0x3df8ead1, R3
 	VDUP R3, V24.S4
-	VMOV V24.B16, V25.B16
-	WORD $0x4E30CE99 // fmla v25.4s, v20.4s, v16.4s
-	VMOV V25.B16, V20.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E31CEB9 // fmla v25.4s, v21.4s, v17.4s
-	VMOV V25.B16, V21.B16
-	VMOV V24.B16, V25.B16
-	WORD $0x4E32CED9 // fmla v25.4s, v22.4s, v18.4s
-	VMOV V25.B16, V22.B16
-	WORD $0x4E33CEF8 // fmla v24.4s, v23.4s, v19.4s
-	VMOV V24.B16, V23.B16
+	WORD $0x4E38CE14 // fmla v20.4s, v16.4s, v24.4s
+	WORD $0x4E38CE35 // fmla v21.4s, v17.4s, v24.4s
+	WORD $0x4E38CE56 // fmla v22.4s, v18.4s, v24.4s
+	WORD $0x4E38CE77 // fmla v23.4s, v19.4s, v24.4s
 	MOVD $0x3e1284ec, R3
 	VDUP R3, V24.S4
 	VMOV V24.B16, V25.B16
@@ -2859,12 +2782,11 @@ while3:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V11.S4
 	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V11.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD2B // fmla v11.4s, v9.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
@@ -2901,12 +2823,11 @@ while3:
 	WORD $0x6E29DD49 // fmul v9.4s, v10.4s, v9.4s
 	WORD $0x6E29DD2A // fmul v10.4s, v9.4s, v9.4s
 	WORD $0x6E24DD4A // fmul v10.4s, v10.4s, v4.4s
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V11.S4
 	MOVD $0x3ddb6695, R3
+	VDUP R3, V11.S4
+	MOVD $0x3df8ead1, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0x3e1284ec, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -2954,12 +2875,11 @@ while5:
 	MOVD $0x35bfbe8e, R3
 	VDUP R3, V11.S4
 	WORD $0x4EABCD49 // fmls v9.4s, v10.4s, v11.4s
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V11.S4
 	MOVD $0x3c091d82, R3
+	VDUP R3, V11.S4
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V12.S4
-	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD2B // fmla v11.4s, v9.4s, v12.4s
 	MOVD $0x3d2aac7c, R3
 	VDUP R3, V12.S4
 	WORD $0x4E29CD6C // fmla v12.4s, v11.4s, v9.4s
@@ -2996,12 +2916,11 @@ while5:
 	WORD $0x6E29DD49 // fmul v9.4s, v10.4s, v9.4s
 	WORD $0x6E29DD2A // fmul v10.4s, v9.4s, v9.4s
 	WORD $0x6E24DD4A // fmul v10.4s, v10.4s, v4.4s
-	MOVD $0x3df8ead1, R3
-	VDUP R3, V11.S4
 	MOVD $0x3ddb6695, R3
+	VDUP R3, V11.S4
+	MOVD $0x3df8ead1, R3
 	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
 	MOVD $0x3e1284ec, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
@@ -3076,10 +2995,8 @@ while1:
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V16.B16
+	WORD $0x4E2CCDF0 // fmla v16.4s, v15.4s, v12.4s
 	VMOV V10.B16, V17.B16
 	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
 	VMOV V17.B16, V16.B16
@@ -3111,10 +3028,8 @@ while1:
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V16.B16
+	WORD $0x4E2CCDF0 // fmla v16.4s, v15.4s, v12.4s
 	VMOV V10.B16, V17.B16
 	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
 	VMOV V17.B16, V16.B16
@@ -3157,10 +3072,8 @@ while3:
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V16.B16
+	WORD $0x4E2CCDF0 // fmla v16.4s, v15.4s, v12.4s
 	VMOV V10.B16, V17.B16
 	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
 	VMOV V17.B16, V16.B16
@@ -3203,10 +3116,8 @@ while5:
 	WORD $0x4EA3D5D0 // fsub v16.4s, v14.4s, v3.4s
 	WORD $0x4EA6CE0F // fmls v15.4s, v16.4s, v6.4s
 	WORD $0x4EA7CE0F // fmls v15.4s, v16.4s, v7.4s
-	VMOV V12.B16, V16.B16
-	VMOV V11.B16, V17.B16
-	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
-	VMOV V17.B16, V16.B16
+	VMOV V11.B16, V16.B16
+	WORD $0x4E2CCDF0 // fmla v16.4s, v15.4s, v12.4s
 	VMOV V10.B16, V17.B16
 	WORD $0x4E2FCE11 // fmla v17.4s, v16.4s, v15.4s
 	VMOV V17.B16, V16.B16
@@ -3285,10 +3196,8 @@ while1:
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
+	VMOV V12.B16, V18.B16
+	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
 	VMOV V11.B16, V19.B16
 	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
 	VMOV V19.B16, V18.B16
@@ -3327,10 +3236,8 @@ while1:
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
+	VMOV V12.B16, V18.B16
+	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
 	VMOV V11.B16, V19.B16
 	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
 	VMOV V19.B16, V18.B16
@@ -3380,10 +3287,8 @@ while3:
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
+	VMOV V12.B16, V18.B16
+	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
 	VMOV V11.B16, V19.B16
 	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
 	VMOV V19.B16, V18.B16
@@ -3433,10 +3338,8 @@ while5:
 	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
 	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
 	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V13.B16, V18.B16
-	VMOV V12.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
+	VMOV V12.B16, V18.B16
+	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
 	VMOV V11.B16, V19.B16
 	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
 	VMOV V19.B16, V18.B16
