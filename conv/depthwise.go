@@ -30,6 +30,10 @@ type depthwise struct {
 // depthwiseTaskFloats is how much of the result one task computes.
 const depthwiseTaskFloats = 16 << 10
 
+// depthwiseChunk is the least floats of ddst of a chunk for each float of its partial
+// sums, beyond two chunks: those are cleared, and added to the others'.
+const depthwiseChunk = 4
+
 func newDepthwise(s *Shape, dir pass3) *depthwise {
 	d := &depthwise{s: s, oh: s.OH(), ow: s.OW(), taps: s.R * s.S, wStride: (s.C + 15) / 16 * 16,
 		backward: dir == passData, far: s.SrcLen()+s.DstLen() >= farFloats, clampLo: noLo, clampHi: noHi}
@@ -63,7 +67,7 @@ func newDepthwise(s *Shape, dir pass3) *depthwise {
 	case passData:
 		d.store = kernels.StoreFor(s.SrcLen())
 	case passWeights:
-		d.chunks = max(1, min(outerTasks, d.tasks))
+		d.chunks = max(1, min(outerTasks, d.tasks, max(2, s.DstLen()/(depthwiseChunk*d.partialLen()))))
 	}
 	return d
 }
