@@ -259,6 +259,7 @@ func (g *gemmCall) block(i0, i1, j0, j1 int) {
 				s.ahead = blockAhead{}
 				switch {
 				case g.csa == 1: // rows, which the hardware follows
+				case packA && jn-jc <= g.tile.pack.turned && !g.tile.pack.ahead:
 				case in < i1:
 					s.ahead = g.ahead(in, min(in+mc, i1), p0, p1)
 				case !s.last:
@@ -284,18 +285,25 @@ func (s *gemmStep) packB(buf *gemmBuffers, j0, j1 int) {
 	}
 }
 
-// packA copies A[i0:i1, p0:p1] for n columns of C: into panels, or for few columns and
-// where A is not transposed, in the order it has.
+// packA copies A[i0:i1, p0:p1] for n columns of C: into panels, or for few columns in
+// the order it has, which takes less time.
 func (g *gemmCall) packA(buf *gemmBuffers, s *gemmStep, i0, i1, n int) {
-	src := g.a[i0*g.rsa+s.p0*g.csa:]
-	if g.csa == 1 && n <= g.tile.pack.columns {
-		ldd := packedLD(s.p1 - s.p0)
-		buf.a = grow(buf.a, (i1-i0)*ldd)
-		copyBlock(i1-i0, s.p1-s.p0, buf.a, ldd, src, g.rsa)
-		s.a, s.rsa, s.csa, s.tilePitch = buf.a, ldd, 1, 0
-		return
+	src, kc := g.a[i0*g.rsa+s.p0*g.csa:], s.p1-s.p0
+	s.tilePitch = 0
+	switch {
+	case g.csa == 1 && n <= g.tile.pack.columns:
+		s.rsa, s.csa = packedLD(kc), 1
+		buf.a = grow(buf.a, (i1-i0)*s.rsa)
+		copyBlock(i1-i0, kc, buf.a, s.rsa, src, g.rsa)
+		s.a = buf.a
+	case g.csa != 1 && n <= g.tile.pack.turned:
+		s.rsa, s.csa = 1, packedLD(i1-i0)
+		buf.a = grow(buf.a, kc*s.csa)
+		copyBlock(kc, i1-i0, buf.a, s.csa, src, g.csa)
+		s.a = buf.a
+	default:
+		g.packTiles(buf, s, i0, i1, src)
 	}
-	g.packTiles(buf, s, i0, i1, src)
 }
 
 // packTiles copies A[i0:i1, p0:p1], which begins at src, into a panel for each tile:

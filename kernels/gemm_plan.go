@@ -14,10 +14,13 @@ type packLimits struct {
 	// page how many where the leading dimension of B is a multiple of either, so that
 	// what a tile reads together competes for few sets of the cache.
 	rows, halfPage, page int
+	// ahead tells whether the next block of a transposed A is worth fetching while the
+	// tiles go over fewer columns than turned.
+	ahead bool
 }
 
 var (
-	packAVX512  = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 640}
+	packAVX512  = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 640, ahead: true}
 	packAVX2    = packLimits{columns: 768, turned: 256, rows: 512, halfPage: 64, page: 24}
 	packGeneric = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 32}
 )

@@ -117,8 +117,8 @@ func TestGemmShapes(t *testing.T) {
 	})
 }
 
-// TestGemmPanels has A copied into panels of every height of a tile, from columns and
-// from rows.
+// TestGemmPanels has A copied for tiles of every height: in its order, and into panels
+// from columns and from rows.
 func TestGemmPanels(t *testing.T) {
 	const page = 1024
 	kerneltest.ForEachISA(t, func(t *testing.T) {
@@ -127,6 +127,7 @@ func TestGemmPanels(t *testing.T) {
 			for _, k := range []int{7, 8, 17} {
 				for _, g := range []gemmCase{
 					{transA: true, m: m, n: 50, k: k, alpha: 1, pad: page - m},
+					{transA: true, m: m, n: 520, k: k, alpha: 1, pad: m % 3},
 					{m: m, n: 801, k: k, alpha: 1, pad: m % 3},
 				} {
 					g.make(t, r)
