@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/golanes/lanes/conv"
+	"github.com/golanes/lanes/kernels"
 )
 
 // A convLayer is a convolution of a network: square maps and filters, padded so
@@ -197,8 +198,8 @@ func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	if err != nil {
 		panic(err) // layerCases has made the same plan
 	}
-	src, w, dst := filled(s.SrcLen()), filled(s.WeightLen()), filled(s.DstLen())
-	work := make([]float32, plan.Workspace())
+	aligned := func(n int) []float32 { return fill(kernels.AlignedFloats(n)) }
+	src, w, dst, work := aligned(s.SrcLen()), aligned(s.WeightLen()), aligned(s.DstLen()), aligned(plan.Workspace())
 	switch ConvDirections[dir] {
 	case "fwd":
 		if opt.Packed {

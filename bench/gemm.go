@@ -96,8 +96,10 @@ func (s gemmShape) operands() (a, b, c []float32) {
 }
 
 // filled returns n numbers in [-1, 1], none of them denormal.
-func filled(n int) []float32 {
-	x := make([]float32, n)
+func filled(n int) []float32 { return fill(make([]float32, n)) }
+
+// fill sets x to values in [-1, 1] and returns it.
+func fill(x []float32) []float32 {
 	for i := range x {
 		x[i] = float32(i*7%23)/11 - 1
 	}
