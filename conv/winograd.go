@@ -56,6 +56,7 @@ type winograd struct {
 	vRow, mRow     int     // floats from one row of V[i] or M[i] to the next
 	vStride        int     // floats from V[i] to V[i+1]
 	mStride        int
+	store          kernels.Store // of U
 	clampLo        float32
 	clampHi        float32
 	filterChannels int // channels of a filter transform task
@@ -94,6 +95,7 @@ func newWinograd(s *Shape, m int, backward bool) *winograd {
 	w.kPad = (w.k + w.narrow - 1) / w.narrow * w.narrow
 	w.clampLo, w.clampHi, _ = clamp(kernels.Identity)
 	w.filterChannels = max(1, winogradFilters/w.nr)
+	w.store = kernels.StoreFor(w.uLen())
 	w.cut()
 	w.vRow, w.mRow = rowPitch(w.c), w.chunk*w.nr
 	if w.staged {
@@ -239,7 +241,7 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 		for c0 := 0; c0 < w.c; c0 += w.step {
 			n := min(w.step, w.c-c0)
 			for c := 0; c < n; c += w.filterChannels {
-				w.filters(j0, c0+c, min(w.filterChannels, n-c), p.part[c*width:], n*width, o.b, p.scratch)
+				w.filters(j0, c0+c, min(w.filterChannels, n-c), p.part[c*width:], n*width, o.b, p.scratch, kernels.Cached)
 			}
 			for i := range w.points {
 				w.product(p.gemm, i, first, r0, rows, j0, j1, c0, n, p.part[i*n*width:], v, p.m, zero)
@@ -305,12 +307,12 @@ func (w *winograd) filterTask(task int, u, weights, scratch []float32) {
 	per := (w.c + w.filterChannels - 1) / w.filterChannels
 	j, c0 := task/per, task%per*w.filterChannels
 	width := min(w.nr, w.kPad-j*w.nr)
-	w.filters(j, c0, min(w.filterChannels, w.c-c0), u[j*w.nr*w.c+c0*width:], w.c*w.kPad, weights, scratch)
+	w.filters(j, c0, min(w.filterChannels, w.c-c0), u[j*w.nr*w.c+c0*width:], w.c*w.kPad, weights, scratch, w.store)
 }
 
 // filters transforms the filters of panel j and channels from c0 on to u, whose
 // points are stride apart.
-func (w *winograd) filters(j, c0, channels int, u []float32, stride int, weights, scratch []float32) {
+func (w *winograd) filters(j, c0, channels int, u []float32, stride int, weights, scratch []float32, store kernels.Store) {
 	width := min(w.nr, w.kPad-j*w.nr)
 	cols := min(width, w.k-j*w.nr)
 	n := channels * width
@@ -345,5 +347,5 @@ func (w *winograd) filters(j, c0, channels int, u []float32, stride int, weights
 			}
 		}
 	}
-	kernels.WinogradFilter(w.m, u, stride, g, n, n, scratch)
+	kernels.WinogradFilter(w.m, u, stride, g, n, n, scratch, store)
 }

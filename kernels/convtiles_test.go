@@ -291,7 +291,12 @@ func testWinograd(t *testing.T, m, n int) {
 			kernels.WinogradInput(m, result(length), at, image, offsets, zero, n, scratch)
 			kernels.WinogradGrad(m, result(length), at, image, offsets, zero, n, scratch)
 		}
-		kernels.WinogradFilter(m, result((points-1)*stride+n), stride, filters, stride, n, scratch)
+		kernels.WinogradFilter(m, result((points-1)*stride+n), stride, filters, stride, n, scratch, kernels.Cached)
+		wide := (n + 15) / 16 * 16
+		streamed := kernels.AlignedFloats((points-1)*wide + n)
+		kernels.WinogradFilter(m, streamed, wide, filters, stride, n, scratch, kernels.Streamed)
+		kernels.Streamed.Fence()
+		results = append(results, streamed)
 		kernels.WinogradFilterGrad(m, result(8*stride+n), stride, u, stride, n, scratch)
 		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, nil, n, -0.5, 0.5, scratch)
 		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, image, n,

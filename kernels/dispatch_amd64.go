@@ -308,16 +308,16 @@ func winogradGrad(m int, v []float32, stride int, table *winogradTable, n int, s
 	}
 }
 
-func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32, stream bool) {
 	switch {
 	case isa.Active == isa.AVX512 && m == 2:
-		avx512.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		avx512.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	case isa.Active == isa.AVX512 && m == 4:
-		avx512.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		avx512.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	case isa.Active == isa.AVX2 && m == 2:
-		avx2.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		avx2.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	case isa.Active == isa.AVX2 && m == 4:
-		avx2.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		avx2.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	default:
 		winogradFilterGeneric(m, u, uStride, g, gStride, n)
 	}

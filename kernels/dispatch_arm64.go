@@ -226,12 +226,12 @@ func winogradGrad(m int, v []float32, stride int, table *winogradTable, n int, s
 	}
 }
 
-func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32, stream bool) {
 	switch {
 	case isa.Active == isa.NEON && m == 2:
-		neon.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		neon.WinogradFilter2(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	case isa.Active == isa.NEON && m == 4:
-		neon.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0])
+		neon.WinogradFilter4(&u[0], uStride, &g[0], gStride, n, &scratch[0], boolInt(stream))
 	default:
 		winogradFilterGeneric(m, u, uStride, g, gStride, n)
 	}

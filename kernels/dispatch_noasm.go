@@ -57,7 +57,7 @@ func winogradGrad(m int, v []float32, stride int, table *winogradTable, n int, s
 	winogradGradGeneric(m, v, stride, table, n)
 }
 
-func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+func winogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32, stream bool) {
 	winogradFilterGeneric(m, u, uStride, g, gStride, n)
 }
 

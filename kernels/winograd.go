@@ -171,11 +171,13 @@ func WinogradGrad(m int, v []float32, at WinogradSlices, ddst []float32, offsets
 }
 
 // WinogradFilter computes u = GgG' (t x t) of 3x3 filters; n counts pairs of
-// channels.
-func WinogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32) {
+// channels. With [Streamed] u passes the caches, if it and uStride are whole cache
+// lines: [Store.Fence] must follow before another thread looks at it.
+func WinogradFilter(m int, u []float32, uStride int, g []float32, gStride, n int, scratch []float32, store Store) {
 	checkWinograd("WinogradFilter", u, uStride, (m+2)*(m+2), n, scratch)
 	checkWinograd("WinogradFilter", g, gStride, 9, n, scratch)
-	winogradFilter(m, u, uStride, g, gStride, n, scratch)
+	aligned := (uintptr(unsafe.Pointer(&u[0]))/4|uintptr(uStride))%lineFloats == 0
+	winogradFilter(m, u, uStride, g, gStride, n, scratch, aligned && store == Streamed)
 }
 
 // WinogradFilterGrad computes dg = G'uG (3 x 3) of the gradients u of

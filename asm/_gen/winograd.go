@@ -98,8 +98,8 @@ func winograd(m Machine) {
 			"transforms a tile of %dx%d pixels of src, which in points to: v = B'dB.", t, t))
 		w.gather(fmt.Sprintf("WinogradGrad%d", size), output.back(), fmt.Sprintf(
 			"transforms a tile of %dx%d pixels of ddst, which in points to: v = AdA'.", size, size))
-		w.strided(fmt.Sprintf("WinogradFilter%d", size), filter, "transforms 3x3 filters: out = GgG'.")
-		w.strided(fmt.Sprintf("WinogradFilterGrad%d", size), filter.back(),
+		w.strided(fmt.Sprintf("WinogradFilter%d", size), filter, true, "transforms 3x3 filters: out = GgG'.")
+		w.strided(fmt.Sprintf("WinogradFilterGrad%d", size), filter.back(), false,
 			"transforms the gradient of transformed filters back: out = G'uG.")
 		w.scatter(fmt.Sprintf("WinogradOutput%d", size), output, size)
 	}
@@ -207,33 +207,52 @@ func (w *winogradEmitter) gather(name string, t *transform1D, doc string) {
 		}
 		w.columns(t, j, pointers)
 	}
-	w.rowsStrided(t)
+	w.rowsStrided(t, false)
 	w.Ret()
 }
 
-// rowsStrided emits the second pass of all rows to the array out.
-func (w *winogradEmitter) rowsStrided(t *transform1D) {
+// rowsStrided emits the second pass of all rows to the array out, past the caches if
+// that is offered and asked for.
+func (w *winogradEmitter) rowsStrided(t *transform1D, streams bool) {
 	q := t.outputs()
 	out := w.ParamPtr("out")
 	for i := range q {
 		step := w.ParamInt("outStride")
 		pointers := w.walk(out, step, q)
-		w.rows(t, i, pointers, func(s Strip, j int, v Vec) { s.Store(pointers[j], 0, v) })
+		store := func(s Strip, j int, v Vec) { s.Store(pointers[j], 0, v) }
+		if streams {
+			flag := w.ParamInt("stream")
+			store = func(s Strip, j int, v Vec) {
+				if s.partial {
+					s.Store(pointers[j], 0, v)
+					return
+				}
+				w.IfZero(flag, func() { s.Store(pointers[j], 0, v) })
+				w.IfNotZero(flag, func() { s.Stream(pointers[j], 0, v) })
+			}
+		}
+		w.rows(t, i, pointers, store)
 	}
 }
 
 // strided emits a transform from one strided array to another.
-func (w *winogradEmitter) strided(name string, t *transform1D, doc string) {
+func (w *winogradEmitter) strided(name string, t *transform1D, streams bool, doc string) {
 	p, q := t.inputs(), t.outputs()
-	w.Func(name, "func(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)",
-		name+" "+doc,
+	params, lines := "out *float32, outStride int, in *float32, inStride int, n int, scratch *float32", []string{
+		name + " " + doc,
 		"",
 		fmt.Sprintf("\tout[(i*%d+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*%d+l)*inStride+c]   for c < n", q, p),
 		"",
-		fmt.Sprintf(winogradScratch, p*q))
+		fmt.Sprintf(winogradScratch, p*q)}
+	if streams {
+		params += ", stream int"
+		lines = append(lines, "If stream != 0 whole vectors of out, which must be aligned, pass the caches where",
+			"the ISA can: StreamFence must follow.")
+	}
+	w.Func(name, "func("+params+")", lines...)
 	w.load(t)
 	w.columnsStrided(t)
-	w.rowsStrided(t)
+	w.rowsStrided(t, streams)
 	w.Ret()
 }
 

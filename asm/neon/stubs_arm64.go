@@ -412,9 +412,11 @@ func WinogradGrad2(out *float32, outStride int, in **float32, n int, scratch *fl
 //	out[(i*4+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*3+l)*inStride+c]   for c < n
 //
 // scratch holds n, rounded up to whole vectors, times 12 floats.
+// If stream != 0 whole vectors of out, which must be aligned, pass the caches where
+// the ISA can: StreamFence must follow.
 //
 //go:noescape
-func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32, stream int)
 
 // WinogradFilterGrad2 transforms the gradient of transformed filters back: out = G'uG.
 //
@@ -459,9 +461,11 @@ func WinogradGrad4(out *float32, outStride int, in **float32, n int, scratch *fl
 //	out[(i*6+j)*outStride+c] = sum over k, l of T[i][k]*T[j][l]*in[(k*3+l)*inStride+c]   for c < n
 //
 // scratch holds n, rounded up to whole vectors, times 18 floats.
+// If stream != 0 whole vectors of out, which must be aligned, pass the caches where
+// the ISA can: StreamFence must follow.
 //
 //go:noescape
-func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
+func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32, stream int)
 
 // WinogradFilterGrad4 transforms the gradient of transformed filters back: out = G'uG.
 //

@@ -812,8 +812,8 @@ while23:
 done24:
 	RET
 
-// func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
-TEXT ·WinogradFilter2(SB), NOSPLIT, $0-48
+// func WinogradFilter2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32, stream int)
+TEXT ·WinogradFilter2(SB), NOSPLIT, $0-56
 	MOVD $0x3f000000, R0
 	VDUP R0, V0.S4
 	MOVD in+16(FP), R0
@@ -1037,182 +1037,73 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD R0, R5
 	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R6
-	CMP $4, R1
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R6
+	MOVD scratch+40(FP), R7
+	CMP $4, R6
 	BLT done14
 
 while13:
-	FMOVQ 0(R6), F1
-	FMOVQ 16(R6), F2
-	FMOVQ 32(R6), F3
+	FMOVQ 0(R7), F1
+	FMOVQ 16(R7), F2
+	FMOVQ 32(R7), F3
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	CBNZ R1, nonzero15
 	FMOVQ F4, 0(R2)
+
+nonzero15:
+	CBZ R1, zero16
+	FMOVQ F4, 0(R2)
+
+zero16:
 	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
 	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
 	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero17
 	FMOVQ F4, 0(R3)
+
+nonzero17:
+	CBZ R1, zero18
+	FMOVQ F4, 0(R3)
+
+zero18:
 	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero19
 	FMOVQ F1, 0(R4)
+
+nonzero19:
+	CBZ R1, zero20
+	FMOVQ F1, 0(R4)
+
+zero20:
+	CBNZ R1, nonzero21
 	FMOVQ F3, 0(R5)
-	ADD $192, R6, R6
+
+nonzero21:
+	CBZ R1, zero22
+	FMOVQ F3, 0(R5)
+
+zero22:
+	ADD $192, R7, R7
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
-	SUB $4, R1, R1
-	CMP $4, R1
+	SUB $4, R6, R6
+	CMP $4, R6
 	BGE while13
 
 done14:
-	CMP $1, R1
-	BLT done16
-
-while15:
-	FMOVQ 0(R6), F1
-	FMOVQ 16(R6), F2
-	FMOVQ 32(R6), F3
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
-	FMOVS F4, 0(R2)
-	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVS F4, 0(R3)
-	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
-	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
-	ADD $192, R6, R6
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
-
-done16:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R6
-	CMP $4, R1
-	BLT done18
-
-while17:
-	FMOVQ 48(R6), F1
-	FMOVQ 64(R6), F2
-	FMOVQ 80(R6), F3
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 0(R3)
-	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
-	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
-	ADD $192, R6, R6
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
-
-done18:
-	CMP $1, R1
-	BLT done20
-
-while19:
-	FMOVQ 48(R6), F1
-	FMOVQ 64(R6), F2
-	FMOVQ 80(R6), F3
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
-	FMOVS F4, 0(R2)
-	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVS F4, 0(R3)
-	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
-	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVS F1, 0(R4)
-	FMOVS F3, 0(R5)
-	ADD $192, R6, R6
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
-
-done20:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R6
-	CMP $4, R1
-	BLT done22
-
-while21:
-	FMOVQ 96(R6), F1
-	FMOVQ 112(R6), F2
-	FMOVQ 128(R6), F3
-	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
-	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
-	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
-	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
-	FMOVQ F4, 0(R3)
-	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
-	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
-	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
-	FMOVQ F1, 0(R4)
-	FMOVQ F3, 0(R5)
-	ADD $192, R6, R6
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
-
-done22:
-	CMP $1, R1
+	CMP $1, R6
 	BLT done24
 
 while23:
-	FMOVQ 96(R6), F1
-	FMOVQ 112(R6), F2
-	FMOVQ 128(R6), F3
+	FMOVQ 0(R7), F1
+	FMOVQ 16(R7), F2
+	FMOVQ 32(R7), F3
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVS F4, 0(R2)
@@ -1225,13 +1116,13 @@ while23:
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
 	FMOVS F3, 0(R5)
-	ADD $192, R6, R6
+	ADD $192, R7, R7
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
-	SUB $1, R1, R1
-	CMP $1, R1
+	SUB $1, R6, R6
+	CMP $1, R6
 	BGE while23
 
 done24:
@@ -1244,44 +1135,73 @@ done24:
 	ADD R1<<2, R0, R0
 	MOVD R0, R5
 	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R0
-	MOVD scratch+40(FP), R1
-	CMP $4, R0
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R6
+	MOVD scratch+40(FP), R7
+	CMP $4, R6
 	BLT done26
 
 while25:
-	FMOVQ 144(R1), F1
-	FMOVQ 160(R1), F2
-	FMOVQ 176(R1), F3
+	FMOVQ 48(R7), F1
+	FMOVQ 64(R7), F2
+	FMOVQ 80(R7), F3
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	CBNZ R1, nonzero27
 	FMOVQ F4, 0(R2)
+
+nonzero27:
+	CBZ R1, zero28
+	FMOVQ F4, 0(R2)
+
+zero28:
 	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
 	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
 	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero29
 	FMOVQ F4, 0(R3)
+
+nonzero29:
+	CBZ R1, zero30
+	FMOVQ F4, 0(R3)
+
+zero30:
 	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
 	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero31
 	FMOVQ F1, 0(R4)
+
+nonzero31:
+	CBZ R1, zero32
+	FMOVQ F1, 0(R4)
+
+zero32:
+	CBNZ R1, nonzero33
 	FMOVQ F3, 0(R5)
-	ADD $192, R1, R1
+
+nonzero33:
+	CBZ R1, zero34
+	FMOVQ F3, 0(R5)
+
+zero34:
+	ADD $192, R7, R7
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
-	SUB $4, R0, R0
-	CMP $4, R0
+	SUB $4, R6, R6
+	CMP $4, R6
 	BGE while25
 
 done26:
-	CMP $1, R0
-	BLT done28
+	CMP $1, R6
+	BLT done36
 
-while27:
-	FMOVQ 144(R1), F1
-	FMOVQ 160(R1), F2
-	FMOVQ 176(R1), F3
+while35:
+	FMOVQ 48(R7), F1
+	FMOVQ 64(R7), F2
+	FMOVQ 80(R7), F3
 	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
 	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
 	FMOVS F4, 0(R2)
@@ -1294,16 +1214,212 @@ while27:
 	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
 	FMOVS F1, 0(R4)
 	FMOVS F3, 0(R5)
-	ADD $192, R1, R1
+	ADD $192, R7, R7
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
-	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while27
+	SUB $1, R6, R6
+	CMP $1, R6
+	BGE while35
 
-done28:
+done36:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R6
+	MOVD scratch+40(FP), R7
+	CMP $4, R6
+	BLT done38
+
+while37:
+	FMOVQ 96(R7), F1
+	FMOVQ 112(R7), F2
+	FMOVQ 128(R7), F3
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	CBNZ R1, nonzero39
+	FMOVQ F4, 0(R2)
+
+nonzero39:
+	CBZ R1, zero40
+	FMOVQ F4, 0(R2)
+
+zero40:
+	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero41
+	FMOVQ F4, 0(R3)
+
+nonzero41:
+	CBZ R1, zero42
+	FMOVQ F4, 0(R3)
+
+zero42:
+	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
+	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	CBNZ R1, nonzero43
+	FMOVQ F1, 0(R4)
+
+nonzero43:
+	CBZ R1, zero44
+	FMOVQ F1, 0(R4)
+
+zero44:
+	CBNZ R1, nonzero45
+	FMOVQ F3, 0(R5)
+
+nonzero45:
+	CBZ R1, zero46
+	FMOVQ F3, 0(R5)
+
+zero46:
+	ADD $192, R7, R7
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE while37
+
+done38:
+	CMP $1, R6
+	BLT done48
+
+while47:
+	FMOVQ 96(R7), F1
+	FMOVQ 112(R7), F2
+	FMOVQ 128(R7), F3
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	FMOVS F4, 0(R2)
+	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVS F4, 0(R3)
+	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
+	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVS F1, 0(R4)
+	FMOVS F3, 0(R5)
+	ADD $192, R7, R7
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	SUB $1, R6, R6
+	CMP $1, R6
+	BGE while47
+
+done48:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R0
+	MOVD n+32(FP), R1
+	MOVD scratch+40(FP), R6
+	CMP $4, R1
+	BLT done50
+
+while49:
+	FMOVQ 144(R6), F1
+	FMOVQ 160(R6), F2
+	FMOVQ 176(R6), F3
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	CBNZ R0, nonzero51
+	FMOVQ F4, 0(R2)
+
+nonzero51:
+	CBZ R0, zero52
+	FMOVQ F4, 0(R2)
+
+zero52:
+	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	CBNZ R0, nonzero53
+	FMOVQ F4, 0(R3)
+
+nonzero53:
+	CBZ R0, zero54
+	FMOVQ F4, 0(R3)
+
+zero54:
+	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
+	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	CBNZ R0, nonzero55
+	FMOVQ F1, 0(R4)
+
+nonzero55:
+	CBZ R0, zero56
+	FMOVQ F1, 0(R4)
+
+zero56:
+	CBNZ R0, nonzero57
+	FMOVQ F3, 0(R5)
+
+nonzero57:
+	CBZ R0, zero58
+	FMOVQ F3, 0(R5)
+
+zero58:
+	ADD $192, R6, R6
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	SUB $4, R1, R1
+	CMP $4, R1
+	BGE while49
+
+done50:
+	CMP $1, R1
+	BLT done60
+
+while59:
+	FMOVQ 144(R6), F1
+	FMOVQ 160(R6), F2
+	FMOVQ 176(R6), F3
+	WORD $0x6E241C84 // eor v4.16b, v4.16b, v4.16b
+	WORD $0x4EA1D484 // fsub v4.4s, v4.4s, v1.4s
+	FMOVS F4, 0(R2)
+	WORD $0x6E21DC04 // fmul v4.4s, v0.4s, v1.4s
+	WORD $0x4E22CC04 // fmla v4.4s, v0.4s, v2.4s
+	WORD $0x4E23CC04 // fmla v4.4s, v0.4s, v3.4s
+	FMOVS F4, 0(R3)
+	WORD $0x6E21DC01 // fmul v1.4s, v0.4s, v1.4s
+	WORD $0x4EA2CC01 // fmls v1.4s, v0.4s, v2.4s
+	WORD $0x4E23CC01 // fmla v1.4s, v0.4s, v3.4s
+	FMOVS F1, 0(R4)
+	FMOVS F3, 0(R5)
+	ADD $192, R6, R6
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	SUB $1, R1, R1
+	CMP $1, R1
+	BGE while59
+
+done60:
 	RET
 
 // func WinogradFilterGrad2(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
@@ -4411,8 +4527,8 @@ while39:
 done40:
 	RET
 
-// func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
-TEXT ·WinogradFilter4(SB), NOSPLIT, $0-48
+// func WinogradFilter4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32, stream int)
+TEXT ·WinogradFilter4(SB), NOSPLIT, $0-56
 	MOVD $0x3eaaaaab, R0
 	VDUP R0, V0.S4
 	MOVD $0x40000000, R0
@@ -4684,319 +4800,95 @@ done12:
 	ADD R1<<2, R0, R0
 	MOVD R0, R7
 	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R8
-	CMP $4, R1
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R8
+	MOVD scratch+40(FP), R9
+	CMP $4, R8
 	BLT done14
 
 while13:
-	FMOVQ 0(R8), F5
-	FMOVQ 16(R8), F6
-	FMOVQ 32(R8), F7
+	FMOVQ 0(R9), F5
+	FMOVQ 16(R9), F6
+	FMOVQ 32(R9), F7
+	CBNZ R1, nonzero15
 	FMOVQ F5, 0(R2)
+
+nonzero15:
+	CBZ R1, zero16
+	FMOVQ F5, 0(R2)
+
+zero16:
 	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
 	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
 	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R1, nonzero17
 	FMOVQ F9, 0(R3)
+
+nonzero17:
+	CBZ R1, zero18
+	FMOVQ F9, 0(R3)
+
+zero18:
 	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
 	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R1, nonzero19
 	FMOVQ F8, 0(R4)
+
+nonzero19:
+	CBZ R1, zero20
+	FMOVQ F8, 0(R4)
+
+zero20:
 	VMOV V7.B16, V8.B16
 	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
 	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
 	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R1, nonzero21
 	FMOVQ F8, 0(R5)
+
+nonzero21:
+	CBZ R1, zero22
+	FMOVQ F8, 0(R5)
+
+zero22:
 	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
 	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
 	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R1, nonzero23
 	FMOVQ F5, 0(R6)
+
+nonzero23:
+	CBZ R1, zero24
+	FMOVQ F5, 0(R6)
+
+zero24:
+	CBNZ R1, nonzero25
 	FMOVQ F7, 0(R7)
-	ADD $288, R8, R8
+
+nonzero25:
+	CBZ R1, zero26
+	FMOVQ F7, 0(R7)
+
+zero26:
+	ADD $288, R9, R9
 	ADD $16, R2, R2
 	ADD $16, R3, R3
 	ADD $16, R4, R4
 	ADD $16, R5, R5
 	ADD $16, R6, R6
 	ADD $16, R7, R7
-	SUB $4, R1, R1
-	CMP $4, R1
+	SUB $4, R8, R8
+	CMP $4, R8
 	BGE while13
 
 done14:
-	CMP $1, R1
-	BLT done16
-
-while15:
-	FMOVQ 0(R8), F5
-	FMOVQ 16(R8), F6
-	FMOVQ 32(R8), F7
-	FMOVS F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVS F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVS F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVS F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVS F5, 0(R6)
-	FMOVS F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
-
-done16:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD R0, R6
-	ADD R1<<2, R0, R0
-	MOVD R0, R7
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done18
-
-while17:
-	FMOVQ 48(R8), F5
-	FMOVQ 64(R8), F6
-	FMOVQ 80(R8), F7
-	FMOVQ F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVQ F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVQ F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVQ F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVQ F5, 0(R6)
-	FMOVQ F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
-
-done18:
-	CMP $1, R1
-	BLT done20
-
-while19:
-	FMOVQ 48(R8), F5
-	FMOVQ 64(R8), F6
-	FMOVQ 80(R8), F7
-	FMOVS F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVS F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVS F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVS F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVS F5, 0(R6)
-	FMOVS F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
-
-done20:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD R0, R6
-	ADD R1<<2, R0, R0
-	MOVD R0, R7
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done22
-
-while21:
-	FMOVQ 96(R8), F5
-	FMOVQ 112(R8), F6
-	FMOVQ 128(R8), F7
-	FMOVQ F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVQ F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVQ F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVQ F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVQ F5, 0(R6)
-	FMOVQ F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
-
-done22:
-	CMP $1, R1
-	BLT done24
-
-while23:
-	FMOVQ 96(R8), F5
-	FMOVQ 112(R8), F6
-	FMOVQ 128(R8), F7
-	FMOVS F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVS F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVS F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVS F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVS F5, 0(R6)
-	FMOVS F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
-
-done24:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD R0, R6
-	ADD R1<<2, R0, R0
-	MOVD R0, R7
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R8
-	CMP $4, R1
-	BLT done26
-
-while25:
-	FMOVQ 144(R8), F5
-	FMOVQ 160(R8), F6
-	FMOVQ 176(R8), F7
-	FMOVQ F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVQ F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVQ F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVQ F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVQ F5, 0(R6)
-	FMOVQ F7, 0(R7)
-	ADD $288, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while25
-
-done26:
-	CMP $1, R1
+	CMP $1, R8
 	BLT done28
 
 while27:
-	FMOVQ 144(R8), F5
-	FMOVQ 160(R8), F6
-	FMOVQ 176(R8), F7
+	FMOVQ 0(R9), F5
+	FMOVQ 16(R9), F6
+	FMOVQ 32(R9), F7
 	FMOVS F5, 0(R2)
 	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
 	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
@@ -5015,15 +4907,15 @@ while27:
 	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
 	FMOVS F5, 0(R6)
 	FMOVS F7, 0(R7)
-	ADD $288, R8, R8
+	ADD $288, R9, R9
 	ADD $4, R2, R2
 	ADD $4, R3, R3
 	ADD $4, R4, R4
 	ADD $4, R5, R5
 	ADD $4, R6, R6
 	ADD $4, R7, R7
-	SUB $1, R1, R1
-	CMP $1, R1
+	SUB $1, R8, R8
+	CMP $1, R8
 	BGE while27
 
 done28:
@@ -5040,33 +4932,604 @@ done28:
 	ADD R1<<2, R0, R0
 	MOVD R0, R7
 	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R1
-	MOVD scratch+40(FP), R8
-	CMP $4, R1
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R8
+	MOVD scratch+40(FP), R9
+	CMP $4, R8
 	BLT done30
 
 while29:
-	FMOVQ 192(R8), F5
-	FMOVQ 208(R8), F6
-	FMOVQ 224(R8), F7
+	FMOVQ 48(R9), F5
+	FMOVQ 64(R9), F6
+	FMOVQ 80(R9), F7
+	CBNZ R1, nonzero31
 	FMOVQ F5, 0(R2)
+
+nonzero31:
+	CBZ R1, zero32
+	FMOVQ F5, 0(R2)
+
+zero32:
 	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
 	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
 	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R1, nonzero33
 	FMOVQ F9, 0(R3)
+
+nonzero33:
+	CBZ R1, zero34
+	FMOVQ F9, 0(R3)
+
+zero34:
 	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
 	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R1, nonzero35
 	FMOVQ F8, 0(R4)
+
+nonzero35:
+	CBZ R1, zero36
+	FMOVQ F8, 0(R4)
+
+zero36:
 	VMOV V7.B16, V8.B16
 	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
 	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
 	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R1, nonzero37
 	FMOVQ F8, 0(R5)
+
+nonzero37:
+	CBZ R1, zero38
+	FMOVQ F8, 0(R5)
+
+zero38:
 	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
 	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
 	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R1, nonzero39
 	FMOVQ F5, 0(R6)
+
+nonzero39:
+	CBZ R1, zero40
+	FMOVQ F5, 0(R6)
+
+zero40:
+	CBNZ R1, nonzero41
 	FMOVQ F7, 0(R7)
+
+nonzero41:
+	CBZ R1, zero42
+	FMOVQ F7, 0(R7)
+
+zero42:
+	ADD $288, R9, R9
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUB $4, R8, R8
+	CMP $4, R8
+	BGE while29
+
+done30:
+	CMP $1, R8
+	BLT done44
+
+while43:
+	FMOVQ 48(R9), F5
+	FMOVQ 64(R9), F6
+	FMOVQ 80(R9), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	FMOVS F9, 0(R3)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
+	ADD $288, R9, R9
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	SUB $1, R8, R8
+	CMP $1, R8
+	BGE while43
+
+done44:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD R0, R6
+	ADD R1<<2, R0, R0
+	MOVD R0, R7
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R8
+	MOVD scratch+40(FP), R9
+	CMP $4, R8
+	BLT done46
+
+while45:
+	FMOVQ 96(R9), F5
+	FMOVQ 112(R9), F6
+	FMOVQ 128(R9), F7
+	CBNZ R1, nonzero47
+	FMOVQ F5, 0(R2)
+
+nonzero47:
+	CBZ R1, zero48
+	FMOVQ F5, 0(R2)
+
+zero48:
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R1, nonzero49
+	FMOVQ F9, 0(R3)
+
+nonzero49:
+	CBZ R1, zero50
+	FMOVQ F9, 0(R3)
+
+zero50:
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R1, nonzero51
+	FMOVQ F8, 0(R4)
+
+nonzero51:
+	CBZ R1, zero52
+	FMOVQ F8, 0(R4)
+
+zero52:
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R1, nonzero53
+	FMOVQ F8, 0(R5)
+
+nonzero53:
+	CBZ R1, zero54
+	FMOVQ F8, 0(R5)
+
+zero54:
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R1, nonzero55
+	FMOVQ F5, 0(R6)
+
+nonzero55:
+	CBZ R1, zero56
+	FMOVQ F5, 0(R6)
+
+zero56:
+	CBNZ R1, nonzero57
+	FMOVQ F7, 0(R7)
+
+nonzero57:
+	CBZ R1, zero58
+	FMOVQ F7, 0(R7)
+
+zero58:
+	ADD $288, R9, R9
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUB $4, R8, R8
+	CMP $4, R8
+	BGE while45
+
+done46:
+	CMP $1, R8
+	BLT done60
+
+while59:
+	FMOVQ 96(R9), F5
+	FMOVQ 112(R9), F6
+	FMOVQ 128(R9), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	FMOVS F9, 0(R3)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
+	ADD $288, R9, R9
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	SUB $1, R8, R8
+	CMP $1, R8
+	BGE while59
+
+done60:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD R0, R6
+	ADD R1<<2, R0, R0
+	MOVD R0, R7
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R8
+	MOVD scratch+40(FP), R9
+	CMP $4, R8
+	BLT done62
+
+while61:
+	FMOVQ 144(R9), F5
+	FMOVQ 160(R9), F6
+	FMOVQ 176(R9), F7
+	CBNZ R1, nonzero63
+	FMOVQ F5, 0(R2)
+
+nonzero63:
+	CBZ R1, zero64
+	FMOVQ F5, 0(R2)
+
+zero64:
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R1, nonzero65
+	FMOVQ F9, 0(R3)
+
+nonzero65:
+	CBZ R1, zero66
+	FMOVQ F9, 0(R3)
+
+zero66:
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R1, nonzero67
+	FMOVQ F8, 0(R4)
+
+nonzero67:
+	CBZ R1, zero68
+	FMOVQ F8, 0(R4)
+
+zero68:
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R1, nonzero69
+	FMOVQ F8, 0(R5)
+
+nonzero69:
+	CBZ R1, zero70
+	FMOVQ F8, 0(R5)
+
+zero70:
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R1, nonzero71
+	FMOVQ F5, 0(R6)
+
+nonzero71:
+	CBZ R1, zero72
+	FMOVQ F5, 0(R6)
+
+zero72:
+	CBNZ R1, nonzero73
+	FMOVQ F7, 0(R7)
+
+nonzero73:
+	CBZ R1, zero74
+	FMOVQ F7, 0(R7)
+
+zero74:
+	ADD $288, R9, R9
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUB $4, R8, R8
+	CMP $4, R8
+	BGE while61
+
+done62:
+	CMP $1, R8
+	BLT done76
+
+while75:
+	FMOVQ 144(R9), F5
+	FMOVQ 160(R9), F6
+	FMOVQ 176(R9), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	FMOVS F9, 0(R3)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
+	ADD $288, R9, R9
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	SUB $1, R8, R8
+	CMP $1, R8
+	BGE while75
+
+done76:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD R0, R6
+	ADD R1<<2, R0, R0
+	MOVD R0, R7
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R1
+	MOVD n+32(FP), R8
+	MOVD scratch+40(FP), R9
+	CMP $4, R8
+	BLT done78
+
+while77:
+	FMOVQ 192(R9), F5
+	FMOVQ 208(R9), F6
+	FMOVQ 224(R9), F7
+	CBNZ R1, nonzero79
+	FMOVQ F5, 0(R2)
+
+nonzero79:
+	CBZ R1, zero80
+	FMOVQ F5, 0(R2)
+
+zero80:
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R1, nonzero81
+	FMOVQ F9, 0(R3)
+
+nonzero81:
+	CBZ R1, zero82
+	FMOVQ F9, 0(R3)
+
+zero82:
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R1, nonzero83
+	FMOVQ F8, 0(R4)
+
+nonzero83:
+	CBZ R1, zero84
+	FMOVQ F8, 0(R4)
+
+zero84:
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R1, nonzero85
+	FMOVQ F8, 0(R5)
+
+nonzero85:
+	CBZ R1, zero86
+	FMOVQ F8, 0(R5)
+
+zero86:
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R1, nonzero87
+	FMOVQ F5, 0(R6)
+
+nonzero87:
+	CBZ R1, zero88
+	FMOVQ F5, 0(R6)
+
+zero88:
+	CBNZ R1, nonzero89
+	FMOVQ F7, 0(R7)
+
+nonzero89:
+	CBZ R1, zero90
+	FMOVQ F7, 0(R7)
+
+zero90:
+	ADD $288, R9, R9
+	ADD $16, R2, R2
+	ADD $16, R3, R3
+	ADD $16, R4, R4
+	ADD $16, R5, R5
+	ADD $16, R6, R6
+	ADD $16, R7, R7
+	SUB $4, R8, R8
+	CMP $4, R8
+	BGE while77
+
+done78:
+	CMP $1, R8
+	BLT done92
+
+while91:
+	FMOVQ 192(R9), F5
+	FMOVQ 208(R9), F6
+	FMOVQ 224(R9), F7
+	FMOVS F5, 0(R2)
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	FMOVS F9, 0(R3)
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	FMOVS F8, 0(R4)
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	FMOVS F8, 0(R5)
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	FMOVS F5, 0(R6)
+	FMOVS F7, 0(R7)
+	ADD $288, R9, R9
+	ADD $4, R2, R2
+	ADD $4, R3, R3
+	ADD $4, R4, R4
+	ADD $4, R5, R5
+	ADD $4, R6, R6
+	ADD $4, R7, R7
+	SUB $1, R8, R8
+	CMP $1, R8
+	BGE while91
+
+done92:
+	MOVD outStride+8(FP), R1
+	MOVD R0, R2
+	ADD R1<<2, R0, R0
+	MOVD R0, R3
+	ADD R1<<2, R0, R0
+	MOVD R0, R4
+	ADD R1<<2, R0, R0
+	MOVD R0, R5
+	ADD R1<<2, R0, R0
+	MOVD R0, R6
+	ADD R1<<2, R0, R0
+	MOVD R0, R7
+	ADD R1<<2, R0, R0
+	MOVD stream+48(FP), R0
+	MOVD n+32(FP), R1
+	MOVD scratch+40(FP), R8
+	CMP $4, R1
+	BLT done94
+
+while93:
+	FMOVQ 240(R8), F5
+	FMOVQ 256(R8), F6
+	FMOVQ 272(R8), F7
+	CBNZ R0, nonzero95
+	FMOVQ F5, 0(R2)
+
+nonzero95:
+	CBZ R0, zero96
+	FMOVQ F5, 0(R2)
+
+zero96:
+	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
+	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
+	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
+	CBNZ R0, nonzero97
+	FMOVQ F9, 0(R3)
+
+nonzero97:
+	CBZ R0, zero98
+	FMOVQ F9, 0(R3)
+
+zero98:
+	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	CBNZ R0, nonzero99
+	FMOVQ F8, 0(R4)
+
+nonzero99:
+	CBZ R0, zero100
+	FMOVQ F8, 0(R4)
+
+zero100:
+	VMOV V7.B16, V8.B16
+	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
+	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
+	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
+	CBNZ R0, nonzero101
+	FMOVQ F8, 0(R5)
+
+nonzero101:
+	CBZ R0, zero102
+	FMOVQ F8, 0(R5)
+
+zero102:
+	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
+	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
+	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
+	CBNZ R0, nonzero103
+	FMOVQ F5, 0(R6)
+
+nonzero103:
+	CBZ R0, zero104
+	FMOVQ F5, 0(R6)
+
+zero104:
+	CBNZ R0, nonzero105
+	FMOVQ F7, 0(R7)
+
+nonzero105:
+	CBZ R0, zero106
+	FMOVQ F7, 0(R7)
+
+zero106:
 	ADD $288, R8, R8
 	ADD $16, R2, R2
 	ADD $16, R3, R3
@@ -5076,16 +5539,16 @@ while29:
 	ADD $16, R7, R7
 	SUB $4, R1, R1
 	CMP $4, R1
-	BGE while29
+	BGE while93
 
-done30:
+done94:
 	CMP $1, R1
-	BLT done32
+	BLT done108
 
-while31:
-	FMOVQ 192(R8), F5
-	FMOVQ 208(R8), F6
-	FMOVQ 224(R8), F7
+while107:
+	FMOVQ 240(R8), F5
+	FMOVQ 256(R8), F6
+	FMOVQ 272(R8), F7
 	FMOVS F5, 0(R2)
 	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
 	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
@@ -5113,98 +5576,9 @@ while31:
 	ADD $4, R7, R7
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE while31
+	BGE while107
 
-done32:
-	MOVD outStride+8(FP), R1
-	MOVD R0, R2
-	ADD R1<<2, R0, R0
-	MOVD R0, R3
-	ADD R1<<2, R0, R0
-	MOVD R0, R4
-	ADD R1<<2, R0, R0
-	MOVD R0, R5
-	ADD R1<<2, R0, R0
-	MOVD R0, R6
-	ADD R1<<2, R0, R0
-	MOVD R0, R7
-	ADD R1<<2, R0, R0
-	MOVD n+32(FP), R0
-	MOVD scratch+40(FP), R1
-	CMP $4, R0
-	BLT done34
-
-while33:
-	FMOVQ 240(R1), F5
-	FMOVQ 256(R1), F6
-	FMOVQ 272(R1), F7
-	FMOVQ F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVQ F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVQ F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVQ F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVQ F5, 0(R6)
-	FMOVQ F7, 0(R7)
-	ADD $288, R1, R1
-	ADD $16, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	SUB $4, R0, R0
-	CMP $4, R0
-	BGE while33
-
-done34:
-	CMP $1, R0
-	BLT done36
-
-while35:
-	FMOVQ 240(R1), F5
-	FMOVQ 256(R1), F6
-	FMOVQ 272(R1), F7
-	FMOVS F5, 0(R2)
-	WORD $0x4E27D4A8 // fadd v8.4s, v5.4s, v7.4s
-	WORD $0x4E26D509 // fadd v9.4s, v8.4s, v6.4s
-	WORD $0x6E29DC09 // fmul v9.4s, v0.4s, v9.4s
-	FMOVS F9, 0(R3)
-	WORD $0x4EA8D4C8 // fsub v8.4s, v6.4s, v8.4s
-	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
-	FMOVS F8, 0(R4)
-	VMOV V7.B16, V8.B16
-	WORD $0x4E26CC28 // fmla v8.4s, v1.4s, v6.4s
-	WORD $0x4E25CC48 // fmla v8.4s, v2.4s, v5.4s
-	WORD $0x6E28DC68 // fmul v8.4s, v3.4s, v8.4s
-	FMOVS F8, 0(R5)
-	WORD $0x4EA6CC25 // fmls v5.4s, v1.4s, v6.4s
-	WORD $0x4E27CC45 // fmla v5.4s, v2.4s, v7.4s
-	WORD $0x6E25DC85 // fmul v5.4s, v4.4s, v5.4s
-	FMOVS F5, 0(R6)
-	FMOVS F7, 0(R7)
-	ADD $288, R1, R1
-	ADD $4, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	SUB $1, R0, R0
-	CMP $1, R0
-	BGE while35
-
-done36:
+done108:
 	RET
 
 // func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int, n int, scratch *float32)
