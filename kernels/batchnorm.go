@@ -219,8 +219,11 @@ func BatchNormBackward(b *BatchNormGrad, rows, c int) {
 		j.widen(i+1, factors.s[i*c:(i+1)*c], rep)
 	}
 	j.kind, j.dst, j.dst2 = rowsGradApply, b.DX, b.DRes
-	// What the sums left of X and DY in the last-level cache is worth more than DX there.
-	j.how = StoreFor(3 * rows * c)
+	if b.DRes == nil {
+		// What the sums left of X and DY in the last-level cache is worth more than DX
+		// there. DRes is as a rule DY, whose lines are at hand.
+		j.how = StoreFor(3 * rows * c)
+	}
 	Parallel(j.rows, j.grain(), j.run)
 	scratch.Put(factors)
 	scratch.Put(buffer)
