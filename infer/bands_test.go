@@ -22,7 +22,7 @@ func TestBands(t *testing.T) {
 		{96, 3, 3, 1, 0, "wide deep narrow"}, {96, 3, 1, 1, 1, "deep narrow residual"},
 	} {
 		for _, procs := range []int{1, 2, 3} {
-			if testing.Short() && procs == 3 {
+			if testing.Short() && procs != 2 {
 				continue
 			}
 			runtime.GOMAXPROCS(procs)
