@@ -125,7 +125,7 @@ func (s Shape) check() error {
 	if s.C%s.Groups != 0 || s.K%s.Groups != 0 {
 		return fmt.Errorf("conv: Groups = %d does not divide C = %d and K = %d", s.Groups, s.C, s.K)
 	}
-	if s.DilationH*(s.R-1) >= maxExtent || s.DilationW*(s.S-1) >= maxExtent {
+	if int64(s.DilationH)*int64(s.R-1) >= maxExtent || int64(s.DilationW)*int64(s.S-1) >= maxExtent {
 		return errors.New("conv: dilated filter too large")
 	}
 	oh, ow := s.OH(), s.OW()
