@@ -9,13 +9,18 @@ import (
 // the race detector they do not: there sync.Pool forgets values at random.
 func CountsAllocations() bool { return !race }
 
-// AllocsPerRun is [testing.AllocsPerRun] where that means something, and else runs
-// f as often and returns 0. No garbage is collected meanwhile, which would empty
-// every sync.Pool.
+// AllocsPerRun is the least of three counts of [testing.AllocsPerRun] where those mean
+// something, and else runs f as often as one of them and returns 0. What other
+// goroutines allocate meanwhile counts too, now and then; what f allocates always. No
+// garbage is collected meanwhile, which would empty every sync.Pool.
 func AllocsPerRun(runs int, f func()) float64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	if n := testing.AllocsPerRun(runs, f); CountsAllocations() {
-		return n
+	least := testing.AllocsPerRun(runs, f)
+	if !CountsAllocations() {
+		return 0
 	}
-	return 0
+	for i := 1; i < 3 && least > 0; i++ {
+		least = min(least, testing.AllocsPerRun(runs, f))
+	}
+	return least
 }
