@@ -189,11 +189,13 @@ var ones = func() (x [512]float32) {
 // sigmoidGradient sets dx = dy*a*(1-a), where a is the sigmoid. dx may be dy.
 func sigmoidGradient(dx, dy, a []float32) {
 	var slope [len(ones)]float32
-	for ; len(a) > 0; dx, dy, a = dx[min(len(ones), len(a)):], dy[min(len(ones), len(a)):], a[min(len(ones), len(a)):] {
-		s := slope[:min(len(ones), len(a))]
-		kernels.Sub(s, ones[:len(s)], a[:len(s)])
-		kernels.Mul(s, s, a[:len(s)])
-		kernels.Mul(dx[:len(s)], dy[:len(s)], s)
+	for len(a) > 0 {
+		n := min(len(ones), len(a))
+		s := slope[:n]
+		kernels.Sub(s, ones[:n], a[:n])
+		kernels.Mul(s, s, a[:n])
+		kernels.Mul(dx[:n], dy[:n], s)
+		dx, dy, a = dx[n:], dy[n:], a[n:]
 	}
 }
 

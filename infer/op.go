@@ -223,14 +223,10 @@ func (s *operatorSpec) computed(t onnx.DataType) onnx.DataType {
 	return t
 }
 
-// cast returns t with elements of another type.
-func (t *Tensor) cast(to onnx.DataType) *Tensor {
+// cast returns t with elements of another type, as run converts them.
+func (t *Tensor) cast(run kernel, to onnx.DataType) (*Tensor, error) {
 	out := &Tensor{Type: to, Shape: t.Shape, mem: kernels.AlignedBytes(to.Size() * t.Len())}
-	// Types that are computed in others can be cast to them.
-	if run, err := castKernel(t.Type, to); err == nil {
-		_ = run([]*Tensor{t}, []*Tensor{out})
-	}
-	return out
+	return out, run([]*Tensor{t}, []*Tensor{out})
 }
 
 // prepareWide computes a node in wider types than its tensors have.
@@ -238,6 +234,8 @@ func (c *call) prepareWide(spec operatorSpec) (kernel, error) {
 	wide := *c
 	wide.in = slices.Clone(c.in)
 	narrow, computed := onnx.Undefined, onnx.Undefined
+	forth, back := make([]kernel, len(c.in)), make([]kernel, len(c.out))
+	var err error
 	for i, v := range c.in {
 		if spec.modular && v != nil && c.in[0] != nil && v.typ != c.in[0].typ { // one wide type may be that of both
 			return nil, fmt.Errorf("inputs of %v and %v", c.in[0].typ, v.typ)
@@ -246,9 +244,14 @@ func (c *call) prepareWide(spec operatorSpec) (kernel, error) {
 			continue
 		}
 		narrow, computed = v.typ, spec.computed(v.typ)
+		if forth[i], err = castKernel(narrow, computed); err != nil {
+			return nil, err
+		}
 		w := &value{typ: computed, shape: v.shape}
 		if v.data != nil {
-			w.data = v.data.cast(computed)
+			if w.data, err = v.data.cast(forth[i], computed); err != nil {
+				return nil, err
+			}
 		}
 		wide.in[i] = w
 	}
@@ -256,7 +259,6 @@ func (c *call) prepareWide(spec operatorSpec) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	back := make([]kernel, len(c.out))
 	for i, v := range c.out {
 		if v != nil && v.typ == computed {
 			v.typ = narrow
@@ -268,8 +270,12 @@ func (c *call) prepareWide(spec operatorSpec) (kernel, error) {
 	return func(in, out []*Tensor) error {
 		in, results := slices.Clone(in), slices.Clone(out)
 		for i, t := range in {
-			if t != nil && spec.computed(t.Type) != t.Type {
-				in[i] = t.cast(spec.computed(t.Type))
+			if t == nil || forth[i] == nil {
+				continue
+			}
+			var err error
+			if in[i], err = t.cast(forth[i], computed); err != nil {
+				return err
 			}
 		}
 		for i, t := range out {
