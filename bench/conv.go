@@ -203,7 +203,7 @@ func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	switch ConvDirections[dir] {
 	case "fwd":
 		if opt.Packed {
-			packed := make([]float32, plan.PackedLen())
+			packed := kernels.AlignedFloats(plan.PackedLen())
 			plan.Pack(packed, w, make([]float32, plan.WorkspacePack()))
 			return func() { plan.ForwardPacked(dst, src, packed, nil, nil, work) }
 		}

@@ -1,7 +1,8 @@
 // Package bench measures the kernels against the ceilings of the machine and
 // against other libraries, all in one run: machines differ, and so does one
 // machine from hour to hour, so only ratios of neighbouring measurements mean
-// anything.
+// anything. In each turn a case and every rival run for some milliseconds before they
+// are timed, so that each has its own operands in the caches.
 //
 // Peak is the rate of independent multiply-adds on registers of the ISA under
 // test; bandwidth is that of a copy over as much memory as the case touches.

@@ -47,7 +47,7 @@ func (m *machine) peak() float64 {
 					kernels.FMALoop(rounds)
 				}
 			})
-		})
+		}, sampleTime)
 		flops := kernels.FMALoop(rounds) * float64(m.threads)
 		m.peaks = append(m.peaks, flops/ns)
 	}
@@ -72,7 +72,7 @@ func (m *machine) bandwidth(size int, t traffic) float64 {
 	for _, part := range transferLoops(t, s, row) {
 		var samples []float64
 		for range 7 {
-			samples = append(samples, sample(func() { kernels.Parallel(n/row, grain, part) }))
+			samples = append(samples, sample(func() { kernels.Parallel(n/row, grain, part) }, sampleTime))
 		}
 		best = max(best, 4*float64(t.operands()*n)/median(samples))
 	}

@@ -10,6 +10,13 @@ import (
 const (
 	// sampleTime is the least duration of one timed sample.
 	sampleTime = 10 * time.Millisecond
+	// warmTime is how long a case or a rival runs before a sample. While others are
+	// timed they fill the caches, and after such a pause the Go runtime's monitor
+	// thread wakes up every 20 us for some 4 ms, which takes a core 10 to 30 % of its
+	// time on a virtual machine.
+	warmTime = 6 * time.Millisecond
+	// longCall is the duration of a call from which all this is little.
+	longCall = 100 * time.Millisecond
 	// caseTime ends a case early, after at least minRounds samples.
 	caseTime  = 4 * time.Second
 	minRounds = 3
@@ -54,10 +61,11 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 			break
 		}
 		wait()
-		own = append(own, sample(run))
+		ns, _ := warmSample(func(least time.Duration) (float64, error) { return sample(run, least), nil })
+		own = append(own, ns)
 		for i, r := range active {
 			wait()
-			ns, err := r.sample()
+			ns, err := warmSample(r.sample)
 			if err != nil {
 				return nil, err
 			}
@@ -98,9 +106,18 @@ func measure(m *machine, opt Options, c benchCase, rivals []rival) ([]Row, error
 	return rows, nil
 }
 
-// sample returns the nanoseconds of one call, from as many calls as take
-// sampleTime.
-func sample(run func()) float64 {
+// warmSample returns the second of two samples, or the first of long calls.
+func warmSample(sample func(least time.Duration) (float64, error)) (float64, error) {
+	ns, err := sample(warmTime)
+	if err != nil || ns >= float64(longCall) {
+		return ns, err
+	}
+	return sample(sampleTime)
+}
+
+// sample returns the nanoseconds of one call, from as many calls as take the given
+// time.
+func sample(run func(), least time.Duration) float64 {
 	calls, batch := 0, 1
 	start := time.Now()
 	for {
@@ -109,10 +126,10 @@ func sample(run func()) float64 {
 		}
 		calls += batch
 		elapsed := time.Since(start)
-		if elapsed >= sampleTime {
+		if elapsed >= least {
 			return float64(elapsed.Nanoseconds()) / float64(calls)
 		}
-		if elapsed < sampleTime/8 {
+		if elapsed < least/8 {
 			batch *= 2
 		}
 	}

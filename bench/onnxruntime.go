@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 )
 
 //go:embed _compare/onnxruntime.js
@@ -95,10 +96,10 @@ func (r *onnxRuntime) prepare(c benchCase) (bool, error) {
 
 func (r *onnxRuntime) peakBytes() int64 { return r.peak }
 
-func (r *onnxRuntime) sample() (float64, error) {
+func (r *onnxRuntime) sample(least time.Duration) (float64, error) {
 	a, err := r.ask(struct {
 		MinNS int64 `json:"min_ns"`
-	}{sampleTime.Nanoseconds()})
+	}{least.Nanoseconds()})
 	return a.NS, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // A rival is another library that can do some of the cases.
@@ -19,8 +20,8 @@ type rival interface {
 	name() string
 	// prepare makes c the case to sample; false if the rival cannot do it.
 	prepare(c benchCase) (bool, error)
-	// sample returns the nanoseconds of a call.
-	sample() (float64, error)
+	// sample returns the nanoseconds of a call, from as many as take the given time.
+	sample(least time.Duration) (float64, error)
 	// pid is the process that runs it, 0 if that is this one.
 	pid() int
 	close()
@@ -191,12 +192,12 @@ func (n *native) prepare(c benchCase) (bool, error) {
 	if n.request == "" {
 		return false, nil
 	}
-	ns, err := n.sample()
+	ns, err := n.sample(sampleTime)
 	return ns > 0, err
 }
 
-func (n *native) sample() (float64, error) {
-	if _, err := fmt.Fprintf(n.in, "%s %d\n", n.request, sampleTime.Nanoseconds()); err != nil {
+func (n *native) sample(least time.Duration) (float64, error) {
+	if _, err := fmt.Fprintf(n.in, "%s %d\n", n.request, least.Nanoseconds()); err != nil {
 		return 0, fmt.Errorf("%s: %w", n.library, err)
 	}
 	var answer struct{ NS float64 }
@@ -228,7 +229,7 @@ func (g *gonumRival) prepare(c benchCase) (bool, error) {
 	return true, nil
 }
 
-func (g *gonumRival) sample() (float64, error) { return sample(g.run), nil }
+func (g *gonumRival) sample(least time.Duration) (float64, error) { return sample(g.run, least), nil }
 
 func (*gonumRival) pid() int { return 0 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"reflect"
 	"strconv"
+	"time"
 )
 
 // A torchCase is a case in Python: setups prepare variants of the same work, of
@@ -115,10 +116,10 @@ func (t *torch) prepareStep(c *torchCase) error {
 
 func (t *torch) peakBytes() int64 { return t.peak }
 
-func (t *torch) sample() (float64, error) {
+func (t *torch) sample(least time.Duration) (float64, error) {
 	a, err := t.process.ask(struct {
 		MinNS int64 `json:"min_ns"`
-	}{sampleTime.Nanoseconds()})
+	}{least.Nanoseconds()})
 	return a.NS, err
 }
 
