@@ -65,8 +65,9 @@ func ConvModels() []string {
 	return names
 }
 
-// ConvDirections are the passes of suite conv.
-var ConvDirections = []string{"fwd", "bwd-data", "bwd-weights"}
+// ConvDirections are the passes of suite conv, the last ones the packing of weights
+// for the first two.
+var ConvDirections = []string{"fwd", "bwd-data", "bwd-weights", "pack", "pack-data"}
 
 func (l convLayer) shape(n int) conv.Shape {
 	p := l.filter / 2
@@ -88,8 +89,8 @@ func (l convLayer) String() string {
 
 // convCases returns, for each layer, direction and batch, the plan's choice
 // with Exact and, where it differs, with Fast; or with opt.Algorithms every
-// algorithm that takes the layer. Forward with batch 1 is as inference runs it, with
-// weights packed before; all else packs them, as a training step does.
+// algorithm that takes the layer. Weights are packed before, and their gradient is
+// overwritten, as in oneDNN; packing is a direction of its own.
 func convCases(opt Options) ([]benchCase, error) {
 	if opt.Model != "" && !slices.Contains(ConvModels(), opt.Model) {
 		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
@@ -112,11 +113,11 @@ func convCases(opt Options) ([]benchCase, error) {
 		for _, n := range batches {
 			for i, dir := range ConvDirections {
 				for _, l := range m.layers {
-					// Nobody needs the gradient of the pictures.
-					if opt.Dir == "" || opt.Dir == dir {
-						if l.c != 3 || dir != "bwd-data" {
-							cases = append(cases, layerCases(opt, m.name, l, n, i)...)
-						}
+					// Nobody needs the gradient of the pictures, and packing does
+					// not depend on the batch.
+					skip := l.c == 3 && dir == "bwd-data" || packing(i) && (n != batches[0] || l.depthwise)
+					if (opt.Dir == "" || opt.Dir == dir) && !skip {
+						cases = append(cases, layerCases(opt, m.name, l, n, i)...)
 					}
 				}
 			}
@@ -125,14 +126,16 @@ func convCases(opt Options) ([]benchCase, error) {
 	return cases, nil
 }
 
+// packing says that a direction is the packing of weights.
+func packing(dir int) bool { return dir > 2 }
+
 func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase {
 	s := l.shape(n)
-	packed := n == 1 && ConvDirections[dir] == "fwd"
-	variants := []conv.Options{{Accuracy: conv.Exact, Packed: packed}, {Accuracy: conv.Fast, Packed: packed}}
+	variants := []conv.Options{{Accuracy: conv.Exact, Packed: true, Overwrite: true}, {Accuracy: conv.Fast, Packed: true, Overwrite: true}}
 	if opt.Algorithms {
 		variants = nil
 		for _, a := range []conv.Algorithm{conv.Auto, conv.Indirect, conv.Depthwise, conv.Winograd2, conv.Winograd4} {
-			variants = append(variants, conv.Options{Algorithm: a, Packed: packed})
+			variants = append(variants, conv.Options{Algorithm: a, Packed: true, Overwrite: true})
 		}
 	}
 	var cases []benchCase
@@ -151,14 +154,17 @@ func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase 
 		if opt.Algorithms && v.Algorithm == conv.Auto {
 			label = "auto=" + label
 		}
-		if packed {
-			label += "/packed"
-		}
 		c := benchCase{
 			name:  fmt.Sprintf("%s/n=%d/%s/%v/%s", model, n, ConvDirections[dir], l, label),
-			flops: s.FLOPs(),
 			setup: func() func() { return convRun(s, v, dir) },
 		}
+		if packing(dir) {
+			c.workingSet = 8 * s.WeightLen()
+			c.bytes = float64(c.workingSet)
+			cases = append(cases, c)
+			continue
+		}
+		c.flops = s.FLOPs()
 		if l.depthwise {
 			c.workingSet, c.traffic = 4*(s.SrcLen()+s.DstLen()), layerTraffic(l.stride, dir)
 			c.bytes = float64(c.workingSet)
@@ -174,7 +180,7 @@ func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase 
 
 func directionAlgorithm(p *conv.Plan, dir int) conv.Algorithm {
 	forward, data, weights := p.Algorithms()
-	return [...]conv.Algorithm{forward, data, weights}[dir]
+	return [...]conv.Algorithm{forward, data, weights, forward, data}[dir]
 }
 
 // layerTraffic returns what a layer of few multiply-adds does to memory, for the larger
@@ -191,8 +197,7 @@ func layerTraffic(stride, dir int) traffic {
 	return writing
 }
 
-// convRun returns one pass, on packed weights or as a training step runs it, packing
-// included.
+// convRun returns one pass on packed weights, or their packing.
 func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	plan, err := conv.NewPlan(s, opt)
 	if err != nil {
@@ -200,16 +205,18 @@ func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	}
 	aligned := func(n int) []float32 { return fill(kernels.AlignedFloats(n)) }
 	src, w, dst, work := aligned(s.SrcLen()), aligned(s.WeightLen()), aligned(s.DstLen()), aligned(plan.Workspace())
+	packed, scratch := kernels.AlignedFloats(max(plan.PackedLen(), plan.PackedDataLen())), aligned(plan.WorkspacePack())
 	switch ConvDirections[dir] {
+	case "pack":
+		return func() { plan.Pack(packed, w, scratch) }
+	case "pack-data":
+		return func() { plan.PackData(packed, w, scratch) }
 	case "fwd":
-		if opt.Packed {
-			packed := kernels.AlignedFloats(plan.PackedLen())
-			plan.Pack(packed, w, make([]float32, plan.WorkspacePack()))
-			return func() { plan.ForwardPacked(dst, src, packed, nil, nil, work) }
-		}
-		return func() { plan.Forward(dst, src, w, nil, nil, work) }
+		plan.Pack(packed, w, scratch)
+		return func() { plan.ForwardPacked(dst, src, packed, nil, nil, work) }
 	case "bwd-data":
-		return func() { plan.BackwardData(src, dst, w, work) }
+		plan.PackData(packed, w, scratch)
+		return func() { plan.BackwardDataPacked(src, dst, packed, work) }
 	}
 	return func() { plan.BackwardWeights(w, nil, src, dst, work) }
 }

@@ -40,6 +40,7 @@ type outer struct {
 	firstStrip                               []int // of each strip block, and the end
 	partial                                  int   // floats of a chunk's partial sums, or
 	fused                                    bool  // of a task's, which adds them to dw itself
+	overwrite                                bool  // dw and db are overwritten instead
 	xLen, yLen                               int   // scratch of a worker
 	runsLen                                  int
 }

@@ -13,7 +13,8 @@ const (
 
 func (o *outer) reduceTasks(s *Shape) int { return s.Groups * o.panels }
 
-// reduce adds the chunks' partial sums of a panel, in order, to dw and db.
+// reduce adds the chunks' partial sums of a panel, in order, to dw and db, or
+// overwrites them.
 func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
 	group, j := t/o.panels, t%o.panels
 	r := reducer{o: o, s: s, group: group, col: j * o.nr, channels: s.groupC(), chunks: o.chunks}
@@ -22,7 +23,7 @@ func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
 	r.toBias(db)
 }
 
-// A reducer adds the sums of some channels of src in a panel to dw.
+// A reducer adds the sums of some channels of src in a panel to dw, or overwrites it.
 type reducer struct {
 	o                 *outer
 	s                 *Shape
@@ -35,7 +36,8 @@ type reducer struct {
 // cols returns the columns that are out-channels.
 func (r *reducer) cols() int { return min(r.width, r.s.groupK()-r.col) }
 
-// toWeights adds up the rows and turns them, some at a time.
+// toWeights adds up the rows and turns them, some at a time, into dw if that is
+// overwritten.
 func (r *reducer) toWeights(dw []float32) {
 	var sum [reduceRows * reduceColumns]float32
 	var turned [reduceColumns * reduceRows]float32
@@ -57,6 +59,10 @@ func (r *reducer) toWeights(dw []float32) {
 		default:
 			from = r.sums[first*r.width:][:rows*r.width]
 		}
+		if r.o.overwrite {
+			kernels.Transpose(dw[first:], cg*rs, from, r.width, rows, cols)
+			continue
+		}
 		kernels.Transpose(turned[:], rows, from, r.width, rows, cols)
 		for j := range cols {
 			to := dw[j*cg*rs+first:]
@@ -66,7 +72,7 @@ func (r *reducer) toWeights(dw []float32) {
 	}
 }
 
-// toBias adds the last row to db, which may be nil.
+// toBias adds the last row to db, which may be nil, or overwrites it.
 func (r *reducer) toBias(db []float32) {
 	if db == nil {
 		return
@@ -74,7 +80,11 @@ func (r *reducer) toBias(db []float32) {
 	var sum [reduceColumns]float32
 	r.addChunks(sum[:r.width], r.channels*r.s.R*r.s.S*r.width)
 	to := db[r.group*r.s.groupK()+r.col:][:r.cols()]
-	kernels.Add(to, to, sum[:len(to)])
+	if r.o.overwrite {
+		copy(to, sum[:])
+	} else {
+		kernels.Add(to, to, sum[:len(to)])
+	}
 }
 
 // addChunks adds up, in order, the floats of all chunks from at on.

@@ -172,13 +172,16 @@ func (p *Plan) PacksInPlace() bool {
 	return p.forward.product != nil && p.shape.normalized().Groups == 1 && p.PackedLen() == p.shape.WeightLen()
 }
 
-// WorkspacePack is the floats of work for [Plan.Pack], WorkspacePackInPlace those
-// for [Plan.PackInPlace].
+// WorkspacePack is the floats of work for [Plan.Pack] and [Plan.PackData],
+// WorkspacePackInPlace those for [Plan.PackInPlace].
 func (p *Plan) WorkspacePack() int {
-	if w := p.forward.winograd; w != nil {
-		return p.workers * w.scratchLen()
+	n := 0
+	for _, w := range []*winograd{p.forward.winograd, p.data.winograd} {
+		if w != nil {
+			n = max(n, p.workers*w.scratchLen())
+		}
 	}
-	return 0
+	return n
 }
 
 // WorkspacePackInPlace is documented with [Plan.WorkspacePack].

@@ -72,6 +72,8 @@ type Options struct {
 	// Serial makes a plan whose methods run on the calling goroutine alone, for
 	// callers that have several plans at work at the same time.
 	Serial bool
+	// Overwrite makes BackwardWeights overwrite dw and db, to which it adds otherwise.
+	Overwrite bool
 	// Activation is applied by Forward after bias and residual.
 	Activation kernels.Activation
 }
@@ -187,6 +189,7 @@ func (p *Plan) prepareWeights() {
 	switch d.algorithm {
 	case Indirect:
 		d.outer = newOuter(&p.shape)
+		d.outer.overwrite = p.opt.Overwrite
 		runs = d.outer.runsLen
 		workers = min(workers, d.outer.tasks())
 	case Winograd2, Winograd4:
@@ -253,9 +256,16 @@ func (p *Plan) String() string {
 	return b.String()
 }
 
-// PackedLen is the length of packed weights for [Plan.ForwardPacked].
-func (p *Plan) PackedLen() int {
-	if n := p.forward.packedLen(); n > 0 {
+// PackedLen is the length of packed weights for [Plan.ForwardPacked], PackedDataLen
+// that for [Plan.BackwardDataPacked].
+func (p *Plan) PackedLen() int { return p.packedWeights(&p.forward) }
+
+// PackedDataLen is documented with [Plan.PackedLen].
+func (p *Plan) PackedDataLen() int { return p.packedWeights(&p.data) }
+
+// packedWeights is the length of weights in the form that d reads.
+func (p *Plan) packedWeights(d *direction) int {
+	if n := d.packedLen(); n > 0 {
 		return n
 	}
 	return p.shape.WeightLen()
@@ -277,5 +287,9 @@ func (p *Plan) Workspace() int {
 	return max(p.WorkspaceForward(), p.WorkspaceBackwardData(), p.WorkspaceBackwardWeights())
 }
 
-// WorkspaceForwardPacked is the floats of work for [Plan.ForwardPacked].
+// WorkspaceForwardPacked is the floats of work for [Plan.ForwardPacked],
+// WorkspaceBackwardDataPacked that for [Plan.BackwardDataPacked].
 func (p *Plan) WorkspaceForwardPacked() int { return p.workLen(&p.forward) }
+
+// WorkspaceBackwardDataPacked is documented with [Plan.WorkspaceForwardPacked].
+func (p *Plan) WorkspaceBackwardDataPacked() int { return p.workLen(&p.data) }

@@ -107,6 +107,20 @@ func TestWorkspace(t *testing.T) {
 			if !slices.Equal(residual, want[0]) {
 				t.Errorf("%v: ForwardPacked in place of the residual differs from Forward", s)
 			}
+			packed = dirty(p.PackedDataLen())
+			p.PackData(packed, w, dirty(p.WorkspacePack()))
+			clear(got[1])
+			p.BackwardDataPacked(got[1], ddst, packed, dirty(p.WorkspaceBackwardDataPacked()))
+			if !slices.Equal(got[1], want[1]) {
+				t.Errorf("%v: BackwardDataPacked differs from BackwardData", s)
+			}
+			// A gradient that is overwritten is one that is added to zeros.
+			over := newPlan(t, s, conv.Options{Algorithm: a, Overwrite: true})
+			dw, db := dirty(len(w)), dirty(s.K)
+			over.BackwardWeights(dw, db, src, ddst, dirty(over.WorkspaceBackwardWeights()))
+			if !slices.Equal(dw, want[2]) || !slices.Equal(db, want[3]) {
+				t.Errorf("%v: BackwardWeights with Overwrite differs", s)
+			}
 		})
 	})
 }

@@ -204,9 +204,21 @@ func optional(method, what string, x []float32, n int) []float32 {
 // floats, work [Plan.WorkspacePack] floats of any content. Inference packs once
 // per model, training leaves it to Forward.
 func (p *Plan) Pack(packed, w, work []float32) {
-	packed = need("Pack", "packed", packed, p.PackedLen())
-	w = need("Pack", "w", w, p.shape.WeightLen())
-	p.pack(&p.forward, packed, w, need("Pack", "work", work, p.WorkspacePack()))
+	p.packFor("Pack", &p.forward, packed, w, work)
+}
+
+// PackData packs weights for [Plan.BackwardDataPacked]: packed has
+// [Plan.PackedDataLen] floats, work [Plan.WorkspacePack] floats of any content. It
+// is for weights that serve several gradients; else BackwardData packs them as it
+// goes.
+func (p *Plan) PackData(packed, w, work []float32) {
+	p.packFor("PackData", &p.data, packed, w, work)
+}
+
+func (p *Plan) packFor(name string, d *direction, packed, w, work []float32) {
+	packed = need(name, "packed", packed, p.packedWeights(d))
+	w = need(name, "w", w, p.shape.WeightLen())
+	p.pack(d, packed, w, need(name, "work", work, p.WorkspacePack()))
 	p.job = job{}
 }
 
@@ -336,25 +348,41 @@ func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
 	if p.shape.N == 0 {
 		return
 	}
-	if p.data.algorithm == Direct {
-		p.directBackwardData(dsrc, ddst, w)
-		return
-	}
 	inline := p.data.inline()
-	if !inline {
-		packed := work[:p.data.packedLen()]
-		work = work[len(packed):]
+	if n := p.data.packedLen(); n > 0 && !inline {
+		packed := work[:n]
+		work = work[n:]
 		p.pack(&p.data, packed, w, work)
 		w = packed
 	}
-	p.runProduct(&p.data, inline, operands{a: ddst, b: w, c: dsrc}, work)
+	p.runData(inline, dsrc, ddst, w, work)
+}
+
+// BackwardDataPacked is [Plan.BackwardData] with weights from [Plan.PackData] and
+// [Plan.WorkspaceBackwardDataPacked] floats of work, with the same bits.
+func (p *Plan) BackwardDataPacked(dsrc, ddst, packed, work []float32) {
+	const name = "BackwardDataPacked"
+	dsrc = need(name, "dsrc", dsrc, p.shape.SrcLen())
+	ddst = need(name, "ddst", ddst, p.shape.DstLen())
+	packed = need(name, "packed", packed, p.PackedDataLen())
+	work = need(name, "work", work, p.WorkspaceBackwardDataPacked())
+	if p.shape.N > 0 {
+		p.runData(false, dsrc, ddst, packed, work)
+	}
+}
+
+// runData computes BackwardData from packed weights, unless raw says they are not.
+func (p *Plan) runData(raw bool, dsrc, ddst, w, work []float32) {
+	if !p.runProduct(&p.data, raw, operands{a: ddst, b: w, c: dsrc}, work) {
+		p.directBackwardData(dsrc, ddst, w)
+	}
 	p.job = job{}
 }
 
 // BackwardWeights adds to dw (as w, KCRS) the gradient with respect to the
 // weights, and to db (K, may be nil) that with respect to the bias, given src
-// and ddst as in [Plan.BackwardData]. Clear dw and db first for the gradient of
-// one batch. work has [Plan.WorkspaceBackwardWeights] floats of any content.
+// and ddst as in [Plan.BackwardData]; with [Options.Overwrite] they are overwritten.
+// work has [Plan.WorkspaceBackwardWeights] floats of any content.
 func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	const name = "BackwardWeights"
 	dw = need(name, "dw", dw, p.shape.WeightLen())
@@ -362,10 +390,14 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	src = need(name, "src", src, p.shape.SrcLen())
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	work = need(name, "work", work, p.WorkspaceBackwardWeights())
+	d := &p.weights
+	if p.opt.Overwrite && (p.shape.N == 0 || d.outer == nil) {
+		clear(dw)
+		clear(db)
+	}
 	if p.shape.N == 0 {
 		return
 	}
-	d := &p.weights
 	switch {
 	case d.winogradWeights != nil:
 		p.runWinogradWeights(d.winogradWeights, dw, db, src, ddst, work)

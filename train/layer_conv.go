@@ -62,7 +62,7 @@ func (l *Conv2D) Outputs(in []Shape) ([]Shape, error) {
 
 // Plan implements Layer.
 func (l *Conv2D) Plan(n int, in []Shape, train bool) (Op, error) {
-	p, err := conv.NewPlan(l.shape(n, in[0]), conv.Options{Accuracy: l.Accuracy})
+	p, err := conv.NewPlan(l.shape(n, in[0]), conv.Options{Accuracy: l.Accuracy, Overwrite: true})
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,9 @@ func (o *convOp) bias() []float32 {
 }
 
 func (o *convOp) Backward(io *IO) {
-	clear(o.Weight.Grad)
 	var db []float32
 	if o.Bias != nil {
 		db = o.Bias.Grad
-		clear(db)
 	}
 	o.plan.BackwardWeights(o.Weight.Grad, db, io.Src[0], io.DDst[0], io.Work)
 	if io.DSrc[0] != nil {
