@@ -13,10 +13,7 @@ import (
 type MLP struct{ W1, B1, W2, B2 []float32 }
 
 // mlp is W2*relu(W1*x + b1) + b2 on rows of n x c.
-type mlp struct {
-	c, cr  int
-	turned []float32 // cr x c and c x cr, made by the first gradients
-}
+type mlp struct{ c, cr int }
 
 func newMLP(c, reduced int) (mlp, error) {
 	if reduced < 1 || reduced > maxSide {
@@ -67,7 +64,7 @@ func (l *mlp) backward(dx, dhidden, dlogits, hidden []float32, n int, w *MLP) {
 // gradients adds the weights' gradients to dw, for n rows.
 func (l *mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
 	if len(dw.W2) > 0 {
-		l.addOuter(dw.W2, dlogits, hidden, n)
+		kernels.Gemm(true, false, l.c, l.cr, n, 1, dlogits, l.c, hidden, l.cr, 1, dw.W2, l.cr)
 	}
 	if len(dw.W1) > 0 {
 		kernels.Gemm(true, false, l.cr, l.c, n, 1, dhidden, l.cr, x, l.c, 1, dw.W1, l.c)
@@ -78,26 +75,6 @@ func (l *mlp) gradients(dw *MLP, dlogits, dhidden, hidden, x []float32, n int) {
 	if len(dw.B1) > 0 {
 		addRows(dw.B1[:l.cr], dhidden, n)
 	}
-}
-
-// turnedWidth bounds the hidden units for which the gradient of W2 is computed in
-// the other order of its sides: a product of so few columns takes twice as long.
-const turnedWidth = 32
-
-// addOuter adds the gradient of W2 to dw.
-func (l *mlp) addOuter(dw, dlogits, hidden []float32, n int) {
-	if l.cr > turnedWidth {
-		kernels.Gemm(true, false, l.c, l.cr, n, 1, dlogits, l.c, hidden, l.cr, 1, dw, l.cr)
-		return
-	}
-	size := l.c * l.cr
-	if l.turned == nil {
-		l.turned = make([]float32, 2*size)
-	}
-	product, turned := l.turned[:size], l.turned[size:]
-	kernels.Gemm(true, false, l.cr, l.c, n, 1, hidden, l.cr, dlogits, l.c, 0, product, l.c)
-	kernels.Transpose(turned, l.cr, product, l.c, l.cr, l.c)
-	kernels.Add(dw[:size], dw[:size], turned)
 }
 
 // addRows adds n rows of x to dst.

@@ -58,12 +58,12 @@ func (g *DenseGemm) Run() {
 		t.clamp = &g.limits
 	}
 	for j := 0; j < g.Cols; j += t.n {
-		var tile gemmTile
-		t.n, tile.mr = denseTile(g.Cols - j)
+		var mr int
+		t.n, mr = denseTile(g.Cols - j)
 		if g.LDA%1024 == 0 { // see [gemmStep.tileRows]
-			tile.mr = min(tile.mr, 6)
+			mr = min(mr, 6)
 		}
-		t.rows, t.tiles, t.less = tile.split(g.Rows)
+		t.rows, t.tiles, t.less = splitRows(g.Rows, mr)
 		t.b, t.c, t.d = g.B[j:], g.C[j:], g.C[j:]
 		switch {
 		case g.Residual != nil:

@@ -151,12 +151,17 @@ func outerGemm(o *OuterGemm) {
 // tileErr has nothing to report: the tile cannot be chosen here.
 func tileErr() error { return nil }
 
-func activeGemmTile() gemmTile {
+var (
+	tileAVX512 = gemmTile{mr: 14, nr: 32, narrow: 16, limits: limitsAVX512, pack: packAVX512}
+	tileAVX2   = gemmTile{mr: 6, nr: 16, narrow: 8, limits: limitsAVX2, pack: packAVX2}
+)
+
+func activeGemmTile() *gemmTile {
 	switch isa.Active {
 	case isa.AVX512:
-		return gemmTile{mr: 14, nr: 32, narrow: 16, limits: limitsAVX512, pack: packAVX512}
+		return &tileAVX512
 	case isa.AVX2:
-		return gemmTile{mr: 6, nr: 16, narrow: 8, limits: limitsAVX2, pack: packAVX2}
+		return &tileAVX2
 	default:
 		return gemmTileGeneric()
 	}

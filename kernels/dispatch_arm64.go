@@ -128,10 +128,10 @@ var neonTile, neonTileErr = chooseNEONTile(os.Getenv("LANES_NEON_TILE"), runtime
 
 func tileErr() error { return neonTileErr }
 
-func activeGemmTile() gemmTile {
+func activeGemmTile() *gemmTile {
 	switch isa.Active {
 	case isa.NEON:
-		return neonTile
+		return &neonTile
 	default:
 		return gemmTileGeneric()
 	}

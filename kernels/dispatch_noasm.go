@@ -19,7 +19,7 @@ func outerGemm(o *OuterGemm) { outerGemmGeneric(o) }
 // tileErr has nothing to report: the tile cannot be chosen here.
 func tileErr() error { return nil }
 
-func activeGemmTile() gemmTile { return gemmTileGeneric() }
+func activeGemmTile() *gemmTile { return gemmTileGeneric() }
 
 func gemmPanel(t *panelArgs) { gemmPanelGeneric(t) }
 

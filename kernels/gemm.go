@@ -24,13 +24,12 @@ func Gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemmCall()
+	var g gemmCall
 	g.setProduct(m, n, k, alpha, beta)
 	g.setA(transA, a, lda)
 	g.setB(transB, b, ldb)
 	g.c, g.ldc = c, ldc
 	g.run()
-	g.release()
 }
 
 // checkMatrix panics unless x can hold op(X) of rows x cols, stored row-major

@@ -24,7 +24,10 @@ func (g *gemmCall) ahead(i0, i1, p0, p1 int) blockAhead {
 // parts returns into how many calls the tiles of a panel are divided, so that each can
 // fetch something else, and for how many of the n columns of the result: the last
 // ones, since what is fetched early is lost again.
-func (b *blockAhead) parts(t gemmTile, n, tiles int) (parts, columns int) {
+func (b *blockAhead) parts(t *gemmTile, n, tiles int) (parts, columns int) {
+	if b.strips == 0 {
+		return 1, 0
+	}
 	panels := (n + t.nr - 1) / t.nr
 	parts = max(1, min(1+(b.strips+panels-1)/panels, tiles/2))
 	if parts > 1 {

@@ -47,10 +47,9 @@ type gemmCall struct {
 	clamp                   *[2]float32
 	act                     Activation
 
-	tile         gemmTile
+	tile         *gemmTile
 	narrow       bool
 	gridM, gridN int
-	part         func(lo, hi int) // g.runParts
 }
 
 func (g *gemmCall) setProduct(m, n, k int, alpha, beta float32) {
@@ -71,32 +70,42 @@ func (g *gemmCall) setB(trans bool, b []float32, ldb int) {
 	}
 }
 
+// A sharedCall is a product that several threads work on.
+type sharedCall struct {
+	gemmCall
+	part func(lo, hi int) // runParts
+}
+
 // calls and buffers are kept for reuse, so that a product allocates nothing
 // once as many products have run at a time.
 var gemmFree struct {
 	sync.Mutex
-	calls   []*gemmCall
+	calls   []*sharedCall
 	buffers []*gemmBuffers
 }
 
-func newGemmCall() *gemmCall {
+// share returns a copy of g that other threads may see. g itself stays on its caller's
+// stack, which costs a small product least.
+func (g *gemmCall) share() *sharedCall {
 	gemmFree.Lock()
-	defer gemmFree.Unlock()
+	var s *sharedCall
 	if last := len(gemmFree.calls) - 1; last >= 0 {
-		g := gemmFree.calls[last]
-		gemmFree.calls = gemmFree.calls[:last]
-		return g
+		s, gemmFree.calls = gemmFree.calls[last], gemmFree.calls[:last]
 	}
-	g := &gemmCall{}
-	g.part = g.runParts
-	return g
+	gemmFree.Unlock()
+	if s == nil {
+		s = &sharedCall{}
+		s.part = s.runParts
+	}
+	s.gemmCall = *g
+	return s
 }
 
-// release makes g reusable and forgets its operands.
-func (g *gemmCall) release() {
-	*g = gemmCall{part: g.part}
+// release makes s reusable and forgets its operands.
+func (s *sharedCall) release() {
+	s.gemmCall = gemmCall{}
 	gemmFree.Lock()
-	gemmFree.calls = append(gemmFree.calls, g)
+	gemmFree.calls = append(gemmFree.calls, s)
 	gemmFree.Unlock()
 }
 
@@ -142,13 +151,9 @@ func (g *gemmCall) run() {
 	}
 	g.tile = activeGemmTile()
 	if rest := g.restColumns(); rest > 0 {
-		last := newGemmCall()
-		part := last.part
-		*last = *g
-		last.part = part
+		last := *g
 		last.onlyColumns(g.n-rest, g.n)
 		last.runWhole()
-		last.release()
 		g.onlyColumns(0, g.n-rest)
 	}
 	g.runWhole()
@@ -168,18 +173,22 @@ func (g *gemmCall) onlyColumns(j0, j1 int) {
 
 // runWhole computes the product by one method.
 func (g *gemmCall) runWhole() {
+	_, g.narrow = g.narrowForm()
 	threads := threadsFor(g.m, g.n, g.k*g.batch)
+	if threads == 1 {
+		g.gridM, g.gridN = 1, 1
+		g.runParts(0, g.batch)
+		return
+	}
 	each := (threads + g.batch - 1) / g.batch
-	if _, g.narrow = g.narrowForm(); g.narrow {
+	if g.narrow {
 		g.gridM, g.gridN = 1, min(each, max(g.m, g.n))
 	} else {
 		g.chooseGrid(each)
 	}
-	if threads == 1 {
-		g.runParts(0, g.batch*g.gridM*g.gridN)
-		return
-	}
-	Parallel(g.batch*g.gridM*g.gridN, 1, g.part)
+	s := g.share()
+	Parallel(s.batch*s.gridM*s.gridN, 1, s.part)
+	s.release()
 }
 
 // item returns product i of the batch by itself.
@@ -234,9 +243,12 @@ func (g *gemmCall) block(i0, i1, j0, j1 int) {
 		buf = takeGemmBuffers()
 		defer buf.release()
 	}
-	mc, nc := blockSizes(g.tile, (g.k+passes-1)/passes, i1-i0)
-	if !packB {
-		nc = j1 - j0
+	kc := (g.k + passes - 1) / passes
+	mc, nc := i1-i0, j1-j0
+	if packB {
+		mc, nc = blockSizes(g.tile, kc, mc)
+	} else if mc*kc > blockA() {
+		mc, _ = blockSizes(g.tile, kc, mc)
 	}
 	for jc := j0; jc < j1; jc += nc {
 		jn := min(jc+nc, j1)
@@ -313,7 +325,7 @@ func (g *gemmCall) packA(buf *gemmBuffers, s *gemmStep, i0, i1, n int) {
 func (g *gemmCall) packTiles(buf *gemmBuffers, s *gemmStep, i0, i1 int, src []float32) {
 	const few = 8 // rows of a transposed A at a time, for all tiles
 	kc, step := s.p1-s.p0, g.tile.narrow
-	rows, tiles, less := g.tile.split(i1 - i0)
+	rows, tiles, less := splitRows(i1-i0, g.tile.mr)
 	ld := g.tile.mr
 	pitch := ld*kc + step
 	buf.a = grow(buf.a, (tiles+less)*pitch)
@@ -346,7 +358,7 @@ func packedLD(n int) int {
 
 // packPanels packs a kc x n matrix into panels: columns j to j+w-1 of a panel are kc
 // rows of ld floats from j*kc, see [gemmTile.panel].
-func packPanels(dst []float32, tile gemmTile, b []float32, rsb, csb, kc, n int) {
+func packPanels(dst []float32, tile *gemmTile, b []float32, rsb, csb, kc, n int) {
 	if csb == 1 {
 		packRows(dst, tile, b, rsb, kc, n)
 		return
@@ -364,7 +376,7 @@ func packPanels(dst []float32, tile gemmTile, b []float32, rsb, csb, kc, n int) 
 // packRows packs a kc x n matrix of contiguous rows, a few rows of all panels at a
 // time: row after row would read a whole panel in steps of a row, which no
 // prefetcher follows.
-func packRows(dst []float32, tile gemmTile, b []float32, rsb, kc, n int) {
+func packRows(dst []float32, tile *gemmTile, b []float32, rsb, kc, n int) {
 	const few = 8
 	for p := 0; p < kc; p += few {
 		for j := 0; j < n; {
@@ -377,7 +389,7 @@ func packRows(dst []float32, tile gemmTile, b []float32, rsb, kc, n int) {
 
 // panel returns the columns of the next panel when n are left, and the leading
 // dimension of its packed rows.
-func (t gemmTile) panel(n int) (w, ld int) {
+func (t *gemmTile) panel(n int) (w, ld int) {
 	if n >= t.nr {
 		return t.nr, t.nr
 	}
@@ -402,7 +414,7 @@ type gemmStep struct {
 // panels multiplies rows i0 to i1-1 with the panels of columns j0 to j1-1.
 func (s *gemmStep) panels(i0, i1, j0, j1 int) {
 	g, kc := s.g, s.p1-s.p0
-	rows, tiles, less := s.tileRows().split(i1 - i0)
+	rows, tiles, less := splitRows(i1-i0, s.tileRows())
 	c := g.c[i0*g.ldc:]
 	beta, d := float32(1), c
 	if s.p0 == 0 {
@@ -464,21 +476,20 @@ func (s *gemmStep) source(j, j0, j1 int) (b []float32, ldb, rows int) {
 	}
 }
 
-// tileRows returns the tile with the rows that may be read together: where all
+// tileRows returns how many rows of A a tile may read together: where all
 // rows of A start in the same set of a first-level cache of eight ways or more,
 // no more than fit it beside B.
-func (s *gemmStep) tileRows() gemmTile {
-	t := s.g.tile
+func (s *gemmStep) tileRows() int {
 	if s.csa == 1 && s.rsa%1024 == 0 {
-		t.mr = min(t.mr, 6)
+		return min(s.g.tile.mr, 6)
 	}
-	return t
+	return s.g.tile.mr
 }
 
-// split divides m rows into tiles rows of equal height, as far as possible:
-// tiles of rows rows and less of rows-1.
-func (t gemmTile) split(m int) (rows, tiles, less int) {
-	count := (m + t.mr - 1) / t.mr
+// splitRows divides m rows into tiles of at most mr rows and of equal height, as far as
+// possible: tiles of rows rows and less of rows-1.
+func splitRows(m, mr int) (rows, tiles, less int) {
+	count := (m + mr - 1) / mr
 	rows = (m + count - 1) / count
 	less = rows*count - m
 	return rows, count - less, less

@@ -26,14 +26,13 @@ func GemmEpilogue(transA, transB bool, m, n, k int, alpha float32, a []float32, 
 	if m == 0 || n == 0 {
 		return
 	}
-	g := newGemmCall()
+	var g gemmCall
 	g.setProduct(m, n, k, alpha, beta)
 	g.setA(transA, a, lda)
 	g.setB(transB, b, ldb)
 	g.c, g.ldc = c, ldc
 	g.setEpilogue(ep)
 	g.run()
-	g.release()
 }
 
 // check panics unless the epilogue fits an m x n product.

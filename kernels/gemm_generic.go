@@ -5,9 +5,9 @@ package kernels
 
 // gemmTileGeneric is 4 x 16 with the columns taken four at a time: sixteen
 // accumulators are what the Go compiler keeps in registers.
-func gemmTileGeneric() gemmTile {
-	return gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric, pack: packGeneric}
-}
+func gemmTileGeneric() *gemmTile { return &tileGeneric }
+
+var tileGeneric = gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric, pack: packGeneric}
 
 func gemmPanelGeneric(t *panelArgs) {
 	u, i := *t, 0

@@ -15,8 +15,10 @@ const (
 	narrowLong = 64
 	// dotsRows is how many rows of the long operand are read side by side.
 	dotsRows = 4
-	// axpysRows bounds the rows of one call, which cannot be preempted.
-	axpysRows = gemmKC
+	// axpysRows is how many rows of the long operand stay in the second-level cache
+	// while all rows of the short one meet them, also where their distance is a
+	// multiple of a page.
+	axpysRows = 128
 )
 
 // narrowLimits are the longest short sides for which a product is faster without
@@ -62,7 +64,7 @@ type narrowProduct struct {
 // narrowForm returns the product seen from its short side, and whether that is how
 // to compute it. It looks at the whole product, never at a part of it.
 func (g *gemmCall) narrowForm() (p narrowProduct, ok bool) {
-	if g.packed != nil || min(g.m, g.n) > narrowMost {
+	if g.packed != nil || min(g.m, g.n) > narrowMost || max(g.m, g.n) < narrowLong && g.k < narrowDepth {
 		return p, false
 	}
 	p = narrowProduct{short: g.m, long: g.n, a: g.a, rsa: g.rsa, csa: g.csa, b: g.b, rsb: g.csb, csb: g.rsb}
@@ -85,10 +87,12 @@ func (g *gemmCall) narrowForm() (p narrowProduct, ok bool) {
 // would cost far more, and is not lost among many.
 func (g *gemmCall) restColumns() int {
 	const lost = 256
-	t := &g.tile
+	t := g.tile
+	if g.k < fewDepth || g.packed != nil || g.n < t.nr || g.n > lost || g.m < narrowLong {
+		return 0
+	}
 	rest := g.n % t.nr
-	idle := (t.narrow - rest%t.narrow) % t.narrow
-	if g.packed != nil || g.n < t.nr || g.n > lost || g.m < narrowLong || g.k < fewDepth || idle < t.narrow/4 {
+	if idle := (t.narrow - rest%t.narrow) % t.narrow; idle < t.narrow/4 {
 		return 0
 	}
 	if _, narrow := g.narrowForm(); narrow {
@@ -126,17 +130,15 @@ func (g *gemmCall) narrowAxpys(p *narrowProduct, buf *gemmBuffers, lo, hi int) {
 		size := p.short * ld
 		buf.a = grow(buf.a, 2*size+narrowMost*ld)
 		sums, part := buf.a[:size], buf.a[size:2*size]
-		for k0 := 0; k0 < g.k; k0 += axpysRows {
-			k, y := min(axpysRows, g.k-k0), part
+		for k0 := 0; k0 < g.k; k0 += gemmKC {
+			y := part
 			if k0 == 0 {
 				y = sums
 			}
 			clear(y)
-			most := axpysMost()
-			for s, left := 0, p.short; left > 0; {
-				rows := (left + (left+most-1)/most - 1) / ((left + most - 1) / most)
-				axpys(rows, k, n, p.a[s*p.rsa+k0*p.csa:], p.rsa, p.csa, p.b[k0*p.csb+j0:], p.csb, y[s*ld:], ld)
-				s, left = s+rows, left-rows
+			end := min(k0+gemmKC, g.k)
+			for kk := k0; kk < end; kk += axpysRows {
+				p.addProducts(kk, min(kk+axpysRows, end), j0, j1, y, ld)
 			}
 			if k0 > 0 {
 				add(sums, sums, part)
@@ -144,17 +146,28 @@ func (g *gemmCall) narrowAxpys(p *narrowProduct, buf *gemmBuffers, lo, hi int) {
 		}
 		if !p.columns {
 			for i := range g.m {
-				g.finishRow(i, j0, j1, sums[i*ld:i*ld+n])
+				g.finishSums(i, i+1, j0, j1, sums[i*ld:], nil)
 			}
 			continue
 		}
-		turned := buf.a[2*size:]
-		for s := 0; s < p.short; s += g.tile.narrow {
-			transposeBlock(min(g.tile.narrow, p.short-s), n, turned[s:], narrowMost, sums[s*ld:], ld)
+		// From right to left: what a row has too much of, the next strip or row overwrites.
+		turned, strip := buf.a[2*size:], g.tile.narrow
+		for s := (p.short - 1) / strip * strip; s >= 0; s -= strip {
+			transposeBlock(min(strip, p.short-s), n, turned[s:], p.short, sums[s*ld:], ld)
 		}
-		g.finishRows(j0, j1, turned, narrowMost)
+		g.finishSums(j0, j1, 0, g.n, turned, sums)
 	}
 	g.activateNarrow(p, lo, hi)
+}
+
+// addProducts adds the terms k0 to k1-1 of columns j0 to j1-1 of the result to y.
+func (p *narrowProduct) addProducts(k0, k1, j0, j1 int, y []float32, ld int) {
+	most := axpysMost()
+	for s, left := 0, p.short; left > 0; {
+		rows := (left + (left+most-1)/most - 1) / ((left + most - 1) / most)
+		axpys(rows, k1-k0, j1-j0, p.a[s*p.rsa+k0*p.csa:], p.rsa, p.csa, p.b[k0*p.csb+j0:], p.csb, y[s*ld:], ld)
+		s, left = s+rows, left-rows
+	}
 }
 
 // narrowDots multiplies the rows of the long operand, which run along k, with the
@@ -217,7 +230,7 @@ func lastRows(end int) int { return max(0, end-dotsRows) }
 // gatherDots brings the sums of [gemmCall.narrowDots] into rows and finishes them.
 func (g *gemmCall) gatherDots(p *narrowProduct, out []float32, size, cols int, rows []float32, j0, j1 int) {
 	n := j1 - j0
-	ld := narrowMost
+	ld := p.short
 	if !p.columns {
 		ld = n
 	}
@@ -240,11 +253,11 @@ func (g *gemmCall) gatherDots(p *narrowProduct, out []float32, size, cols int, r
 		}
 	}
 	if p.columns {
-		g.finishRows(j0, j1, rows, ld)
+		g.finishSums(j0, j1, 0, g.n, rows, out)
 		return
 	}
 	for i := range g.m {
-		g.finishRow(i, j0, j1, rows[i*ld:i*ld+n])
+		g.finishSums(i, i+1, j0, j1, rows[i*ld:], nil)
 	}
 }
 
@@ -276,38 +289,38 @@ func (g *gemmCall) packShort(p *narrowProduct, dst []float32, cols int) {
 	}
 }
 
-// finishRow stores C[i, j0:j1], whose sums over k are given and may be changed.
-func (g *gemmCall) finishRow(i, j0, j1 int, sums []float32) {
-	beta, d := g.addend(i, i+1, j0, j1)
+// finishSums stores C[i0:i1, j0:j1], whose sums over k lie in rows without gaps and may
+// be changed. So may addends, which is as long, and not needed for one row.
+func (g *gemmCall) finishSums(i0, i1, j0, j1 int, sums, addends []float32) {
+	rows, cols := i1-i0, j1-j0
+	n := rows * cols
+	sums = sums[:n]
 	if g.alpha != 1 {
 		scale(g.alpha, sums)
 	}
-	if beta != 0 {
-		axpy(beta, d[j0:j1], sums)
+	if beta, d := g.addend(i0, i1, j0, j1); beta != 0 {
+		axpy(beta, together(rows, cols, d[j0:], g.ldc, addends), sums)
 	}
 	if g.bias != nil {
-		add(sums, sums, g.bias[j0:j1])
+		add(sums, sums, together(rows, cols, g.bias[j0:], 0, addends))
 	}
 	if g.clamp != nil {
 		clamp(sums, sums, g.clamp[0], g.clamp[1])
 	}
-	copy(g.c[i*g.ldc+j0:i*g.ldc+j1], sums)
+	ldc := g.ldc
+	if ldc == cols {
+		rows, cols, ldc = 1, n, n
+	}
+	copyBlock(rows, cols, g.c[i0*g.ldc+j0:], ldc, sums, cols)
 }
 
-// finishRows stores C[i0:i1, 0:n], whose sums over k lie in rows of ld.
-func (g *gemmCall) finishRows(i0, i1 int, sums []float32, ld int) {
-	c := g.c[i0*g.ldc:]
-	beta, d := g.addend(i0, i1, 0, g.n)
-	if g.alpha == 1 && beta == 0 && g.bias == nil && g.clamp == nil {
-		copyBlock(i1-i0, g.n, c, g.ldc, sums, ld)
-		return
+// together returns rows that are ld apart without gaps, copied to room where there are any.
+func together(rows, cols int, x []float32, ld int, room []float32) []float32 {
+	if rows > 1 && ld != cols {
+		copyBlock(rows, cols, room, cols, x, ld)
+		x = room
 	}
-	t := panelArgs{alpha: g.alpha, beta: beta, d: d, c: c, ldc: g.ldc, bias: g.bias, clamp: g.clamp}
-	for i := range i1 - i0 {
-		for j := range g.n {
-			t.finishGeneric(i, j, sums[i*ld+j])
-		}
-	}
+	return x[:rows*cols]
 }
 
 // activateNarrow is activateBlock for a part of the long side.

@@ -5,7 +5,7 @@ package kernels
 // the ISA that was active when it was made.
 type PackedB struct {
 	k, n int
-	tile gemmTile
+	tile *gemmTile
 	data []float32
 }
 
@@ -64,14 +64,13 @@ func GemmPacked(transA bool, m int, alpha float32, a []float32, lda int, b *Pack
 	if b.k > 0 && b.tile != activeGemmTile() {
 		panic("kernels.GemmPacked: B was packed for another ISA")
 	}
-	g := newGemmCall()
+	var g gemmCall
 	g.setProduct(m, b.n, b.k, alpha, beta)
 	g.setA(transA, a, lda)
 	g.packed = b
 	g.c, g.ldc = c, ldc
 	g.setEpilogue(ep)
 	g.run()
-	g.release()
 }
 
 // GemmBatched computes batch independent products of one shape, each as [Gemm]:
@@ -86,14 +85,13 @@ func GemmBatched(transA, transB bool, batch, m, n, k int, alpha float32, a []flo
 	checkMatrix("GemmBatched", "A", transA, m, k, tail(a, last, strideA), lda)
 	checkMatrix("GemmBatched", "B", transB, k, n, tail(b, last, strideB), ldb)
 	checkMatrix("GemmBatched", "C", false, m, n, tail(c, last, strideC), ldc)
-	g := newGemmCall()
+	var g gemmCall
 	g.setProduct(m, n, k, alpha, beta)
 	g.setA(transA, a, lda)
 	g.setB(transB, b, ldb)
 	g.c, g.ldc = c, ldc
 	g.batch, g.strideA, g.strideB, g.strideC = batch, strideA, strideB, strideC
 	g.run()
-	g.release()
 }
 
 func checkBatch(batch int, strides ...int) {

@@ -49,13 +49,15 @@ func (g *gemmCall) packs(m, n int) (a, b bool) {
 	return a, b
 }
 
+// blockA is how many elements of A are kept in the cache: half of the second level.
+func blockA() int { return caches.l2 / 2 / 4 }
+
 // blockSizes returns the rows of A and the columns of B that are kept in the
-// cache together, for a pass of depth kc over m rows. The block of A takes half
-// of the second-level cache; all of B's block goes by for each, so it may be
-// larger unless A is one block anyway.
-func blockSizes(t gemmTile, kc, m int) (mc, nc int) {
+// cache together, for a pass of depth kc over m rows. All of B's block goes by for
+// each block of A, so it may be larger unless A is one block anyway.
+func blockSizes(t *gemmTile, kc, m int) (mc, nc int) {
 	const widestB = 4 << 20
-	mc = max(1, caches.l2/2/4/kc/t.mr) * t.mr
+	mc = max(1, blockA()/kc/t.mr) * t.mr
 	nc = max(1, widestB/4/kc/t.nr) * t.nr
 	if m <= mc {
 		nc = max(1, caches.l2/3/4/kc/t.nr) * t.nr
@@ -73,6 +75,9 @@ const minThreadFlops = 125_000
 // threadsFor returns how many threads an m x n x k product should use.
 func threadsFor(m, n, k int) int {
 	flops := 2 * float64(m) * float64(n) * float64(k)
+	if flops < 2*minThreadFlops {
+		return 1
+	}
 	return max(1, min(runtime.GOMAXPROCS(0), int(flops/minThreadFlops)))
 }
 
