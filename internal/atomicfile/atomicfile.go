@@ -3,7 +3,10 @@
 package atomicfile
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -18,11 +21,19 @@ func Write(path string, content []byte) error {
 
 // WriteFunc replaces the file at path, readable by everyone, by what write writes:
 // into a temporary file in the same folder, which is flushed to the disk and then
-// renamed. If anything fails the old file stays and the temporary one goes.
+// renamed. If anything fails the old file stays and the temporary one goes. What
+// is no regular file, such as a folder or a device, is not replaced.
 func WriteFunc(path string, write func(w io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot replace %s: not a regular file", path)
+	}
 	dir := filepath.Dir(path)
 	temp, err := os.CreateTemp(dir, temporary(filepath.Base(path)))
 	if err != nil {
+		var failed *fs.PathError
+		if errors.As(err, &failed) {
+			failed.Path = path // what the caller knows
+		}
 		return err
 	}
 	err = write(temp)
