@@ -25,13 +25,10 @@ var listed = strings.Fields(`Conv ConvTranspose Gemm MatMul BatchNormalization L
 // TestONNXNode runs the cases of ONNX's own test suite, as
 // <group>/<opset>/<case>, and prints how many passed by operator.
 func TestONNXNode(t *testing.T) {
-	root := filepath.Join(kerneltest.DataDir(t), "onnx-node")
+	root := kerneltest.DataPath(t, "onnx-node")
 	models, err := filepath.Glob(filepath.Join(root, "*", "*", "*", "model.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if kerneltest.DataDir(t) == "" || len(models) == 0 {
-		t.Skip("no onnx-node folder in the test data")
+	if err != nil || len(models) == 0 {
+		t.Fatalf("no models in %s: %v", root, err)
 	}
 	passed, unsupported, failed := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, path := range models {

@@ -24,13 +24,10 @@ var bigModels = map[string]bool{"light-resnet50": true, "light-squeezenet": true
 // TestONNXModels runs the networks of the test data: their own inputs and
 // outputs, the same image several times as a batch, and both accuracies.
 func TestONNXModels(t *testing.T) {
-	root := filepath.Join(kerneltest.DataDir(t), "onnx-models")
+	root := kerneltest.DataPath(t, "onnx-models")
 	models, err := filepath.Glob(filepath.Join(root, "*", "model.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if kerneltest.DataDir(t) == "" || len(models) == 0 {
-		t.Skip("no onnx-models folder in the test data")
+	if err != nil || len(models) == 0 {
+		t.Fatalf("no models in %s: %v", root, err)
 	}
 	for _, path := range models {
 		name := filepath.Base(filepath.Dir(path))
@@ -150,10 +147,7 @@ func images(t *testing.T, path string, header, record int) [][]byte {
 // correctly: all of them, or under -short the first 200. A float64 evaluator's
 // counts are given; float32 may change two.
 func TestONNXAccuracy(t *testing.T) {
-	data := kerneltest.DataDir(t)
-	if data == "" {
-		t.Skip("no test data")
-	}
+	data := kerneltest.DataPath(t)
 	mean, std := []float32{0.4914, 0.4822, 0.4465}, []float32{0.2471, 0.2435, 0.2616}
 	for _, c := range []struct {
 		model   string
@@ -244,10 +238,7 @@ func countCorrect(t *testing.T, s *Session, x, labels [][]byte, prepare func([]f
 
 // TestRunAllocatesNothing checks it for networks of float32 layers.
 func TestRunAllocatesNothing(t *testing.T) {
-	data := kerneltest.DataDir(t)
-	if data == "" {
-		t.Skip("no test data")
-	}
+	data := kerneltest.DataPath(t)
 	for _, name := range []string{"mnist-8", "cifar10-resnet2b", "cifar10-tf-medium", "mnist-convnet-maxpool", "ppocr-cls-opset10"} {
 		s, err := Load(filepath.Join(data, "onnx-models", name, "model.onnx"), nil)
 		if err != nil {
@@ -311,10 +302,7 @@ func TestBadModels(t *testing.T) {
 // TestBatches checks that every batch size gives the same rows, to the bit where
 // sums do not depend on it.
 func TestBatches(t *testing.T) {
-	data := kerneltest.DataDir(t)
-	if data == "" {
-		t.Skip("no test data")
-	}
+	data := kerneltest.DataPath(t)
 	dir := filepath.Join(data, "onnx-models", "super-resolution-10")
 	if testing.Short() {
 		dir = filepath.Join(data, "onnx-models", "ppocr-cls-opset10") // smaller

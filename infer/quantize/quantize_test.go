@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,19 +17,9 @@ import (
 	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
-// dataFolder returns a path in the test data, or skips where there is none.
-func dataFolder(t *testing.T, path string) string {
-	t.Helper()
-	root := kerneltest.DataDir(t)
-	if root == "" {
-		t.Skip("no test data")
-	}
-	return filepath.Join(root, path)
-}
-
 // cifar returns the pixels (CHW, 0..255) and labels of cifar-10-test1k.
 func cifar(t *testing.T) (pixels [][]byte, labels []int) {
-	f, err := os.Open(dataFolder(t, "cifar-10-test1k/test_batch.bin.gz"))
+	f, err := os.Open(kerneltest.DataPath(t, "cifar-10-test1k/test_batch.bin.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +67,7 @@ func TestCIFAR(t *testing.T) {
 			return infer.FromFloat32s(x, 1, 32, 32, 3)
 		}},
 	} {
-		m, err := onnx.ReadFile(dataFolder(t, "onnx-models/"+c.model+"/model.onnx"))
+		m, err := onnx.ReadFile(kerneltest.DataPath(t, "onnx-models/"+c.model+"/model.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}

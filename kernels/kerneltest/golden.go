@@ -2,7 +2,9 @@ package kerneltest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -32,6 +34,20 @@ func DataDir(t testing.TB) string {
 	return dir
 }
 
+// DataPath returns a file or folder in [DataDir]. It skips the test where that is
+// absent.
+func DataPath(t testing.TB, elem ...string) string {
+	t.Helper()
+	root, name := DataDir(t), filepath.Join(elem...)
+	path := filepath.Join(root, name)
+	if _, err := os.Stat(path); root == "" || errors.Is(err, fs.ErrNotExist) {
+		t.Skipf("%s: not in the test data", name)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // moduleRoot returns the nearest folder above the test's own that holds go.mod.
 func moduleRoot(t testing.TB) string {
 	t.Helper()
@@ -58,11 +74,8 @@ func moduleRoot(t testing.TB) string {
 // key which f did not use: such a case says more than f understands.
 func Golden(t *testing.T, op string, f func(t *testing.T, c *Case)) {
 	t.Helper()
-	dir := filepath.Join(DataDir(t), "golden", op)
+	dir := DataPath(t, "golden", op)
 	entries, err := os.ReadDir(dir)
-	if DataDir(t) == "" || os.IsNotExist(err) {
-		t.Skipf("golden/%s: no such folder in the test data", op)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
 // photo draws w x h pixels: red rises to the right, green downwards, with coarse
@@ -507,20 +509,22 @@ func TestFolderChanges(t *testing.T) {
 }
 
 func TestFlowers(t *testing.T) {
-	root := os.Getenv("LANES_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "data")
+	t.Parallel()
+	root := kerneltest.DataPath(t, "flowers5")
+	opt := Options{Root: root}
+	want := [3]int{225, 25, 80}
+	if testing.Short() {
+		opt.Limit, want = 50, [3]int{45, 5, 16}
 	}
-	root = filepath.Join(root, "flowers5")
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no data: %v", err)
-	}
-	d, err := Open("flowers5", Options{Root: root})
+	d, err := Open("flowers5", opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Train.Len() != 225 || d.Val.Len() != 25 || d.Test.Len() != 80 || strings.Join(d.Test.Classes(), " ") != "daisy dandelion roses sunflowers tulips" {
-		t.Errorf("%d, %d and %d images of %v", d.Train.Len(), d.Val.Len(), d.Test.Len(), d.Test.Classes())
+	if got := [3]int{d.Train.Len(), d.Val.Len(), d.Test.Len()}; got != want || strings.Join(d.Test.Classes(), " ") != "daisy dandelion roses sunflowers tulips" {
+		t.Errorf("%d training, validation and test images of %v, want %d", got, d.Test.Classes(), want)
+	}
+	if testing.Short() {
+		return
 	}
 	if bad, n, err := VerifyFolder(root); err != nil || len(bad) != 0 || n != 330 {
 		t.Errorf("%v bad of %d, %v", bad, n, err)

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/golanes/lanes/kernels/kerneltest"
 )
 
 // server gives files, and misbehaves as asked.
@@ -336,15 +338,8 @@ func TestSets(t *testing.T) {
 	if _, err := Find("imagenet"); err == nil {
 		t.Error("found imagenet")
 	}
-	root := os.Getenv("LANES_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "..", "shared", "data")
-	}
 	for _, name := range []string{"mnist", "fashion-mnist"} {
-		dir := filepath.Join(root, name)
-		if _, err := os.Stat(dir); err != nil {
-			t.Skipf("no data: %v", err)
-		}
+		dir := kerneltest.DataPath(t, name)
 		s, err := Find(name)
 		if err != nil {
 			t.Fatal(err)
