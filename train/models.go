@@ -196,7 +196,7 @@ func (s Spec) withDefaults() (full Spec, base string, err error) {
 	case !slices.Contains(Backbones(), base):
 		err = fmt.Errorf("train: unknown model %q, want one of %s, by itself or after se-, eca- or cbam-", s.Name, strings.Join(Backbones(), ", "))
 	case s.Classes < 2 || s.Classes > 1<<20:
-		err = fmt.Errorf("train: %d classes", s.Classes)
+		err = fmt.Errorf("train: %d classes, want 2 to %d", s.Classes, 1<<20)
 	case !(s.Width > 0 && s.Width <= 64):
 		err = fmt.Errorf("train: width %v, want more than 0 and at most 64", s.Width)
 	case s.Attention != NoAttention && !slices.Contains(attentionKinds(), s.Attention):

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -198,12 +197,7 @@ func (cmd *compareCmd) Run(c *console) error {
 	if !cmd.JSON {
 		return nil
 	}
-	line, err := json.Marshal(results)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(c.out, "%s\n", line)
-	return err
+	return printLine(c.out, results)
 }
 
 // compareProgress prints a line for each run.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -19,7 +21,20 @@ const (
 	maxEpochs = 100_000
 	maxBatch  = 4096
 	maxWidth  = 64
+	// maxThreads is more than any machine has; the Go runtime takes memory for each.
+	maxThreads = 1024
 )
+
+// useThreads lets the kernels use n threads; 0 leaves all.
+func useThreads(n int) error {
+	if n < 0 || n > maxThreads {
+		return fmt.Errorf("--threads is %d, want at most %d, or 0 for all", n, maxThreads)
+	}
+	if n > 0 {
+		runtime.GOMAXPROCS(n)
+	}
+	return nil
+}
 
 // Base learning rates where --lr is not given.
 const (
@@ -105,7 +120,7 @@ func (s *Settings) check() error {
 		return fmt.Errorf("--model %s: %w", s.Model, err)
 	}
 	if s.Loss == train.LossCC && !spec.Attends() {
-		return fmt.Errorf("--loss cc needs channel attention: --attention se, eca or cbam, or a --model such as se-%s", s.Model)
+		return fmt.Errorf("--loss cc needs channel attention, which --model %s with --attention %s has not: give --attention se, eca or cbam", s.Model, cmp.Or(s.Attention, train.NoAttention))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,12 +73,7 @@ func (cmd *dataInfoCmd) Run(c *console) error {
 	}
 	info := describe(set)
 	if cmd.JSON {
-		line, err := json.Marshal(info)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(c.out, "%s\n", line)
-		return err
+		return printLine(c.out, info)
 	}
 	skipped(c.out, set)
 	return info.print(c.out)

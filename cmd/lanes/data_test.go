@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/golanes/lanes/kernels/kerneltest"
 	"github.com/golanes/lanes/train"
 )
 
@@ -160,7 +161,7 @@ func TestWrongDataSettings(t *testing.T) {
 // left out.
 func TestBadPictures(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name, file string
 		content    []byte // nil makes a folder, or a link to nowhere
 		want       string
@@ -172,6 +173,9 @@ func TestBadPictures(t *testing.T) {
 		{"no image", "val/left/list.csv", []byte("a,b\n1,2\n"), "not a JPEG"},
 		{"unreadable", "train/left/lost.jpg", nil, "no such file"},
 	} {
+		if !sampled(i) {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			dir, root := t.TempDir(), album(t)
 			path := filepath.Join(root, c.file)
@@ -215,7 +219,10 @@ func TestDataInfo(t *testing.T) {
 		fmt.Sprint(info.Classes) != "[above below left]" || *info.Stored != (storedSizes{[2]int{20, 39}, [2]int{24, 24}}) || len(info.Mean) != 3 {
 		t.Errorf("%+v, stored %+v", info, info.Stored)
 	}
-	for _, args := range [][]string{{"folder", "--root", root}, {"mnist", "--root", tiny(t)}, {"glyphs"}} {
+	for i, args := range [][]string{{"folder", "--root", root}, {"mnist", "--root", tiny(t)}, {"glyphs"}} {
+		if !sampled(i) {
+			continue
+		}
 		out, _ := must(t, dir, append([]string{"data", "info"}, args...)...)
 		if !strings.Contains(out, "mean") || !strings.Contains(out, "all") {
 			t.Errorf("%v: %q", args, out)
@@ -231,10 +238,10 @@ func TestDataInfo(t *testing.T) {
 func TestDataGet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	source := filepath.Join(dataRoot(), "mnist")
+	source := filepath.Join(kerneltest.DataDir(t), "mnist")
 	s := httptest.NewServer(http.FileServer(http.Dir(source)))
 	defer s.Close()
-	if _, err := os.Stat(source); err == nil {
+	if _, err := os.Stat(source); err == nil && kerneltest.DataDir(t) != "" {
 		out, errs := must(t, dir, "data", "get", "mnist", "--root", "new/mnist", "--from", s.URL)
 		if !strings.Contains(out, "fetched train-images-idx3-ubyte.gz") || !strings.Contains(errs, "9.9 MB") {
 			t.Errorf("%q, %q", out, errs)
@@ -251,32 +258,22 @@ func TestDataGet(t *testing.T) {
 	rejected(t, dir, []string{"cannot reach"}, "data", "get", "cifar-10", "--root", "cifar", "--from", s.URL)
 }
 
-// dataRoot is the folder of the real data sets, which may not be there.
-func dataRoot() string {
-	if root := os.Getenv("LANES_DATA"); root != "" {
-		return root
-	}
-	return filepath.Join("..", "..", "..", "shared", "data")
-}
-
-// TestFlowers trains and evaluates on real photos.
+// TestFlowers trains and evaluates on real photos, under -short on every fifth.
 func TestFlowers(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(dataRoot(), "flowers5")
-	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no data: %v", err)
-	}
-	root, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := kerneltest.DataPath(t, "flowers5")
 	dir := t.TempDir()
-	out, _ := must(t, dir, "train", "--data", "folder", "--root", root, "--size", "32", "--epochs", "1", "--batch", "25", "--out", "run")
-	if !strings.Contains(out, "225 training, 25 validation and 80 test images in 5 classes") {
-		t.Errorf("%q", out)
+	args := []string{"train", "--data", "folder", "--root", root, "--size", "32", "--epochs", "1", "--batch", "25", "--out", "run"}
+	counts, evaluated := "225 training, 25 validation and 80 test images in 5 classes", "105 images"
+	if testing.Short() {
+		args = append(args, "--limit", "50")
+		counts, evaluated = "45 training, 5 validation and 16 test images in 5 classes", "21 images"
 	}
-	if out, _ = must(t, dir, "eval", "--run", "run"); !strings.Contains(out, "105 images") {
-		t.Errorf("%q", out)
+	if out, _ := must(t, dir, args...); !strings.Contains(out, counts) {
+		t.Errorf("%q, want %s", out, counts)
+	}
+	if out, _ := must(t, dir, "eval", "--run", "run"); !strings.Contains(out, evaluated) {
+		t.Errorf("%q, want %s", out, evaluated)
 	}
 	if len(get(t, filepath.Join(dir, "run"), train.BestFile)) == 0 {
 		t.Error("no weights")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -33,17 +32,9 @@ Examples:
 
 // Run evaluates.
 func (cmd *evalCmd) Run(c *console) error {
-	config, err := readRunConfig(cmd.RunDir)
+	config, model, err := openRun(cmd.RunDir)
 	if err != nil {
 		return err
-	}
-	model, err := train.OpenModel(filepath.Join(cmd.RunDir, train.BestFile))
-	if err != nil {
-		return err
-	}
-	if channels := model.Image().C; len(config.Mean) != channels || len(config.Std) != channels {
-		return fmt.Errorf("%s is damaged: mean and deviation of %d and %d channels for images of %d",
-			filepath.Join(cmd.RunDir, configFile), len(config.Mean), len(config.Std), channels)
 	}
 	name, opt := config.Settings.Data, config.Settings.dataOptions()
 	if cmd.Data != "" && cmd.Data != name {

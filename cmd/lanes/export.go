@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/golanes/lanes/infer/onnx"
 	"github.com/golanes/lanes/train"
@@ -38,13 +37,11 @@ func (cmd *exportCmd) Run(c *console) error {
 	opt := train.ExportOptions{FoldBatchNorm: cmd.Fold}
 	var model *train.Model
 	if cmd.RunDir != "" {
-		config, err := readRunConfig(cmd.RunDir)
+		config, trained, err := openRun(cmd.RunDir)
 		if err != nil {
 			return err
 		}
-		if model, err = train.OpenModel(filepath.Join(cmd.RunDir, train.BestFile)); err != nil {
-			return err
-		}
+		model = trained
 		opt.Classes, opt.Mean, opt.Std = config.Classes, config.Mean, config.Std
 	} else {
 		if cmd.Size < 1 || cmd.Size > 1<<12 {

@@ -26,9 +26,9 @@ type inferCmd struct {
 	Exact bool `help:"Only exact convolutions: no Winograd."`
 	JSON  bool `name:"json" help:"Print one JSON object for each picture."`
 
-	Check   string `placeholder:"DIR" help:"Run the test_data_set folders in DIR and print the largest errors."`
-	Bench   bool   `help:"Measure the time of a run on zeros."`
-	Explain bool   `help:"Print the plan: kernels, shapes, times and memory."`
+	Check   string `xor:"look" placeholder:"DIR" help:"Run the test_data_set folders in DIR and print the largest errors."`
+	Bench   bool   `xor:"look" help:"Measure the time of a run on zeros."`
+	Explain bool   `xor:"look" help:"Print the plan: kernels, shapes, times and memory."`
 	Batch   int    `default:"1" help:"Images in a run of --bench and --explain."`
 	Threads int    `help:"Threads to use (default all)."`
 }
@@ -43,11 +43,16 @@ func (inferCmd) Help() string {
 
 // Run does what the flags ask for.
 func (cmd *inferCmd) Run(c *console) error {
-	if cmd.Threads < 0 || cmd.Batch < 1 || cmd.Batch > 1<<16 {
-		return errors.New("--threads and --batch must be positive")
+	switch {
+	case cmd.Batch < 1 || cmd.Batch > 1<<16:
+		return fmt.Errorf("--batch is %d, want 1 to %d", cmd.Batch, 1<<16)
+	case cmd.Top < 1:
+		return fmt.Errorf("--top is %d, want at least 1", cmd.Top)
+	case len(cmd.Images) > 0 && (cmd.Check != "" || cmd.Bench || cmd.Explain):
+		return errors.New("pictures are classified, or the model is looked at with --check, --bench or --explain, not both")
 	}
-	if cmd.Threads > 0 {
-		runtime.GOMAXPROCS(cmd.Threads)
+	if err := useThreads(cmd.Threads); err != nil {
+		return err
 	}
 	m, err := onnx.ReadFile(cmd.Model)
 	if err != nil {

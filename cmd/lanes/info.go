@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -28,11 +27,9 @@ Example:
 func (cmd *infoCmd) Run(c *console) error {
 	info := kernels.Info()
 	if cmd.JSON {
-		line, err := json.Marshal(info)
-		if err != nil {
+		if err := printLine(c.out, info); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.out, "%s\n", line)
 	} else {
 		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 		for _, row := range [][2]string{

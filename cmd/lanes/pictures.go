@@ -28,7 +28,11 @@ func (f *imageFlags) options(path string, m *onnx.Model) (infer.ImageOptions, er
 		if err != nil {
 			return opt, err
 		}
-		for line := range strings.SplitSeq(strings.TrimRight(string(text), "\r\n"), "\n") {
+		names := strings.TrimRight(string(text), "\r\n")
+		if names == "" {
+			return opt, fmt.Errorf("%s: no class names", f.Labels)
+		}
+		for line := range strings.SplitSeq(names, "\n") {
 			opt.Labels = append(opt.Labels, strings.TrimSuffix(line, "\r"))
 		}
 	}
@@ -42,6 +46,13 @@ func (f *imageFlags) options(path string, m *onnx.Model) (infer.ImageOptions, er
 const maxPixels = 1 << 26
 
 func readImage(path string) (image.Image, error) {
+	info, err := os.Stat(path) // before Open, which waits for the writer of a pipe
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a file with a picture", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,10 @@ func (cmd *quantizeCmd) Run(c *console) error {
 			return nil, err
 		}
 		t, err := classifier.Input(img)
-		return []*infer.Tensor{t}, err
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", x.path, err)
+		}
+		return []*infer.Tensor{t}, nil
 	}
 	samples := func(yield func([]*infer.Tensor) error) error {
 		for _, x := range list {
@@ -80,10 +83,10 @@ func (cmd *quantizeCmd) Run(c *console) error {
 			} else {
 				in, err = picture(x)
 			}
-			if err == nil {
-				err = yield(in)
-			}
 			if err != nil {
+				return err
+			}
+			if err := yield(in); err != nil {
 				return fmt.Errorf("%s: %w", x.path, err)
 			}
 			if c.ctx.Err() != nil {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/golanes/lanes/train/data"
@@ -48,7 +49,7 @@ func findSamples(root string) ([]sample, error) {
 		}
 		plain := strings.TrimSuffix(name, ".gz")
 		switch {
-		case strings.HasSuffix(name, ".jpg") || strings.HasSuffix(name, ".jpeg") || strings.HasSuffix(name, ".png") || strings.HasSuffix(name, ".gif"):
+		case slices.Contains([]string{".jpg", ".jpeg", ".png", ".gif", ".webp"}, filepath.Ext(name)):
 			list = append(list, sample{path: path})
 			return nil
 		case strings.HasSuffix(plain, ".bin") || strings.HasSuffix(plain, "idx3-ubyte"):

@@ -6,7 +6,6 @@ import (
 	"log"
 	"net"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -51,13 +50,13 @@ Examples:
 // Run serves until it is interrupted.
 func (cmd *serveCmd) Run(c *console) error {
 	switch {
-	case cmd.Threads < 0 || cmd.Workers < 1 || cmd.Top < 1 || cmd.MaxBatch < 1 || cmd.MaxQueue < 1 || cmd.MaxBody < 1 || cmd.MaxBody > 1<<11:
-		return errors.New("--threads, --workers, --top, --max-batch, --max-queue and --max-body (up to 2048) must be positive")
+	case cmd.Workers < 1 || cmd.Top < 1 || cmd.MaxBatch < 1 || cmd.MaxQueue < 1 || cmd.MaxBody < 1 || cmd.MaxBody > 1<<11:
+		return errors.New("--workers, --top, --max-batch, --max-queue and --max-body (up to 2048) must be positive")
 	case cmd.BatchDelay < 0 || cmd.Timeout <= 0 || cmd.ReadTime <= 0 || cmd.Drain <= 0:
 		return errors.New("--batch-delay, --timeout, --read-timeout and --drain must be positive times")
 	}
-	if cmd.Threads > 0 {
-		runtime.GOMAXPROCS(cmd.Threads)
+	if err := useThreads(cmd.Threads); err != nil {
+		return err
 	}
 	m, err := onnx.ReadFile(cmd.Model)
 	if err != nil {

@@ -88,6 +88,8 @@ func TestWrongServe(t *testing.T) {
 	rejected(t, dir, []string{"m.onnx", "99x99"}, "serve", "m.onnx", "--size", "99")
 	rejected(t, dir, []string{"m.onnx", "2 labels for 4 classes"}, "serve", "m.onnx", "--labels", "labels.txt")
 	rejected(t, dir, []string{"means"}, "serve", "m.onnx", "--mean", "0.5")
+	rejected(t, dir, []string{"1000000000 workers"}, "serve", "m.onnx", "--workers", "1000000000")
+	rejected(t, dir, []string{"--threads"}, "serve", "m.onnx", "--threads", "100000000")
 	rejected(t, dir, []string{"--max-batch"}, "serve", "m.onnx", "--max-batch", "0")
 	rejected(t, dir, []string{"--timeout"}, "serve", "m.onnx", "--timeout=-1s")
 	rejected(t, dir, []string{"slash"}, "serve", "m.onnx", "--name", "a/b")

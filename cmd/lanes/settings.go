@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/golanes/lanes/internal/atomicfile"
+	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 )
 
@@ -146,6 +147,27 @@ func readRunConfig(dir string) (*runConfig, error) {
 		return nil, fmt.Errorf("%s is damaged: %w", path, err)
 	}
 	return &c, nil
+}
+
+// openRun reads dir's config.json and the model with the best weights, which must
+// go together.
+func openRun(dir string) (*runConfig, *train.Model, error) {
+	config, err := readRunConfig(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := train.OpenModel(filepath.Join(dir, train.BestFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	path := filepath.Join(dir, configFile)
+	if channels := model.Image().C; len(config.Mean) != channels || len(config.Std) != channels {
+		return nil, nil, fmt.Errorf("%s is damaged: mean and deviation of %d and %d channels for images of %d", path, len(config.Mean), len(config.Std), channels)
+	}
+	if len(config.Classes) != model.Classes() {
+		return nil, nil, fmt.Errorf("%s is damaged: %d names of classes for a model of %d", path, len(config.Classes), model.Classes())
+	}
+	return config, model, nil
 }
 
 // takeOver returns the settings of an earlier run for the run that resumes it.

@@ -29,7 +29,7 @@ type trainCmd struct {
 
 	Out       string `placeholder:"DIR" group:"Run" help:"Folder for the run (default runs/DATA-MODEL-LOSS, numbered if it is taken)."`
 	Resume    bool   `group:"Run" help:"Go on from the last checkpoint in --out, with the settings kept there."`
-	Overwrite bool   `xor:"start" group:"Run" help:"Replace the run that --out holds."`
+	Overwrite bool   `group:"Run" help:"Replace the run that --out holds."`
 	JSON      bool   `name:"json" group:"Run" help:"Print the result as one JSON object on the last line, and the progress to standard error."`
 
 	given []string // the flags of the command line

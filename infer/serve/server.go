@@ -101,7 +101,9 @@ func New(s *infer.Session, pictures infer.ImageOptions, opt Options) (*Server, e
 	switch {
 	case opt.MaxBatch < 1 || opt.MaxBatch > 1<<12:
 		return nil, fmt.Errorf("serve: batches of %d, want 1 to %d", opt.MaxBatch, 1<<12)
-	case opt.MaxQueue < 1 || opt.Workers < 1 || opt.Top < 1 || opt.MaxBody < 1 || opt.MaxBodies < opt.MaxBody || opt.MaxPixels < 1:
+	case opt.Workers < 1 || opt.Workers > 1<<10:
+		return nil, fmt.Errorf("serve: %d workers, want 1 to %d", opt.Workers, 1<<10)
+	case opt.MaxQueue < 1 || opt.Top < 1 || opt.MaxBody < 1 || opt.MaxBodies < opt.MaxBody || opt.MaxPixels < 1:
 		return nil, errors.New("serve: limits must be positive")
 	case opt.BatchDelay < 0 || opt.ReadTimeout < 0 || opt.RequestTimeout < 0 || opt.DrainTimeout < 0:
 		return nil, errors.New("serve: times must not be negative")
