@@ -32,13 +32,15 @@ const (
 	maxInt8Packed = 64 << 20
 	// int8TaskTerms is the number of products worth a task, about 20 us.
 	int8TaskTerms = 4 << 20
+	// int8RowTerms is the same for depthwise convolution by rows.
+	int8RowTerms = 2 << 20
 )
 
 // A PlanInt8 runs a forward convolution of quantised tensors in NHWC: unsigned
 // bytes, of which one value stands for zero, times signed weights. It is an
 // indirect matrix product on the bytes, or one multiplication by lane where every
 // channel has its own filter. Padding is copied around the input once; where there
-// is none the input is read in place.
+// is none the input is read in place, as it is by depthwise convolutions of 3x3.
 //
 // Its integers are the same on every instruction set. Methods allocate nothing,
 // panic with "conv.PlanInt8.Method: what" on misuse, and must not be called
@@ -48,6 +50,8 @@ type PlanInt8 struct {
 	output    Int8Output
 	oh, ow    int
 	depthwise bool
+	rowKernel *kernels.DepthwiseByteRow // of a depthwise convolution, or nil
+	scale     []float32                 // in its form
 
 	spread         bool // the input is copied, with its padding
 	ph, pw         int  // of the copy, else H and W
@@ -64,6 +68,7 @@ type PlanInt8 struct {
 	shares  kernels.Shares
 	body    func(lo, hi int)
 	padBody func(lo, hi int)
+	rowBody func(lo, hi int)
 	job     int8Job
 }
 
@@ -95,6 +100,7 @@ type Int8Weights struct {
 	b     []int8
 	bias  []int32 // less what the zero of the input adds
 	taps  []float32
+	rows  *kernels.DepthwiseByteWeights
 	zero  uint8
 	width int // of the panels, to detect another instruction set
 }
@@ -129,7 +135,12 @@ func NewPlanInt8(shape Shape, output Int8Output) (*PlanInt8, error) {
 		tapLen *= s.S
 	}
 	p.quads = (tapLen + 3) / 4
-	p.spread = p.ph != s.H || p.pw != s.W || !p.depthwise && tapLen%4 != 0
+	if p.depthwise && s.R == 3 && s.S == 3 && s.DilationH == 1 && s.DilationW == 1 && s.StrideH == s.StrideW && p.rows() > 0 {
+		if p.rowKernel = kernels.NewDepthwiseByteRow(s.StrideW, s.C, s.W, s.PadLeft, p.ow); p.rowKernel != nil {
+			p.scale = make([]float32, p.rowKernel.Lanes())
+		}
+	}
+	p.spread = p.rowKernel == nil && (p.ph != s.H || p.pw != s.W || !p.depthwise && tapLen%4 != 0)
 	p.makeTaps(tapLen)
 	p.makePanels()
 	if n := p.packedLen(); !p.depthwise && n > maxInt8Packed && n/8 > s.WeightLen() {
@@ -140,7 +151,7 @@ func NewPlanInt8(shape Shape, output Int8Output) (*PlanInt8, error) {
 	for i := range p.workers {
 		p.workers[i] = int8Worker{rows: make([]int32, p.blockRows+p.heights[0]), acc: make([]int32, p.heights[0]*p.panels[0].width), taps: make([]int, len(p.taps))}
 	}
-	p.body, p.padBody, p.shares = p.run, p.pad, kernels.NewShares(len(p.workers))
+	p.body, p.padBody, p.rowBody, p.shares = p.run, p.pad, p.depthwiseRows, kernels.NewShares(len(p.workers))
 	return p, nil
 }
 
@@ -212,7 +223,10 @@ func (p *PlanInt8) rows() int { return p.shape.N * p.oh * p.ow }
 
 // WorkspaceLen returns the bytes of work that [PlanInt8.Forward] needs.
 func (p *PlanInt8) WorkspaceLen() int {
-	if !p.spread {
+	switch {
+	case p.rowKernel != nil:
+		return p.shape.W * p.shape.C // a row of padding
+	case !p.spread:
 		return 0
 	}
 	const slack = 3 // behind the last group of four
@@ -221,6 +235,9 @@ func (p *PlanInt8) WorkspaceLen() int {
 
 // String says how the convolution is computed.
 func (p *PlanInt8) String() string {
+	if p.rowKernel != nil {
+		return "int8 depthwise rows"
+	}
 	if p.depthwise {
 		return "int8 depthwise"
 	}
@@ -248,9 +265,15 @@ func (p *PlanInt8) NewWeights(w []int8, bias []int32, zero uint8) *Int8Weights {
 		return sum
 	}
 	if p.depthwise {
-		out.taps = make([]float32, len(w))
 		for k := range s.K {
 			out.bias = append(out.bias, start(k))
+		}
+		if p.rowKernel != nil {
+			out.rows = p.rowKernel.Pack(w, out.bias)
+			return out
+		}
+		out.taps = make([]float32, len(w))
+		for k := range s.K {
 			for t := range filter {
 				out.taps[t*s.K+k] = float32(w[k*filter+t])
 			}
@@ -296,7 +319,7 @@ func (p *PlanInt8) Forward(out *Int8Result, src []uint8, w *Int8Weights, work []
 	switch {
 	case len(src) < p.shape.SrcLen() || len(work) < p.WorkspaceLen():
 		panic(name + "short src or work")
-	case w == nil || w.width != p.panels[0].width || (w.taps != nil) != p.depthwise:
+	case w == nil || w.width != p.panels[0].width || (w.taps != nil) != (p.depthwise && p.rowKernel == nil), (w.rows != nil) != (p.rowKernel != nil):
 		panic(name + "weights of another plan")
 	case p.output == Int8Bytes && len(out.Bytes) < n, p.output == Int8Floats && len(out.Floats) < n, p.output == Int8Sums && len(out.Sums) < n:
 		panic(name + "short result")
@@ -307,6 +330,11 @@ func (p *PlanInt8) Forward(out *Int8Result, src []uint8, w *Int8Weights, work []
 		return
 	}
 	p.job = int8Job{a: src, zero: w.zero, src: src, w: w, out: out}
+	if p.rowKernel != nil {
+		p.forwardRows(work)
+		p.job = int8Job{}
+		return
+	}
 	if p.spread {
 		p.job.a = work[:p.WorkspaceLen()]
 		grain := max(1, (64<<10)/max(1, p.pw*p.shape.C))
@@ -416,6 +444,32 @@ func (p *PlanInt8) finish(panel *int8Panel, acc []int32, row, rows int) {
 		for i := range rows {
 			copy(out.Sums[at+i*k:][:panel.cols], acc[i*panel.width:])
 		}
+	}
+}
+
+// forwardRows runs a depthwise convolution by rows.
+func (p *PlanInt8) forwardRows(work []uint8) {
+	s := &p.shape
+	p.job.a = work[:p.WorkspaceLen()]
+	fillBytes(p.job.a, p.job.zero)
+	p.rowKernel.PackScale(p.scale, p.job.out.Scale)
+	kernels.Parallel(s.N*p.oh, max(1, int8RowTerms/(p.ow*s.C*s.R*s.S)), p.rowBody)
+}
+
+// depthwiseRows computes rows lo to hi-1 of all images.
+func (p *PlanInt8) depthwiseRows(lo, hi int) {
+	s, line := &p.shape, p.ow*p.shape.K
+	o := kernels.DepthwiseByteOperands{Src: p.job.src, Pad: p.job.a, Zero: p.job.zero, W: p.job.w.rows, Scale: p.scale, Range: p.job.out.Range}
+	for row := lo; row < hi; row++ {
+		n, y := row/p.oh, row%p.oh*s.StrideH-s.PadTop
+		for r := range o.Rows {
+			o.Rows[r] = -1
+			if y+r >= 0 && y+r < s.H {
+				o.Rows[r] = (n*s.H + y + r) * s.W * s.C
+			}
+		}
+		o.Dst = p.job.out.Bytes[row*line:][:line]
+		p.rowKernel.Run(&o)
 	}
 }
 

@@ -19,6 +19,10 @@ var int8Shapes = []conv.Shape{
 	{N: 2, C: 5, H: 6, W: 5, K: 17, R: 2, S: 3, DilationH: 2, DilationW: 2, PadRight: 1},
 	{N: 1, C: 12, H: 5, W: 5, K: 8, R: 3, S: 3, Groups: 4, PadTop: 1, PadLeft: 2},
 	{N: 2, C: 19, H: 6, W: 7, K: 19, R: 3, S: 3, Groups: 19, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, StrideH: 2, StrideW: 1},
+	{N: 2, C: 32, H: 6, W: 7, K: 32, R: 3, S: 3, Groups: 32, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 1, C: 144, H: 7, W: 5, K: 144, R: 3, S: 3, Groups: 144, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, StrideH: 2, StrideW: 2},
+	{N: 1, C: 100, H: 2, W: 1, K: 100, R: 3, S: 3, Groups: 100, PadTop: 4, PadLeft: 5, PadBottom: 3, PadRight: 6, StrideH: 2, StrideW: 2},
+	{N: 2, C: 45, H: 5, W: 8, K: 45, R: 3, S: 3, Groups: 45, PadLeft: 2},
 	{N: 70, C: 64, H: 1, W: 1, K: 10, R: 1, S: 1},
 }
 

@@ -66,6 +66,14 @@ func byteCase(data []byte, seed uint64, n, c, taps int) (bytes []uint8, sums []i
 	}
 	kernels.DepthwiseBytes(pixel, src, table, filter, c, make([]int32, c), scales(c, 0x1p-8), r)
 	bytes = append(bytes, pixel...)
+	stride := 1 + int(seed%2)
+	if row := kernels.NewDepthwiseByteRow(stride, c, taps, int(data[0])%4, taps); row != nil && c >= 32 { // what all tiers have
+		o := kernels.DepthwiseByteOperands{Dst: make([]uint8, taps*c), Src: raw(taps * c), Pad: raw(taps * c), Rows: [3]int{0, -1, 0}, Zero: data[0],
+			W: row.Pack(signed(9*c), make([]int32, c)), Scale: make([]float32, row.Lanes()), Range: r}
+		row.PackScale(o.Scale, scales(c, 0x1p-8))
+		row.Run(&o)
+		bytes = append(bytes, o.Dst...)
+	}
 	kernels.MaxBytes(pixel, src, table)
 	bytes = append(bytes, pixel...)
 	sum, floats, back := make([]uint8, n), make([]float32, n), make([]uint8, n)

@@ -150,3 +150,35 @@ func depthwiseBytes(dst []uint8, taps *byteTaps, count int, w []float32, wStride
 		depthwiseBytesGeneric(dst, taps, count, w, wStride, bias, scale, lo, hi, r)
 	}
 }
+
+func depthwiseByteLayout(c int) (wide, narrow int, layout byteLayout) {
+	switch {
+	case isa.VNNI:
+		return 64, 32, byColumnBytes
+	case isa.Active == isa.AVX512, isa.Active == isa.AVX2:
+		return 32, 32, byColumn
+	default:
+		return c, c, byTap
+	}
+}
+
+func depthwiseByteRow(d *DepthwiseByteRow, o *DepthwiseByteOperands, rows *[byteFilter]*uint8, b byteBlock, before int) {
+	dst, w, bias, scale := &o.Dst[b.c], &o.W.w[d.layout.bytesOf()*before], &o.W.bias[before], &o.Scale[before]
+	pad, zero, low, high := fourBytes(o.Zero), uint32(o.Range.Zero)*0x10001, fourBytes(o.Range.Min), fourBytes(o.Range.Max)
+	switch {
+	case d.layout == byColumnBytes && d.stride == 1 && b.width == 64:
+		avx512.DepthwiseBytes3s1x64(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case d.layout == byColumnBytes && d.stride == 1:
+		avx512.DepthwiseBytes3s1x32(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case d.layout == byColumnBytes && b.width == 64:
+		avx512.DepthwiseBytes3s2x64(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case d.layout == byColumnBytes:
+		avx512.DepthwiseBytes3s2x32(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case d.layout == byColumn && d.stride == 1:
+		avx2.DepthwiseBytes3s1x32(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case d.layout == byColumn:
+		avx2.DepthwiseBytes3s2x32(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	default:
+		depthwiseByteRowGeneric(d, o, rows, b, before)
+	}
+}

@@ -96,3 +96,25 @@ func depthwiseBytes(dst []uint8, taps *byteTaps, count int, w []float32, wStride
 		depthwiseBytesGeneric(dst, taps, count, w, wStride, bias, scale, lo, hi, r)
 	}
 }
+
+func depthwiseByteLayout(c int) (wide, narrow int, layout byteLayout) {
+	switch isa.Active {
+	case isa.NEON:
+		return 8, 8, byTap
+	default:
+		return c, c, byTap
+	}
+}
+
+func depthwiseByteRow(d *DepthwiseByteRow, o *DepthwiseByteOperands, rows *[byteFilter]*uint8, b byteBlock, before int) {
+	dst, w, bias, scale := &o.Dst[b.c], &o.W.w[d.layout.bytesOf()*before], &o.W.bias[before], &o.Scale[before]
+	pad, zero, low, high := fourBytes(o.Zero), uint32(o.Range.Zero)*0x10001, fourBytes(o.Range.Min), fourBytes(o.Range.Max)
+	switch {
+	case isa.Active == isa.NEON && b.width == 8 && d.stride == 1:
+		neon.DepthwiseBytes3s1x8(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	case isa.Active == isa.NEON && b.width == 8:
+		neon.DepthwiseBytes3s2x8(dst, &rows[0], w, bias, scale, d.left, d.width, d.c, d.pixels, b.count, pad, zero, low, high)
+	default:
+		depthwiseByteRowGeneric(d, o, rows, b, before)
+	}
+}

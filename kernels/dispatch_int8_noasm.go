@@ -37,3 +37,9 @@ func maxBytes(dst []uint8, taps *byteTaps, count int) {
 func depthwiseBytes(dst []uint8, taps *byteTaps, count int, w []float32, wStride int, bias []int32, scale []float32, lo, hi float32, r ByteRange) {
 	depthwiseBytesGeneric(dst, taps, count, w, wStride, bias, scale, lo, hi, r)
 }
+
+func depthwiseByteLayout(c int) (wide, narrow int, layout byteLayout) { return c, c, byTap }
+
+func depthwiseByteRow(d *DepthwiseByteRow, o *DepthwiseByteOperands, rows *[byteFilter]*uint8, b byteBlock, before int) {
+	depthwiseByteRowGeneric(d, o, rows, b, before)
+}

@@ -172,7 +172,9 @@ func (b *byteTaps) fill(name string, src []uint8, taps []int, c int) {
 	}
 }
 
-func byteAt(p *uint8, i int) uint8 { return *(*uint8)(unsafe.Add(unsafe.Pointer(p), i)) }
+func byteFrom(p *uint8, i int) *uint8 { return (*uint8)(unsafe.Add(unsafe.Pointer(p), i)) }
+
+func byteAt(p *uint8, i int) uint8 { return *byteFrom(p, i) }
 
 // MaxBytes sets dst[i] to the largest of src[taps[t]+i] over all t, for i <
 // len(dst): one pixel of maximum pooling. dst must not overlap src.

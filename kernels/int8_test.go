@@ -248,9 +248,65 @@ func TestByteTaps(t *testing.T) {
 	})
 }
 
+func TestDepthwiseByteRow(t *testing.T) {
+	kerneltest.ForEachInt8(t, func(t *testing.T) {
+		rng := kerneltest.Rand(66)
+		for _, c := range append([]int{40, 95, 96, 97, 160}, byteCounts...) {
+			for _, size := range [][4]int{{1, 1, 0, 1}, {1, 1, 3, 5}, {1, 2, 1, 2}, {1, 7, 1, 7}, {2, 1, 1, 3}, {2, 6, 0, 3}, {2, 7, 1, 4}, {2, 5, 5, 6}} {
+				stride, width, left, pixels := size[0], size[1], size[2], size[3]
+				d := kernels.NewDepthwiseByteRow(stride, c, width, left, pixels)
+				if d == nil {
+					if c >= 32 {
+						t.Errorf("no kernel for %d channels", c)
+					}
+					continue
+				}
+				t.Run(fmt.Sprintf("c=%d/stride=%d/width=%d/left=%d/pixels=%d", c, stride, width, left, pixels), func(t *testing.T) {
+					testDepthwiseByteRow(t, rng, d, c, stride, width, left, pixels)
+				})
+			}
+		}
+	})
+}
+
+func testDepthwiseByteRow(t *testing.T, rng *kerneltest.Random, d *kernels.DepthwiseByteRow, c, stride, width, left, pixels int) {
+	w, bias, scale := make([]int8, 9*c), guardedInt32(t, rng, c, 1<<20), kerneltest.Guarded(t, c)
+	copy(w, guardedInt8(t, rng, len(w)))
+	for i := range scale {
+		scale[i] = rng.Float32() * 0x1p-12
+		if rng.IntN(16) == 0 {
+			scale[i] = []float32{float32(math.NaN()), float32(math.Inf(1)), -3e38, 1e6}[rng.IntN(4)]
+		}
+	}
+	o := kernels.DepthwiseByteOperands{Dst: kerneltest.GuardedOf[uint8](t, pixels*c), Src: guardedBytes(t, rng, 2*width*c), Pad: kerneltest.GuardedOf[uint8](t, width*c),
+		Rows: [3]int{width * c, 0, -1}, Zero: 201, W: d.Pack(w, bias), Scale: kerneltest.Guarded(t, d.Lanes()), Range: byteRanges[1]}
+	for i := range o.Pad {
+		o.Pad[i] = o.Zero
+	}
+	d.PackScale(o.Scale, scale)
+	d.Run(&o)
+	for i, got := range o.Dst {
+		p, k := i/c, i%c
+		v := bias[k]
+		for r, at := range o.Rows {
+			for s := range 3 {
+				x := o.Zero
+				if col := p*stride - left + s; at >= 0 && col >= 0 && col < width {
+					x = o.Src[at+col*c+k]
+				}
+				v += int32(x) * int32(w[9*k+3*r+s])
+			}
+		}
+		if want := roundedByte(float32(v)*scale[k], o.Range); got != want {
+			t.Fatalf("seed=%d: pixel %d channel %d = %d, want %d", rng.Seed, p, k, got, want)
+		}
+	}
+}
+
 func TestInt8Panics(t *testing.T) {
 	r := kernels.ByteRange{Max: 255}
 	b, x, acc := make([]uint8, 4), make([]float32, 4), make([]int32, 4)
+	row := kernels.NewDepthwiseByteRow(1, 64, 1, 0, 1)
 	for name, f := range map[string]func(){
 		"QuantizeBytes: lengths differ":   func() { kernels.QuantizeBytes(b, x[:3], 1, r) },
 		"QuantizeBytes: range":            func() { kernels.QuantizeBytes(b, x, 1, kernels.ByteRange{Min: 1}) },
@@ -260,13 +316,38 @@ func TestInt8Panics(t *testing.T) {
 		"ByteAdd: lengths differ":         func() { (&kernels.ByteAdd{Range: r}).Run(b, b[:2], b) },
 		"MaxBytes: tap out of range":      func() { kernels.MaxBytes(b[:2], b, []int{3}) },
 		"DepthwiseBytes: short w":         func() { kernels.DepthwiseBytes(b[:2], b, []int{0, 2}, x[:3], 2, acc, x, r) },
-		"GatherInt8: size":                func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1}).Run() },
-		"GatherInt8: short Rows":          func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc}).Run() },
+		"NewDepthwiseByteRow: c, width":   func() { kernels.NewDepthwiseByteRow(1, 0, 1, 0, 1) },
+		"DepthwiseByteRow.Pack: lengths":  func() { row.Pack(make([]int8, 9), acc) },
+		"DepthwiseByteRow.Run: range of":  func() { row.Run(&kernels.DepthwiseByteOperands{Range: kernels.ByteRange{Min: -1}}) },
+		"DepthwiseByteRow.Run: short Dst": func() { row.Run(&kernels.DepthwiseByteOperands{Range: r}) },
+		"DepthwiseByteRow.Run: W or Scal": func() { row.Run(&kernels.DepthwiseByteOperands{Range: r, Dst: make([]uint8, 64)}) },
+		"DepthwiseByteRow.Run: row out o": func() {
+			row.Run(&kernels.DepthwiseByteOperands{Range: r, Dst: make([]uint8, 64), W: row.Pack(make([]int8, 9*64), make([]int32, 64)), Scale: make([]float32, 64)})
+		},
+		"GatherInt8: size":       func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1}).Run() },
+		"GatherInt8: short Rows": func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc}).Run() },
 		"GatherInt8: short A or B": func() {
 			(&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc[:1], Rows: acc, Bias: acc, Acc: acc, A: b, B: make([]int8, 3)}).Run()
 		},
 	} {
 		mustPanic(t, "kernels."+name, f)
+	}
+}
+
+// BenchmarkDepthwiseByteRow reports multiplications of bytes per nanosecond.
+func BenchmarkDepthwiseByteRow(b *testing.B) {
+	const c, pixels = 192, 28
+	for _, stride := range []int{1, 2} {
+		b.Run(fmt.Sprintf("stride=%d", stride), func(b *testing.B) {
+			width := pixels * stride
+			d := kernels.NewDepthwiseByteRow(stride, c, width, 1, pixels)
+			o := kernels.DepthwiseByteOperands{Dst: make([]uint8, pixels*c), Src: make([]uint8, width*c), W: d.Pack(make([]int8, 9*c), make([]int32, c)),
+				Scale: make([]float32, d.Lanes()), Range: kernels.ByteRange{Max: 255}}
+			for b.Loop() {
+				d.Run(&o)
+			}
+			b.ReportMetric(float64(9*pixels*c)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "mul/ns")
+		})
 	}
 }
 

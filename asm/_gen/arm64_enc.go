@@ -66,7 +66,30 @@ var (
 	// The table is one register.
 	encTBL = enc3{"tbl", 0x4E000000, "16b"}
 
-	encMULHalf = enc3{"mul", 0x4E609C00, "8h"}
+	encMULHalf   = enc3{"mul", 0x4E609C00, "8h"}
+	encSQADDHalf = enc3{"sqadd", 0x4E600C00, "8h"}
+	encUMAXByte  = enc3{"umax", 0x2E206400, "8b"}
+	encUMINByte  = enc3{"umin", 0x2E206C00, "8b"}
+	encFMAXNM    = enc3{"fmaxnm", 0x4E20C400, "4s"}
+)
+
+// An encLong encodes op Vd.4S, Vn.<half>, Vm.<half>, which adds products of 16 bits.
+type encLong struct {
+	name string
+	base uint32
+	half string
+}
+
+func (e encLong) encode(d, n, m int) word {
+	return word{
+		e.base | uint32(m)<<16 | uint32(n)<<5 | uint32(d),
+		fmt.Sprintf("%s v%d.4s, v%d.%s, v%d.%s", e.name, d, n, e.half, m, e.half),
+	}
+}
+
+var (
+	encSMLAL  = encLong{"smlal", 0x0E608000, "4h"}
+	encSMLAL2 = encLong{"smlal2", 0x4E608000, "8h"}
 )
 
 // An enc2 encodes op Vd.4S, Vn.4S (or .16B).
@@ -176,6 +199,10 @@ var (
 	encXTNByte  = encNarrow{"xtn", 0x0E212800, "8b", "8h", ""}
 	encUXTLHalf = encNarrow{"uxtl", 0x2F08A400, "8h", "8b", ""}
 	encUXTLWord = encNarrow{"uxtl", 0x2F10A400, "4s", "4h", ""}
+	// Saturated; the form with 2 writes the high half, the one with U gives unsigned numbers.
+	encSQXTN      = encNarrow{"sqxtn", 0x0E614800, "4h", "4s", ""}
+	encSQXTN2     = encNarrow{"sqxtn2", 0x4E614800, "8h", "4s", ""}
+	encSQXTUNByte = encNarrow{"sqxtun", 0x2E212800, "8b", "8h", ""}
 	// float32 from and to float64; the forms with 2 read or write the high half.
 	encFCVTL  = encNarrow{"fcvtl", 0x0E617800, "2d", "2s", ""}
 	encFCVTL2 = encNarrow{"fcvtl2", 0x4E617800, "2d", "4s", ""}

@@ -586,6 +586,38 @@ func GatherWords1x16(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8,
 //go:noescape
 func GatherWords1x8(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
 
+// DepthwiseBytes3s1x32 computes a row of output pixels, of 32 channels for each of blocks:
+//
+//	y = bias[i] + sum over r, s < 3 of rows[r][((p*1-left)+s)*c+i] * w[r][s][i]
+//	dst[p*c+i] = max(low, min(high, round(float32(y)*scale[i]) + zero))   for p < pixels
+//
+// ties to even; a product that is NaN or below all integers counts as the least. Pixels
+// before the row and from width on are pad. pad, low and high hold one byte four times,
+// zero a number of 16 bits twice. pixels > 0.
+// w, bias and scale are in the order in which the channels leave the interleaving: those of
+// a block in four vectors, of which number q has in its 128 bits number l the channels from
+// 16*l+4*q on. For each s and q, w holds in each lane the weights of r = 0, 1, 2 and a zero,
+// as numbers of 16 bits: those of r = 0 and 2 in one vector, of 1 and the zero in the next.
+//
+//go:noescape
+func DepthwiseBytes3s1x32(dst *uint8, rows **uint8, w *int8, bias *int32, scale *float32, left int, width int, c int, pixels int, blocks int, pad uint32, zero uint32, low uint32, high uint32)
+
+// DepthwiseBytes3s2x32 computes a row of output pixels, of 32 channels for each of blocks:
+//
+//	y = bias[i] + sum over r, s < 3 of rows[r][((p*2-left)+s)*c+i] * w[r][s][i]
+//	dst[p*c+i] = max(low, min(high, round(float32(y)*scale[i]) + zero))   for p < pixels
+//
+// ties to even; a product that is NaN or below all integers counts as the least. Pixels
+// before the row and from width on are pad. pad, low and high hold one byte four times,
+// zero a number of 16 bits twice. pixels > 0.
+// w, bias and scale are in the order in which the channels leave the interleaving: those of
+// a block in four vectors, of which number q has in its 128 bits number l the channels from
+// 16*l+4*q on. For each s and q, w holds in each lane the weights of r = 0, 1, 2 and a zero,
+// as numbers of 16 bits: those of r = 0 and 2 in one vector, of 1 and the zero in the next.
+//
+//go:noescape
+func DepthwiseBytes3s2x32(dst *uint8, rows **uint8, w *int8, bias *int32, scale *float32, left int, width int, c int, pixels int, blocks int, pad uint32, zero uint32, low uint32, high uint32)
+
 // QuantizeBytes sets dst[i] to the low byte of round(min(max(src[i]/scale, lo), hi)) + zero,
 // ties to even; NaN counts as lo. n >= 0.
 //

@@ -308,6 +308,32 @@ func GatherGemm8x4(mr int, c *float32, rows *int32, a *float32, table *int32, ze
 //go:noescape
 func GatherWords8x8(mr int, acc *int32, a *uint8, rows, offsets *int32, b *int8, bias *int32, taps, quads int)
 
+// DepthwiseBytes3s1x8 computes a row of output pixels, of 8 channels for each of blocks:
+//
+//	y = bias[i] + sum over r, s < 3 of rows[r][((p*1-left)+s)*c+i] * w[r][s][i]
+//	dst[p*c+i] = max(low, min(high, round(float32(y)*scale[i]) + zero))   for p < pixels
+//
+// ties to even; a product that is NaN or below all integers counts as the least. Pixels
+// before the row and from width on are pad. pad, low and high hold one byte four times,
+// zero a number of 16 bits twice. pixels > 0.
+// w holds numbers of 16 bits, for each r and s those of a block's channels.
+//
+//go:noescape
+func DepthwiseBytes3s1x8(dst *uint8, rows **uint8, w *int8, bias *int32, scale *float32, left, width, c, pixels, blocks int, pad, zero, low, high uint32)
+
+// DepthwiseBytes3s2x8 computes a row of output pixels, of 8 channels for each of blocks:
+//
+//	y = bias[i] + sum over r, s < 3 of rows[r][((p*2-left)+s)*c+i] * w[r][s][i]
+//	dst[p*c+i] = max(low, min(high, round(float32(y)*scale[i]) + zero))   for p < pixels
+//
+// ties to even; a product that is NaN or below all integers counts as the least. Pixels
+// before the row and from width on are pad. pad, low and high hold one byte four times,
+// zero a number of 16 bits twice. pixels > 0.
+// w holds numbers of 16 bits, for each r and s those of a block's channels.
+//
+//go:noescape
+func DepthwiseBytes3s2x8(dst *uint8, rows **uint8, w *int8, bias *int32, scale *float32, left, width, c, pixels, blocks int, pad, zero, low, high uint32)
+
 // QuantizeBytes sets dst[i] to the low byte of round(min(max(src[i]/scale, lo), hi)) + zero,
 // ties to even; NaN counts as lo. n >= 0.
 //
