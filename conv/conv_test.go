@@ -61,6 +61,11 @@ func TestNewPlanErrors(t *testing.T) {
 		{"weights of", func(s *conv.Shape, _ *conv.Options) { s.C, s.K, s.H, s.W = 1<<20, 1<<20, 1, 1 }},
 		{"does not take", func(_ *conv.Shape, opt *conv.Options) { opt.Algorithm = conv.Depthwise }},
 		{"does not take", func(s *conv.Shape, opt *conv.Options) { s.StrideH, opt.Algorithm = 2, conv.Winograd4 }},
+		{"DstPitch is 7", func(_ *conv.Shape, opt *conv.Options) { opt.DstPitch = 7 }},
+		{"DstPitch is", func(_ *conv.Shape, opt *conv.Options) { opt.DstPitch = math.MaxInt / 2 }},
+		{"not take DstPitch", func(_ *conv.Shape, opt *conv.Options) { opt.DstPitch, opt.Activation = 9, kernels.Tanh }},
+		{"not take DstPitch", func(_ *conv.Shape, opt *conv.Options) { opt.DstPitch, opt.Algorithm = 9, conv.Direct }},
+		{"not take DstPitch", func(s *conv.Shape, opt *conv.Options) { s.Groups, opt.DstPitch = 8, 9 }},
 		{"unknown activation", func(_ *conv.Shape, opt *conv.Options) { opt.Activation = kernels.ELU + 1 }},
 	} {
 		s, opt := fine, conv.Options{}

@@ -170,8 +170,8 @@ func (d *product) copyPlanes(dst, a []float32, s *Shape, i int) {
 // slidingProduct is the forward pass of few channels: a tap is a whole row of the
 // filter, S*C floats that lie together in a copy of src whose rows have their
 // padding, so that the work of a tap is worth its overhead.
-func slidingProduct(s *Shape) *product {
-	d := newProduct(s.DstLen())
+func slidingProduct(s *Shape, pitch int) *product {
+	d := newProduct(s.N * s.OH() * s.OW() * pitch)
 	oh, ow := s.OH(), s.OW()
 	d.lineCols = (ow-1)*s.StrideW + s.S
 	d.pieces, d.pitch = s.N*s.H, d.lineCols*s.C
@@ -187,17 +187,17 @@ func slidingProduct(s *Shape) *product {
 	d.passes = []pass{{
 		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K, sliding: true,
 		rowOff: rowOff, colOff: colOff, tapAt: tapAt, aImage: s.H * d.pitch,
-		cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K,
+		cImage: oh * ow * pitch, cRow: ow * pitch, cCol: pitch,
 	}}
 	return d
 }
 
-// forwardProduct has one pass per group.
-func forwardProduct(s *Shape) *product {
+// forwardProduct has one pass per group. The pixels of C are a pitch apart.
+func forwardProduct(s *Shape, pitch int) *product {
 	if s.C < slidingC && s.Groups == 1 && s.S > 1 && s.DilationW == 1 {
-		return slidingProduct(s)
+		return slidingProduct(s, pitch)
 	}
-	d := newProduct(s.DstLen())
+	d := newProduct(s.N * s.OH() * s.OW() * pitch)
 	d.spread(s.N*s.H*s.W, s.C, s.groupK(), s.R*s.S)
 	oh, ow, cg, kg := s.OH(), s.OW(), s.groupC(), s.groupK()
 	tapAt := make([]int, s.R*s.S)
@@ -211,7 +211,7 @@ func forwardProduct(s *Shape) *product {
 			images: s.N, h: oh, w: ow, taps: len(tapAt), depth: cg, cols: kg,
 			rowOff: rowOff, colOff: colOff, tapAt: tapAt, group: g,
 			aBase: g * cg, aImage: s.H * s.W * d.pitch,
-			cBase: g * kg, cImage: oh * ow * s.K, cRow: ow * s.K, cCol: s.K, biasOff: g * kg,
+			cBase: g * kg, cImage: oh * ow * pitch, cRow: ow * pitch, cCol: pitch, biasOff: g * kg,
 			dense: s.R*s.S == 1 && oh == s.H && ow == s.W && s.StrideH*s.StrideW == 1,
 		})
 	}

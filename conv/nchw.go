@@ -28,9 +28,12 @@ func (p *Plan) dstToNHWC(to, from []float32) {
 }
 
 // ForwardNCHW is [Plan.Forward] with dst, src and residual in NCHW. work has
-// [Plan.WorkspaceNCHW] floats of any content.
+// [Plan.WorkspaceNCHW] floats of any content. Options.DstPitch must not be set.
 func (p *Plan) ForwardNCHW(dst, src, w, bias, residual, work []float32) {
 	const name = "ForwardNCHW"
+	if p.opt.DstPitch != p.shape.K {
+		panic("conv.Plan.ForwardNCHW: dst has a pitch")
+	}
 	dst = need(name, "dst", dst, p.shape.DstLen())
 	src = need(name, "src", src, p.shape.SrcLen())
 	residual = optional(name, "residual", residual, len(dst))

@@ -2,6 +2,7 @@ package conv
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 
@@ -76,6 +77,11 @@ type Options struct {
 	Overwrite bool
 	// Activation is applied by Forward after bias and residual.
 	Activation kernels.Activation
+	// DstPitch is the floats from one pixel of dst and of residual to the next in
+	// Forward, ForwardPacked and ForwardPlanes, for a result that is some channels of
+	// a wider map. Zero means K. What lies between the pixels is not touched. Indirect
+	// and Winograd's algorithms can do so, with activations that are a clamp.
+	DstPitch int
 }
 
 // A Plan runs one convolution. Its methods allocate nothing and must not be
@@ -124,6 +130,9 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 	if !opt.Activation.Known() {
 		return nil, fmt.Errorf("conv: unknown activation %d", opt.Activation)
 	}
+	if opt.DstPitch == 0 {
+		opt.DstPitch = s.K
+	}
 	p := &Plan{shape: s, opt: opt, oh: s.OH(), ow: s.OW(), workers: runtime.GOMAXPROCS(0)}
 	if opt.Serial {
 		p.workers = 1
@@ -133,9 +142,37 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if err := p.checkPitch(); err != nil {
+		return nil, err
+	}
 	p.body, p.shares = p.work, kernels.NewShares(p.workers)
 	p.prepare()
 	return p, nil
+}
+
+// checkPitch returns what is wrong with the pitch of dst.
+func (p *Plan) checkPitch() error {
+	pitch := p.opt.DstPitch
+	if pitch == p.shape.K {
+		return nil
+	}
+	image := float64(p.oh) * float64(p.ow) * float64(pitch)
+	if pitch < p.shape.K || image > maxImage || float64(p.shape.N)*image > min(maxTensor, math.MaxInt/8) {
+		return fmt.Errorf("conv: DstPitch is %d for %d channels of a map of %dx%d", pitch, p.shape.K, p.oh, p.ow)
+	}
+	if a := p.forward.algorithm; a == Direct || a == Depthwise {
+		return fmt.Errorf("conv: %v does not take DstPitch", a)
+	}
+	if _, _, ok := clamp(p.opt.Activation); !ok {
+		return fmt.Errorf("conv: %v does not take DstPitch", p.opt.Activation)
+	}
+	return nil
+}
+
+// dstExtent is the floats from the first of dst to its last in Forward.
+func (p *Plan) dstExtent() int {
+	pixels := p.shape.N * p.oh * p.ow
+	return max(0, (pixels-1)*p.opt.DstPitch+min(pixels, 1)*p.shape.K)
 }
 
 // prepare makes the tables of the chosen algorithms.
@@ -146,7 +183,7 @@ func (p *Plan) prepare() {
 		switch d.algorithm {
 		case Indirect:
 			if d == &p.forward {
-				d.product = forwardProduct(s)
+				d.product = forwardProduct(s, p.opt.DstPitch)
 			} else {
 				d.product = backwardDataProduct(s)
 			}
@@ -168,7 +205,7 @@ func (p *Plan) prepare() {
 		d.clampLo, d.clampHi = lo, hi
 	}
 	if w := p.forward.winograd; w != nil {
-		w.clampLo, w.clampHi = lo, hi
+		w.clampLo, w.clampHi, w.pitch = lo, hi, p.opt.DstPitch
 	}
 	if w := p.forward.depthwise; w != nil {
 		w.clampLo, w.clampHi = lo, hi

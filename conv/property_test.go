@@ -174,6 +174,56 @@ func TestActivations(t *testing.T) {
 	})
 }
 
+// TestDstPitch requires the bits of a dense result in some channels of a wider map,
+// that the others keep theirs, and that nothing behind the last pixel is touched.
+func TestDstPitch(t *testing.T) {
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
+			if a != conv.Indirect && a != conv.Winograd2 && a != conv.Winograd4 {
+				return
+			}
+			src, w, bias, residual := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.K), random(rng, s.DstLen())
+			opt := conv.Options{Algorithm: a, Activation: kernels.ReLU}
+			dense := newPlan(t, s, opt)
+			want, work := make([]float32, s.DstLen()), make([]float32, dense.Workspace())
+			pixels := s.DstLen() / s.K
+			for _, more := range []int{1, 16, s.K} {
+				opt.DstPitch = s.K + more
+				p := newPlan(t, s, opt)
+				extent := max(0, (pixels-1)*opt.DstPitch+min(pixels, 1)*s.K)
+				got, add := kerneltest.Guarded(t, extent), kerneltest.Guarded(t, extent)
+				for _, added := range []bool{false, true} {
+					dense.Forward(want, src, w, bias, pick(added, residual), work)
+					for i := range got {
+						got[i], add[i] = float32(i), float32(math.NaN())
+					}
+					for i := range pixels {
+						copy(add[i*opt.DstPitch:], residual[i*s.K:(i+1)*s.K])
+					}
+					p.Forward(got, src, w, bias, pick(added, add), work)
+					for i, v := range got {
+						pixel, k := i/opt.DstPitch, i%opt.DstPitch
+						if k < s.K && math.Float32bits(v) != math.Float32bits(want[pixel*s.K+k]) {
+							t.Fatalf("%v pitch=%d residual=%v: pixel %d channel %d is %v, want %v", s, opt.DstPitch, added, pixel, k, v, want[pixel*s.K+k])
+						}
+						if k >= s.K && v != float32(i) {
+							t.Fatalf("%v pitch=%d residual=%v: pixel %d channel %d was written", s, opt.DstPitch, added, pixel, k)
+						}
+					}
+				}
+			}
+		})
+	})
+}
+
+// pick returns x if it is wanted.
+func pick(want bool, x []float32) []float32 {
+	if want {
+		return x
+	}
+	return nil
+}
+
 // TestAllocations requires that running a plan allocates nothing.
 func TestAllocations(t *testing.T) {
 	forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {

@@ -280,7 +280,7 @@ func (p *Plan) ForwardPlanes(dst, src, packed, bias, residual, work []float32) {
 // runForward computes Forward from packed weights, unless raw says they are not, and
 // from src in NHWC, unless planes says it is not.
 func (p *Plan) runForward(name string, raw, planes bool, dst, src, w, bias, residual, work []float32) {
-	dst = need(name, "dst", dst, p.shape.DstLen())
+	dst = need(name, "dst", dst, p.dstExtent())
 	src = need(name, "src", src, p.shape.SrcLen())
 	bias = optional(name, "bias", bias, p.shape.K)
 	residual = optional(name, "residual", residual, len(dst))

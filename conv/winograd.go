@@ -37,6 +37,7 @@ type winograd struct {
 	h, w         int // the map that is read
 	padH, padW   int // from the tile's corner to the pixel it starts at
 	oh, ow       int // the map of the result
+	pitch        int // floats from one of its pixels to the next
 	cover        winogradTiles
 	tiles        int // of all images
 	flip         bool
@@ -118,6 +119,7 @@ func winogradGeometry(s *Shape, m int, backward bool) *winograd {
 		w.c, w.k, w.h, w.w, w.oh, w.ow = s.K, s.C, s.OH(), s.OW(), s.H, s.W
 		w.padH, w.padW = s.R-1-s.PadTop, s.S-1-s.PadLeft
 	}
+	w.pitch = w.k
 	w.cover = newWinogradTiles(s.N, w.oh, w.ow, m)
 	w.tiles = w.cover.ends[3]
 	return w
@@ -260,7 +262,7 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 	k0, k1 := j0*w.nr, min(w.k, j1*w.nr)
 	for r := rows * i / w.points; r < rows*(i+1)/w.points; r++ {
 		p := w.cover.at(first + r)
-		kernels.PrefetchPixels(o.c[((p.n*w.oh+p.y)*w.ow+p.x)*w.k+k0:], w.ow*w.k, min(p.h, w.oh-p.y), w.k, min(p.w, w.ow-p.x), k1-k0)
+		kernels.PrefetchPixels(o.c[((p.n*w.oh+p.y)*w.ow+p.x)*w.pitch+k0:], w.ow*w.pitch, min(p.h, w.oh-p.y), w.pitch, min(p.w, w.ow-p.x), k1-k0)
 	}
 	share, shares := j0/w.chunk*w.points+i, w.chunks*w.points
 	for r := rows * share / shares; r < rows*(share+1)/shares; r++ {
@@ -281,8 +283,9 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch []float32) {
 	var offsets [16]int32
 	p := w.cover.at(tile)
-	windowOffsets(offsets[:], w.m, p.y, p.x, p.h, p.w, w.oh, w.ow, w.k)
-	first, size := p.n*w.oh*w.ow*w.k, w.oh*w.ow*w.k
+	windowOffsets(offsets[:], w.m, p.y, p.x, p.h, p.w, w.oh, w.ow, w.pitch)
+	first := p.n * w.oh * w.ow * w.pitch
+	end := min(len(o.c), first+w.oh*w.ow*w.pitch)
 	bias, trash := zero, scratch[kernels.WinogradScratch(winogradChannels):]
 	var residual []float32
 	for k := k0; k < k1; k += winogradChannels {
@@ -290,9 +293,9 @@ func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch [
 			bias = o.bias[k:]
 		}
 		if o.residual != nil {
-			residual = o.residual[first+k : first+size]
+			residual = o.residual[first+k : end]
 		}
-		kernels.WinogradOutput(w.m, o.c[first+k:first+size], offsets[:], trash, m[row*w.mRow+k-k0:], w.mStride,
+		kernels.WinogradOutput(w.m, o.c[first+k:end], offsets[:], trash, m[row*w.mRow+k-k0:], w.mStride,
 			bias, residual, min(winogradChannels, k1-k), w.clampLo, w.clampHi, scratch)
 	}
 }

@@ -336,6 +336,7 @@ func (e *emitter) emitBands(ops []*fused, i, hi int) (int, error) {
 
 // emitOps appends the instructions of ops[lo:hi].
 func (e *emitter) emitOps(ops []*fused, lo, hi int) error {
+	e.findParts(ops, lo, hi)
 	for i := lo; i < hi; {
 		n, err := e.emitBands(ops, i, hi)
 		if err == nil && n == 0 {

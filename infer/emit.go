@@ -50,6 +50,9 @@ type slot struct {
 	// front: made image by image, so that it lives from the first instruction on.
 	front bool
 
+	// Of a part of its root: the bytes in front of it, and from its first to its last.
+	skip, span int
+
 	// Of roots in the arena: place, size, and the instructions it lives through.
 	offset, bytes, first, last int
 }
@@ -77,6 +80,8 @@ type emitter struct {
 	instrs []instr
 	packs  *[]packKey            // of the plan
 	at     map[int]*[layouts]int // value -> slot+1 by layout
+	parts  map[int]part          // value -> its place
+	wholes map[*fused]int        // Concat -> slot that has parts
 }
 
 func (e *emitter) newSlot(s slot) int {
@@ -209,7 +214,7 @@ func (e *emitter) emit(o *fused) error {
 		e.put(o.out[0], plain, e.alias(from, c.out[0].shape))
 		return nil
 	}
-	if c.op == "Transpose" && e.emitTranspose(o) || e.emitPool(o) || e.emitInPixels(o) {
+	if c.op == "Transpose" && e.emitTranspose(o) || e.emitJoin(o) || e.emitPool(o) || e.emitInPixels(o) {
 		return nil
 	}
 	e.emitCall(o, c, plain)

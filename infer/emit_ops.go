@@ -21,10 +21,14 @@ func (e *emitter) convOptions(o *fused) conv.Options {
 
 func (e *emitter) emitConv(o *fused) error {
 	opt := e.convOptions(o)
-	first, err := conv.NewPlan(o.conv, opt)
-	if err != nil {
-		return err
+	first, out := e.planPart(o, opt)
+	if first == nil {
+		var err error
+		if first, err = conv.NewPlan(o.conv, opt); err != nil {
+			return err
+		}
 	}
+	opt = first.Options()
 	bias, n := o.shift, o.conv.N
 	packed := e.packed(first, o)
 	algorithm, _, _ := first.Algorithms()
@@ -53,7 +57,10 @@ func (e *emitter) emitConv(o *fused) error {
 	if len(e.r.values[o.out[0]].shape) != 4 {
 		l = plain
 	}
-	i.out = []int{e.result(o.out[0], l)}
+	if out < 0 {
+		out = e.result(o.out[0], l)
+	}
+	i.out = []int{out}
 	shape := o.conv
 	i.build = func() (runner, error) {
 		plan := first
@@ -384,47 +391,4 @@ func fastSoftmax(c *call) *fast {
 			return nil
 		}, nil
 	}}
-}
-
-// A joiner puts rows of several tensors one behind the other, on all threads.
-type joiner struct {
-	widths []int // floats of a row of each input
-	width  int   // and of the output
-	dst    []float32
-	src    [][]float32
-	body   func(lo, hi int)
-}
-
-// fastConcat takes inputs of equal shape but for the axis, as opConcat has checked.
-func fastConcat(c *call) *fast {
-	axis, err := normalAxis(c.int("axis", 1), len(c.out[0].shape))
-	if err != nil {
-		return nil
-	}
-	proto := joiner{width: product(c.out[0].shape[axis:])}
-	for _, v := range c.in {
-		proto.widths = append(proto.widths, product(v.shape[axis:]))
-	}
-	rows := product(c.out[0].shape[:axis])
-	return &fast{how: "rows", reuse: -1, build: func() (runner, error) {
-		k := proto
-		j := &k
-		j.src, j.body = make([][]float32, len(j.widths)), j.run
-		return func(in, out []*Tensor, _ []float32) error {
-			j.dst = view[float32](out[0])
-			for i, t := range in {
-				j.src[i] = view[float32](t)
-			}
-			kernels.Parallel(rows, grain/max(j.width, 1)+1, j.body)
-			return nil
-		}, nil
-	}}
-}
-
-func (j *joiner) run(lo, hi int) {
-	at := lo * j.width
-	for i, n := range j.widths {
-		kernels.CopyBlock(j.dst[at:], j.width, j.src[i][lo*n:], n, hi-lo, n)
-		at += n
-	}
 }

@@ -183,7 +183,7 @@ func (p *plan) place() {
 	}
 	for i := range p.slots {
 		if s := &p.slots[i]; s.kind == arenaSlot {
-			s.offset = p.slots[owner[s.root]].offset
+			s.offset = p.slots[owner[s.root]].offset + s.skip
 		}
 	}
 }
@@ -226,7 +226,10 @@ func (p *plan) newState() (*state, error) {
 		switch s.kind {
 		case arenaSlot:
 			if p.slots[s.root].first >= 0 {
-				n := product(s.shape) * s.typ.Size()
+				n := s.span
+				if n == 0 {
+					n = product(s.shape) * s.typ.Size()
+				}
 				t.mem = arena[s.offset : s.offset+n : s.offset+n]
 			}
 		case constSlot:

@@ -277,6 +277,10 @@ func (g *randomGraph) layer(v randomValue) {
 	case 11:
 		g.move(v)
 	case 12:
+		if maps && g.rng.IntN(2) == 0 {
+			g.branches(v)
+			return
+		}
 		axis := g.rng.IntN(rank)
 		shape := slices.Clone(s)
 		shape[axis] *= 2
@@ -310,6 +314,26 @@ func (g *randomGraph) convolution(v randomValue) {
 		inputs = append(inputs, g.constant(false, k))
 	}
 	g.node("Conv", []onnx.Attribute{pads}, []int{s[0], k, s[2], s[3]}, inputs...)
+}
+
+// branches adds convolutions of v, joined with each other, with v, and twice.
+func (g *randomGraph) branches(v randomValue) {
+	shape, parts := slices.Clone(v.shape), []string{}
+	shape[1] = 0
+	join := func(x randomValue) {
+		parts, shape[1] = append(parts, x.name), shape[1]+x.shape[1]
+	}
+	for range 2 + g.rng.IntN(3) {
+		g.convolution(v)
+		if g.rng.IntN(2) == 0 {
+			g.activation(g.last())
+		}
+		join(g.last())
+		if g.rng.IntN(4) == 0 {
+			join([]randomValue{v, g.last()}[g.rng.IntN(2)])
+		}
+	}
+	g.node("Concat", []onnx.Attribute{intAttribute("axis", 1-4*g.rng.IntN(2))}, shape, parts...)
 }
 
 func (g *randomGraph) activation(v randomValue) {
