@@ -514,7 +514,7 @@ func TestFlowers(t *testing.T) {
 	opt := Options{Root: root}
 	want := [3]int{225, 25, 80}
 	if testing.Short() {
-		opt.Limit, want = 50, [3]int{45, 5, 16}
+		opt.Limit, want = 50, [3]int{45, 5, 17}
 	}
 	d, err := Open("flowers5", opt)
 	if err != nil {
