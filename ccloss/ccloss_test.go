@@ -309,13 +309,17 @@ func TestNoAllocation(t *testing.T) {
 func TestSameForEveryWorkerCount(t *testing.T) {
 	const n, c = 300, 70
 	a, labels := attention(4, n, c, 3, 1)
+	counts := []int{1, 2, 3, 8}
+	if testing.Short() {
+		counts = []int{1, 3}
+	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		for _, opt := range allOptions() {
 			p := newPlan(t, opt, n, c)
 			var first Result
 			var firstGrad []float32
-			for _, procs := range []int{1, 2, 3, 8} {
+			for _, procs := range counts {
 				runtime.GOMAXPROCS(procs)
 				r := p.Forward(a, labels)
 				da := make([]float32, len(a))

@@ -26,11 +26,15 @@ func forEachCase(t *testing.T, f func(t *testing.T, s conv.Shape, a conv.Algorit
 
 // TestThreads requires bitwise equal results whatever GOMAXPROCS is.
 func TestThreads(t *testing.T) {
+	counts := []int{1, 2, 3, 7}
+	if testing.Short() {
+		counts = []int{1, 3}
+	}
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
 			src, w, ddst, bias := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), random(rng, s.K)
 			var want [4][]float32
-			for _, procs := range []int{1, 2, 3, 7} {
+			for _, procs := range counts {
 				previous := runtime.GOMAXPROCS(procs)
 				got := run(newPlan(t, s, conv.Options{Algorithm: a}), src, w, ddst, bias, nil)
 				runtime.GOMAXPROCS(previous)
@@ -150,9 +154,11 @@ func TestNCHW(t *testing.T) {
 }
 
 // TestActivations compares fused activations with separate ones, and requires
-// NaN to come through.
+// NaN to come through. Under -short each case has every third activation, another
+// third than the case before.
 func TestActivations(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
+		first, step := kernels.ReLU, kernels.Activation(1)
 		forEachCase(t, func(t *testing.T, s conv.Shape, a conv.Algorithm, rng *rand.Rand) {
 			src, w, bias, residual := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.K), random(rng, s.DstLen())
 			plain := newPlan(t, s, conv.Options{Algorithm: a})
@@ -160,7 +166,10 @@ func TestActivations(t *testing.T) {
 			linear := make([]float32, s.DstLen())
 			bias[0] = float32(math.NaN())
 			plain.Forward(linear, src, w, bias, residual, work)
-			for act := kernels.ReLU; act.Known(); act++ {
+			if testing.Short() {
+				first, step = kernels.ReLU+(first-kernels.ReLU+1)%3, 3
+			}
+			for act := first; act.Known(); act += step {
 				got, want := make([]float32, len(linear)), make([]float32, len(linear))
 				kernels.Activate(act, want, linear)
 				newPlan(t, s, conv.Options{Algorithm: a, Activation: act}).Forward(got, src, w, bias, residual, work)

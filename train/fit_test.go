@@ -109,10 +109,7 @@ func TestFitLearns(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		c := stripeConfig(t)
 		c.Dir = t.TempDir()
-		c.Epochs = 8
-		if testing.Short() {
-			c.Epochs = 5
-		}
+		c.Epochs = 5
 		steps := 0
 		c.OnStep = func(s StepInfo) {
 			steps++
