@@ -341,8 +341,12 @@ func (d *product) schedule(workers int) {
 		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
 		blockTaps := max(1, min(ps.taps, d.depthBlock()/ps.depth))
-		d.tableLen = max(d.tableLen, blockTaps*(ps.blockRows+mr))
-		d.rowsLen = max(d.rowsLen, ps.blockRows+mr)
+		padded := ps.blockRows + mr
+		if ps.band != nil {
+			padded = ps.band.padded
+		}
+		d.tableLen = max(d.tableLen, blockTaps*padded)
+		d.rowsLen = max(d.rowsLen, padded)
 	}
 	d.tasks = d.perPass * len(d.passes)
 	d.inTurn = 4*d.packed <= inTurnBytes

@@ -7,12 +7,13 @@ import "github.com/golanes/lanes/kernels"
 
 // A gatherWorker is what one worker needs to run tasks of a product.
 type gatherWorker struct {
-	gemm   kernels.GatherGemm
-	dense  kernels.DenseGemm
-	table  []int32 // [tile][tap][row of the tile]
-	rows   []int32 // offsets in C
-	pixel  []pixel // of the block's rows
-	groups []tileGroup
+	gemm    kernels.GatherGemm
+	dense   kernels.DenseGemm
+	table   []int32 // [tile][tap][row of the tile]
+	rows    []int32 // offsets in C
+	pixel   []pixel // of the block's rows
+	heights []int32 // of its tiles, which its rows fill up
+	groups  []tileGroup
 }
 
 // A pixel is one row of the product: the offset of its image in A from the
@@ -20,7 +21,8 @@ type gatherWorker struct {
 type pixel struct{ image, row, col int32 }
 
 func newGatherWorker(tables, rows int) gatherWorker {
-	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows), groups: make([]tileGroup, rows)}
+	return gatherWorker{table: make([]int32, tables), rows: make([]int32, rows), pixel: make([]pixel, rows),
+		heights: make([]int32, 0, rows), groups: make([]tileGroup, rows)}
 }
 
 // operands are the tensors of one run of a product.
@@ -69,10 +71,12 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 	switch {
 	case dense:
 		table, cRows = ps.denseA, ps.denseC
+		wk.evenTiles(d, rows)
 	case ps.band != nil:
-		rows, aFirst, cFirst = ps.band.place(ps, wk, block, d.tileRows[0])
+		rows, aFirst, cFirst = ps.band.place(ps, wk, block)
 	default:
 		aFirst, cFirst = d.place(ps, wk, row0, rows)
+		wk.evenTiles(d, rows)
 	}
 	g := &wk.gemm
 	g.Zero = zero
@@ -95,7 +99,7 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 	for t0 := 0; t0 < ps.taps; t0 += step {
 		t1 := min(ps.taps, t0+step)
 		if !dense {
-			d.buildTable(ps, wk, rows, t0, t1)
+			d.buildTable(ps, wk, t0, t1)
 		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
 			kb := &b.kBlock
@@ -135,6 +139,16 @@ func tileHeight(heights *[3]int, left int) int {
 	return mr
 }
 
+// evenTiles cuts rows into tiles of the largest height and a rest.
+func (wk *gatherWorker) evenTiles(d *product, rows int) {
+	wk.heights = wk.heights[:0]
+	for rows > 0 {
+		mr := tileHeight(&d.tileRows, rows)
+		wk.heights = append(wk.heights, int32(mr))
+		rows -= mr
+	}
+}
+
 // place lists the pixels of rows [row0, row0+rows), fills in their offsets in C
 // and returns where A and C start for the block.
 func (d *product) place(ps *pass, wk *gatherWorker, row0, rows int) (aFirst, cFirst int) {
@@ -165,10 +179,10 @@ func (wk *gatherWorker) fillUp(rows, mr int) {
 }
 
 // buildTable fills in the offsets of taps [t0, t1) tile by tile.
-func (d *product) buildTable(ps *pass, wk *gatherWorker, rows, t0, t1 int) {
-	taps := t1 - t0
-	for r0 := 0; r0 < rows; {
-		mr := tileHeight(&d.tileRows, rows-r0)
+func (d *product) buildTable(ps *pass, wk *gatherWorker, t0, t1 int) {
+	taps, r0 := t1-t0, 0
+	for _, height := range wk.heights {
+		mr := int(height)
 		table := wk.table[r0*taps:][:mr*taps]
 		for m, px := range wk.pixel[r0 : r0+mr] {
 			ro := ps.rowOff[int(px.row)+t0:][:taps]
@@ -200,22 +214,24 @@ func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int
 	g.Fetch = d.fetchC && b.opens && !ps.blank
 	if ps.taps == 1 && 4*g.TapLen*d.nr*(b.end-b.first) <= rowsFirstBytes {
 		g.Tiles = 1
-		for r0 := 0; r0 < b.rows; r0 += g.MR {
-			g.MR = tileHeight(&d.tileRows, b.rows-r0)
+		r0 := 0
+		for _, height := range wk.heights {
+			g.MR = int(height)
 			for j := b.first; j < b.end; j++ {
 				if next := r0 + g.MR; next < b.rows {
 					d.prefetch(b, table, cRows, next, min(b.rows, next+g.MR), j)
 				}
 				d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j, true)
 			}
+			r0 += g.MR
 		}
 	} else {
-		groups := wk.findGroups(d, table, b.rows, &b.kBlock)
+		groups := wk.findGroups(table, &b.kBlock)
 		taps := b.t1 - b.t0
 		for j := b.first; j < b.end; j++ {
 			r0 := 0
 			for _, q := range groups {
-				g.MR, g.Tiles = tileHeight(&d.tileRows, b.rows-r0), int(q.tiles)
+				g.MR, g.Tiles = int(q.height), int(q.tiles)
 				n := g.MR * g.Tiles
 				d.panelTiles(b, table[r0*taps:], cRows[r0:r0+n], min(n, b.rows-r0), j, q.whole)
 				r0 += n
@@ -228,28 +244,23 @@ func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int
 // A tileGroup is consecutive tiles of one height that need all taps, or one that
 // does not.
 type tileGroup struct {
-	tiles int32
-	whole bool
+	height, tiles int32
+	whole         bool
 }
 
 // findGroups cuts the tiles of a block into groups.
-func (wk *gatherWorker) findGroups(d *product, table []int32, rows int, kb *kBlock) []tileGroup {
-	taps, groups := kb.t1-kb.t0, wk.groups[:0]
-	before := 0 // height of the last tile if it was whole
-	for r0 := 0; r0 < rows; {
-		mr := tileHeight(&d.tileRows, rows-r0)
+func (wk *gatherWorker) findGroups(table []int32, kb *kBlock) []tileGroup {
+	taps, groups, r0 := kb.t1-kb.t0, wk.groups[:0], 0
+	for _, height := range wk.heights {
+		mr := int(height)
 		whole := kb.dense
 		for t := 0; !whole && t < taps && !allPadding(table[r0*taps+t*mr:][:mr]); t++ {
 			whole = t+1 == taps
 		}
-		if whole && before == mr {
-			groups[len(groups)-1].tiles++
+		if n := len(groups) - 1; whole && n >= 0 && groups[n].whole && groups[n].height == height {
+			groups[n].tiles++
 		} else {
-			groups = append(groups, tileGroup{1, whole})
-		}
-		before = 0
-		if whole {
-			before = mr
+			groups = append(groups, tileGroup{height, 1, whole})
 		}
 		r0 += mr
 	}

@@ -3,24 +3,38 @@ package conv
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // The order of a product's rows where the filter reaches into the padding. A tile
 // leaves out the taps that are padding in all its rows, so rows with the same taps
 // should stand together: in a 3x3 filter's map of 8x8, one product in six is with
-// padding. A block has some rows of the maps of some images, ordered by what is
-// padding; for small maps the images are so many that the pixels of one edge fill
-// tiles.
+// padding. A block has some rows of the maps of some images; for small maps the
+// images are so many that the pixels of one edge fill tiles. Its pixels with the same
+// taps fill tiles of their own, and what is left of them is put together at the least
+// cost.
 
 // A band is the cut of a pass into blocks of images x rows of the map, and the order
-// of the pixels inside: rows of the map with equal taps, columns with equal taps,
-// image, row, column.
+// of the pixels inside.
 type band struct {
 	images, rows int
+	heights      [3]int    // of tiles
 	rowTaps      []uint64  // the taps inside A, for each row of the map
 	columns      [][]int32 // of the map, for each set of taps
 	columnTaps   []uint64
+	cuts         [2][]*bandCut // of all its images or of the last ones, by range of rows
+	padded       int           // most rows of a cut
 }
+
+// A bandCut is the order of a block's pixels, in tiles of the heights. A pixel that
+// is there twice fills up its tile.
+type bandCut struct {
+	pixels  []bandPixel
+	heights []int32
+}
+
+// A bandPixel is a pixel by image and row inside a block, and column.
+type bandPixel struct{ n, y, x int32 }
 
 const (
 	bandTaps = 64  // the most taps, for bit sets
@@ -35,35 +49,36 @@ func (d *product) newBand(ps *pass, workers int) *band {
 	if ps.taps < 2 || ps.taps > bandTaps || ps.sliding || ps.images == 0 || ps.w > bandRows {
 		return nil
 	}
-	b := &band{rowTaps: tapSets(ps.rowOff, ps.h, ps.taps)}
-	columns := tapSets(ps.colOff, ps.w, ps.taps)
-	same := true
-	for i := range b.rowTaps {
-		same = same && b.rowTaps[i] == b.rowTaps[0]
-	}
-	for j, set := range columns {
-		q := 0
-		for q < len(b.columnTaps) && b.columnTaps[q] != set {
-			q++
-		}
-		if q == len(b.columnTaps) {
+	b := &band{heights: d.tileRows, rowTaps: tapSets(ps.rowOff, ps.h, ps.taps)}
+	for j, set := range tapSets(ps.colOff, ps.w, ps.taps) {
+		q := slices.Index(b.columnTaps, set)
+		if q < 0 {
+			q = len(b.columns)
 			b.columnTaps, b.columns = append(b.columnTaps, set), append(b.columns, nil)
 		}
 		b.columns[q] = append(b.columns[q], int32(j))
 	}
-	if same && len(b.columns) == 1 {
+	if len(b.columns) == 1 && b.runEnd(0, ps.h) == ps.h {
 		return nil
 	}
 	// Enough blocks for all workers to have several.
 	most := min(bandRows, ps.rows()*d.panels(ps.cols)/(4*workers))
 	least := math.Inf(1)
-	for images := 1; images <= min(ps.images, bandRows/ps.w, maxOffset/max(ps.aImage, ps.cImage)); images++ {
-		for rows := 1; rows <= ps.h && (images*rows*ps.w <= most || images*rows == 1); rows++ {
-			if c := d.bandCost(b, ps, images, rows); c < least {
-				least, b.images, b.rows = c, images, rows
+	var c bandCutter
+	for i := range c.heights[:min(len(c.heights), b.heights[0]+1)] {
+		c.heights[i] = tileHeight(&b.heights, i)
+	}
+	// Few rows of many images, or the other way round.
+	limit := min(ps.images, maxOffset/max(ps.aImage, ps.cImage))
+	for rows := 1; rows <= ps.h && (rows*ps.w <= most || rows == 1); rows++ {
+		images := max(1, min(limit, most/(rows*ps.w)))
+		for _, n := range [...]int{images, images - images/8, images - images/4, (images + 1) / 2} {
+			if cost := b.cost(&c, ps, n, rows); cost < least {
+				least, b.images, b.rows = cost, n, rows
 			}
 		}
 	}
+	b.cutBlocks(&c, ps)
 	return b
 }
 
@@ -80,13 +95,19 @@ func tapSets(offsets []int32, n, taps int) []uint64 {
 	return sets
 }
 
-// bandCost estimates the time for an image in blocks of so many images and rows of
-// the map, in rows times taps.
-func (d *product) bandCost(b *band, ps *pass, images, rows int) float64 {
-	whole, rest := ps.images/images, ps.images%images
-	cost := float64(whole) * d.bandTiles(b, ps, images, rows)
-	if rest > 0 {
-		cost += d.bandTiles(b, ps, rest, rows)
+// cost estimates the time for an image in blocks of so many images and rows of the
+// map, in rows times taps.
+func (b *band) cost(c *bandCutter, ps *pass, images, rows int) float64 {
+	cost := 0.0
+	for _, n := range [2]int{images, ps.images % images} {
+		total := 0
+		for i := 0; i < ps.h && n > 0; i += rows {
+			total += c.cut(b, n, i, min(ps.h, i+rows))
+		}
+		if n == images {
+			total *= ps.images / images
+		}
+		cost += float64(total)
 	}
 	// A block reads the weights from a farther cache once.
 	cost *= 1 + 6/float64(images*rows*ps.w)
@@ -97,33 +118,28 @@ func (d *product) bandCost(b *band, ps *pass, images, rows int) float64 {
 	return cost
 }
 
-// bandTiles is the cost of the tiles of the given number of images.
-func (d *product) bandTiles(b *band, ps *pass, images, rows int) float64 {
-	total := 0
-	for i0 := 0; i0 < ps.h; i0 += rows {
-		i1 := min(ps.h, i0+rows)
-		left := images * (i1 - i0) * ps.w
-		mr, room, set := 0, 0, uint64(0) // of the current tile
-		for i := i0; i < i1; {
-			end := b.runEnd(i, i1)
-			for q, columns := range b.columns {
-				for n := images * (end - i) * len(columns); n > 0; {
-					if room == 0 {
-						mr, set = tileHeight(&d.tileRows, left), 0
-						room = min(mr, left)
-					}
-					set |= b.rowTaps[i] & b.columnTaps[q]
-					step := min(n, room)
-					n, left, room = n-step, left-step, room-step
-					if room == 0 {
-						total += (mr + 1) * bits.OnesCount64(set)
-					}
+// cutBlocks orders the pixels of all blocks, equal ones once.
+func (b *band) cutBlocks(c *bandCutter, ps *pass) {
+	for part, n := range [2]int{b.images, ps.images % b.images} {
+		for i := 0; i < ps.h && n > 0; i += b.rows {
+			end := min(ps.h, i+b.rows)
+			same := -1
+			for q := range b.cuts[part] {
+				if slices.Equal(b.rowTaps[q*b.rows:min(ps.h, (q+1)*b.rows)], b.rowTaps[i:end]) {
+					same = q
+					break
 				}
 			}
-			i = end
+			if same >= 0 {
+				b.cuts[part] = append(b.cuts[part], b.cuts[part][same])
+				continue
+			}
+			c.cut(b, n, i, end)
+			cut := c.order(b, i)
+			b.cuts[part] = append(b.cuts[part], cut)
+			b.padded = max(b.padded, len(cut.pixels))
 		}
 	}
-	return float64(total)
 }
 
 // runEnd returns the end of the rows of the map from i on with the same taps.
@@ -143,26 +159,127 @@ func (b *band) blocks(ps *pass) int { return (ps.images + b.images - 1) / b.imag
 func (b *band) perImage(ps *pass) int { return (ps.h + b.rows - 1) / b.rows }
 
 // place is product.place for a block.
-func (b *band) place(ps *pass, wk *gatherWorker, block, mr int) (rows, aFirst, cFirst int) {
-	n0, i0 := block/b.perImage(ps)*b.images, block%b.perImage(ps)*b.rows
-	n1, i1 := min(ps.images, n0+b.images), min(ps.h, i0+b.rows)
+func (b *band) place(ps *pass, wk *gatherWorker, block int) (rows, aFirst, cFirst int) {
+	n0, range0 := block/b.perImage(ps)*b.images, block%b.perImage(ps)
+	part := 0
+	if n0+b.images > ps.images {
+		part = 1
+	}
+	cut, i0 := b.cuts[part][range0], range0*b.rows
+	for r, px := range cut.pixels {
+		n, y, x := int(px.n), i0+int(px.y), int(px.x)
+		wk.pixel[r] = pixel{image: int32(n * ps.aImage), row: int32(y * ps.taps), col: int32(x * ps.taps)}
+		wk.rows[r] = int32(n*ps.cImage + y*ps.cRow + x*ps.cCol)
+	}
+	wk.heights = append(wk.heights[:0], cut.heights...)
+	return len(cut.pixels), n0 * ps.aImage, n0 * ps.cImage
+}
+
+// A bandCutter cuts the pixels of a block into tiles.
+type bandCutter struct {
+	classes []bandClass
+	heights [17]int // the least height of a tile that has room for so many rows
+	rest    []int32 // classes of the pixels that fill no tile of their own, in order
+	other   []int32
+	steps   []int32 // of the tiles that end behind so many of rest, the last one's rows
+	least   []int
+}
+
+// A bandClass is the pixels of a block with the same taps.
+type bandClass struct {
+	taps   uint64
+	i0, i1 int // rows of the map
+	column int // set of columns
+	pixels int
+}
+
+// cut finds tiles for rows i0 to i1 of the maps of some images and returns their cost.
+func (c *bandCutter) cut(b *band, images, i0, i1 int) int {
+	c.classes, c.rest = c.classes[:0], c.rest[:0]
+	cost, mr := 0, b.heights[0]
 	for i := i0; i < i1; {
 		end := b.runEnd(i, i1)
-		for _, columns := range b.columns {
-			for n := range n1 - n0 {
-				for y := i; y < end; y++ {
-					px := pixel{image: int32(n * ps.aImage), row: int32(y * ps.taps)}
-					at := n*ps.cImage + y*ps.cRow
-					for _, j := range columns {
-						px.col = j * int32(ps.taps)
-						wk.pixel[rows], wk.rows[rows] = px, int32(at+int(j)*ps.cCol)
-						rows++
-					}
-				}
+		for q, columns := range b.columns {
+			k := bandClass{b.rowTaps[i] & b.columnTaps[q], i, end, q, images * (end - i) * len(columns)}
+			cost += k.pixels / mr * (mr + 1) * bits.OnesCount64(k.taps)
+			for range k.pixels % mr {
+				c.rest = append(c.rest, int32(len(c.classes)))
 			}
+			c.classes = append(c.classes, k)
 		}
 		i = end
 	}
-	wk.fillUp(rows, mr)
-	return rows, n0 * ps.aImage, n0 * ps.cImage
+	// The rest by columns of the map or by rows.
+	c.other = c.other[:0]
+	for q := range b.columns {
+		for _, i := range c.rest {
+			if c.classes[i].column == q {
+				c.other = append(c.other, i)
+			}
+		}
+	}
+	c.rest, c.other = c.other, c.rest
+	byColumn := c.tiles(b)
+	c.rest, c.other = c.other, c.rest
+	rest := c.tiles(b)
+	if byColumn < rest {
+		c.rest, c.other = c.other, c.rest
+		rest = c.tiles(b)
+	}
+	return cost + rest
+}
+
+// tiles cuts the rest into tiles at the least cost, which it returns.
+func (c *bandCutter) tiles(b *band) int {
+	c.steps, c.least = append(c.steps[:0], 0), append(c.least[:0], 0)
+	for end := 1; end <= len(c.rest); end++ {
+		least, step, taps := math.MaxInt, 0, uint64(0)
+		for n := 1; n <= min(end, b.heights[0]); n++ {
+			taps |= c.classes[c.rest[end-n]].taps
+			if cost := c.least[end-n] + (c.heights[n]+1)*bits.OnesCount64(taps); cost <= least {
+				least, step = cost, n
+			}
+		}
+		c.steps, c.least = append(c.steps, int32(step)), append(c.least, least)
+	}
+	return c.least[len(c.rest)]
+}
+
+// order lists the pixels of the tiles that were found, for a block from row i0 on.
+func (c *bandCutter) order(b *band, i0 int) *bandCut {
+	cut := &bandCut{}
+	add := func(k *bandClass, p int) {
+		columns, rows := b.columns[k.column], k.i1-k.i0
+		at := p / len(columns)
+		cut.pixels = append(cut.pixels, bandPixel{int32(at / rows), int32(k.i0 - i0 + at%rows), columns[p%len(columns)]})
+	}
+	next := make([]int, len(c.classes))
+	mr := b.heights[0]
+	for i := range c.classes {
+		k := &c.classes[i]
+		for ; next[i] < k.pixels/mr*mr; next[i]++ {
+			add(k, next[i])
+		}
+		for range k.pixels / mr {
+			cut.heights = append(cut.heights, int32(mr))
+		}
+	}
+	var steps []int32
+	for end := int32(len(c.rest)); end > 0; end -= c.steps[end] {
+		steps = append(steps, c.steps[end])
+	}
+	rest := c.rest
+	for _, n := range slices.Backward(steps) {
+		for _, i := range rest[:n] {
+			add(&c.classes[i], next[i])
+			next[i]++
+		}
+		rest = rest[n:]
+		height := c.heights[n]
+		for range height - int(n) {
+			cut.pixels = append(cut.pixels, cut.pixels[len(cut.pixels)-1])
+		}
+		cut.heights = append(cut.heights, int32(height))
+	}
+	return cut
 }
