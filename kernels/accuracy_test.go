@@ -58,6 +58,32 @@ func TestAccuracy(t *testing.T) {
 	})
 }
 
+// TestFunctionsByPlace compares the results for whole slices, where machine code takes
+// several vectors together and has a form for numbers near zero, with those for single
+// elements: the bits must not depend on where an element stands.
+func TestFunctionsByPlace(t *testing.T) {
+	const step = 10007 // odd
+	x := make([]float32, (1<<32)/step)
+	for i := range x {
+		x[i] = math.Float32frombits(uint32(i * step))
+	}
+	whole, alone := make([]float32, len(x)), make([]float32, len(x))
+	kerneltest.ForEachISA(t, func(t *testing.T) {
+		for _, c := range accuracyCases {
+			c.f(whole, x)
+			for i := range x {
+				c.f(alone[i:i+1], x[i:i+1])
+			}
+			for i, v := range alone {
+				if math.Float32bits(v) != math.Float32bits(whole[i]) && !(v != v && whole[i] != whole[i]) {
+					t.Errorf("%s(%v, %#08x): %v alone, %v in a slice", c.name, x[i], math.Float32bits(x[i]), v, whole[i])
+					break
+				}
+			}
+		}
+	})
+}
+
 type sample struct {
 	x, got float32
 	want   float64

@@ -7,19 +7,19 @@ import "fmt"
 
 // unary makes dst[i] = f(x[i]), working on up to unroll vectors together.
 func unary(name, formula string, unroll int, f function1) func(Machine) {
-	return func(m Machine) { unaryAs(name, formula, unroll, f)(m, storeKind{}) }
+	return func(m Machine) { unaryAs(name, formula, unroll, f, nearForm{})(m, storeKind{}) }
 }
 
-func unaryAs(name, formula string, unroll int, f function1) func(Machine, storeKind) {
+func unaryAs(name, formula string, unroll int, f function1, near nearForm) func(Machine, storeKind) {
 	return func(m Machine, k storeKind) {
 		name := name + k.suffix()
 		m.Func(name, "func(dst, x *float32, n int)",
 			k.doc(fmt.Sprintf("%s computes dst[i] = %s for i < n. dst may be x.", name, formula))...)
 		dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
 		unroll := f.vectors(m, unroll)
-		c := hold(m, f, unroll)
+		c := hold(m, near.orElse(f), unroll)
 		m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
-			onStrip(c, s, func(u int) Vec { return s.Load(x, u) }, f.emit, func(u int, y Vec) { k.store(s)(dst, u, y) })
+			onStripNear(c, s, func(u int) Vec { return s.Load(x, u) }, f, near, func(u int, y Vec) { k.store(s)(dst, u, y) })
 		})
 		k.ret(m)
 	}
@@ -142,13 +142,13 @@ func gateAs(m Machine, k storeKind) {
 // vectors together keep a core busy that waits four cycles for each multiply-add;
 // where there are 16 registers, two.
 var transcendentalMaps = []func(Machine, storeKind){
-	unaryAs("Exp", "exp(x[i])", 4, expFunction),
-	unaryAs("Log", "ln(x[i])", 4, logFunction),
-	unaryAs("Sigmoid", "1/(1+exp(-x[i]))", 4, sigmoidFunction),
-	unaryAs("SiLU", "x[i]/(1+exp(-x[i]))", 4, siluFunction),
-	unaryAs("Tanh", "tanh(x[i])", 4, tanhFunction),
-	unaryAs("GELU", "x[i]*Phi(x[i])", 4, geluFunction),
-	unaryAs("HardSwish", "x[i]*min(1, max(0, x[i]/6 + 1/2))", 4, hardSwishFunction),
+	unaryAs("Exp", "exp(x[i])", 4, expFunction, expNear),
+	unaryAs("Log", "ln(x[i])", 4, logFunction, nearForm{}),
+	unaryAs("Sigmoid", "1/(1+exp(-x[i]))", 4, sigmoidFunction, sigmoidNear),
+	unaryAs("SiLU", "x[i]/(1+exp(-x[i]))", 4, siluFunction, siluNear),
+	unaryAs("Tanh", "tanh(x[i])", 4, tanhFunction, nearForm{}),
+	unaryAs("GELU", "x[i]*Phi(x[i])", 4, geluFunction, geluNear),
+	unaryAs("HardSwish", "x[i]*min(1, max(0, x[i]/6 + 1/2))", 4, hardSwishFunction, nearForm{}),
 }
 
 var transcendental = []func(Machine){
@@ -183,25 +183,34 @@ func elu(m Machine) {
 	m.Ret()
 }
 
+// belowFunction is e^x for x <= 0 and for NaN.
+var belowFunction = function1{expFunction.constants, func(c constants, x Vec) Vec { return c.exp(c.Max(c.of(expBelow), x)) }}
+
 // expSum is the inner loop of softmax.
 func expSum(m Machine) {
-	const accumulators = 2
+	unroll := belowFunction.vectors(m, 4)
 	m.Func("ExpSum", "func(dst, x *float32, n int, max float32) float32",
-		"ExpSum computes dst[i] = exp(x[i]-max) for i < n and returns the sum of dst.",
-		"Vector i goes to sum i mod 2, the last odd one and the rest to sum 0; the sums",
-		"and then their lanes are added in halves. dst may be x.")
+		"ExpSum computes dst[i] = exp(x[i]-max) for i < n and returns the sum of dst. No x[i]",
+		fmt.Sprintf("is above max. Vector i goes to sum i mod %d, those behind the last group of %d to", unroll, unroll),
+		"sum 0; the sums are added in order, then their lanes in halves. dst may be x.")
 	dst, x, n := m.ParamPtr("dst"), m.ParamPtr("x"), m.ParamInt("n")
-	top := m.ParamF32("max")
-	c := hold(m, function1{append(floats(0), expFunction.constants...), expFunction.emit}, 1)
-	sums := []Vec{m.Zero(), m.Zero()}
-	m.Strips(n, []Ptr{dst, x}, accumulators, func(s Strip) {
-		for u := range s.U {
-			e := expFunction.emit(c, m.Sub(s.Load(x, u), top))
+	top, zero := m.ParamF32("max"), m.Zero()
+	c := hold(m, expNear.orElse(belowFunction), unroll)
+	sums := make([]Vec, unroll)
+	for u := range sums {
+		sums[u] = m.Zero()
+	}
+	m.Strips(n, []Ptr{dst, x}, unroll, func(s Strip) {
+		below := func(u int) Vec { return m.Sub(s.Load(x, u), top) }
+		onStripNear(c, s, below, belowFunction, expNear, func(u int, e Vec) {
 			s.Store(dst, u, e)
-			m.Set(sums[u], m.Add(sums[u], s.Keep(e, c.of(0))))
-		}
+			m.Set(sums[u], m.Add(sums[u], s.Keep(e, zero)))
+		})
 	})
-	m.ReturnF32(m.SumLanes(m.Add(sums[0], sums[1])))
+	for _, v := range sums[1:] {
+		m.Set(sums[0], m.Add(sums[0], v))
+	}
+	m.ReturnF32(m.SumLanes(sums[0]))
 }
 
 // sum and maximum reduce a vector.

@@ -17,7 +17,9 @@ import (
 // Where a vector looks up sixteen elements in another, as on AVX-512, n is a multiple of
 // 1/16 and r = x - n*ln2, |r| <= 0.0217, takes a polynomial of half the length. 2^n is
 // 2^floor(n) times one of sixteen powers, which are rounded; what that leaves out is
-// looked up as well and added to q. The integer of the bits is then 16*n.
+// looked up as well and added to q. The integer of the bits is then 16*n: shifted left by
+// 19, floor(n) is in the exponent's place and the number of the power below it, which the
+// powers in the table lack.
 
 // A function1 is an elementary function: the constants that are worth registers
 // and what it emits.
@@ -31,8 +33,8 @@ type function1 struct {
 type constants struct {
 	Machine
 	held map[uint32]Vec
-	// powers holds 2^(i/16) in lane i, rests what one is to be multiplied by and added
-	// to it for its last bits. They are nil where there are no lookups and in functions
+	// powers holds the bits of 2^(i/16) less i<<19 in lane i, rests what a power is to be
+	// multiplied by and added to it for its last bits. They are nil where there are no lookups and in functions
 	// without an exponential.
 	powers, rests any
 	// wide is set where instructions read constants from memory and multiply-adds
@@ -48,13 +50,16 @@ type lookup interface {
 	Lookup(table, index Vec) Vec
 }
 
+// tableShift is how far 16*n is below the exponent.
+const tableShift = 23 - 4
+
 // powerTables returns the tables of powers and rests, for any library's rounding.
 func powerTables() (powers, rests [16]uint32) {
 	for i := range powers {
 		exact := math.Exp2(float64(i) / 16)
 		power := float32(exact)
 		rest := math.Round((exact/float64(power)-1)*0x1p40) * 0x1p-40
-		powers[i], rests[i] = math.Float32bits(power), math.Float32bits(float32(rest))
+		powers[i], rests[i] = math.Float32bits(power)-uint32(i<<tableShift), math.Float32bits(float32(rest))
 	}
 	return powers, rests
 }
@@ -231,7 +236,7 @@ func (c constants) power(e reduced) Vec {
 	if c.powers == nil {
 		return c.ShlI32(e.t, 23)
 	}
-	return c.AddI32(c.ShlI32(c.SarI32(e.t, 4), 23), c.lookup(c.powers, e.t))
+	return c.AddI32(c.ShlI32(e.t, tableShift), c.lookup(c.powers, e.t))
 }
 
 func (c constants) lookup(table any, index Vec) Vec {
@@ -265,6 +270,20 @@ var expFunction = function1{
 	func(c constants, x Vec) Vec { return c.exp(c.clampKeepingNaN(x, expBelow, expAbove)) },
 }
 
+// nearEnd bounds |x| for forms that need no clamp: e^x and e^-x are normal numbers.
+const nearEnd = 87
+
+var expNear = nearForm{nearEnd, func(c constants, x Vec) Vec { return c.expNormal(c.reduce(x, bias, false)) }}
+
+// expNormal is expReduced of what is reduced with the offset bias, where the result is
+// a normal number: the same one.
+func (c constants) expNormal(e reduced) Vec {
+	s := c.power(e)
+	q := c.expm1Reduced(e)
+	c.Horner(q, s, s)
+	return q
+}
+
 // exp returns e^x for expBelow <= x <= expAbove and for NaN.
 func (c constants) exp(x Vec) Vec { return c.expReduced(c.reduce(x, 0, false)) }
 
@@ -273,7 +292,8 @@ func (c constants) expReduced(e reduced) Vec {
 	if c.powers == nil {
 		return c.MulExp2(c.Add(q, c.of(1)), e.n)
 	}
-	power := c.lookup(c.powers, e.t)
+	number := c.ShrU32(c.ShlI32(e.t, 32-4), 32-4-tableShift)
+	power := c.AddI32(number, c.lookup(c.powers, e.t))
 	c.Horner(q, power, power)
 	return c.MulExp2(q, e.n)
 }
@@ -328,18 +348,24 @@ var logisticConstants = append(floats(-log2e, magic+bias-64, logisticAbove, logi
 // constant in float32.
 func (c constants) logistic64(x Vec) (y, clamped Vec) {
 	x = c.clampKeepingNaN(x, logisticBelow, logisticAbove)
-	p := c.reduce(x, bias-64, true)
+	return c.logistic(x, bias-64, tiny64), x
+}
+
+// logistic returns 1/(one*(1+e^-x)), where one is the power of two to which bias is
+// lowered in offset.
+func (c constants) logistic(x Vec, offset, one float32) Vec {
+	p := c.reduce(x, offset, true)
 	s := c.power(p)
 	rest := c.Mul(s, c.expm1Reduced(p))
-	most := c.Add(s, c.of(tiny64))
+	most := c.Add(s, c.of(one))
 	// The reciprocal of most + rest, by Newton's method from an estimate, without
 	// the rounding of that sum.
-	y = c.Estimate(c.Add(most, rest))
+	y := c.Estimate(c.Add(most, rest))
 	e := c.fresh(1)
 	c.AccMulSub(e, most, y)
 	c.AccMulSub(e, rest, y)
 	c.Horner(e, y, y)
-	return e, x
+	return e
 }
 
 var sigmoidFunction = function1{append([]uint32{signBit}, logisticConstants...), func(c constants, x Vec) Vec {
@@ -347,14 +373,21 @@ var sigmoidFunction = function1{append([]uint32{signBit}, logisticConstants...),
 	return c.Mul(y, c.of(tiny64))
 }}
 
+var sigmoidNear = nearForm{nearEnd, func(c constants, x Vec) Vec { return c.logistic(x, bias, 1) }}
+
 // siluFunction multiplies by x before the last bits of a denormal are lost, but
 // after the factor has become zero for -Inf. A large x, whose product would
 // overflow, is the result itself.
-var siluFunction = function1{append(floats(half64), sigmoidFunction.constants...), func(c constants, x Vec) Vec {
+var siluFunction = function1{append(floats(half64, -nearEnd), sigmoidFunction.constants...), func(c constants, x Vec) Vec {
 	y, _ := c.logistic64(x)
-	y = c.Mul(c.Mul(x, c.Mul(y, c.of(half64))), c.of(half64))
+	far := c.Mul(c.Mul(x, c.Mul(y, c.of(half64))), c.of(half64))
+	near := c.Mul(x, c.Mul(y, c.of(tiny64)))
+	y = c.Select(c.Less(x, c.of(-nearEnd)), far, near)
 	return c.Select(c.Less(c.of(logisticAbove), x), x, y)
 }}
+
+// siluNear rounds once where x is denormal, too.
+var siluNear = nearForm{nearEnd, func(c constants, x Vec) Vec { return c.Mul(x, c.logistic(x, bias, 1)) }}
 
 const tanhOne = 20 // tanh is 1 from 9.01
 
@@ -431,24 +464,46 @@ var normalConstants = append(append(floats(0, normalEnd, -normalEnd, -0.5, 0.25,
 // normal returns Phi(x), e^(-x^2/2), and x within +-normalEnd.
 func (c constants) normal(x Vec) (phi, e, clamped Vec) {
 	x = c.clampKeepingNaN(x, -normalEnd, normalEnd)
-	// x^2 in two parts: the exponential would magnify its rounding.
-	hi := c.Mul(x, x)
+	tail, e := c.normalTail(x, 0, constants.expReduced)
+	return c.Select(c.Less(x, c.of(0)), tail, c.Sub(c.of(1), tail)), e, x
+}
+
+// normalTail returns Phi(-|x|) and e^(-x^2/2), with exp for what is reduced with the
+// offset.
+func (c constants) normalTail(x Vec, offset float32, exp func(constants, reduced) Vec) (tail, e Vec) {
+	// -x^2/2 in two parts: the exponential would magnify its rounding.
+	half := c.Mul(x, c.of(-0.5))
+	hi := c.Mul(half, x)
 	lo := c.Xor(hi, c.bits(signBit))
-	c.AccMulAdd(lo, x, x)
-	p := c.reduce(c.Mul(hi, c.of(-0.5)), 0, false)
-	c.AccMulAdd(p.r, lo, c.of(-0.5))
-	e = c.expReduced(p)
+	c.AccMulAdd(lo, half, x)
+	p := c.reduce(hi, offset, false)
+	p.r = c.Add(p.r, lo)
+	e = exp(c, p)
 	t := c.AndNot(c.bits(signBit), x)
 	c.Horner(t, c.of(0.25), c.of(1))
 	t = c.Reciprocal(t)
-	tail := c.Mul(c.Mul(c.polynomial(t, normalPoly), t), e)
-	return c.Select(c.Less(x, c.of(0)), tail, c.Sub(c.of(1), tail)), e, x
+	return c.Mul(c.Mul(c.polynomial(t, normalPoly), t), e), e
 }
 
 // geluFunction is x*Phi(x).
 var geluFunction = function1{normalConstants, func(c constants, x Vec) Vec {
-	phi, _, _ := c.normal(x)
-	return c.Mul(x, phi)
+	end := c.clampKeepingNaN(x, -normalEnd, normalEnd)
+	tail, _ := c.normalTail(end, 0, constants.expReduced)
+	// +Inf is kept from the product with zero.
+	return c.timesNormal(x, c.Min(c.of(normalEnd), x), tail)
+}}
+
+// timesNormal returns x*Phi(x) as max(x, -0) - |bounded|*Phi(-|x|), bounded being x.
+func (c constants) timesNormal(x, bounded, tail Vec) Vec {
+	y := c.AndNot(c.ShrU32(c.SarI32(x, 31), 1), x)
+	c.AccMulSub(y, c.AndNot(c.bits(signBit), bounded), tail)
+	return y
+}
+
+// geluNear holds as long as e^(-x^2/2) is a normal number.
+var geluNear = nearForm{13, func(c constants, x Vec) Vec {
+	tail, _ := c.normalTail(x, bias, constants.expNormal)
+	return c.timesNormal(x, x, tail)
 }}
 
 const sixth = 1. / 6

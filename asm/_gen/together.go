@@ -66,6 +66,10 @@ func (m together) ShlI32(a Vec, bits int) Vec {
 	return m.one(func(v Vec) Vec { return m.Machine.ShlI32(v, bits) }, a)
 }
 
+func (m together) ShrU32(a Vec, bits int) Vec {
+	return m.one(func(v Vec) Vec { return m.Machine.ShrU32(v, bits) }, a)
+}
+
 func (m together) SarI32(a Vec, bits int) Vec {
 	return m.one(func(v Vec) Vec { return m.Machine.SarI32(v, bits) }, a)
 }

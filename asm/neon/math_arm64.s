@@ -1084,19 +1084,19 @@ TEXT ·SiLU(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 	MOVD $0x2f800000, R3
 	VDUP R3, V0.S4
-	MOVD $0x80000000, R3
+	MOVD $0xc2ae0000, R3
 	VDUP R3, V1.S4
-	MOVD $0xbfb8aa3b, R3
+	MOVD $0x80000000, R3
 	VDUP R3, V2.S4
-	MOVD $0x4b40003f, R3
+	MOVD $0xbfb8aa3b, R3
 	VDUP R3, V3.S4
-	MOVD $0x42200000, R3
+	MOVD $0x4b40003f, R3
 	VDUP R3, V4.S4
-	MOVD $0xc3020000, R3
+	MOVD $0x42200000, R3
 	VDUP R3, V5.S4
-	MOVD $0x1f800000, R3
+	MOVD $0xc3020000, R3
 	VDUP R3, V6.S4
-	MOVD $0x3f800000, R3
+	MOVD $0x1f800000, R3
 	VDUP R3, V7.S4
 	CMP $16, R2
 	BLT done2
@@ -1106,38 +1106,38 @@ while1:
 	FMOVQ 16(R1), F9
 	FMOVQ 32(R1), F10
 	FMOVQ 48(R1), F11
-	WORD $0x6EA8E4AC // fcmgt v12.4s, v5.4s, v8.4s
+	WORD $0x6EA8E4CC // fcmgt v12.4s, v6.4s, v8.4s
 	VMOV V8.B16, V13.B16
-	WORD $0x6EAC1CAD // bit v13.16b, v5.16b, v12.16b
-	WORD $0x6EA9E4AC // fcmgt v12.4s, v5.4s, v9.4s
+	WORD $0x6EAC1CCD // bit v13.16b, v6.16b, v12.16b
+	WORD $0x6EA9E4CC // fcmgt v12.4s, v6.4s, v9.4s
 	VMOV V9.B16, V14.B16
-	WORD $0x6EAC1CAE // bit v14.16b, v5.16b, v12.16b
-	WORD $0x6EAAE4AC // fcmgt v12.4s, v5.4s, v10.4s
+	WORD $0x6EAC1CCE // bit v14.16b, v6.16b, v12.16b
+	WORD $0x6EAAE4CC // fcmgt v12.4s, v6.4s, v10.4s
 	VMOV V10.B16, V15.B16
-	WORD $0x6EAC1CAF // bit v15.16b, v5.16b, v12.16b
-	WORD $0x6EABE4AC // fcmgt v12.4s, v5.4s, v11.4s
+	WORD $0x6EAC1CCF // bit v15.16b, v6.16b, v12.16b
+	WORD $0x6EABE4CC // fcmgt v12.4s, v6.4s, v11.4s
 	VMOV V11.B16, V16.B16
+	WORD $0x6EAC1CD0 // bit v16.16b, v6.16b, v12.16b
+	WORD $0x6EA5E5AC // fcmgt v12.4s, v13.4s, v5.4s
+	WORD $0x6EAC1CAD // bit v13.16b, v5.16b, v12.16b
+	WORD $0x6EA5E5CC // fcmgt v12.4s, v14.4s, v5.4s
+	WORD $0x6EAC1CAE // bit v14.16b, v5.16b, v12.16b
+	WORD $0x6EA5E5EC // fcmgt v12.4s, v15.4s, v5.4s
+	WORD $0x6EAC1CAF // bit v15.16b, v5.16b, v12.16b
+	WORD $0x6EA5E60C // fcmgt v12.4s, v16.4s, v5.4s
 	WORD $0x6EAC1CB0 // bit v16.16b, v5.16b, v12.16b
-	WORD $0x6EA4E5AC // fcmgt v12.4s, v13.4s, v4.4s
-	WORD $0x6EAC1C8D // bit v13.16b, v4.16b, v12.16b
-	WORD $0x6EA4E5CC // fcmgt v12.4s, v14.4s, v4.4s
-	WORD $0x6EAC1C8E // bit v14.16b, v4.16b, v12.16b
-	WORD $0x6EA4E5EC // fcmgt v12.4s, v15.4s, v4.4s
-	WORD $0x6EAC1C8F // bit v15.16b, v4.16b, v12.16b
-	WORD $0x6EA4E60C // fcmgt v12.4s, v16.4s, v4.4s
-	WORD $0x6EAC1C90 // bit v16.16b, v4.16b, v12.16b
-	VMOV V3.B16, V12.B16
-	VMOV V3.B16, V17.B16
-	VMOV V3.B16, V18.B16
-	VMOV V3.B16, V19.B16
-	WORD $0x4E22CDAC // fmla v12.4s, v13.4s, v2.4s
-	WORD $0x4E22CDD1 // fmla v17.4s, v14.4s, v2.4s
-	WORD $0x4E22CDF2 // fmla v18.4s, v15.4s, v2.4s
-	WORD $0x4E22CE13 // fmla v19.4s, v16.4s, v2.4s
-	WORD $0x4EA3D594 // fsub v20.4s, v12.4s, v3.4s
-	WORD $0x4EA3D635 // fsub v21.4s, v17.4s, v3.4s
-	WORD $0x4EA3D656 // fsub v22.4s, v18.4s, v3.4s
-	WORD $0x4EA3D677 // fsub v23.4s, v19.4s, v3.4s
+	VMOV V4.B16, V12.B16
+	VMOV V4.B16, V17.B16
+	VMOV V4.B16, V18.B16
+	VMOV V4.B16, V19.B16
+	WORD $0x4E23CDAC // fmla v12.4s, v13.4s, v3.4s
+	WORD $0x4E23CDD1 // fmla v17.4s, v14.4s, v3.4s
+	WORD $0x4E23CDF2 // fmla v18.4s, v15.4s, v3.4s
+	WORD $0x4E23CE13 // fmla v19.4s, v16.4s, v3.4s
+	WORD $0x4EA4D594 // fsub v20.4s, v12.4s, v4.4s
+	WORD $0x4EA4D635 // fsub v21.4s, v17.4s, v4.4s
+	WORD $0x4EA4D656 // fsub v22.4s, v18.4s, v4.4s
+	WORD $0x4EA4D677 // fsub v23.4s, v19.4s, v4.4s
 	MOVD $0x3f317200, R3
 	VDUP R3, V24.S4
 	WORD $0x4E38CE8D // fmla v13.4s, v20.4s, v24.4s
@@ -1154,10 +1154,10 @@ while1:
 	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	WORD $0x4F375652 // shl v18.4s, v18.4s, #23
 	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	WORD $0x6E211DAD // eor v13.16b, v13.16b, v1.16b
-	WORD $0x6E211DCE // eor v14.16b, v14.16b, v1.16b
-	WORD $0x6E211DEF // eor v15.16b, v15.16b, v1.16b
-	WORD $0x6E211E10 // eor v16.16b, v16.16b, v1.16b
+	WORD $0x6E221DAD // eor v13.16b, v13.16b, v2.16b
+	WORD $0x6E221DCE // eor v14.16b, v14.16b, v2.16b
+	WORD $0x6E221DEF // eor v15.16b, v15.16b, v2.16b
+	WORD $0x6E221E10 // eor v16.16b, v16.16b, v2.16b
 	MOVD $0x3c091d82, R3
 	VDUP R3, V20.S4
 	MOVD $0x3c091d82, R3
@@ -1231,10 +1231,10 @@ while1:
 	WORD $0x6E35DE2E // fmul v14.4s, v17.4s, v21.4s
 	WORD $0x6E36DE4F // fmul v15.4s, v18.4s, v22.4s
 	WORD $0x6E37DE70 // fmul v16.4s, v19.4s, v23.4s
-	WORD $0x4E26D58C // fadd v12.4s, v12.4s, v6.4s
-	WORD $0x4E26D631 // fadd v17.4s, v17.4s, v6.4s
-	WORD $0x4E26D652 // fadd v18.4s, v18.4s, v6.4s
-	WORD $0x4E26D673 // fadd v19.4s, v19.4s, v6.4s
+	WORD $0x4E27D58C // fadd v12.4s, v12.4s, v7.4s
+	WORD $0x4E27D631 // fadd v17.4s, v17.4s, v7.4s
+	WORD $0x4E27D652 // fadd v18.4s, v18.4s, v7.4s
+	WORD $0x4E27D673 // fadd v19.4s, v19.4s, v7.4s
 	WORD $0x4E2DD594 // fadd v20.4s, v12.4s, v13.4s
 	WORD $0x4E2ED635 // fadd v21.4s, v17.4s, v14.4s
 	WORD $0x4E2FD656 // fadd v22.4s, v18.4s, v15.4s
@@ -1251,10 +1251,14 @@ while1:
 	MOVD $0x3f800000, R3
 	VDUP R3, V24.S4
 	WORD $0x6E37FF17 // fdiv v23.4s, v24.4s, v23.4s
-	VMOV V7.B16, V24.B16
-	VMOV V7.B16, V25.B16
-	VMOV V7.B16, V26.B16
-	VMOV V7.B16, V27.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V24.S4
+	MOVD $0x3f800000, R3
+	VDUP R3, V25.S4
+	MOVD $0x3f800000, R3
+	VDUP R3, V26.S4
+	MOVD $0x3f800000, R3
+	VDUP R3, V27.S4
 	WORD $0x4EB4CD98 // fmls v24.4s, v12.4s, v20.4s
 	WORD $0x4EB5CE39 // fmls v25.4s, v17.4s, v21.4s
 	WORD $0x4EB6CE5A // fmls v26.4s, v18.4s, v22.4s
@@ -1287,18 +1291,34 @@ while1:
 	WORD $0x6E20DDAD // fmul v13.4s, v13.4s, v0.4s
 	WORD $0x6E20DDCE // fmul v14.4s, v14.4s, v0.4s
 	WORD $0x6E20DDEF // fmul v15.4s, v15.4s, v0.4s
-	WORD $0x6EA4E510 // fcmgt v16.4s, v8.4s, v4.4s
-	WORD $0x6EA4E531 // fcmgt v17.4s, v9.4s, v4.4s
-	WORD $0x6EA4E552 // fcmgt v18.4s, v10.4s, v4.4s
-	WORD $0x6EA4E573 // fcmgt v19.4s, v11.4s, v4.4s
-	WORD $0x6EB01D0C // bit v12.16b, v8.16b, v16.16b
-	WORD $0x6EB11D2D // bit v13.16b, v9.16b, v17.16b
-	WORD $0x6EB21D4E // bit v14.16b, v10.16b, v18.16b
-	WORD $0x6EB31D6F // bit v15.16b, v11.16b, v19.16b
-	FMOVQ F12, 0(R0)
-	FMOVQ F13, 16(R0)
-	FMOVQ F14, 32(R0)
-	FMOVQ F15, 48(R0)
+	WORD $0x6E27DF10 // fmul v16.4s, v24.4s, v7.4s
+	WORD $0x6E27DF31 // fmul v17.4s, v25.4s, v7.4s
+	WORD $0x6E27DF52 // fmul v18.4s, v26.4s, v7.4s
+	WORD $0x6E27DF73 // fmul v19.4s, v27.4s, v7.4s
+	WORD $0x6E30DD10 // fmul v16.4s, v8.4s, v16.4s
+	WORD $0x6E31DD31 // fmul v17.4s, v9.4s, v17.4s
+	WORD $0x6E32DD52 // fmul v18.4s, v10.4s, v18.4s
+	WORD $0x6E33DD73 // fmul v19.4s, v11.4s, v19.4s
+	WORD $0x6EA8E434 // fcmgt v20.4s, v1.4s, v8.4s
+	WORD $0x6EA9E435 // fcmgt v21.4s, v1.4s, v9.4s
+	WORD $0x6EAAE436 // fcmgt v22.4s, v1.4s, v10.4s
+	WORD $0x6EABE437 // fcmgt v23.4s, v1.4s, v11.4s
+	WORD $0x6EB41D90 // bit v16.16b, v12.16b, v20.16b
+	WORD $0x6EB51DB1 // bit v17.16b, v13.16b, v21.16b
+	WORD $0x6EB61DD2 // bit v18.16b, v14.16b, v22.16b
+	WORD $0x6EB71DF3 // bit v19.16b, v15.16b, v23.16b
+	WORD $0x6EA5E50C // fcmgt v12.4s, v8.4s, v5.4s
+	WORD $0x6EA5E52D // fcmgt v13.4s, v9.4s, v5.4s
+	WORD $0x6EA5E54E // fcmgt v14.4s, v10.4s, v5.4s
+	WORD $0x6EA5E56F // fcmgt v15.4s, v11.4s, v5.4s
+	WORD $0x6EAC1D10 // bit v16.16b, v8.16b, v12.16b
+	WORD $0x6EAD1D31 // bit v17.16b, v9.16b, v13.16b
+	WORD $0x6EAE1D52 // bit v18.16b, v10.16b, v14.16b
+	WORD $0x6EAF1D73 // bit v19.16b, v11.16b, v15.16b
+	FMOVQ F16, 0(R0)
+	FMOVQ F17, 16(R0)
+	FMOVQ F18, 32(R0)
+	FMOVQ F19, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
@@ -1311,14 +1331,14 @@ done2:
 
 while3:
 	FMOVQ 0(R1), F8
-	WORD $0x6EA8E4A9 // fcmgt v9.4s, v5.4s, v8.4s
+	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
 	VMOV V8.B16, V10.B16
+	WORD $0x6EA91CCA // bit v10.16b, v6.16b, v9.16b
+	WORD $0x6EA5E549 // fcmgt v9.4s, v10.4s, v5.4s
 	WORD $0x6EA91CAA // bit v10.16b, v5.16b, v9.16b
-	WORD $0x6EA4E549 // fcmgt v9.4s, v10.4s, v4.4s
-	WORD $0x6EA91C8A // bit v10.16b, v4.16b, v9.16b
-	VMOV V3.B16, V9.B16
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	WORD $0x4EA3D52B // fsub v11.4s, v9.4s, v3.4s
+	VMOV V4.B16, V9.B16
+	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
+	WORD $0x4EA4D52B // fsub v11.4s, v9.4s, v4.4s
 	MOVD $0x3f317200, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
@@ -1326,7 +1346,7 @@ while3:
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
 	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
-	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
+	WORD $0x6E221D4A // eor v10.16b, v10.16b, v2.16b
 	MOVD $0x3c091d82, R3
 	VDUP R3, V11.S4
 	MOVD $0x3ab5112b, R3
@@ -1349,12 +1369,13 @@ while3:
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
 	VMOV V12.B16, V11.B16
 	WORD $0x6E2BDD2A // fmul v10.4s, v9.4s, v11.4s
-	WORD $0x4E26D529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x4E27D529 // fadd v9.4s, v9.4s, v7.4s
 	WORD $0x4E2AD52B // fadd v11.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V12.S4
 	WORD $0x6E2BFD8B // fdiv v11.4s, v12.4s, v11.4s
-	VMOV V7.B16, V12.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V12.S4
 	WORD $0x4EABCD2C // fmls v12.4s, v9.4s, v11.4s
 	WORD $0x4EABCD4C // fmls v12.4s, v10.4s, v11.4s
 	VMOV V11.B16, V9.B16
@@ -1363,9 +1384,13 @@ while3:
 	WORD $0x6E20DD89 // fmul v9.4s, v12.4s, v0.4s
 	WORD $0x6E29DD09 // fmul v9.4s, v8.4s, v9.4s
 	WORD $0x6E20DD29 // fmul v9.4s, v9.4s, v0.4s
-	WORD $0x6EA4E50A // fcmgt v10.4s, v8.4s, v4.4s
-	WORD $0x6EAA1D09 // bit v9.16b, v8.16b, v10.16b
-	FMOVQ F9, 0(R0)
+	WORD $0x6E27DD8A // fmul v10.4s, v12.4s, v7.4s
+	WORD $0x6E2ADD0A // fmul v10.4s, v8.4s, v10.4s
+	WORD $0x6EA8E42B // fcmgt v11.4s, v1.4s, v8.4s
+	WORD $0x6EAB1D2A // bit v10.16b, v9.16b, v11.16b
+	WORD $0x6EA5E509 // fcmgt v9.4s, v8.4s, v5.4s
+	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
+	FMOVQ F10, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -1378,14 +1403,14 @@ done4:
 
 while5:
 	FMOVS 0(R1), F8
-	WORD $0x6EA8E4A9 // fcmgt v9.4s, v5.4s, v8.4s
+	WORD $0x6EA8E4C9 // fcmgt v9.4s, v6.4s, v8.4s
 	VMOV V8.B16, V10.B16
+	WORD $0x6EA91CCA // bit v10.16b, v6.16b, v9.16b
+	WORD $0x6EA5E549 // fcmgt v9.4s, v10.4s, v5.4s
 	WORD $0x6EA91CAA // bit v10.16b, v5.16b, v9.16b
-	WORD $0x6EA4E549 // fcmgt v9.4s, v10.4s, v4.4s
-	WORD $0x6EA91C8A // bit v10.16b, v4.16b, v9.16b
-	VMOV V3.B16, V9.B16
-	WORD $0x4E22CD49 // fmla v9.4s, v10.4s, v2.4s
-	WORD $0x4EA3D52B // fsub v11.4s, v9.4s, v3.4s
+	VMOV V4.B16, V9.B16
+	WORD $0x4E23CD49 // fmla v9.4s, v10.4s, v3.4s
+	WORD $0x4EA4D52B // fsub v11.4s, v9.4s, v4.4s
 	MOVD $0x3f317200, R3
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
@@ -1393,7 +1418,7 @@ while5:
 	VDUP R3, V12.S4
 	WORD $0x4E2CCD6A // fmla v10.4s, v11.4s, v12.4s
 	WORD $0x4F375529 // shl v9.4s, v9.4s, #23
-	WORD $0x6E211D4A // eor v10.16b, v10.16b, v1.16b
+	WORD $0x6E221D4A // eor v10.16b, v10.16b, v2.16b
 	MOVD $0x3c091d82, R3
 	VDUP R3, V11.S4
 	MOVD $0x3ab5112b, R3
@@ -1416,12 +1441,13 @@ while5:
 	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
 	VMOV V12.B16, V11.B16
 	WORD $0x6E2BDD2A // fmul v10.4s, v9.4s, v11.4s
-	WORD $0x4E26D529 // fadd v9.4s, v9.4s, v6.4s
+	WORD $0x4E27D529 // fadd v9.4s, v9.4s, v7.4s
 	WORD $0x4E2AD52B // fadd v11.4s, v9.4s, v10.4s
 	MOVD $0x3f800000, R3
 	VDUP R3, V12.S4
 	WORD $0x6E2BFD8B // fdiv v11.4s, v12.4s, v11.4s
-	VMOV V7.B16, V12.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V12.S4
 	WORD $0x4EABCD2C // fmls v12.4s, v9.4s, v11.4s
 	WORD $0x4EABCD4C // fmls v12.4s, v10.4s, v11.4s
 	VMOV V11.B16, V9.B16
@@ -1430,9 +1456,13 @@ while5:
 	WORD $0x6E20DD89 // fmul v9.4s, v12.4s, v0.4s
 	WORD $0x6E29DD09 // fmul v9.4s, v8.4s, v9.4s
 	WORD $0x6E20DD29 // fmul v9.4s, v9.4s, v0.4s
-	WORD $0x6EA4E50A // fcmgt v10.4s, v8.4s, v4.4s
-	WORD $0x6EAA1D09 // bit v9.16b, v8.16b, v10.16b
-	FMOVS F9, 0(R0)
+	WORD $0x6E27DD8A // fmul v10.4s, v12.4s, v7.4s
+	WORD $0x6E2ADD0A // fmul v10.4s, v8.4s, v10.4s
+	WORD $0x6EA8E42B // fcmgt v11.4s, v1.4s, v8.4s
+	WORD $0x6EAB1D2A // bit v10.16b, v9.16b, v11.16b
+	WORD $0x6EA5E509 // fcmgt v9.4s, v8.4s, v5.4s
+	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
+	FMOVS F10, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -1778,351 +1808,367 @@ TEXT ·GELU(SB), NOSPLIT, $0-24
 	MOVD n+16(FP), R2
 	WORD $0x6E201C00 // eor v0.16b, v0.16b, v0.16b
 	MOVD $0x41700000, R3
-	VDUP R3, V1.S4
+	VDUP R3, V0.S4
 	MOVD $0xc1700000, R3
-	VDUP R3, V2.S4
+	VDUP R3, V1.S4
 	MOVD $0xbf000000, R3
-	VDUP R3, V3.S4
+	VDUP R3, V2.S4
 	MOVD $0x3e800000, R3
-	VDUP R3, V4.S4
+	VDUP R3, V3.S4
 	MOVD $0x3f800000, R3
-	VDUP R3, V5.S4
+	VDUP R3, V4.S4
 	MOVD $0x3ecc422a, R3
-	VDUP R3, V6.S4
+	VDUP R3, V5.S4
 	MOVD $0x80000000, R3
-	VDUP R3, V6.S4
+	VDUP R3, V5.S4
 	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F7
-	FMOVQ 16(R1), F8
-	FMOVQ 32(R1), F9
-	FMOVQ 48(R1), F10
-	WORD $0x6EA7E44B // fcmgt v11.4s, v2.4s, v7.4s
+	FMOVQ 0(R1), F6
+	FMOVQ 16(R1), F7
+	FMOVQ 32(R1), F8
+	FMOVQ 48(R1), F9
+	WORD $0x6EA6E42A // fcmgt v10.4s, v1.4s, v6.4s
+	VMOV V6.B16, V11.B16
+	WORD $0x6EAA1C2B // bit v11.16b, v1.16b, v10.16b
+	WORD $0x6EA7E42A // fcmgt v10.4s, v1.4s, v7.4s
 	VMOV V7.B16, V12.B16
-	WORD $0x6EAB1C4C // bit v12.16b, v2.16b, v11.16b
-	WORD $0x6EA8E44B // fcmgt v11.4s, v2.4s, v8.4s
+	WORD $0x6EAA1C2C // bit v12.16b, v1.16b, v10.16b
+	WORD $0x6EA8E42A // fcmgt v10.4s, v1.4s, v8.4s
 	VMOV V8.B16, V13.B16
-	WORD $0x6EAB1C4D // bit v13.16b, v2.16b, v11.16b
-	WORD $0x6EA9E44B // fcmgt v11.4s, v2.4s, v9.4s
+	WORD $0x6EAA1C2D // bit v13.16b, v1.16b, v10.16b
+	WORD $0x6EA9E42A // fcmgt v10.4s, v1.4s, v9.4s
 	VMOV V9.B16, V14.B16
-	WORD $0x6EAB1C4E // bit v14.16b, v2.16b, v11.16b
-	WORD $0x6EAAE44B // fcmgt v11.4s, v2.4s, v10.4s
-	VMOV V10.B16, V15.B16
-	WORD $0x6EAB1C4F // bit v15.16b, v2.16b, v11.16b
-	WORD $0x6EA1E58B // fcmgt v11.4s, v12.4s, v1.4s
-	WORD $0x6EAB1C2C // bit v12.16b, v1.16b, v11.16b
-	WORD $0x6EA1E5AB // fcmgt v11.4s, v13.4s, v1.4s
-	WORD $0x6EAB1C2D // bit v13.16b, v1.16b, v11.16b
-	WORD $0x6EA1E5CB // fcmgt v11.4s, v14.4s, v1.4s
-	WORD $0x6EAB1C2E // bit v14.16b, v1.16b, v11.16b
-	WORD $0x6EA1E5EB // fcmgt v11.4s, v15.4s, v1.4s
-	WORD $0x6EAB1C2F // bit v15.16b, v1.16b, v11.16b
-	WORD $0x6E2CDD8B // fmul v11.4s, v12.4s, v12.4s
-	WORD $0x6E2DDDB0 // fmul v16.4s, v13.4s, v13.4s
-	WORD $0x6E2EDDD1 // fmul v17.4s, v14.4s, v14.4s
-	WORD $0x6E2FDDF2 // fmul v18.4s, v15.4s, v15.4s
-	WORD $0x6E261D73 // eor v19.16b, v11.16b, v6.16b
-	WORD $0x6E261E14 // eor v20.16b, v16.16b, v6.16b
-	WORD $0x6E261E35 // eor v21.16b, v17.16b, v6.16b
-	WORD $0x6E261E56 // eor v22.16b, v18.16b, v6.16b
-	WORD $0x4E2CCD93 // fmla v19.4s, v12.4s, v12.4s
-	WORD $0x4E2DCDB4 // fmla v20.4s, v13.4s, v13.4s
-	WORD $0x4E2ECDD5 // fmla v21.4s, v14.4s, v14.4s
-	WORD $0x4E2FCDF6 // fmla v22.4s, v15.4s, v15.4s
-	WORD $0x6E23DD6B // fmul v11.4s, v11.4s, v3.4s
-	WORD $0x6E23DE10 // fmul v16.4s, v16.4s, v3.4s
-	WORD $0x6E23DE31 // fmul v17.4s, v17.4s, v3.4s
-	WORD $0x6E23DE52 // fmul v18.4s, v18.4s, v3.4s
+	WORD $0x6EAA1C2E // bit v14.16b, v1.16b, v10.16b
+	WORD $0x6EA0E56A // fcmgt v10.4s, v11.4s, v0.4s
+	WORD $0x6EAA1C0B // bit v11.16b, v0.16b, v10.16b
+	WORD $0x6EA0E58A // fcmgt v10.4s, v12.4s, v0.4s
+	WORD $0x6EAA1C0C // bit v12.16b, v0.16b, v10.16b
+	WORD $0x6EA0E5AA // fcmgt v10.4s, v13.4s, v0.4s
+	WORD $0x6EAA1C0D // bit v13.16b, v0.16b, v10.16b
+	WORD $0x6EA0E5CA // fcmgt v10.4s, v14.4s, v0.4s
+	WORD $0x6EAA1C0E // bit v14.16b, v0.16b, v10.16b
+	WORD $0x6E22DD6A // fmul v10.4s, v11.4s, v2.4s
+	WORD $0x6E22DD8F // fmul v15.4s, v12.4s, v2.4s
+	WORD $0x6E22DDB0 // fmul v16.4s, v13.4s, v2.4s
+	WORD $0x6E22DDD1 // fmul v17.4s, v14.4s, v2.4s
+	WORD $0x6E2BDD52 // fmul v18.4s, v10.4s, v11.4s
+	WORD $0x6E2CDDF3 // fmul v19.4s, v15.4s, v12.4s
+	WORD $0x6E2DDE14 // fmul v20.4s, v16.4s, v13.4s
+	WORD $0x6E2EDE35 // fmul v21.4s, v17.4s, v14.4s
+	WORD $0x6E251E56 // eor v22.16b, v18.16b, v5.16b
+	WORD $0x6E251E77 // eor v23.16b, v19.16b, v5.16b
+	WORD $0x6E251E98 // eor v24.16b, v20.16b, v5.16b
+	WORD $0x6E251EB9 // eor v25.16b, v21.16b, v5.16b
+	WORD $0x4E2BCD56 // fmla v22.4s, v10.4s, v11.4s
+	WORD $0x4E2CCDF7 // fmla v23.4s, v15.4s, v12.4s
+	WORD $0x4E2DCE18 // fmla v24.4s, v16.4s, v13.4s
+	WORD $0x4E2ECE39 // fmla v25.4s, v17.4s, v14.4s
 	MOVD $0x4b400000, R3
-	VDUP R3, V23.S4
+	VDUP R3, V10.S4
 	MOVD $0x4b400000, R3
-	VDUP R3, V24.S4
+	VDUP R3, V15.S4
 	MOVD $0x4b400000, R3
-	VDUP R3, V25.S4
+	VDUP R3, V16.S4
+	MOVD $0x4b400000, R3
+	VDUP R3, V17.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V26.S4
+	WORD $0x4E3ACE4A // fmla v10.4s, v18.4s, v26.4s
+	WORD $0x4E3ACE6F // fmla v15.4s, v19.4s, v26.4s
+	WORD $0x4E3ACE90 // fmla v16.4s, v20.4s, v26.4s
+	WORD $0x4E3ACEB1 // fmla v17.4s, v21.4s, v26.4s
 	MOVD $0x4b400000, R3
 	VDUP R3, V26.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V27.S4
-	WORD $0x4E3BCD77 // fmla v23.4s, v11.4s, v27.4s
-	WORD $0x4E3BCE18 // fmla v24.4s, v16.4s, v27.4s
-	WORD $0x4E3BCE39 // fmla v25.4s, v17.4s, v27.4s
-	WORD $0x4E3BCE5A // fmla v26.4s, v18.4s, v27.4s
-	MOVD $0x4b400000, R3
-	VDUP R3, V27.S4
-	WORD $0x4EBBD6F7 // fsub v23.4s, v23.4s, v27.4s
-	WORD $0x4EBBD718 // fsub v24.4s, v24.4s, v27.4s
-	WORD $0x4EBBD739 // fsub v25.4s, v25.4s, v27.4s
-	WORD $0x4EBBD75A // fsub v26.4s, v26.4s, v27.4s
+	WORD $0x4EBAD54A // fsub v10.4s, v10.4s, v26.4s
+	WORD $0x4EBAD5EF // fsub v15.4s, v15.4s, v26.4s
+	WORD $0x4EBAD610 // fsub v16.4s, v16.4s, v26.4s
+	WORD $0x4EBAD631 // fsub v17.4s, v17.4s, v26.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V27.S4
-	WORD $0x4EBBCEEB // fmls v11.4s, v23.4s, v27.4s
-	WORD $0x4EBBCF10 // fmls v16.4s, v24.4s, v27.4s
-	WORD $0x4EBBCF31 // fmls v17.4s, v25.4s, v27.4s
-	WORD $0x4EBBCF52 // fmls v18.4s, v26.4s, v27.4s
+	VDUP R3, V26.S4
+	WORD $0x4EBACD52 // fmls v18.4s, v10.4s, v26.4s
+	WORD $0x4EBACDF3 // fmls v19.4s, v15.4s, v26.4s
+	WORD $0x4EBACE14 // fmls v20.4s, v16.4s, v26.4s
+	WORD $0x4EBACE35 // fmls v21.4s, v17.4s, v26.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V27.S4
-	WORD $0x4EBBCEEB // fmls v11.4s, v23.4s, v27.4s
-	WORD $0x4EBBCF10 // fmls v16.4s, v24.4s, v27.4s
-	WORD $0x4EBBCF31 // fmls v17.4s, v25.4s, v27.4s
-	WORD $0x4EBBCF52 // fmls v18.4s, v26.4s, v27.4s
-	WORD $0x4E23CE6B // fmla v11.4s, v19.4s, v3.4s
-	WORD $0x4E23CE90 // fmla v16.4s, v20.4s, v3.4s
-	WORD $0x4E23CEB1 // fmla v17.4s, v21.4s, v3.4s
-	WORD $0x4E23CED2 // fmla v18.4s, v22.4s, v3.4s
-	MOVD $0x3c091d82, R3
-	VDUP R3, V19.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V20.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V21.S4
+	VDUP R3, V26.S4
+	WORD $0x4EBACD52 // fmls v18.4s, v10.4s, v26.4s
+	WORD $0x4EBACDF3 // fmls v19.4s, v15.4s, v26.4s
+	WORD $0x4EBACE14 // fmls v20.4s, v16.4s, v26.4s
+	WORD $0x4EBACE35 // fmls v21.4s, v17.4s, v26.4s
+	WORD $0x4E36D652 // fadd v18.4s, v18.4s, v22.4s
+	WORD $0x4E37D673 // fadd v19.4s, v19.4s, v23.4s
+	WORD $0x4E38D694 // fadd v20.4s, v20.4s, v24.4s
+	WORD $0x4E39D6B5 // fadd v21.4s, v21.4s, v25.4s
 	MOVD $0x3c091d82, R3
 	VDUP R3, V22.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V27.S4
-	WORD $0x4E3BCD73 // fmla v19.4s, v11.4s, v27.4s
-	WORD $0x4E3BCE14 // fmla v20.4s, v16.4s, v27.4s
-	WORD $0x4E3BCE35 // fmla v21.4s, v17.4s, v27.4s
-	WORD $0x4E3BCE56 // fmla v22.4s, v18.4s, v27.4s
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
-	VMOV V28.B16, V19.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
-	VMOV V28.B16, V20.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
-	VMOV V28.B16, V21.B16
-	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
-	VMOV V27.B16, V22.B16
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
-	VMOV V28.B16, V19.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
-	VMOV V28.B16, V20.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
-	VMOV V28.B16, V21.B16
-	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
-	VMOV V27.B16, V22.B16
-	MOVD $0x3efffffe, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E2BCE7C // fmla v28.4s, v19.4s, v11.4s
-	VMOV V28.B16, V19.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E30CE9C // fmla v28.4s, v20.4s, v16.4s
-	VMOV V28.B16, V20.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E31CEBC // fmla v28.4s, v21.4s, v17.4s
-	VMOV V28.B16, V21.B16
-	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
-	VMOV V27.B16, V22.B16
-	WORD $0x6E2BDE73 // fmul v19.4s, v19.4s, v11.4s
-	WORD $0x6E30DE94 // fmul v20.4s, v20.4s, v16.4s
-	WORD $0x6E31DEB5 // fmul v21.4s, v21.4s, v17.4s
-	WORD $0x6E32DED6 // fmul v22.4s, v22.4s, v18.4s
-	VMOV V11.B16, V27.B16
-	WORD $0x4E2BCE7B // fmla v27.4s, v19.4s, v11.4s
-	VMOV V27.B16, V19.B16
-	VMOV V16.B16, V11.B16
-	WORD $0x4E30CE8B // fmla v11.4s, v20.4s, v16.4s
-	VMOV V11.B16, V20.B16
-	VMOV V17.B16, V11.B16
-	WORD $0x4E31CEAB // fmla v11.4s, v21.4s, v17.4s
-	VMOV V11.B16, V21.B16
-	VMOV V18.B16, V11.B16
-	WORD $0x4E32CECB // fmla v11.4s, v22.4s, v18.4s
-	VMOV V11.B16, V22.B16
-	WORD $0x4E25D66B // fadd v11.4s, v19.4s, v5.4s
-	WORD $0x4E25D690 // fadd v16.4s, v20.4s, v5.4s
-	WORD $0x4E25D6B1 // fadd v17.4s, v21.4s, v5.4s
-	WORD $0x4E25D6D2 // fadd v18.4s, v22.4s, v5.4s
-	WORD $0x4E21AAF3 // fcvtns v19.4s, v23.4s
-	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
-	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
-	WORD $0x6E36DD6B // fmul v11.4s, v11.4s, v22.4s
-	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
-	WORD $0x6E33DD6B // fmul v11.4s, v11.4s, v19.4s
-	WORD $0x4E21AB13 // fcvtns v19.4s, v24.4s
-	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
-	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
-	WORD $0x6E36DE10 // fmul v16.4s, v16.4s, v22.4s
-	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
-	WORD $0x6E33DE10 // fmul v16.4s, v16.4s, v19.4s
-	WORD $0x4E21AB33 // fcvtns v19.4s, v25.4s
-	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
-	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
-	WORD $0x6E36DE31 // fmul v17.4s, v17.4s, v22.4s
-	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
-	WORD $0x6E33DE31 // fmul v17.4s, v17.4s, v19.4s
-	WORD $0x4E21AB53 // fcvtns v19.4s, v26.4s
-	WORD $0x4F3F0674 // sshr v20.4s, v19.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V21.S4
-	WORD $0x4F375696 // shl v22.4s, v20.4s, #23
-	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
-	WORD $0x6E36DE52 // fmul v18.4s, v18.4s, v22.4s
-	WORD $0x6EB48673 // sub v19.4s, v19.4s, v20.4s
-	WORD $0x4F375673 // shl v19.4s, v19.4s, #23
-	WORD $0x4EB58673 // add v19.4s, v19.4s, v21.4s
-	WORD $0x6E33DE52 // fmul v18.4s, v18.4s, v19.4s
-	WORD $0x4E661D93 // bic v19.16b, v12.16b, v6.16b
-	WORD $0x4E661DB4 // bic v20.16b, v13.16b, v6.16b
-	WORD $0x4E661DD5 // bic v21.16b, v14.16b, v6.16b
-	WORD $0x4E661DF6 // bic v22.16b, v15.16b, v6.16b
-	VMOV V5.B16, V23.B16
-	WORD $0x4E24CE77 // fmla v23.4s, v19.4s, v4.4s
-	VMOV V23.B16, V19.B16
-	VMOV V5.B16, V23.B16
-	WORD $0x4E24CE97 // fmla v23.4s, v20.4s, v4.4s
-	VMOV V23.B16, V20.B16
-	VMOV V5.B16, V23.B16
-	WORD $0x4E24CEB7 // fmla v23.4s, v21.4s, v4.4s
-	VMOV V23.B16, V21.B16
-	VMOV V5.B16, V23.B16
-	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s
-	VMOV V23.B16, V22.B16
-	MOVD $0x3f800000, R3
+	MOVD $0x3c091d82, R3
 	VDUP R3, V23.S4
-	WORD $0x6E33FEF3 // fdiv v19.4s, v23.4s, v19.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E34FEF4 // fdiv v20.4s, v23.4s, v20.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E35FEF5 // fdiv v21.4s, v23.4s, v21.4s
-	MOVD $0x3f800000, R3
-	VDUP R3, V23.S4
-	WORD $0x6E36FEF6 // fdiv v22.4s, v23.4s, v22.4s
-	MOVD $0x3eb383b9, R3
-	VDUP R3, V23.S4
-	MOVD $0x3eb383b9, R3
+	MOVD $0x3c091d82, R3
 	VDUP R3, V24.S4
-	MOVD $0x3eb383b9, R3
+	MOVD $0x3c091d82, R3
 	VDUP R3, V25.S4
-	MOVD $0x3eb383b9, R3
+	MOVD $0x3ab5112b, R3
 	VDUP R3, V26.S4
-	MOVD $0xbdbfcec8, R3
-	VDUP R3, V27.S4
-	WORD $0x4E3BCE77 // fmla v23.4s, v19.4s, v27.4s
-	WORD $0x4E3BCE98 // fmla v24.4s, v20.4s, v27.4s
-	WORD $0x4E3BCEB9 // fmla v25.4s, v21.4s, v27.4s
-	WORD $0x4E3BCEDA // fmla v26.4s, v22.4s, v27.4s
-	MOVD $0xbe90e53e, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3e977695, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3c9016cc, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3de9691c, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
-	MOVD $0x3dca0bb7, R3
-	VDUP R3, V27.S4
-	VMOV V27.B16, V28.B16
-	WORD $0x4E33CEFC // fmla v28.4s, v23.4s, v19.4s
-	VMOV V28.B16, V23.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E34CF1C // fmla v28.4s, v24.4s, v20.4s
-	VMOV V28.B16, V24.B16
-	VMOV V27.B16, V28.B16
-	WORD $0x4E35CF3C // fmla v28.4s, v25.4s, v21.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x4E36CF5B // fmla v27.4s, v26.4s, v22.4s
-	VMOV V27.B16, V26.B16
-	WORD $0x6E33DEF3 // fmul v19.4s, v23.4s, v19.4s
-	WORD $0x6E34DF14 // fmul v20.4s, v24.4s, v20.4s
-	WORD $0x6E35DF35 // fmul v21.4s, v25.4s, v21.4s
-	WORD $0x6E36DF56 // fmul v22.4s, v26.4s, v22.4s
-	WORD $0x6E2BDE6B // fmul v11.4s, v19.4s, v11.4s
+	WORD $0x4E3ACE56 // fmla v22.4s, v18.4s, v26.4s
+	WORD $0x4E3ACE77 // fmla v23.4s, v19.4s, v26.4s
+	WORD $0x4E3ACE98 // fmla v24.4s, v20.4s, v26.4s
+	WORD $0x4E3ACEB9 // fmla v25.4s, v21.4s, v26.4s
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V26.S4
+	VMOV V26.B16, V27.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E33CEFB // fmla v27.4s, v23.4s, v19.4s
+	VMOV V27.B16, V23.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E34CF1B // fmla v27.4s, v24.4s, v20.4s
+	VMOV V27.B16, V24.B16
+	WORD $0x4E35CF3A // fmla v26.4s, v25.4s, v21.4s
+	VMOV V26.B16, V25.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V26.S4
+	VMOV V26.B16, V27.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E33CEFB // fmla v27.4s, v23.4s, v19.4s
+	VMOV V27.B16, V23.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E34CF1B // fmla v27.4s, v24.4s, v20.4s
+	VMOV V27.B16, V24.B16
+	WORD $0x4E35CF3A // fmla v26.4s, v25.4s, v21.4s
+	VMOV V26.B16, V25.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V26.S4
+	VMOV V26.B16, V27.B16
+	WORD $0x4E32CEDB // fmla v27.4s, v22.4s, v18.4s
+	VMOV V27.B16, V22.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E33CEFB // fmla v27.4s, v23.4s, v19.4s
+	VMOV V27.B16, V23.B16
+	VMOV V26.B16, V27.B16
+	WORD $0x4E34CF1B // fmla v27.4s, v24.4s, v20.4s
+	VMOV V27.B16, V24.B16
+	WORD $0x4E35CF3A // fmla v26.4s, v25.4s, v21.4s
+	VMOV V26.B16, V25.B16
+	WORD $0x6E32DED6 // fmul v22.4s, v22.4s, v18.4s
+	WORD $0x6E33DEF7 // fmul v23.4s, v23.4s, v19.4s
+	WORD $0x6E34DF18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x6E35DF39 // fmul v25.4s, v25.4s, v21.4s
+	VMOV V18.B16, V26.B16
+	WORD $0x4E32CEDA // fmla v26.4s, v22.4s, v18.4s
+	VMOV V26.B16, V22.B16
+	VMOV V19.B16, V18.B16
+	WORD $0x4E33CEF2 // fmla v18.4s, v23.4s, v19.4s
+	VMOV V18.B16, V23.B16
+	VMOV V20.B16, V18.B16
+	WORD $0x4E34CF12 // fmla v18.4s, v24.4s, v20.4s
+	VMOV V18.B16, V24.B16
+	VMOV V21.B16, V18.B16
+	WORD $0x4E35CF32 // fmla v18.4s, v25.4s, v21.4s
+	VMOV V18.B16, V25.B16
+	WORD $0x4E24D6D2 // fadd v18.4s, v22.4s, v4.4s
+	WORD $0x4E24D6F3 // fadd v19.4s, v23.4s, v4.4s
+	WORD $0x4E24D714 // fadd v20.4s, v24.4s, v4.4s
+	WORD $0x4E24D735 // fadd v21.4s, v25.4s, v4.4s
+	WORD $0x4E21A94A // fcvtns v10.4s, v10.4s
+	WORD $0x4F3F0556 // sshr v22.4s, v10.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V23.S4
+	WORD $0x4F3756D8 // shl v24.4s, v22.4s, #23
+	WORD $0x4EB78718 // add v24.4s, v24.4s, v23.4s
+	WORD $0x6E38DE52 // fmul v18.4s, v18.4s, v24.4s
+	WORD $0x6EB6854A // sub v10.4s, v10.4s, v22.4s
+	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
+	WORD $0x4EB7854A // add v10.4s, v10.4s, v23.4s
+	WORD $0x6E2ADE4A // fmul v10.4s, v18.4s, v10.4s
+	WORD $0x4E21A9EF // fcvtns v15.4s, v15.4s
+	WORD $0x4F3F05F2 // sshr v18.4s, v15.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4F375657 // shl v23.4s, v18.4s, #23
+	WORD $0x4EB686F7 // add v23.4s, v23.4s, v22.4s
+	WORD $0x6E37DE73 // fmul v19.4s, v19.4s, v23.4s
+	WORD $0x6EB285EF // sub v15.4s, v15.4s, v18.4s
+	WORD $0x4F3755EF // shl v15.4s, v15.4s, #23
+	WORD $0x4EB685EF // add v15.4s, v15.4s, v22.4s
+	WORD $0x6E2FDE6F // fmul v15.4s, v19.4s, v15.4s
+	WORD $0x4E21AA10 // fcvtns v16.4s, v16.4s
+	WORD $0x4F3F0612 // sshr v18.4s, v16.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4F375656 // shl v22.4s, v18.4s, #23
+	WORD $0x4EB386D6 // add v22.4s, v22.4s, v19.4s
+	WORD $0x6E36DE94 // fmul v20.4s, v20.4s, v22.4s
+	WORD $0x6EB28610 // sub v16.4s, v16.4s, v18.4s
+	WORD $0x4F375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4EB38610 // add v16.4s, v16.4s, v19.4s
 	WORD $0x6E30DE90 // fmul v16.4s, v20.4s, v16.4s
-	WORD $0x6E31DEB1 // fmul v17.4s, v21.4s, v17.4s
-	WORD $0x6E32DED2 // fmul v18.4s, v22.4s, v18.4s
-	WORD $0x6EACE40C // fcmgt v12.4s, v0.4s, v12.4s
-	WORD $0x6EADE40D // fcmgt v13.4s, v0.4s, v13.4s
-	WORD $0x6EAEE40E // fcmgt v14.4s, v0.4s, v14.4s
-	WORD $0x6EAFE40F // fcmgt v15.4s, v0.4s, v15.4s
-	WORD $0x4EABD4B3 // fsub v19.4s, v5.4s, v11.4s
-	WORD $0x4EB0D4B4 // fsub v20.4s, v5.4s, v16.4s
-	WORD $0x4EB1D4B5 // fsub v21.4s, v5.4s, v17.4s
-	WORD $0x4EB2D4B6 // fsub v22.4s, v5.4s, v18.4s
-	WORD $0x6EAC1D73 // bit v19.16b, v11.16b, v12.16b
-	WORD $0x6EAD1E14 // bit v20.16b, v16.16b, v13.16b
-	WORD $0x6EAE1E35 // bit v21.16b, v17.16b, v14.16b
-	WORD $0x6EAF1E56 // bit v22.16b, v18.16b, v15.16b
-	WORD $0x6E33DCE7 // fmul v7.4s, v7.4s, v19.4s
-	WORD $0x6E34DD08 // fmul v8.4s, v8.4s, v20.4s
-	WORD $0x6E35DD29 // fmul v9.4s, v9.4s, v21.4s
-	WORD $0x6E36DD4A // fmul v10.4s, v10.4s, v22.4s
-	FMOVQ F7, 0(R0)
-	FMOVQ F8, 16(R0)
-	FMOVQ F9, 32(R0)
-	FMOVQ F10, 48(R0)
+	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
+	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
+	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
+	WORD $0x6E34DEB4 // fmul v20.4s, v21.4s, v20.4s
+	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
+	WORD $0x6E31DE91 // fmul v17.4s, v20.4s, v17.4s
+	WORD $0x4E651D6B // bic v11.16b, v11.16b, v5.16b
+	WORD $0x4E651D8C // bic v12.16b, v12.16b, v5.16b
+	WORD $0x4E651DAD // bic v13.16b, v13.16b, v5.16b
+	WORD $0x4E651DCE // bic v14.16b, v14.16b, v5.16b
+	VMOV V4.B16, V18.B16
+	WORD $0x4E23CD72 // fmla v18.4s, v11.4s, v3.4s
+	VMOV V18.B16, V11.B16
+	VMOV V4.B16, V18.B16
+	WORD $0x4E23CD92 // fmla v18.4s, v12.4s, v3.4s
+	VMOV V18.B16, V12.B16
+	VMOV V4.B16, V18.B16
+	WORD $0x4E23CDB2 // fmla v18.4s, v13.4s, v3.4s
+	VMOV V18.B16, V13.B16
+	VMOV V4.B16, V18.B16
+	WORD $0x4E23CDD2 // fmla v18.4s, v14.4s, v3.4s
+	VMOV V18.B16, V14.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x6E2BFE4B // fdiv v11.4s, v18.4s, v11.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x6E2CFE4C // fdiv v12.4s, v18.4s, v12.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x6E2DFE4D // fdiv v13.4s, v18.4s, v13.4s
+	MOVD $0x3f800000, R3
+	VDUP R3, V18.S4
+	WORD $0x6E2EFE4E // fdiv v14.4s, v18.4s, v14.4s
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V18.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V19.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V20.S4
+	MOVD $0x3eb383b9, R3
+	VDUP R3, V21.S4
+	MOVD $0xbdbfcec8, R3
+	VDUP R3, V22.S4
+	WORD $0x4E36CD72 // fmla v18.4s, v11.4s, v22.4s
+	WORD $0x4E36CD93 // fmla v19.4s, v12.4s, v22.4s
+	WORD $0x4E36CDB4 // fmla v20.4s, v13.4s, v22.4s
+	WORD $0x4E36CDD5 // fmla v21.4s, v14.4s, v22.4s
+	MOVD $0xbe90e53e, R3
+	VDUP R3, V22.S4
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2BCE57 // fmla v23.4s, v18.4s, v11.4s
+	VMOV V23.B16, V18.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2DCE97 // fmla v23.4s, v20.4s, v13.4s
+	VMOV V23.B16, V20.B16
+	WORD $0x4E2ECEB6 // fmla v22.4s, v21.4s, v14.4s
+	VMOV V22.B16, V21.B16
+	MOVD $0x3e977695, R3
+	VDUP R3, V22.S4
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2BCE57 // fmla v23.4s, v18.4s, v11.4s
+	VMOV V23.B16, V18.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2DCE97 // fmla v23.4s, v20.4s, v13.4s
+	VMOV V23.B16, V20.B16
+	WORD $0x4E2ECEB6 // fmla v22.4s, v21.4s, v14.4s
+	VMOV V22.B16, V21.B16
+	MOVD $0x3c9016cc, R3
+	VDUP R3, V22.S4
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2BCE57 // fmla v23.4s, v18.4s, v11.4s
+	VMOV V23.B16, V18.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2DCE97 // fmla v23.4s, v20.4s, v13.4s
+	VMOV V23.B16, V20.B16
+	WORD $0x4E2ECEB6 // fmla v22.4s, v21.4s, v14.4s
+	VMOV V22.B16, V21.B16
+	MOVD $0x3de9691c, R3
+	VDUP R3, V22.S4
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2BCE57 // fmla v23.4s, v18.4s, v11.4s
+	VMOV V23.B16, V18.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2DCE97 // fmla v23.4s, v20.4s, v13.4s
+	VMOV V23.B16, V20.B16
+	WORD $0x4E2ECEB6 // fmla v22.4s, v21.4s, v14.4s
+	VMOV V22.B16, V21.B16
+	MOVD $0x3dca0bb7, R3
+	VDUP R3, V22.S4
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2BCE57 // fmla v23.4s, v18.4s, v11.4s
+	VMOV V23.B16, V18.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2CCE77 // fmla v23.4s, v19.4s, v12.4s
+	VMOV V23.B16, V19.B16
+	VMOV V22.B16, V23.B16
+	WORD $0x4E2DCE97 // fmla v23.4s, v20.4s, v13.4s
+	VMOV V23.B16, V20.B16
+	WORD $0x4E2ECEB6 // fmla v22.4s, v21.4s, v14.4s
+	VMOV V22.B16, V21.B16
+	WORD $0x6E2BDE4B // fmul v11.4s, v18.4s, v11.4s
+	WORD $0x6E2CDE6C // fmul v12.4s, v19.4s, v12.4s
+	WORD $0x6E2DDE8D // fmul v13.4s, v20.4s, v13.4s
+	WORD $0x6E2EDEAE // fmul v14.4s, v21.4s, v14.4s
+	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
+	WORD $0x6E2FDD8B // fmul v11.4s, v12.4s, v15.4s
+	WORD $0x6E30DDAC // fmul v12.4s, v13.4s, v16.4s
+	WORD $0x6E31DDCD // fmul v13.4s, v14.4s, v17.4s
+	WORD $0x6EA0E4CE // fcmgt v14.4s, v6.4s, v0.4s
+	VMOV V6.B16, V15.B16
+	WORD $0x6EAE1C0F // bit v15.16b, v0.16b, v14.16b
+	WORD $0x6EA0E4EE // fcmgt v14.4s, v7.4s, v0.4s
+	VMOV V7.B16, V16.B16
+	WORD $0x6EAE1C10 // bit v16.16b, v0.16b, v14.16b
+	WORD $0x6EA0E50E // fcmgt v14.4s, v8.4s, v0.4s
+	VMOV V8.B16, V17.B16
+	WORD $0x6EAE1C11 // bit v17.16b, v0.16b, v14.16b
+	WORD $0x6EA0E52E // fcmgt v14.4s, v9.4s, v0.4s
+	VMOV V9.B16, V18.B16
+	WORD $0x6EAE1C12 // bit v18.16b, v0.16b, v14.16b
+	WORD $0x4F2104CE // sshr v14.4s, v6.4s, #31
+	WORD $0x4F2104F3 // sshr v19.4s, v7.4s, #31
+	WORD $0x4F210514 // sshr v20.4s, v8.4s, #31
+	WORD $0x4F210535 // sshr v21.4s, v9.4s, #31
+	WORD $0x6F3F05CE // ushr v14.4s, v14.4s, #1
+	WORD $0x6F3F0673 // ushr v19.4s, v19.4s, #1
+	WORD $0x6F3F0694 // ushr v20.4s, v20.4s, #1
+	WORD $0x6F3F06B5 // ushr v21.4s, v21.4s, #1
+	WORD $0x4E6E1CC6 // bic v6.16b, v6.16b, v14.16b
+	WORD $0x4E731CE7 // bic v7.16b, v7.16b, v19.16b
+	WORD $0x4E741D08 // bic v8.16b, v8.16b, v20.16b
+	WORD $0x4E751D29 // bic v9.16b, v9.16b, v21.16b
+	WORD $0x4E651DEE // bic v14.16b, v15.16b, v5.16b
+	WORD $0x4E651E0F // bic v15.16b, v16.16b, v5.16b
+	WORD $0x4E651E30 // bic v16.16b, v17.16b, v5.16b
+	WORD $0x4E651E51 // bic v17.16b, v18.16b, v5.16b
+	WORD $0x4EAACDC6 // fmls v6.4s, v14.4s, v10.4s
+	WORD $0x4EABCDE7 // fmls v7.4s, v15.4s, v11.4s
+	WORD $0x4EACCE08 // fmls v8.4s, v16.4s, v12.4s
+	WORD $0x4EADCE29 // fmls v9.4s, v17.4s, v13.4s
+	FMOVQ F6, 0(R0)
+	FMOVQ F7, 16(R0)
+	FMOVQ F8, 32(R0)
+	FMOVQ F9, 48(R0)
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	SUB $16, R2, R2
@@ -2134,103 +2180,107 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F7
-	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V9.B16
-	WORD $0x6EA81C49 // bit v9.16b, v2.16b, v8.16b
-	WORD $0x6EA1E528 // fcmgt v8.4s, v9.4s, v1.4s
-	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
-	WORD $0x6E29DD28 // fmul v8.4s, v9.4s, v9.4s
-	WORD $0x6E261D0A // eor v10.16b, v8.16b, v6.16b
-	WORD $0x4E29CD2A // fmla v10.4s, v9.4s, v9.4s
-	WORD $0x6E23DD08 // fmul v8.4s, v8.4s, v3.4s
+	FMOVQ 0(R1), F6
+	WORD $0x6EA6E427 // fcmgt v7.4s, v1.4s, v6.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x6EA71C28 // bit v8.16b, v1.16b, v7.16b
+	WORD $0x6EA0E507 // fcmgt v7.4s, v8.4s, v0.4s
+	WORD $0x6EA71C08 // bit v8.16b, v0.16b, v7.16b
+	WORD $0x6E22DD07 // fmul v7.4s, v8.4s, v2.4s
+	WORD $0x6E28DCE9 // fmul v9.4s, v7.4s, v8.4s
+	WORD $0x6E251D2A // eor v10.16b, v9.16b, v5.16b
+	WORD $0x4E28CCEA // fmla v10.4s, v7.4s, v8.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V7.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	MOVD $0x4b400000, R3
 	VDUP R3, V11.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD0B // fmla v11.4s, v8.4s, v12.4s
-	MOVD $0x4b400000, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACD56B // fsub v11.4s, v11.4s, v12.4s
+	WORD $0x4EABD4E7 // fsub v7.4s, v7.4s, v11.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	VDUP R3, V11.S4
+	WORD $0x4EABCCE9 // fmls v9.4s, v7.4s, v11.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
-	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
+	VDUP R3, V11.S4
+	WORD $0x4EABCCE9 // fmls v9.4s, v7.4s, v11.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
 	MOVD $0x3c091d82, R3
 	VDUP R3, V10.S4
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD0A // fmla v10.4s, v8.4s, v12.4s
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD2A // fmla v10.4s, v9.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	MOVD $0x3efffffe, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
-	VMOV V8.B16, V12.B16
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x4E25D548 // fadd v8.4s, v10.4s, v5.4s
-	WORD $0x4E21A96A // fcvtns v10.4s, v11.4s
-	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V12.S4
-	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
-	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
-	WORD $0x6E2DDD08 // fmul v8.4s, v8.4s, v13.4s
-	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
-	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
-	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
-	WORD $0x6E2ADD08 // fmul v8.4s, v8.4s, v10.4s
-	WORD $0x4E661D2A // bic v10.16b, v9.16b, v6.16b
-	VMOV V5.B16, V11.B16
-	WORD $0x4E24CD4B // fmla v11.4s, v10.4s, v4.4s
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
 	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4E24D549 // fadd v9.4s, v10.4s, v4.4s
+	WORD $0x4E21A8E7 // fcvtns v7.4s, v7.4s
+	WORD $0x4F3F04EA // sshr v10.4s, v7.4s, #1
 	MOVD $0x3f800000, R3
 	VDUP R3, V11.S4
-	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4F37554C // shl v12.4s, v10.4s, #23
+	WORD $0x4EAB858C // add v12.4s, v12.4s, v11.4s
+	WORD $0x6E2CDD29 // fmul v9.4s, v9.4s, v12.4s
+	WORD $0x6EAA84E7 // sub v7.4s, v7.4s, v10.4s
+	WORD $0x4F3754E7 // shl v7.4s, v7.4s, #23
+	WORD $0x4EAB84E7 // add v7.4s, v7.4s, v11.4s
+	WORD $0x6E27DD27 // fmul v7.4s, v9.4s, v7.4s
+	WORD $0x4E651D08 // bic v8.16b, v8.16b, v5.16b
+	VMOV V4.B16, V9.B16
+	WORD $0x4E23CD09 // fmla v9.4s, v8.4s, v3.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x6E28FD28 // fdiv v8.4s, v9.4s, v8.4s
 	MOVD $0x3eb383b9, R3
-	VDUP R3, V11.S4
+	VDUP R3, V9.S4
 	MOVD $0xbdbfcec8, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
 	MOVD $0xbe90e53e, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3e977695, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3c9016cc, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3de9691c, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3dca0bb7, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
-	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
-	WORD $0x6E28DD48 // fmul v8.4s, v10.4s, v8.4s
-	WORD $0x6EA9E409 // fcmgt v9.4s, v0.4s, v9.4s
-	WORD $0x4EA8D4AA // fsub v10.4s, v5.4s, v8.4s
-	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
-	WORD $0x6E2ADCE7 // fmul v7.4s, v7.4s, v10.4s
-	FMOVQ F7, 0(R0)
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E28DD28 // fmul v8.4s, v9.4s, v8.4s
+	WORD $0x6E27DD07 // fmul v7.4s, v8.4s, v7.4s
+	WORD $0x6EA0E4C8 // fcmgt v8.4s, v6.4s, v0.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x6EA81C09 // bit v9.16b, v0.16b, v8.16b
+	WORD $0x4F2104C8 // sshr v8.4s, v6.4s, #31
+	WORD $0x6F3F0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4E681CC6 // bic v6.16b, v6.16b, v8.16b
+	WORD $0x4E651D28 // bic v8.16b, v9.16b, v5.16b
+	WORD $0x4EA7CD06 // fmls v6.4s, v8.4s, v7.4s
+	FMOVQ F6, 0(R0)
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -2242,103 +2292,107 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F7
-	WORD $0x6EA7E448 // fcmgt v8.4s, v2.4s, v7.4s
-	VMOV V7.B16, V9.B16
-	WORD $0x6EA81C49 // bit v9.16b, v2.16b, v8.16b
-	WORD $0x6EA1E528 // fcmgt v8.4s, v9.4s, v1.4s
-	WORD $0x6EA81C29 // bit v9.16b, v1.16b, v8.16b
-	WORD $0x6E29DD28 // fmul v8.4s, v9.4s, v9.4s
-	WORD $0x6E261D0A // eor v10.16b, v8.16b, v6.16b
-	WORD $0x4E29CD2A // fmla v10.4s, v9.4s, v9.4s
-	WORD $0x6E23DD08 // fmul v8.4s, v8.4s, v3.4s
+	FMOVS 0(R1), F6
+	WORD $0x6EA6E427 // fcmgt v7.4s, v1.4s, v6.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x6EA71C28 // bit v8.16b, v1.16b, v7.16b
+	WORD $0x6EA0E507 // fcmgt v7.4s, v8.4s, v0.4s
+	WORD $0x6EA71C08 // bit v8.16b, v0.16b, v7.16b
+	WORD $0x6E22DD07 // fmul v7.4s, v8.4s, v2.4s
+	WORD $0x6E28DCE9 // fmul v9.4s, v7.4s, v8.4s
+	WORD $0x6E251D2A // eor v10.16b, v9.16b, v5.16b
+	WORD $0x4E28CCEA // fmla v10.4s, v7.4s, v8.4s
+	MOVD $0x4b400000, R3
+	VDUP R3, V7.S4
+	MOVD $0x3fb8aa3b, R3
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD27 // fmla v7.4s, v9.4s, v11.4s
 	MOVD $0x4b400000, R3
 	VDUP R3, V11.S4
-	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD0B // fmla v11.4s, v8.4s, v12.4s
-	MOVD $0x4b400000, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACD56B // fsub v11.4s, v11.4s, v12.4s
+	WORD $0x4EABD4E7 // fsub v7.4s, v7.4s, v11.4s
 	MOVD $0x3f317200, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
+	VDUP R3, V11.S4
+	WORD $0x4EABCCE9 // fmls v9.4s, v7.4s, v11.4s
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V12.S4
-	WORD $0x4EACCD68 // fmls v8.4s, v11.4s, v12.4s
-	WORD $0x4E23CD48 // fmla v8.4s, v10.4s, v3.4s
+	VDUP R3, V11.S4
+	WORD $0x4EABCCE9 // fmls v9.4s, v7.4s, v11.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
 	MOVD $0x3c091d82, R3
 	VDUP R3, V10.S4
 	MOVD $0x3ab5112b, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD0A // fmla v10.4s, v8.4s, v12.4s
+	VDUP R3, V11.S4
+	WORD $0x4E2BCD2A // fmla v10.4s, v9.4s, v11.4s
 	MOVD $0x3d2aac7c, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	MOVD $0x3efffffe, R3
-	VDUP R3, V12.S4
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x6E28DD4A // fmul v10.4s, v10.4s, v8.4s
-	VMOV V8.B16, V12.B16
-	WORD $0x4E28CD4C // fmla v12.4s, v10.4s, v8.4s
-	VMOV V12.B16, V10.B16
-	WORD $0x4E25D548 // fadd v8.4s, v10.4s, v5.4s
-	WORD $0x4E21A96A // fcvtns v10.4s, v11.4s
-	WORD $0x4F3F054B // sshr v11.4s, v10.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V12.S4
-	WORD $0x4F37556D // shl v13.4s, v11.4s, #23
-	WORD $0x4EAC85AD // add v13.4s, v13.4s, v12.4s
-	WORD $0x6E2DDD08 // fmul v8.4s, v8.4s, v13.4s
-	WORD $0x6EAB854A // sub v10.4s, v10.4s, v11.4s
-	WORD $0x4F37554A // shl v10.4s, v10.4s, #23
-	WORD $0x4EAC854A // add v10.4s, v10.4s, v12.4s
-	WORD $0x6E2ADD08 // fmul v8.4s, v8.4s, v10.4s
-	WORD $0x4E661D2A // bic v10.16b, v9.16b, v6.16b
-	VMOV V5.B16, V11.B16
-	WORD $0x4E24CD4B // fmla v11.4s, v10.4s, v4.4s
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
 	VMOV V11.B16, V10.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	MOVD $0x3efffffe, R3
+	VDUP R3, V11.S4
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x6E29DD4A // fmul v10.4s, v10.4s, v9.4s
+	VMOV V9.B16, V11.B16
+	WORD $0x4E29CD4B // fmla v11.4s, v10.4s, v9.4s
+	VMOV V11.B16, V10.B16
+	WORD $0x4E24D549 // fadd v9.4s, v10.4s, v4.4s
+	WORD $0x4E21A8E7 // fcvtns v7.4s, v7.4s
+	WORD $0x4F3F04EA // sshr v10.4s, v7.4s, #1
 	MOVD $0x3f800000, R3
 	VDUP R3, V11.S4
-	WORD $0x6E2AFD6A // fdiv v10.4s, v11.4s, v10.4s
+	WORD $0x4F37554C // shl v12.4s, v10.4s, #23
+	WORD $0x4EAB858C // add v12.4s, v12.4s, v11.4s
+	WORD $0x6E2CDD29 // fmul v9.4s, v9.4s, v12.4s
+	WORD $0x6EAA84E7 // sub v7.4s, v7.4s, v10.4s
+	WORD $0x4F3754E7 // shl v7.4s, v7.4s, #23
+	WORD $0x4EAB84E7 // add v7.4s, v7.4s, v11.4s
+	WORD $0x6E27DD27 // fmul v7.4s, v9.4s, v7.4s
+	WORD $0x4E651D08 // bic v8.16b, v8.16b, v5.16b
+	VMOV V4.B16, V9.B16
+	WORD $0x4E23CD09 // fmla v9.4s, v8.4s, v3.4s
+	VMOV V9.B16, V8.B16
+	MOVD $0x3f800000, R3
+	VDUP R3, V9.S4
+	WORD $0x6E28FD28 // fdiv v8.4s, v9.4s, v8.4s
 	MOVD $0x3eb383b9, R3
-	VDUP R3, V11.S4
+	VDUP R3, V9.S4
 	MOVD $0xbdbfcec8, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2CCD4B // fmla v11.4s, v10.4s, v12.4s
+	VDUP R3, V10.S4
+	WORD $0x4E2ACD09 // fmla v9.4s, v8.4s, v10.4s
 	MOVD $0xbe90e53e, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3e977695, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3c9016cc, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3de9691c, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
 	MOVD $0x3dca0bb7, R3
-	VDUP R3, V12.S4
-	WORD $0x4E2ACD6C // fmla v12.4s, v11.4s, v10.4s
-	VMOV V12.B16, V11.B16
-	WORD $0x6E2ADD6A // fmul v10.4s, v11.4s, v10.4s
-	WORD $0x6E28DD48 // fmul v8.4s, v10.4s, v8.4s
-	WORD $0x6EA9E409 // fcmgt v9.4s, v0.4s, v9.4s
-	WORD $0x4EA8D4AA // fsub v10.4s, v5.4s, v8.4s
-	WORD $0x6EA91D0A // bit v10.16b, v8.16b, v9.16b
-	WORD $0x6E2ADCE7 // fmul v7.4s, v7.4s, v10.4s
-	FMOVS F7, 0(R0)
+	VDUP R3, V10.S4
+	WORD $0x4E28CD2A // fmla v10.4s, v9.4s, v8.4s
+	VMOV V10.B16, V9.B16
+	WORD $0x6E28DD28 // fmul v8.4s, v9.4s, v8.4s
+	WORD $0x6E27DD07 // fmul v7.4s, v8.4s, v7.4s
+	WORD $0x6EA0E4C8 // fcmgt v8.4s, v6.4s, v0.4s
+	VMOV V6.B16, V9.B16
+	WORD $0x6EA81C09 // bit v9.16b, v0.16b, v8.16b
+	WORD $0x4F2104C8 // sshr v8.4s, v6.4s, #31
+	WORD $0x6F3F0508 // ushr v8.4s, v8.4s, #1
+	WORD $0x4E681CC6 // bic v6.16b, v6.16b, v8.16b
+	WORD $0x4E651D28 // bic v8.16b, v9.16b, v5.16b
+	WORD $0x4EA7CD06 // fmls v6.4s, v8.4s, v7.4s
+	FMOVS F6, 0(R0)
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -3158,61 +3212,169 @@ TEXT ·ExpSum(SB), NOSPLIT, $0-36
 	MOVD $0x42b20000, R3
 	VDUP R3, V2.S4
 	MOVD $0xc2d20000, R3
-	VDUP R3, V3.S4
+	VDUP R3, V2.S4
 	MOVD $0x3f800000, R3
-	VDUP R3, V4.S4
+	VDUP R3, V3.S4
 	MOVD $0x4b400000, R3
-	VDUP R3, V5.S4
+	VDUP R3, V4.S4
 	MOVD $0x3fb8aa3b, R3
-	VDUP R3, V6.S4
+	VDUP R3, V5.S4
 	MOVD $0x3f317200, R3
-	VDUP R3, V7.S4
+	VDUP R3, V6.S4
 	MOVD $0x35bfbe8e, R3
-	VDUP R3, V8.S4
+	VDUP R3, V7.S4
 	MOVD $0x3efffffe, R3
-	VDUP R3, V9.S4
-	MOVD $0x3e2aaa48, R3
-	VDUP R3, V10.S4
-	MOVD $0x3d2aac7c, R3
-	VDUP R3, V11.S4
-	MOVD $0x3c091d82, R3
-	VDUP R3, V12.S4
-	MOVD $0x3ab5112b, R3
-	VDUP R3, V13.S4
-	WORD $0x6E2E1DCE // eor v14.16b, v14.16b, v14.16b
-	WORD $0x6E2F1DEF // eor v15.16b, v15.16b, v15.16b
-	CMP $8, R2
+	VDUP R3, V8.S4
+	WORD $0x6E291D29 // eor v9.16b, v9.16b, v9.16b
+	WORD $0x6E2A1D4A // eor v10.16b, v10.16b, v10.16b
+	WORD $0x6E2B1D6B // eor v11.16b, v11.16b, v11.16b
+	WORD $0x6E2C1D8C // eor v12.16b, v12.16b, v12.16b
+	CMP $16, R2
 	BLT done2
 
 while1:
-	FMOVQ 0(R1), F16
+	FMOVQ 0(R1), F13
+	WORD $0x4EA0D5AD // fsub v13.4s, v13.4s, v0.4s
+	FMOVQ 16(R1), F14
+	WORD $0x4EA0D5CE // fsub v14.4s, v14.4s, v0.4s
+	FMOVQ 32(R1), F15
+	WORD $0x4EA0D5EF // fsub v15.4s, v15.4s, v0.4s
+	FMOVQ 48(R1), F16
 	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
+	WORD $0x6EADE451 // fcmgt v17.4s, v2.4s, v13.4s
+	WORD $0x6EB11C4D // bit v13.16b, v2.16b, v17.16b
+	WORD $0x6EAEE451 // fcmgt v17.4s, v2.4s, v14.4s
+	WORD $0x6EB11C4E // bit v14.16b, v2.16b, v17.16b
+	WORD $0x6EAFE451 // fcmgt v17.4s, v2.4s, v15.4s
+	WORD $0x6EB11C4F // bit v15.16b, v2.16b, v17.16b
+	WORD $0x6EB0E451 // fcmgt v17.4s, v2.4s, v16.4s
 	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V12.B16, V18.B16
-	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
+	VMOV V4.B16, V17.B16
+	VMOV V4.B16, V18.B16
+	VMOV V4.B16, V19.B16
+	VMOV V4.B16, V20.B16
+	WORD $0x4E25CDB1 // fmla v17.4s, v13.4s, v5.4s
+	WORD $0x4E25CDD2 // fmla v18.4s, v14.4s, v5.4s
+	WORD $0x4E25CDF3 // fmla v19.4s, v15.4s, v5.4s
+	WORD $0x4E25CE14 // fmla v20.4s, v16.4s, v5.4s
+	WORD $0x4EA4D631 // fsub v17.4s, v17.4s, v4.4s
+	WORD $0x4EA4D652 // fsub v18.4s, v18.4s, v4.4s
+	WORD $0x4EA4D673 // fsub v19.4s, v19.4s, v4.4s
+	WORD $0x4EA4D694 // fsub v20.4s, v20.4s, v4.4s
+	WORD $0x4EA6CE2D // fmls v13.4s, v17.4s, v6.4s
+	WORD $0x4EA6CE4E // fmls v14.4s, v18.4s, v6.4s
+	WORD $0x4EA6CE6F // fmls v15.4s, v19.4s, v6.4s
+	WORD $0x4EA6CE90 // fmls v16.4s, v20.4s, v6.4s
+	WORD $0x4EA7CE2D // fmls v13.4s, v17.4s, v7.4s
+	WORD $0x4EA7CE4E // fmls v14.4s, v18.4s, v7.4s
+	WORD $0x4EA7CE6F // fmls v15.4s, v19.4s, v7.4s
+	WORD $0x4EA7CE90 // fmls v16.4s, v20.4s, v7.4s
+	MOVD $0x3c091d82, R3
+	VDUP R3, V21.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V22.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V23.S4
+	MOVD $0x3c091d82, R3
+	VDUP R3, V24.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V25.S4
+	WORD $0x4E39CDB5 // fmla v21.4s, v13.4s, v25.4s
+	WORD $0x4E39CDD6 // fmla v22.4s, v14.4s, v25.4s
+	WORD $0x4E39CDF7 // fmla v23.4s, v15.4s, v25.4s
+	WORD $0x4E39CE18 // fmla v24.4s, v16.4s, v25.4s
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V25.S4
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2DCEBA // fmla v26.4s, v21.4s, v13.4s
+	VMOV V26.B16, V21.B16
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2ECEDA // fmla v26.4s, v22.4s, v14.4s
+	VMOV V26.B16, V22.B16
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2FCEFA // fmla v26.4s, v23.4s, v15.4s
+	VMOV V26.B16, V23.B16
+	WORD $0x4E30CF19 // fmla v25.4s, v24.4s, v16.4s
+	VMOV V25.B16, V24.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V25.S4
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2DCEBA // fmla v26.4s, v21.4s, v13.4s
+	VMOV V26.B16, V21.B16
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2ECEDA // fmla v26.4s, v22.4s, v14.4s
+	VMOV V26.B16, V22.B16
+	VMOV V25.B16, V26.B16
+	WORD $0x4E2FCEFA // fmla v26.4s, v23.4s, v15.4s
+	VMOV V26.B16, V23.B16
+	WORD $0x4E30CF19 // fmla v25.4s, v24.4s, v16.4s
+	VMOV V25.B16, V24.B16
+	VMOV V8.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V8.B16, V25.B16
+	WORD $0x4E2ECED9 // fmla v25.4s, v22.4s, v14.4s
+	VMOV V25.B16, V22.B16
+	VMOV V8.B16, V25.B16
+	WORD $0x4E2FCEF9 // fmla v25.4s, v23.4s, v15.4s
+	VMOV V25.B16, V23.B16
+	VMOV V8.B16, V25.B16
+	WORD $0x4E30CF19 // fmla v25.4s, v24.4s, v16.4s
+	VMOV V25.B16, V24.B16
+	WORD $0x6E2DDEB5 // fmul v21.4s, v21.4s, v13.4s
+	WORD $0x6E2EDED6 // fmul v22.4s, v22.4s, v14.4s
+	WORD $0x6E2FDEF7 // fmul v23.4s, v23.4s, v15.4s
+	WORD $0x6E30DF18 // fmul v24.4s, v24.4s, v16.4s
+	VMOV V13.B16, V25.B16
+	WORD $0x4E2DCEB9 // fmla v25.4s, v21.4s, v13.4s
+	VMOV V25.B16, V21.B16
+	VMOV V14.B16, V13.B16
+	WORD $0x4E2ECECD // fmla v13.4s, v22.4s, v14.4s
+	VMOV V13.B16, V22.B16
+	VMOV V15.B16, V13.B16
+	WORD $0x4E2FCEED // fmla v13.4s, v23.4s, v15.4s
+	VMOV V13.B16, V23.B16
+	VMOV V16.B16, V13.B16
+	WORD $0x4E30CF0D // fmla v13.4s, v24.4s, v16.4s
+	VMOV V13.B16, V24.B16
+	WORD $0x4E23D6AD // fadd v13.4s, v21.4s, v3.4s
+	WORD $0x4E23D6CE // fadd v14.4s, v22.4s, v3.4s
+	WORD $0x4E23D6EF // fadd v15.4s, v23.4s, v3.4s
+	WORD $0x4E23D710 // fadd v16.4s, v24.4s, v3.4s
 	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
+	WORD $0x4F3F0635 // sshr v21.4s, v17.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V22.S4
+	WORD $0x4F3756B7 // shl v23.4s, v21.4s, #23
+	WORD $0x4EB686F7 // add v23.4s, v23.4s, v22.4s
+	WORD $0x6E37DDAD // fmul v13.4s, v13.4s, v23.4s
+	WORD $0x6EB58631 // sub v17.4s, v17.4s, v21.4s
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4EB68631 // add v17.4s, v17.4s, v22.4s
+	WORD $0x6E31DDAD // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x4E21AA51 // fcvtns v17.4s, v18.4s
+	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V21.S4
+	WORD $0x4F375656 // shl v22.4s, v18.4s, #23
+	WORD $0x4EB586D6 // add v22.4s, v22.4s, v21.4s
+	WORD $0x6E36DDCE // fmul v14.4s, v14.4s, v22.4s
+	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4EB58631 // add v17.4s, v17.4s, v21.4s
+	WORD $0x6E31DDCE // fmul v14.4s, v14.4s, v17.4s
+	WORD $0x4E21AA71 // fcvtns v17.4s, v19.4s
+	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
+	MOVD $0x3f800000, R3
+	VDUP R3, V19.S4
+	WORD $0x4F375655 // shl v21.4s, v18.4s, #23
+	WORD $0x4EB386B5 // add v21.4s, v21.4s, v19.4s
+	WORD $0x6E35DDEF // fmul v15.4s, v15.4s, v21.4s
+	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
+	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
+	WORD $0x6E31DDEF // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4E21AA91 // fcvtns v17.4s, v20.4s
 	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
 	MOVD $0x3f800000, R3
 	VDUP R3, V19.S4
@@ -3223,52 +3385,18 @@ while1:
 	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
 	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
 	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVQ F16, 0(R0)
-	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
-	FMOVQ 16(R1), F16
-	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V12.B16, V18.B16
-	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
-	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
-	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
-	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
-	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
-	WORD $0x6E34DE10 // fmul v16.4s, v16.4s, v20.4s
-	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
-	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVQ F16, 16(R0)
-	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
-	ADD $32, R0, R0
-	ADD $32, R1, R1
-	SUB $8, R2, R2
-	CMP $8, R2
+	FMOVQ F13, 0(R0)
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
+	FMOVQ F14, 16(R0)
+	WORD $0x4E2ED54A // fadd v10.4s, v10.4s, v14.4s
+	FMOVQ F15, 32(R0)
+	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
+	FMOVQ F16, 48(R0)
+	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	SUB $16, R2, R2
+	CMP $16, R2
 	BGE while1
 
 done2:
@@ -3276,46 +3404,49 @@ done2:
 	BLT done4
 
 while3:
-	FMOVQ 0(R1), F16
-	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V12.B16, V18.B16
-	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
-	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
-	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
+	FMOVQ 0(R1), F13
+	WORD $0x4EA0D5AD // fsub v13.4s, v13.4s, v0.4s
+	WORD $0x6EADE44E // fcmgt v14.4s, v2.4s, v13.4s
+	WORD $0x6EAE1C4D // bit v13.16b, v2.16b, v14.16b
+	VMOV V4.B16, V14.B16
+	WORD $0x4E25CDAE // fmla v14.4s, v13.4s, v5.4s
+	WORD $0x4EA4D5CE // fsub v14.4s, v14.4s, v4.4s
+	WORD $0x4EA6CDCD // fmls v13.4s, v14.4s, v6.4s
+	WORD $0x4EA7CDCD // fmls v13.4s, v14.4s, v7.4s
+	MOVD $0x3c091d82, R3
+	VDUP R3, V15.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V16.S4
+	WORD $0x4E30CDAF // fmla v15.4s, v13.4s, v16.4s
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V16.S4
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V16.S4
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	VMOV V8.B16, V16.B16
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
+	VMOV V13.B16, V16.B16
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	WORD $0x4E23D5ED // fadd v13.4s, v15.4s, v3.4s
+	WORD $0x4E21A9CE // fcvtns v14.4s, v14.4s
+	WORD $0x4F3F05CF // sshr v15.4s, v14.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
-	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
-	WORD $0x6E34DE10 // fmul v16.4s, v16.4s, v20.4s
-	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
-	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVQ F16, 0(R0)
-	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
+	VDUP R3, V16.S4
+	WORD $0x4F3755F1 // shl v17.4s, v15.4s, #23
+	WORD $0x4EB08631 // add v17.4s, v17.4s, v16.4s
+	WORD $0x6E31DDAD // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x6EAF85CE // sub v14.4s, v14.4s, v15.4s
+	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
+	WORD $0x4EB085CE // add v14.4s, v14.4s, v16.4s
+	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVQ F13, 0(R0)
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
 	ADD $16, R0, R0
 	ADD $16, R1, R1
 	SUB $4, R2, R2
@@ -3327,50 +3458,53 @@ done4:
 	BLT done6
 
 while5:
-	FMOVS 0(R1), F16
-	WORD $0x4EA0D610 // fsub v16.4s, v16.4s, v0.4s
-	WORD $0x6EB0E471 // fcmgt v17.4s, v3.4s, v16.4s
-	WORD $0x6EB11C70 // bit v16.16b, v3.16b, v17.16b
-	WORD $0x6EA2E611 // fcmgt v17.4s, v16.4s, v2.4s
-	WORD $0x6EB11C50 // bit v16.16b, v2.16b, v17.16b
-	VMOV V5.B16, V17.B16
-	WORD $0x4E26CE11 // fmla v17.4s, v16.4s, v6.4s
-	WORD $0x4EA5D631 // fsub v17.4s, v17.4s, v5.4s
-	WORD $0x4EA7CE30 // fmls v16.4s, v17.4s, v7.4s
-	WORD $0x4EA8CE30 // fmls v16.4s, v17.4s, v8.4s
-	VMOV V12.B16, V18.B16
-	WORD $0x4E2DCE12 // fmla v18.4s, v16.4s, v13.4s
-	VMOV V11.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V10.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	VMOV V9.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x6E30DE52 // fmul v18.4s, v18.4s, v16.4s
-	VMOV V16.B16, V19.B16
-	WORD $0x4E30CE53 // fmla v19.4s, v18.4s, v16.4s
-	VMOV V19.B16, V18.B16
-	WORD $0x4E24D650 // fadd v16.4s, v18.4s, v4.4s
-	WORD $0x4E21AA31 // fcvtns v17.4s, v17.4s
-	WORD $0x4F3F0632 // sshr v18.4s, v17.4s, #1
+	FMOVS 0(R1), F13
+	WORD $0x4EA0D5AD // fsub v13.4s, v13.4s, v0.4s
+	WORD $0x6EADE44E // fcmgt v14.4s, v2.4s, v13.4s
+	WORD $0x6EAE1C4D // bit v13.16b, v2.16b, v14.16b
+	VMOV V4.B16, V14.B16
+	WORD $0x4E25CDAE // fmla v14.4s, v13.4s, v5.4s
+	WORD $0x4EA4D5CE // fsub v14.4s, v14.4s, v4.4s
+	WORD $0x4EA6CDCD // fmls v13.4s, v14.4s, v6.4s
+	WORD $0x4EA7CDCD // fmls v13.4s, v14.4s, v7.4s
+	MOVD $0x3c091d82, R3
+	VDUP R3, V15.S4
+	MOVD $0x3ab5112b, R3
+	VDUP R3, V16.S4
+	WORD $0x4E30CDAF // fmla v15.4s, v13.4s, v16.4s
+	MOVD $0x3d2aac7c, R3
+	VDUP R3, V16.S4
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	MOVD $0x3e2aaa48, R3
+	VDUP R3, V16.S4
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	VMOV V8.B16, V16.B16
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	WORD $0x6E2DDDEF // fmul v15.4s, v15.4s, v13.4s
+	VMOV V13.B16, V16.B16
+	WORD $0x4E2DCDF0 // fmla v16.4s, v15.4s, v13.4s
+	VMOV V16.B16, V15.B16
+	WORD $0x4E23D5ED // fadd v13.4s, v15.4s, v3.4s
+	WORD $0x4E21A9CE // fcvtns v14.4s, v14.4s
+	WORD $0x4F3F05CF // sshr v15.4s, v14.4s, #1
 	MOVD $0x3f800000, R3
-	VDUP R3, V19.S4
-	WORD $0x4F375654 // shl v20.4s, v18.4s, #23
-	WORD $0x4EB38694 // add v20.4s, v20.4s, v19.4s
-	WORD $0x6E34DE10 // fmul v16.4s, v16.4s, v20.4s
-	WORD $0x6EB28631 // sub v17.4s, v17.4s, v18.4s
-	WORD $0x4F375631 // shl v17.4s, v17.4s, #23
-	WORD $0x4EB38631 // add v17.4s, v17.4s, v19.4s
-	WORD $0x6E31DE10 // fmul v16.4s, v16.4s, v17.4s
-	FMOVS F16, 0(R0)
+	VDUP R3, V16.S4
+	WORD $0x4F3755F1 // shl v17.4s, v15.4s, #23
+	WORD $0x4EB08631 // add v17.4s, v17.4s, v16.4s
+	WORD $0x6E31DDAD // fmul v13.4s, v13.4s, v17.4s
+	WORD $0x6EAF85CE // sub v14.4s, v14.4s, v15.4s
+	WORD $0x4F3755CE // shl v14.4s, v14.4s, #23
+	WORD $0x4EB085CE // add v14.4s, v14.4s, v16.4s
+	WORD $0x6E2EDDAD // fmul v13.4s, v13.4s, v14.4s
+	FMOVS F13, 0(R0)
 	MOVW $-1, R3
-	FMOVS R3, F17
-	VMOV V1.B16, V18.B16
-	WORD $0x6EB11E12 // bit v18.16b, v16.16b, v17.16b
-	WORD $0x4E32D5CE // fadd v14.4s, v14.4s, v18.4s
+	FMOVS R3, F14
+	VMOV V1.B16, V15.B16
+	WORD $0x6EAE1DAF // bit v15.16b, v13.16b, v14.16b
+	WORD $0x4E2FD529 // fadd v9.4s, v9.4s, v15.4s
 	ADD $4, R0, R0
 	ADD $4, R1, R1
 	SUB $1, R2, R2
@@ -3378,9 +3512,11 @@ while5:
 	BGE while5
 
 done6:
-	WORD $0x4E2FD5C0 // fadd v0.4s, v14.4s, v15.4s
-	WORD $0x6E004001 // ext v1.16b, v0.16b, v0.16b, #8
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4E2CD529 // fadd v9.4s, v9.4s, v12.4s
+	WORD $0x6E094120 // ext v0.16b, v9.16b, v9.16b, #8
+	WORD $0x4E20D520 // fadd v0.4s, v9.4s, v0.4s
 	WORD $0x6E002001 // ext v1.16b, v0.16b, v0.16b, #4
 	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
 	FMOVS F0, ret+32(FP)

@@ -847,86 +847,86 @@ while1:
 	WORD $0x6EB61C34 // bit v20.16b, v1.16b, v22.16b
 	WORD $0x6EA1E6B6 // fcmgt v22.4s, v21.4s, v1.4s
 	WORD $0x6EB61C35 // bit v21.16b, v1.16b, v22.16b
-	WORD $0x6E34DE96 // fmul v22.4s, v20.4s, v20.4s
-	WORD $0x6E35DEB7 // fmul v23.4s, v21.4s, v21.4s
-	WORD $0x6E271ED8 // eor v24.16b, v22.16b, v7.16b
-	WORD $0x6E271EF9 // eor v25.16b, v23.16b, v7.16b
-	WORD $0x4E34CE98 // fmla v24.4s, v20.4s, v20.4s
-	WORD $0x4E35CEB9 // fmla v25.4s, v21.4s, v21.4s
-	WORD $0x6E23DED6 // fmul v22.4s, v22.4s, v3.4s
-	WORD $0x6E23DEF7 // fmul v23.4s, v23.4s, v3.4s
-	VMOV V15.B16, V26.B16
-	VMOV V15.B16, V27.B16
-	WORD $0x4E30CEDA // fmla v26.4s, v22.4s, v16.4s
-	WORD $0x4E30CEFB // fmla v27.4s, v23.4s, v16.4s
-	WORD $0x4EAFD75A // fsub v26.4s, v26.4s, v15.4s
-	WORD $0x4EAFD77B // fsub v27.4s, v27.4s, v15.4s
-	WORD $0x4EB1CF56 // fmls v22.4s, v26.4s, v17.4s
-	WORD $0x4EB1CF77 // fmls v23.4s, v27.4s, v17.4s
-	WORD $0x4EB2CF56 // fmls v22.4s, v26.4s, v18.4s
-	WORD $0x4EB2CF77 // fmls v23.4s, v27.4s, v18.4s
-	WORD $0x4E23CF16 // fmla v22.4s, v24.4s, v3.4s
-	WORD $0x4E23CF37 // fmla v23.4s, v25.4s, v3.4s
+	WORD $0x6E23DE96 // fmul v22.4s, v20.4s, v3.4s
+	WORD $0x6E23DEB7 // fmul v23.4s, v21.4s, v3.4s
+	WORD $0x6E34DED8 // fmul v24.4s, v22.4s, v20.4s
+	WORD $0x6E35DEF9 // fmul v25.4s, v23.4s, v21.4s
+	WORD $0x6E271F1A // eor v26.16b, v24.16b, v7.16b
+	WORD $0x6E271F3B // eor v27.16b, v25.16b, v7.16b
+	WORD $0x4E34CEDA // fmla v26.4s, v22.4s, v20.4s
+	WORD $0x4E35CEFB // fmla v27.4s, v23.4s, v21.4s
+	VMOV V15.B16, V22.B16
+	VMOV V15.B16, V23.B16
+	WORD $0x4E30CF16 // fmla v22.4s, v24.4s, v16.4s
+	WORD $0x4E30CF37 // fmla v23.4s, v25.4s, v16.4s
+	WORD $0x4EAFD6D6 // fsub v22.4s, v22.4s, v15.4s
+	WORD $0x4EAFD6F7 // fsub v23.4s, v23.4s, v15.4s
+	WORD $0x4EB1CED8 // fmls v24.4s, v22.4s, v17.4s
+	WORD $0x4EB1CEF9 // fmls v25.4s, v23.4s, v17.4s
+	WORD $0x4EB2CED8 // fmls v24.4s, v22.4s, v18.4s
+	WORD $0x4EB2CEF9 // fmls v25.4s, v23.4s, v18.4s
+	WORD $0x4E3AD718 // fadd v24.4s, v24.4s, v26.4s
+	WORD $0x4E3BD739 // fadd v25.4s, v25.4s, v27.4s
 	MOVD $0x3c091d82, R4
-	VDUP R4, V24.S4
+	VDUP R4, V26.S4
 	MOVD $0x3c091d82, R4
-	VDUP R4, V25.S4
+	VDUP R4, V27.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V28.S4
-	WORD $0x4E3CCED8 // fmla v24.4s, v22.4s, v28.4s
-	WORD $0x4E3CCEF9 // fmla v25.4s, v23.4s, v28.4s
+	WORD $0x4E3CCF1A // fmla v26.4s, v24.4s, v28.4s
+	WORD $0x4E3CCF3B // fmla v27.4s, v25.4s, v28.4s
 	MOVD $0x3d2aac7c, R4
 	VDUP R4, V28.S4
 	VMOV V28.B16, V29.B16
-	WORD $0x4E36CF1D // fmla v29.4s, v24.4s, v22.4s
-	VMOV V29.B16, V24.B16
-	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
-	VMOV V28.B16, V25.B16
+	WORD $0x4E38CF5D // fmla v29.4s, v26.4s, v24.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
+	VMOV V28.B16, V27.B16
 	MOVD $0x3e2aaa48, R4
 	VDUP R4, V28.S4
 	VMOV V28.B16, V29.B16
-	WORD $0x4E36CF1D // fmla v29.4s, v24.4s, v22.4s
-	VMOV V29.B16, V24.B16
-	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
-	VMOV V28.B16, V25.B16
+	WORD $0x4E38CF5D // fmla v29.4s, v26.4s, v24.4s
+	VMOV V29.B16, V26.B16
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
+	VMOV V28.B16, V27.B16
 	VMOV V19.B16, V28.B16
-	WORD $0x4E36CF1C // fmla v28.4s, v24.4s, v22.4s
-	VMOV V28.B16, V24.B16
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
 	VMOV V19.B16, V28.B16
-	WORD $0x4E37CF3C // fmla v28.4s, v25.4s, v23.4s
-	VMOV V28.B16, V25.B16
-	WORD $0x6E36DF18 // fmul v24.4s, v24.4s, v22.4s
-	WORD $0x6E37DF39 // fmul v25.4s, v25.4s, v23.4s
-	VMOV V22.B16, V28.B16
-	WORD $0x4E36CF1C // fmla v28.4s, v24.4s, v22.4s
-	VMOV V28.B16, V24.B16
-	VMOV V23.B16, V22.B16
-	WORD $0x4E37CF36 // fmla v22.4s, v25.4s, v23.4s
-	VMOV V22.B16, V25.B16
-	WORD $0x4E25D716 // fadd v22.4s, v24.4s, v5.4s
-	WORD $0x4E25D737 // fadd v23.4s, v25.4s, v5.4s
-	WORD $0x4E21AB58 // fcvtns v24.4s, v26.4s
-	WORD $0x4F3F0719 // sshr v25.4s, v24.4s, #1
+	WORD $0x4E39CF7C // fmla v28.4s, v27.4s, v25.4s
+	VMOV V28.B16, V27.B16
+	WORD $0x6E38DF5A // fmul v26.4s, v26.4s, v24.4s
+	WORD $0x6E39DF7B // fmul v27.4s, v27.4s, v25.4s
+	VMOV V24.B16, V28.B16
+	WORD $0x4E38CF5C // fmla v28.4s, v26.4s, v24.4s
+	VMOV V28.B16, V26.B16
+	VMOV V25.B16, V24.B16
+	WORD $0x4E39CF78 // fmla v24.4s, v27.4s, v25.4s
+	VMOV V24.B16, V27.B16
+	WORD $0x4E25D758 // fadd v24.4s, v26.4s, v5.4s
+	WORD $0x4E25D779 // fadd v25.4s, v27.4s, v5.4s
+	WORD $0x4E21AAD6 // fcvtns v22.4s, v22.4s
+	WORD $0x4F3F06DA // sshr v26.4s, v22.4s, #1
+	MOVD $0x3f800000, R4
+	VDUP R4, V27.S4
+	WORD $0x4F37575C // shl v28.4s, v26.4s, #23
+	WORD $0x4EBB879C // add v28.4s, v28.4s, v27.4s
+	WORD $0x6E3CDF18 // fmul v24.4s, v24.4s, v28.4s
+	WORD $0x6EBA86D6 // sub v22.4s, v22.4s, v26.4s
+	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
+	WORD $0x4EBB86D6 // add v22.4s, v22.4s, v27.4s
+	WORD $0x6E36DF16 // fmul v22.4s, v24.4s, v22.4s
+	WORD $0x4E21AAF7 // fcvtns v23.4s, v23.4s
+	WORD $0x4F3F06F8 // sshr v24.4s, v23.4s, #1
 	MOVD $0x3f800000, R4
 	VDUP R4, V26.S4
-	WORD $0x4F37573C // shl v28.4s, v25.4s, #23
-	WORD $0x4EBA879C // add v28.4s, v28.4s, v26.4s
-	WORD $0x6E3CDED6 // fmul v22.4s, v22.4s, v28.4s
-	WORD $0x6EB98718 // sub v24.4s, v24.4s, v25.4s
-	WORD $0x4F375718 // shl v24.4s, v24.4s, #23
-	WORD $0x4EBA8718 // add v24.4s, v24.4s, v26.4s
-	WORD $0x6E38DED6 // fmul v22.4s, v22.4s, v24.4s
-	WORD $0x4E21AB78 // fcvtns v24.4s, v27.4s
-	WORD $0x4F3F0719 // sshr v25.4s, v24.4s, #1
-	MOVD $0x3f800000, R4
-	VDUP R4, V26.S4
-	WORD $0x4F37573B // shl v27.4s, v25.4s, #23
+	WORD $0x4F37571B // shl v27.4s, v24.4s, #23
 	WORD $0x4EBA877B // add v27.4s, v27.4s, v26.4s
-	WORD $0x6E3BDEF7 // fmul v23.4s, v23.4s, v27.4s
-	WORD $0x6EB98718 // sub v24.4s, v24.4s, v25.4s
-	WORD $0x4F375718 // shl v24.4s, v24.4s, #23
-	WORD $0x4EBA8718 // add v24.4s, v24.4s, v26.4s
-	WORD $0x6E38DEF7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x6E3BDF39 // fmul v25.4s, v25.4s, v27.4s
+	WORD $0x6EB886F7 // sub v23.4s, v23.4s, v24.4s
+	WORD $0x4F3756F7 // shl v23.4s, v23.4s, #23
+	WORD $0x4EBA86F7 // add v23.4s, v23.4s, v26.4s
+	WORD $0x6E37DF37 // fmul v23.4s, v25.4s, v23.4s
 	WORD $0x4E671E98 // bic v24.16b, v20.16b, v7.16b
 	WORD $0x4E671EB9 // bic v25.16b, v21.16b, v7.16b
 	VMOV V5.B16, V26.B16
@@ -1012,48 +1012,48 @@ while3:
 	WORD $0x6EB51C54 // bit v20.16b, v2.16b, v21.16b
 	WORD $0x6EA1E695 // fcmgt v21.4s, v20.4s, v1.4s
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x6E34DE95 // fmul v21.4s, v20.4s, v20.4s
-	WORD $0x6E271EB6 // eor v22.16b, v21.16b, v7.16b
-	WORD $0x4E34CE96 // fmla v22.4s, v20.4s, v20.4s
-	WORD $0x6E23DEB5 // fmul v21.4s, v21.4s, v3.4s
-	VMOV V15.B16, V23.B16
-	WORD $0x4E30CEB7 // fmla v23.4s, v21.4s, v16.4s
-	WORD $0x4EAFD6F7 // fsub v23.4s, v23.4s, v15.4s
-	WORD $0x4EB1CEF5 // fmls v21.4s, v23.4s, v17.4s
-	WORD $0x4EB2CEF5 // fmls v21.4s, v23.4s, v18.4s
-	WORD $0x4E23CED5 // fmla v21.4s, v22.4s, v3.4s
+	WORD $0x6E23DE95 // fmul v21.4s, v20.4s, v3.4s
+	WORD $0x6E34DEB6 // fmul v22.4s, v21.4s, v20.4s
+	WORD $0x6E271ED7 // eor v23.16b, v22.16b, v7.16b
+	WORD $0x4E34CEB7 // fmla v23.4s, v21.4s, v20.4s
+	VMOV V15.B16, V21.B16
+	WORD $0x4E30CED5 // fmla v21.4s, v22.4s, v16.4s
+	WORD $0x4EAFD6B5 // fsub v21.4s, v21.4s, v15.4s
+	WORD $0x4EB1CEB6 // fmls v22.4s, v21.4s, v17.4s
+	WORD $0x4EB2CEB6 // fmls v22.4s, v21.4s, v18.4s
+	WORD $0x4E37D6D6 // fadd v22.4s, v22.4s, v23.4s
 	MOVD $0x3c091d82, R4
-	VDUP R4, V22.S4
+	VDUP R4, V23.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V24.S4
-	WORD $0x4E38CEB6 // fmla v22.4s, v21.4s, v24.4s
+	WORD $0x4E38CED7 // fmla v23.4s, v22.4s, v24.4s
 	MOVD $0x3d2aac7c, R4
 	VDUP R4, V24.S4
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
 	MOVD $0x3e2aaa48, R4
 	VDUP R4, V24.S4
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
 	VMOV V19.B16, V24.B16
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
-	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
-	WORD $0x4E25D6D5 // fadd v21.4s, v22.4s, v5.4s
-	WORD $0x4E21AAF6 // fcvtns v22.4s, v23.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
+	VMOV V22.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x4E25D6F6 // fadd v22.4s, v23.4s, v5.4s
+	WORD $0x4E21AAB5 // fcvtns v21.4s, v21.4s
+	WORD $0x4F3F06B7 // sshr v23.4s, v21.4s, #1
 	MOVD $0x3f800000, R4
 	VDUP R4, V24.S4
 	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
 	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6E39DED6 // fmul v22.4s, v22.4s, v25.4s
+	WORD $0x6EB786B5 // sub v21.4s, v21.4s, v23.4s
+	WORD $0x4F3756B5 // shl v21.4s, v21.4s, #23
+	WORD $0x4EB886B5 // add v21.4s, v21.4s, v24.4s
+	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
 	WORD $0x4E671E96 // bic v22.16b, v20.16b, v7.16b
 	VMOV V5.B16, V23.B16
 	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s
@@ -1105,48 +1105,48 @@ while5:
 	WORD $0x6EB51C54 // bit v20.16b, v2.16b, v21.16b
 	WORD $0x6EA1E695 // fcmgt v21.4s, v20.4s, v1.4s
 	WORD $0x6EB51C34 // bit v20.16b, v1.16b, v21.16b
-	WORD $0x6E34DE95 // fmul v21.4s, v20.4s, v20.4s
-	WORD $0x6E271EB6 // eor v22.16b, v21.16b, v7.16b
-	WORD $0x4E34CE96 // fmla v22.4s, v20.4s, v20.4s
-	WORD $0x6E23DEB5 // fmul v21.4s, v21.4s, v3.4s
-	VMOV V15.B16, V23.B16
-	WORD $0x4E30CEB7 // fmla v23.4s, v21.4s, v16.4s
-	WORD $0x4EAFD6F7 // fsub v23.4s, v23.4s, v15.4s
-	WORD $0x4EB1CEF5 // fmls v21.4s, v23.4s, v17.4s
-	WORD $0x4EB2CEF5 // fmls v21.4s, v23.4s, v18.4s
-	WORD $0x4E23CED5 // fmla v21.4s, v22.4s, v3.4s
+	WORD $0x6E23DE95 // fmul v21.4s, v20.4s, v3.4s
+	WORD $0x6E34DEB6 // fmul v22.4s, v21.4s, v20.4s
+	WORD $0x6E271ED7 // eor v23.16b, v22.16b, v7.16b
+	WORD $0x4E34CEB7 // fmla v23.4s, v21.4s, v20.4s
+	VMOV V15.B16, V21.B16
+	WORD $0x4E30CED5 // fmla v21.4s, v22.4s, v16.4s
+	WORD $0x4EAFD6B5 // fsub v21.4s, v21.4s, v15.4s
+	WORD $0x4EB1CEB6 // fmls v22.4s, v21.4s, v17.4s
+	WORD $0x4EB2CEB6 // fmls v22.4s, v21.4s, v18.4s
+	WORD $0x4E37D6D6 // fadd v22.4s, v22.4s, v23.4s
 	MOVD $0x3c091d82, R4
-	VDUP R4, V22.S4
+	VDUP R4, V23.S4
 	MOVD $0x3ab5112b, R4
 	VDUP R4, V24.S4
-	WORD $0x4E38CEB6 // fmla v22.4s, v21.4s, v24.4s
+	WORD $0x4E38CED7 // fmla v23.4s, v22.4s, v24.4s
 	MOVD $0x3d2aac7c, R4
 	VDUP R4, V24.S4
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
 	MOVD $0x3e2aaa48, R4
 	VDUP R4, V24.S4
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
 	VMOV V19.B16, V24.B16
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
-	WORD $0x6E35DED6 // fmul v22.4s, v22.4s, v21.4s
-	VMOV V21.B16, V24.B16
-	WORD $0x4E35CED8 // fmla v24.4s, v22.4s, v21.4s
-	VMOV V24.B16, V22.B16
-	WORD $0x4E25D6D5 // fadd v21.4s, v22.4s, v5.4s
-	WORD $0x4E21AAF6 // fcvtns v22.4s, v23.4s
-	WORD $0x4F3F06D7 // sshr v23.4s, v22.4s, #1
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x6E36DEF7 // fmul v23.4s, v23.4s, v22.4s
+	VMOV V22.B16, V24.B16
+	WORD $0x4E36CEF8 // fmla v24.4s, v23.4s, v22.4s
+	VMOV V24.B16, V23.B16
+	WORD $0x4E25D6F6 // fadd v22.4s, v23.4s, v5.4s
+	WORD $0x4E21AAB5 // fcvtns v21.4s, v21.4s
+	WORD $0x4F3F06B7 // sshr v23.4s, v21.4s, #1
 	MOVD $0x3f800000, R4
 	VDUP R4, V24.S4
 	WORD $0x4F3756F9 // shl v25.4s, v23.4s, #23
 	WORD $0x4EB88739 // add v25.4s, v25.4s, v24.4s
-	WORD $0x6E39DEB5 // fmul v21.4s, v21.4s, v25.4s
-	WORD $0x6EB786D6 // sub v22.4s, v22.4s, v23.4s
-	WORD $0x4F3756D6 // shl v22.4s, v22.4s, #23
-	WORD $0x4EB886D6 // add v22.4s, v22.4s, v24.4s
-	WORD $0x6E36DEB5 // fmul v21.4s, v21.4s, v22.4s
+	WORD $0x6E39DED6 // fmul v22.4s, v22.4s, v25.4s
+	WORD $0x6EB786B5 // sub v21.4s, v21.4s, v23.4s
+	WORD $0x4F3756B5 // shl v21.4s, v21.4s, #23
+	WORD $0x4EB886B5 // add v21.4s, v21.4s, v24.4s
+	WORD $0x6E35DED5 // fmul v21.4s, v22.4s, v21.4s
 	WORD $0x4E671E96 // bic v22.16b, v20.16b, v7.16b
 	VMOV V5.B16, V23.B16
 	WORD $0x4E24CED7 // fmla v23.4s, v22.4s, v4.4s

@@ -130,9 +130,9 @@ func Softplus(dst, x *float32, n int)
 //go:noescape
 func ELU(dst, x *float32, n int, alpha float32)
 
-// ExpSum computes dst[i] = exp(x[i]-max) for i < n and returns the sum of dst.
-// Vector i goes to sum i mod 2, the last odd one and the rest to sum 0; the sums
-// and then their lanes are added in halves. dst may be x.
+// ExpSum computes dst[i] = exp(x[i]-max) for i < n and returns the sum of dst. No x[i]
+// is above max. Vector i goes to sum i mod 4, those behind the last group of 4 to
+// sum 0; the sums are added in order, then their lanes in halves. dst may be x.
 //
 //go:noescape
 func ExpSum(dst, x *float32, n int, max float32) float32
