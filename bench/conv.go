@@ -87,35 +87,45 @@ func (l convLayer) String() string {
 	return name
 }
 
+// chosenModels returns the networks that opt asks for, each with the batches it asks
+// for.
+func chosenModels(opt Options) ([]convModel, error) {
+	var chosen []convModel
+	for _, m := range convModels {
+		if opt.Model != "" && m.name != opt.Model {
+			continue
+		}
+		if opt.Batch > 0 {
+			m.batches = []int{opt.Batch}
+		}
+		chosen = append(chosen, m)
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
+	}
+	return chosen, nil
+}
+
 // convCases returns, for each layer, direction and batch, the plan's choice
 // with Exact and, where it differs, with Fast; or with opt.Algorithms every
 // algorithm that takes the layer. Weights are packed before, and their gradient is
 // overwritten, as in oneDNN; packing is a direction of its own.
 func convCases(opt Options) ([]benchCase, error) {
-	if opt.Model != "" && !slices.Contains(ConvModels(), opt.Model) {
-		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
+	models, err := chosenModels(opt)
+	if err != nil {
+		return nil, err
 	}
 	if opt.Dir != "" && !slices.Contains(ConvDirections, opt.Dir) {
 		return nil, fmt.Errorf("unknown direction %q (one of %s)", opt.Dir, strings.Join(ConvDirections, ", "))
 	}
-	if opt.Batch < 0 {
-		return nil, fmt.Errorf("batch %d", opt.Batch)
-	}
 	var cases []benchCase
-	for _, m := range convModels {
-		if opt.Model != "" && m.name != opt.Model {
-			continue
-		}
-		batches := m.batches
-		if opt.Batch > 0 {
-			batches = []int{opt.Batch}
-		}
-		for _, n := range batches {
+	for _, m := range models {
+		for _, n := range m.batches {
 			for i, dir := range ConvDirections {
 				for _, l := range m.layers {
 					// Nobody needs the gradient of the pictures, and packing does
 					// not depend on the batch.
-					skip := l.c == 3 && dir == "bwd-data" || packing(i) && (n != batches[0] || l.depthwise)
+					skip := l.c == 3 && dir == "bwd-data" || packing(i) && (n != m.batches[0] || l.depthwise)
 					if (opt.Dir == "" || opt.Dir == dir) && !skip {
 						cases = append(cases, layerCases(opt, m.name, l, n, i)...)
 					}

@@ -40,9 +40,6 @@ type loadedModel struct {
 // inferCases returns, for each network and batch, a run with Fast and one with
 // Exact convolutions.
 func inferCases(opt Options) ([]benchCase, error) {
-	if opt.Batch < 0 {
-		return nil, fmt.Errorf("batch %d", opt.Batch)
-	}
 	files, err := modelFiles(opt)
 	if err != nil {
 		return nil, err

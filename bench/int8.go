@@ -2,8 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/golanes/lanes/conv"
 	"github.com/golanes/lanes/kernels"
@@ -14,22 +12,13 @@ import (
 // fraction of the FMA peak above 1 is what bytes gain over the best that float32
 // could do without Winograd's algorithm.
 func int8Cases(opt Options) ([]benchCase, error) {
-	if opt.Model != "" && !slices.Contains(ConvModels(), opt.Model) {
-		return nil, fmt.Errorf("unknown model %q (one of %s)", opt.Model, strings.Join(ConvModels(), ", "))
-	}
-	if opt.Batch < 0 {
-		return nil, fmt.Errorf("batch %d", opt.Batch)
+	models, err := chosenModels(opt)
+	if err != nil {
+		return nil, err
 	}
 	var cases []benchCase
-	for _, m := range convModels {
-		if opt.Model != "" && m.name != opt.Model {
-			continue
-		}
-		batches := m.batches
-		if opt.Batch > 0 {
-			batches = []int{opt.Batch}
-		}
-		for _, n := range batches {
+	for _, m := range models {
+		for _, n := range m.batches {
 			for _, l := range m.layers {
 				s := l.shape(n)
 				if _, err := conv.NewPlanInt8(s, conv.Int8Bytes); err != nil {

@@ -116,6 +116,9 @@ func Suites() []string {
 	return names
 }
 
+// maxBatch keeps a typing error from taking all memory.
+const maxBatch = 4096
+
 // Run measures a suite and writes its rows to w as they come. It changes
 // GOMAXPROCS and the active ISA while it runs: nothing else should.
 func Run(ctx context.Context, w io.Writer, opt Options) error {
@@ -129,7 +132,13 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	if opt.Threads == 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
-	if opt.Rounds <= 0 {
+	if opt.Batch < 0 || opt.Batch > maxBatch {
+		return fmt.Errorf("batch of %d images, want at most %d", opt.Batch, maxBatch)
+	}
+	if opt.Rounds < 0 {
+		return fmt.Errorf("%d rounds", opt.Rounds)
+	}
+	if opt.Rounds == 0 {
 		opt.Rounds = 7
 	}
 	if opt.Suite == "infer" {
@@ -143,6 +152,10 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	cases, err := list(opt)
 	if err != nil {
 		return err
+	}
+	cases = slices.DeleteFunc(cases, func(c benchCase) bool { return !strings.Contains(c.name, opt.Match) })
+	if len(cases) == 0 {
+		return fmt.Errorf("no case of suite %s has %q in its name", opt.Suite, opt.Match)
 	}
 	if opt.ISA != "" {
 		previous, err := kernels.UseISA(opt.ISA)
@@ -165,9 +178,6 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	out := &printer{w: w, json: opt.JSON}
 	m := &machine{threads: opt.Threads}
 	for _, c := range cases {
-		if !strings.Contains(c.name, opt.Match) {
-			continue
-		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
