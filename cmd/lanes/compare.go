@@ -166,6 +166,9 @@ func (cmd *compareCmd) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	if holdsRun(cmd.Out) {
+		return fmt.Errorf("%s holds a run of lanes train: give another --out", cmd.Out)
+	}
 	lines := c.out
 	if cmd.JSON {
 		lines = c.errors

@@ -66,6 +66,7 @@ func TestCompareKilled(t *testing.T) {
 	if !bytes.Equal(whole, get(t, filepath.Join(dir, "parts"), compare.ResultsFile)) {
 		t.Errorf("seed %d: a killed comparison gave other results", seed)
 	}
+	rejected(t, dir, []string{"holds a comparison"}, tinyArgs(root, "parts", "--overwrite")...)
 	if _, errs, status := lanes(t, dir, compareArgs(root, "parts", "--lr", "0.1")...); status != 1 || !strings.Contains(errs, "lr is 0.1, in the folder's comparison 0.05") {
 		t.Errorf("another rate: status %d, %q", status, errs)
 	}

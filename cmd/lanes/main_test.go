@@ -359,12 +359,18 @@ func TestFolderInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other := t.TempDir()
+	unlockOther, err := train.LockDir(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlockOther()
 	for _, args := range [][]string{
 		tinyArgs(root, "run", "--epochs", "2", "--overwrite"),
 		{"train", "--resume", "--out", "run"},
-		{"compare", "--out", "run", "--data", "mnist", "--root", root},
+		{"compare", "--out", other, "--data", "mnist", "--root", root},
 	} {
-		rejected(t, dir, []string{"run is in use by another process"}, args...)
+		rejected(t, dir, []string{"is in use by another process"}, args...)
 	}
 	if !bytes.Equal(config, get(t, filepath.Join(dir, "run"), configFile)) {
 		t.Error("the settings of the run were replaced")

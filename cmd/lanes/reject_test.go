@@ -114,6 +114,9 @@ func TestWrongCommandLine(t *testing.T) {
 		{"unknown network", []string{"bench", "--suite", "conv", "--model", "lenet"}, []string{"lenet"}},
 		{"unknown model to train", []string{"bench", "--suite", "train", "--model", "lenet"}, []string{"lenet", "se-resnet18"}},
 		{"too small a batch to train", []string{"bench", "--suite", "train", "--batch", "-1"}, []string{"-1"}},
+		{"huge batch to run", []string{"bench", "--suite", "infer", "--batch", "1000000000"}, []string{"1000000000"}},
+		{"negative rounds", []string{"bench", "--suite", "gemm", "--rounds=-1"}, []string{"-1 rounds"}},
+		{"no such case", []string{"bench", "--suite", "gemm", "--match", "none"}, []string{"gemm", "none"}},
 		{"too many threads", []string{"bench", "--suite", "gemm", "--threads", "100000"}, []string{"100000 threads"}},
 		{"unknown instruction set", []string{"bench", "--suite", "gemm", "--isa", "mmx"}, []string{"mmx"}},
 		{"eval without run", []string{"eval"}, []string{"--run"}},
@@ -188,6 +191,7 @@ func TestTakenOut(t *testing.T) {
 	if !bytes.Equal(before, get(t, filepath.Join(dir, "run"), train.LastFile)) {
 		t.Error("the run was changed")
 	}
+	rejected(t, dir, []string{"holds a run"}, compareArgs(root, "run")...)
 	rejected(t, dir, []string{"exclude"}, "train", "--resume", "--overwrite", "--out", "run")
 	must(t, dir, tinyArgs(root, "run", "--overwrite", "--epochs", "2")...)
 	checkMetrics(t, filepath.Join(dir, "run"), 2)

@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/golanes/lanes/train"
+	"github.com/golanes/lanes/train/compare"
 	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/report"
 )
@@ -178,6 +179,9 @@ func (cmd *trainCmd) prepare() error {
 		cmd.Out = defaultFolder(&cmd.Settings, cmd.Resume)
 	}
 	if !cmd.Resume {
+		if exists(cmd.Out, compare.PlanFile) {
+			return fmt.Errorf("%s holds a comparison: give another --out", cmd.Out)
+		}
 		if holdsRun(cmd.Out) && !cmd.Overwrite {
 			return fmt.Errorf("%s holds a run already: --resume goes on with it, --overwrite replaces it", cmd.Out)
 		}
