@@ -49,16 +49,6 @@ func (a Algorithm) String() string {
 	return algorithmNames[a]
 }
 
-// ParseAlgorithm is the inverse of [Algorithm.String].
-func ParseAlgorithm(name string) (Algorithm, error) {
-	for i, n := range algorithmNames {
-		if n == name {
-			return Algorithm(i), nil
-		}
-	}
-	return Auto, fmt.Errorf("conv: unknown algorithm %q (one of %s)", name, strings.Join(algorithmNames[:], ", "))
-}
-
 // Options are what a caller decides about a plan. The zero value is the
 // default: Fast, Auto, no activation.
 type Options struct {

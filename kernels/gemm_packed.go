@@ -16,9 +16,6 @@ func PackB(transB bool, k, n int, b []float32, ldb int) *PackedB {
 	return p
 }
 
-// Size returns the dimensions of op(B).
-func (p *PackedB) Size() (k, n int) { return p.k, p.n }
-
 // Repack replaces the contents by another matrix of the same dimensions, for
 // the ISA active now. It allocates only if the ISA has changed.
 func (p *PackedB) Repack(transB bool, b []float32, ldb int) {

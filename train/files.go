@@ -53,12 +53,19 @@ func (m *Model) loadTensors(f *safetensors.File) error {
 		if !ok {
 			return nil, nil, errors.New("not in the file")
 		}
-		v, err := t.Float32s()
-		if err == nil && !allFinite(v) {
-			err = errors.New("it holds a NaN or an infinity")
-		}
+		v, err := finiteFloats(t)
 		return t.Shape, v, err
 	})
+}
+
+// finiteFloats returns the elements of t as float32; a NaN or an infinity is an
+// error.
+func finiteFloats(t safetensors.Tensor) ([]float32, error) {
+	v, err := t.Float32s()
+	if err == nil && !allFinite(v) {
+		err = errors.New("it holds a NaN or an infinity")
+	}
+	return v, err
 }
 
 // OpenModel builds the model that a file written by Save describes, and loads

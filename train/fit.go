@@ -181,7 +181,7 @@ func (t *trainer) step(b *data.Batch) error {
 	times := &s.Sums.Times
 	t.plan.Forward(b.X, t.key())
 	t.clock(&times.Forward)
-	loss := t.goal.computeMixed(t.plan, b.Labels, b.Other, b.Weight, t.lambda())
+	loss := t.goal.compute(t.plan, b.Labels, b.Other, b.Weight, t.lambda())
 	t.count(b.Labels, loss)
 	if !finite(loss.Total) {
 		return &NonFiniteError{s.Epoch + 1, s.Step + 1, t.findNonFinite(b.X, t.key())}

@@ -102,7 +102,7 @@ func goldenTrainStep(t *testing.T, c *kerneltest.Case) {
 	for k := 0; c.Has(fmt.Sprintf("x%d", k)); k++ {
 		x := kerneltest.ToNHWC(c.F32(fmt.Sprintf("x%d", k)), n, image.C, image.H, image.W)
 		p.Forward(x, uint64(k))
-		l := goal.compute(p, c.Labels(fmt.Sprintf("y%d", k)), loss.Lambda)
+		l := goal.compute(p, c.Labels(fmt.Sprintf("y%d", k)), nil, nil, loss.Lambda)
 		losses = append(losses, float32(l.Total), float32(l.CE), float32(l.Aux))
 		kerneltest.Close(t, fmt.Sprintf("logits%d", k), p.Output(logits), c.F32(fmt.Sprintf("logits%d", k)), 1e-5, 2e-5)
 		kerneltest.Close(t, fmt.Sprintf("attention%d", k), p.Output(attentions[0]), c.F32(fmt.Sprintf("attention%d", k)), 1e-5, 2e-5)

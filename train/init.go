@@ -54,7 +54,7 @@ func (m *Model) initTensors(f *safetensors.File) (InitReport, error) {
 		classifier := slices.Contains(n.out, m.graph.logits)
 		for _, p := range n.layer.Params() {
 			t, ok := f.Tensor(p.Name)
-			if ok && !equalShape(t.Shape, p.Shape) {
+			if ok && !slices.Equal(t.Shape, p.Shape) {
 				if !classifier {
 					return report, fmt.Errorf("tensor %q has shape %v, the model needs %v", p.Name, t.Shape, p.Shape)
 				}
@@ -64,10 +64,7 @@ func (m *Model) initTensors(f *safetensors.File) (InitReport, error) {
 				report.Kept = append(report.Kept, p.Name)
 				continue
 			}
-			v, err := t.Float32s()
-			if err == nil && !allFinite(v) {
-				err = errors.New("it holds a NaN or an infinity")
-			}
+			v, err := finiteFloats(t)
 			if err != nil {
 				return report, fmt.Errorf("tensor %q: %w", p.Name, err)
 			}

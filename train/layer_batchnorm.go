@@ -74,7 +74,7 @@ type batchNormOp struct {
 	mean, variance []float32 // of the batch
 	scale, shift   []float32 // y = act(x*scale + shift + r)
 	grad           kernels.BatchNormGrad
-	unused         []float32 // takes a gradient nobody needs
+	unused         []float32 // takes the gradient of an image
 }
 
 func newBatchNormOp(l *BatchNorm, rows int, residual bool) *batchNormOp {
@@ -111,16 +111,10 @@ func (o *batchNormOp) Backward(io *IO) {
 	o.grad = kernels.BatchNormGrad{
 		Act: o.Act, DY: io.DDst[0], X: io.Src[0], Y: io.Dst[0],
 		Gamma: o.Weight.Value, Mean: o.mean, Variance: o.variance, Eps: float32(o.Eps),
-		DX: io.DSrc[0], DGamma: o.Weight.Grad, DBeta: o.Bias.Grad,
+		DX: orUnused(io.DSrc[0], &o.unused, len(io.Src[0])), DGamma: o.Weight.Grad, DBeta: o.Bias.Grad,
 	}
 	if o.residual {
 		o.grad.DRes = io.DSrc[1]
-	}
-	if o.grad.DX == nil { // the input is the image
-		if o.unused == nil {
-			o.unused = make([]float32, len(io.Src[0]))
-		}
-		o.grad.DX = o.unused
 	}
 	kernels.BatchNormBackward(&o.grad, o.rows, o.C)
 }

@@ -83,8 +83,6 @@ func (o *gatedNormOp) Needs() Needs {
 	return Needs{Src: true, OnlyFirst: true, Dst: true, GradInPlace: [2]bool{false, true}}
 }
 
-func (o *gatedNormOp) gateWeights() attention.MLP { return o.Gate.weights() }
-
 func (o *gatedNormOp) Forward(io *IO) {
 	l, a := o.Norm, io.Dst[1]
 	o.passes.Stats(o.mean, o.variance, o.sampleMean, io.Src[0])
@@ -99,7 +97,7 @@ func (o *gatedNormOp) Forward(io *IO) {
 			o.z[i+k] = o.sampleMean[i+k]*s + o.shift[k]
 		}
 	}
-	o.se.Vector(a, o.z, o.gateWeights(), o.state)
+	o.se.Vector(a, o.z, o.Gate.weights(), o.state)
 	for i := 0; i < len(a); i += l.C {
 		for k, s := range o.scale {
 			o.scales[i+k], o.shifts[i+k] = s*a[i+k], o.shift[k]*a[i+k]
@@ -137,11 +135,7 @@ func (o *gatedNormOp) gateBackward(a, outside, sum, dot []float32) {
 	if outside != nil {
 		kernels.Add(o.da, o.da, outside)
 	}
-	for _, p := range [...]*Param{o.Gate.W1, o.Gate.B1, o.Gate.W2, o.Gate.B2} {
-		clear(p.Grad)
-	}
-	dw := attention.MLP{W1: o.Gate.W1.Grad, B1: o.Gate.B1.Grad, W2: o.Gate.W2.Grad, B2: o.Gate.B2.Grad}
-	o.se.VectorBackward(o.dz, dw, o.da, a, o.gateWeights(), o.state)
+	o.se.VectorBackward(o.dz, o.Gate.clearedGradients(), o.da, a, o.Gate.weights(), o.state)
 }
 
 // vectorsBackward sets the gradients of the norm's tensors, and leaves the factors

@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -154,6 +155,13 @@ func normaliseRows(dst, inv, src []float32, c int) {
 			dst[i*c+j] = v * inv[i]
 		}
 	}
+}
+
+func inverseLength(sumSquares float64) float32 {
+	if sumSquares == 0 {
+		return 0
+	}
+	return float32(1 / math.Sqrt(sumSquares))
 }
 
 // normaliseRowsBackward turns g, the gradient with respect to the unit rows, into

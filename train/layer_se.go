@@ -127,6 +127,15 @@ func (l *Attention) weights() attention.MLP {
 	return attention.MLP{W1: l.W1.Value, B1: l.B1.Value, W2: l.W2.Value, B2: l.B2.Value}
 }
 
+// clearedGradients returns zeros that take the gradients of the weights, which
+// package attention adds.
+func (l *Attention) clearedGradients() attention.MLP {
+	for _, p := range [...]*Param{l.W1, l.B1, l.W2, l.B2} {
+		clear(p.Grad)
+	}
+	return attention.MLP{W1: l.W1.Grad, B1: l.B1.Grad, W2: l.W2.Grad, B2: l.B2.Grad}
+}
+
 func (o *attentionOp) Forward(io *IO) {
 	dst, a := o.outputs(io.Dst)
 	switch {
@@ -150,10 +159,7 @@ func (o *attentionOp) Backward(io *IO) {
 		o.eca.Backward(io.DSrc[0], o.Kernel.Grad, dy, da, io.Src[0], a, o.Kernel.Value, o.state)
 		return
 	}
-	for _, p := range [...]*Param{o.W1, o.B1, o.W2, o.B2} {
-		clear(p.Grad)
-	}
-	dw := attention.MLP{W1: o.W1.Grad, B1: o.B1.Grad, W2: o.W2.Grad, B2: o.B2.Grad}
+	dw := o.clearedGradients()
 	if o.se != nil {
 		o.se.Backward(io.DSrc[0], dw, dy, da, io.Src[0], a, o.weights(), o.state)
 		return

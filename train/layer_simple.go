@@ -2,17 +2,9 @@ package train
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/golanes/lanes/kernels"
 )
-
-func inverseLength(sumSquares float64) float32 {
-	if sumSquares == 0 {
-		return 0
-	}
-	return float32(1 / math.Sqrt(sumSquares))
-}
 
 // elementGrain is the number of elements of an elementwise operation from which
 // a second core pays.

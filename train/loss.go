@@ -188,16 +188,12 @@ func (o *objective) params() []*Param {
 	return o.aux.params()
 }
 
-// compute returns the loss of what p.Forward computed and fills the gradients
-// for p.Backward. lambda is the weight of the second term at this moment.
-func (o *objective) compute(p *Plan, labels []int32, lambda float64) LossValue {
-	return o.computeMixed(p, labels, nil, nil, lambda)
-}
-
-// computeMixed is compute for samples of two classes: the classification term is
-// weight times that with labels plus 1-weight times that with other. The second
-// term sees labels only, the class that prevails.
-func (o *objective) computeMixed(p *Plan, labels, other []int32, weight []float32, lambda float64) LossValue {
+// compute returns the loss of what p.Forward computed and fills the gradients for
+// p.Backward. lambda is the weight of the second term at this moment. With other and
+// weight, samples are of two classes: the classification term is weight times that
+// with labels plus 1-weight times that with other. The second term sees labels only,
+// the class that prevails.
+func (o *objective) compute(p *Plan, labels, other []int32, weight []float32, lambda float64) LossValue {
 	io := &o.io
 	io.labels, io.other, io.weight = labels, other, weight
 	io.logits, io.dLogits = p.Output(o.in.logits), p.OutputGrad(o.in.logits)

@@ -134,7 +134,7 @@ func TestLossDegenerate(t *testing.T) {
 			}
 			p.Bind(nanSlice(p.Size()))
 			p.Forward(make([]float32, 5*len(labels)), 0)
-			l := o.compute(p, labels, 1)
+			l := o.compute(p, labels, nil, nil, 1)
 			p.Backward()
 			if !finite(l.Total) {
 				t.Errorf("loss %s of labels %v: %v", kind, labels, l)

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Model is a network with its tensors.
@@ -122,7 +123,7 @@ func (m *Model) Load(get func(name string) ([]int, []float32, error)) error {
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", p.Name, err)
 		}
-		if !equalShape(shape, p.Shape) || len(v) != p.size() {
+		if !slices.Equal(shape, p.Shape) || len(v) != p.size() {
 			return fmt.Errorf("tensor %q has shape %v, the model needs %v", p.Name, shape, p.Shape)
 		}
 		values[i] = v
@@ -142,18 +143,6 @@ func (m *Model) firstNonFinite() string {
 		}
 	}
 	return ""
-}
-
-func equalShape(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func allFinite(x []float32) bool {

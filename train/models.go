@@ -147,17 +147,6 @@ func (s Spec) graph() (*Graph, error) {
 	return g, nil
 }
 
-// SEResNet8 builds the smallest residual network for small images, with squeeze
-// and excitation behind its last block.
-func SEResNet8(image Shape, classes int, seed uint64) (*Model, error) {
-	return New(Spec{Name: "se-resnet8", Image: image, Classes: classes}, seed)
-}
-
-// SEResNet20 is SEResNet8 with three blocks a stage in place of one.
-func SEResNet20(image Shape, classes int, seed uint64) (*Model, error) {
-	return New(Spec{Name: "se-resnet20", Image: image, Classes: classes}, seed)
-}
-
 // withDefaults fills in what is zero, and returns the name without attention.
 func (s Spec) withDefaults() (full Spec, base string, err error) {
 	base, attention := s.Name, NoAttention

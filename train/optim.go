@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -67,7 +68,7 @@ func (c OptimizerConfig) withDefaults() (OptimizerConfig, error) {
 		return c, fmt.Errorf("train: beta1 %v and beta2 %v must be below 1", c.Beta1, c.Beta2)
 	}
 	if c.Nesterov && (c.Momentum == 0 || c.Dampening != 0) {
-		return c, fmt.Errorf("train: Nesterov needs a momentum and no dampening")
+		return c, errors.New("train: Nesterov needs a momentum and no dampening")
 	}
 	switch c.Kind {
 	case SGD, Adam, AdamW, RMSprop:

@@ -62,12 +62,7 @@ func initConstant(c float32) func(*rand.Rand, []float32) {
 // initKaimingNormal draws from N(0, 2/fan) with fan = fan-out, the
 // initialisation of torchvision's residual networks (He et al., 2015).
 func initKaimingNormal(fanOut int) func(*rand.Rand, []float32) {
-	std := math.Sqrt(2 / float64(max(fanOut, 1)))
-	return func(rng *rand.Rand, v []float32) {
-		for i := range v {
-			v[i] = float32(rng.NormFloat64() * std)
-		}
-	}
+	return initNormal(math.Sqrt(2 / float64(max(fanOut, 1))))
 }
 
 // initNormal draws from N(0, std^2).

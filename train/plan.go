@@ -299,13 +299,10 @@ type adder struct {
 	body     func(lo, hi int)
 }
 
-// addGrain is the number of elements from which a second core pays.
-const addGrain = 1 << 15
-
 func newAdder(v Value, from *region) *adder {
 	a := &adder{value: v, from: from}
 	a.body = func(lo, hi int) { kernels.Add(a.dst[lo:hi], a.dst[lo:hi], a.src[lo:hi]) }
 	return a
 }
 
-func (a *adder) run() { kernels.Parallel(len(a.dst), addGrain, a.body) }
+func (a *adder) run() { kernels.Parallel(len(a.dst), elementGrain, a.body) }

@@ -114,8 +114,8 @@ func newStepper(c StepConfig) (*Stepper, error) {
 
 // Step trains one batch, images in NHWC and their labels, at learning rate lr and
 // with weight lambda of the loss's second term. The weights change at every
-// Accumulate-th step. A loss or gradient that is NaN or infinite is a
-// *NonFiniteError, and then the weights stay what they were.
+// Accumulate-th step. A loss that is NaN or infinite, or with ClipNorm a gradient, is
+// a *NonFiniteError, and then the weights stay what they were.
 func (s *Stepper) Step(images []float32, labels []int32, lr, lambda float64) (LossValue, error) {
 	return s.StepMixed(images, labels, nil, nil, lr, lambda)
 }
@@ -136,7 +136,7 @@ func (s *Stepper) StepMixed(images []float32, labels, other []int32, weight []fl
 	key := s.cfg.Seed + uint64(s.steps)
 	s.plan.Forward(images, key)
 	lap(&s.times.Forward)
-	loss := s.goal.computeMixed(s.plan, labels, other, weight, lambda)
+	loss := s.goal.compute(s.plan, labels, other, weight, lambda)
 	lap(&s.times.Loss)
 	if !finite(loss.Total) {
 		return loss, &NonFiniteError{0, s.steps + 1, s.findNonFinite(images, key)}

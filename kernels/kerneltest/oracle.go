@@ -5,15 +5,6 @@ import "math"
 // Eps is the unit roundoff of float32, 2^-24.
 const Eps = 1.0 / (1 << 24)
 
-// AxpyRef returns alpha*x[i] + y[i] in float64.
-func AxpyRef(alpha float32, x, y []float32) []float64 {
-	z := make([]float64, len(y))
-	for i := range z {
-		z[i] = float64(alpha)*float64(x[i]) + float64(y[i])
-	}
-	return z
-}
-
 // DotRef returns the sum of x[i]*y[i] and the sum of |x[i]*y[i]| in float64. A
 // float32 kernel of n terms, in any order, is within n*Eps*magnitude of the sum
 // to first order.

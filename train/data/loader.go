@@ -195,9 +195,6 @@ func (l *Loader) scale() error {
 // Batches returns the number of batches in an epoch.
 func (l *Loader) Batches() int { return l.batches }
 
-// BatchSize returns the number of images in every batch but perhaps the last.
-func (l *Loader) BatchSize() int { return l.opt.Batch }
-
 // Images returns the number of images in an epoch.
 func (l *Loader) Images() int { return min(l.batches*l.opt.Batch, len(l.order.images)) }
 

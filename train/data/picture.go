@@ -86,14 +86,8 @@ func (p *picture) reset(w, h int) *image.RGBA {
 	return &p.img
 }
 
-// CheckPicture reads the header of an image file, as far as the size of the
-// picture, and reports one that an image folder cannot take. It names the file.
-func CheckPicture(path string) error {
-	_, err := checkPicture(path)
-	return err
-}
-
-// checkPicture returns the size in pixels.
+// checkPicture reads the header of an image file, as far as the size of the picture
+// in pixels, and reports one that an image folder cannot take. It names the file.
 func checkPicture(path string) (image.Point, error) {
 	f, err := openPicture(path)
 	if err != nil {
