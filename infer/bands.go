@@ -87,9 +87,10 @@ type band struct{ y0, y1, lo, hi int }
 
 // A layer is a convolution of a chain with its weights.
 type layer struct {
-	shape        conv.Shape
-	opt          conv.Options
-	packed, bias []float32
+	shape  conv.Shape
+	opt    conv.Options
+	packed *packed
+	bias   []float32
 }
 
 // A banding is a chain of one image. The layers are those of the chain; the first or
@@ -243,22 +244,22 @@ func (b *banding) turn(w *bandWorker, t int, work []float32) {
 		}
 		if wide != nil {
 			s := &b.wide.shape
-			wide.ForwardPacked(in[kept*b.rowIn:], b.src[(x.lo+kept)*s.W*s.C:], b.wide.packed, b.wide.bias, nil, work[b.buffer+b.deepLen:])
+			wide.ForwardPacked(in[kept*b.rowIn:], b.src[(x.lo+kept)*s.W*s.C:], b.wide.packed.floats, b.wide.bias, nil, work[b.buffer+b.deepLen:])
 		}
 	}
 	if b.narrow == nil {
-		plans.deep.ForwardPacked(b.dst[x.y0*b.rowOut:], in, b.deep.packed, b.deep.bias, nil, work[b.buffer:])
+		plans.deep.ForwardPacked(b.dst[x.y0*b.rowOut:], in, b.deep.packed.floats, b.deep.bias, nil, work[b.buffer:])
 		return
 	}
 	rows := work[b.buffer:][:b.deepLen]
-	plans.deep.ForwardPacked(rows, in, b.deep.packed, b.deep.bias, nil, work[b.buffer+b.deepLen:])
+	plans.deep.ForwardPacked(rows, in, b.deep.packed.floats, b.deep.bias, nil, work[b.buffer+b.deepLen:])
 	s := &b.narrow.shape
 	first := x.y0 * s.W * s.K
 	var residual []float32
 	if b.residual != nil {
 		residual = b.residual[first:]
 	}
-	plans.narrow.ForwardPacked(b.dst[first:], rows, b.narrow.packed, b.narrow.bias, residual, work[b.buffer+b.deepLen:])
+	plans.narrow.ForwardPacked(b.dst[first:], rows, b.narrow.packed.floats, b.narrow.bias, residual, work[b.buffer+b.deepLen:])
 }
 
 // emitBands appends the chain that begins with ops[i], if bands pay, as one

@@ -78,7 +78,7 @@ type emitter struct {
 	r      *resolution
 	slots  []slot
 	instrs []instr
-	packs  *[]packKey            // of the plan
+	packs  *[]packing            // that the plan reads
 	at     map[int]*[layouts]int // value -> slot+1 by layout
 	parts  map[int]part          // value -> its place
 	wholes map[*fused]int        // Concat -> slot that has parts

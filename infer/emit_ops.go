@@ -79,9 +79,9 @@ func (e *emitter) emitConv(o *fused) error {
 			switch {
 			case n == 0:
 			case planes:
-				plan.ForwardPlanes(view[float32](out[0]), view[float32](in[0]), packed, bias, residual, work)
+				plan.ForwardPlanes(view[float32](out[0]), view[float32](in[0]), packed.floats, bias, residual, work)
 			default:
-				plan.ForwardPacked(view[float32](out[0]), view[float32](in[0]), packed, bias, residual, work)
+				plan.ForwardPacked(view[float32](out[0]), view[float32](in[0]), packed.floats, bias, residual, work)
 			}
 			return nil
 		}, nil

@@ -30,7 +30,7 @@ type plan struct {
 	slots  []slot
 	instrs []instr
 	front  front
-	packs  []packKey // weights that it reads
+	packs  []packing // weights that it reads
 	arena  int       // bytes
 	work   int       // floats of scratch
 	naive  int       // bytes without sharing, for comparison
@@ -90,11 +90,6 @@ func (s *Session) compile(inputs []*value) (*plan, error) {
 	if p.place(); max(int64(p.arena), 4*int64(p.work)) > maxArena {
 		return p, fmt.Errorf("inputs of shapes %v need %d MiB for intermediate results, more than %d", p.shapes, max(int64(p.arena), 4*int64(p.work))>>20, int64(maxArena)>>20)
 	}
-	st, err := p.newState()
-	if err != nil {
-		return p, err
-	}
-	p.free = append(p.free, st)
 	return p, nil
 }
 

@@ -35,7 +35,7 @@ type Session struct {
 	mu      sync.Mutex
 	plans   []*plan // the last used one first
 	guess   *plan   // made before the first run, until that needs it
-	packs   map[packKey][]float32
+	packs   map[packKey]*packed
 	scratch []float32
 	int8    map[string]*conv.Int8Weights // by nodes and kernel
 }
@@ -77,7 +77,7 @@ func New(m *onnx.Model, opt *Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("infer: %w", err)
 	}
-	s := &Session{graph: g, packs: map[packKey][]float32{}, int8: map[string]*conv.Int8Weights{}}
+	s := &Session{graph: g, packs: map[packKey]*packed{}, int8: map[string]*conv.Int8Weights{}}
 	if opt != nil {
 		s.opt = *opt
 	}
@@ -127,7 +127,6 @@ func (s *Session) prepare() error {
 // plan returns the plan for inputs, from the session's or compiled. s.mu is held.
 func (s *Session) plan(inputs []*value) (*plan, error) {
 	p, err := s.compile(inputs)
-	s.scratch = nil
 	if errors.Is(err, errUnknown) {
 		p.dynamic, err = true, nil
 	}
@@ -138,7 +137,16 @@ func (s *Session) plan(inputs []*value) (*plan, error) {
 		s.plans = s.plans[:maxPlans-1]
 	}
 	s.plans = slices.Insert(s.plans, 0, p)
-	s.forget()
+	s.packAll(p)
+	if p.dynamic {
+		return p, nil
+	}
+	st, err := p.newState()
+	if err != nil {
+		s.plans = s.plans[1:]
+		return nil, err
+	}
+	p.free = append(p.free, st)
 	return p, nil
 }
 

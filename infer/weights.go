@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"unsafe"
@@ -110,23 +111,73 @@ type packKey struct {
 	floats    int
 }
 
-// packed returns the weights of o as plan wants them, packed once for all plans
-// of the session: the form does not depend on the batch.
-func (e *emitter) packed(plan *conv.Plan, o *fused) []float32 {
+// A packed is weights in the form that some plan reads, nil until they are packed.
+type packed struct{ floats []float32 }
+
+// A packing is what to pack for a plan of a session, once for all of them: the form
+// does not depend on the batch.
+type packing struct {
+	key    packKey
+	to     *packed
+	plan   *conv.Plan
+	filter *filter
+}
+
+// packed returns where the weights of o will be as plan wants them.
+func (e *emitter) packed(plan *conv.Plan, o *fused) *packed {
 	var nodes strings.Builder
 	for _, n := range o.nodes {
 		fmt.Fprintf(&nodes, "%d ", n.index)
 	}
 	algorithm, _, _ := plan.Algorithms()
 	key := packKey{nodes.String(), algorithm, plan.PackedLen()}
-	*e.packs = append(*e.packs, key)
-	p, ok := e.s.packs[key]
+	to, ok := e.s.packs[key]
 	if !ok {
-		p = e.s.pack(plan, &o.filter)
-		e.s.packs[key] = p
+		to = &packed{}
 	}
-	return p
+	*e.packs = append(*e.packs, packing{key, to, plan, &o.filter})
+	return to
 }
+
+// packAll drops the packed weights that no plan reads, and packs what p reads: in that
+// order, so that the memory of the ones is there for the others, as is that of
+// weights that were computed and are packed now.
+func (s *Session) packAll(p *plan) {
+	used := map[packKey]bool{}
+	for _, p := range s.plans {
+		for i := range p.packs {
+			used[p.packs[i].key] = true
+		}
+	}
+	dropped := 0
+	for key := range s.packs {
+		if !used[key] {
+			dropped += 4 * key.floats
+			delete(s.packs, key)
+		}
+	}
+	for i := range p.packs {
+		if dropped >= collectedBytes {
+			runtime.GC()
+			dropped = 0
+		}
+		x := &p.packs[i]
+		if x.to.floats == nil {
+			from := x.filter.tensor.mem
+			x.to.floats = s.pack(x.plan, x.filter)
+			if !x.filter.model && unsafe.Pointer(unsafe.SliceData(from)) != unsafe.Pointer(unsafe.SliceData(x.to.floats)) {
+				dropped += len(from)
+			}
+		}
+		s.packs[x.key] = x.to
+		x.plan, x.filter = nil, nil
+	}
+	s.scratch = nil
+}
+
+// collectedBytes is the size of dropped weights from which a collection is worth its
+// time, which is less than that of packing as many.
+const collectedBytes = 16 << 20
 
 // pack brings weights into the form that plan reads.
 func (s *Session) pack(plan *conv.Plan, f *filter) []float32 {
@@ -207,21 +258,6 @@ func (s *Session) filters(f *filter) []float32 {
 	}
 	scaleFilters(w, f.scale)
 	return w
-}
-
-// forget drops the packed weights that no plan reads.
-func (s *Session) forget() {
-	used := map[packKey]bool{}
-	for _, p := range s.plans {
-		for _, key := range p.packs {
-			used[key] = true
-		}
-	}
-	for key := range s.packs {
-		if !used[key] {
-			delete(s.packs, key)
-		}
-	}
 }
 
 // shared returns a tensor of the file format as one that shares its memory, where

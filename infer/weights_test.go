@@ -158,8 +158,8 @@ func TestForget(t *testing.T) {
 		}
 		used := map[packKey]bool{}
 		for _, p := range s.plans {
-			for _, key := range p.packs {
-				used[key] = true
+			for i := range p.packs {
+				used[p.packs[i].key] = true
 			}
 		}
 		if len(used) != len(s.packs) {
