@@ -213,9 +213,8 @@ func convRun(s conv.Shape, opt conv.Options, dir int) func() {
 	if err != nil {
 		panic(err) // layerCases has made the same plan
 	}
-	aligned := func(n int) []float32 { return fill(kernels.AlignedFloats(n)) }
-	src, w, dst, work := aligned(s.SrcLen()), aligned(s.WeightLen()), aligned(s.DstLen()), aligned(plan.Workspace())
-	packed, scratch := kernels.AlignedFloats(max(plan.PackedLen(), plan.PackedDataLen())), aligned(plan.WorkspacePack())
+	src, w, dst, work := filled(s.SrcLen()), filled(s.WeightLen()), filled(s.DstLen()), filled(plan.Workspace())
+	packed, scratch := kernels.AlignedFloats(max(plan.PackedLen(), plan.PackedDataLen())), filled(plan.WorkspacePack())
 	switch ConvDirections[dir] {
 	case "pack":
 		return func() { plan.Pack(packed, w, scratch) }

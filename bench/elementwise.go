@@ -57,18 +57,22 @@ type elementOp struct {
 	name          string
 	slices, moves int
 	// run works on parts of the slices.
-	run     func(how kernels.Store, s [][]float32)
+	run     func(how kernels.Store, s operands)
 	traffic traffic
 	// oneDNN tells whether its helper knows the name.
 	oneDNN bool
-	gonum  func(s [][]float32)
+	gonum  func(s operands)
 	torch  *torchCase // with N for the length
 }
+
+// operands are the slices of an op, by value: a slice of them would be allocated for
+// each part.
+type operands [4][]float32
 
 // unary is an op dst = f(x) that oneDNN has, too.
 func unary(name string, run func(how kernels.Store, dst, x []float32)) elementOp {
 	return elementOp{name: name, slices: 2, moves: 2, oneDNN: true,
-		run: func(how kernels.Store, s [][]float32) { run(how, s[0], s[1]) }}
+		run: func(how kernels.Store, s operands) { run(how, s[0], s[1]) }}
 }
 
 func activationOp(act kernels.Activation) elementOp {
@@ -81,29 +85,29 @@ func elementOps() []elementOp {
 	var g gonum.Implementation
 	return []elementOp{
 		{name: "add", slices: 3, moves: 3, traffic: triad, oneDNN: true,
-			run: func(how kernels.Store, s [][]float32) { how.Add(s[0], s[1], s[2]) }},
+			run: func(how kernels.Store, s operands) { how.Add(s[0], s[1], s[2]) }},
 		{name: "mul", slices: 3, moves: 3, traffic: triad, oneDNN: true,
-			run: func(how kernels.Store, s [][]float32) { how.Mul(s[0], s[1], s[2]) }},
+			run: func(how kernels.Store, s operands) { how.Mul(s[0], s[1], s[2]) }},
 		{name: "axpy", slices: 2, moves: 3, traffic: triad,
-			run:   func(_ kernels.Store, s [][]float32) { kernels.Axpy(1e-3, s[0], s[1]) },
-			gonum: func(s [][]float32) { g.Saxpy(len(s[0]), 1e-3, s[0], 1, s[1], 1) }},
+			run:   func(_ kernels.Store, s operands) { kernels.Axpy(1e-3, s[0], s[1]) },
+			gonum: func(s operands) { g.Saxpy(len(s[0]), 1e-3, s[0], 1, s[1], 1) }},
 		{name: "scale", slices: 1, moves: 2,
-			run:   func(_ kernels.Store, s [][]float32) { kernels.Scale(-1, s[0]) },
-			gonum: func(s [][]float32) { g.Sscal(len(s[0]), -1, s[0], 1) }},
+			run:   func(_ kernels.Store, s operands) { kernels.Scale(-1, s[0]) },
+			gonum: func(s operands) { g.Sscal(len(s[0]), -1, s[0], 1) }},
 		activationOp(kernels.ReLU),
 		unary("clamp", func(how kernels.Store, dst, x []float32) { how.Clamp(dst, x, -0.5, 0.5) }),
 		{name: "sum", slices: 1, moves: 1, traffic: reading,
-			run: func(_ kernels.Store, s [][]float32) { kernels.Sum(s[0]) }},
+			run: func(_ kernels.Store, s operands) { kernels.Sum(s[0]) }},
 		{name: "dot", slices: 2, moves: 2, traffic: reading,
-			run:   func(_ kernels.Store, s [][]float32) { kernels.Dot(s[0], s[1]) },
-			gonum: func(s [][]float32) { g.Sdot(len(s[0]), s[0], 1, s[1], 1) }},
+			run:   func(_ kernels.Store, s operands) { kernels.Dot(s[0], s[1]) },
+			gonum: func(s operands) { g.Sdot(len(s[0]), s[0], 1, s[1], 1) }},
 		{name: "relu-bwd", slices: 3, moves: 3, traffic: triad,
-			run: func(how kernels.Store, s [][]float32) { how.ActivateGrad(kernels.ReLU, s[0], s[1], s[2]) }},
+			run: func(how kernels.Store, s operands) { how.ActivateGrad(kernels.ReLU, s[0], s[1], s[2]) }},
 		{name: "sgd", slices: 3, moves: 5, traffic: triad,
-			run:   func(_ kernels.Store, s [][]float32) { kernels.SGDMomentum(s[0], s[1], s[2], 1e-9, 0.9, 0, 1e-4, false) },
+			run:   func(_ kernels.Store, s operands) { kernels.SGDMomentum(s[0], s[1], s[2], 1e-9, 0.9, 0, 1e-4, false) },
 			torch: optimizerCase("torch.optim.SGD([w], lr=1e-9, momentum=0.9, weight_decay=1e-4, foreach=%s)")},
 		{name: "adam", slices: 4, moves: 7, traffic: triad,
-			run:   func(_ kernels.Store, s [][]float32) { kernels.Adam(s[0], s[1], s[2], s[3], adam) },
+			run:   func(_ kernels.Store, s operands) { kernels.Adam(s[0], s[1], s[2], s[3], adam) },
 			torch: optimizerCase("torch.optim.Adam([w], foreach=%s)")},
 		unary("exp", func(how kernels.Store, dst, x []float32) { how.Exp(dst, x) }),
 		unary("log", func(how kernels.Store, dst, x []float32) { how.Log(dst, x) }),
@@ -131,9 +135,8 @@ func (op elementOp) bench(n, threads int) benchCase {
 		workingSet: 4 * op.slices * n,
 		traffic:    op.traffic,
 	}
-	slices := func() [][]float32 {
-		s := make([][]float32, op.slices)
-		for i := range s {
+	slices := func() (s operands) {
+		for i := range op.slices {
 			s[i] = filled(n)
 			if op.name == "log" || op.name == "adam" { // not of negative numbers
 				kernels.Mul(s[i], s[i], s[i])
@@ -147,11 +150,11 @@ func (op elementOp) bench(n, threads int) benchCase {
 			return func() { op.run(how, s) }
 		}
 		part := func(lo, hi int) {
-			var parts [4][]float32
-			for i := range s {
+			var parts operands
+			for i := range op.slices {
 				parts[i] = s[i][lo:hi]
 			}
-			op.run(how, parts[:len(s)])
+			op.run(how, parts)
 		}
 		return func() { kernels.Parallel(n, elementGrain, part) }
 	}
@@ -177,7 +180,7 @@ func (op elementOp) bench(n, threads int) benchCase {
 func softmaxCase(rows, cols int) benchCase {
 	torch := &torchCase{[]string{fmt.Sprintf("x = torch.rand(%d, %d)", rows, cols)}, "with torch.no_grad():\n    torch.softmax(x, 1)"}
 	c := mapCase(fmt.Sprintf("softmax/%dx%d", rows, cols), 2*rows*cols, torch, func() func() {
-		dst, x := make([]float32, rows*cols), filled(rows*cols)
+		dst, x := kernels.AlignedFloats(rows*cols), filled(rows*cols)
 		part := func(lo, hi int) { kernels.Softmax(dst[lo*cols:hi*cols], x[lo*cols:hi*cols], hi-lo, cols) }
 		return func() { kernels.Parallel(rows, max(1, elementGrain/cols), part) }
 	})
@@ -195,7 +198,7 @@ func batchNormCases(s mapShape) []benchCase {
 	forward := &torchCase{torchMaps(s, params), "with torch.no_grad():\n    " + norm}
 	backward := &torchCase{torchMaps(s, params+"y = "+norm+"\ndy = torch.rand_like(y)"), "torch.autograd.grad(y, [x, w, b], dy, retain_graph=True)"}
 	fwd := mapCase(fmt.Sprintf("bnorm-fwd/%v", s), 3*s.maps(), forward, func() func() {
-		x, y := filled(s.maps()), make([]float32, s.maps())
+		x, y := filled(s.maps()), kernels.AlignedFloats(s.maps())
 		per := make([][]float32, 8)
 		for i := range per {
 			per[i] = filled(c)
@@ -209,7 +212,7 @@ func batchNormCases(s mapShape) []benchCase {
 	})
 	bwd := mapCase(fmt.Sprintf("bnorm-bwd/%v", s), 5*s.maps(), backward, func() func() {
 		g := &kernels.BatchNormGrad{
-			DY: filled(s.maps()), X: filled(s.maps()), DX: make([]float32, s.maps()),
+			DY: filled(s.maps()), X: filled(s.maps()), DX: kernels.AlignedFloats(s.maps()),
 			Gamma: filled(c), Mean: make([]float32, c), Variance: make([]float32, c), Eps: eps,
 			DGamma: make([]float32, c), DBeta: make([]float32, c),
 		}
@@ -226,11 +229,11 @@ func layoutCases(s mapShape) []benchCase {
 	x := fmt.Sprintf("x = torch.rand(%d, %d, %d, %d)", s.n, s.c, s.h, s.w)
 	last := ".contiguous(memory_format=torch.channels_last)"
 	there := mapCase(fmt.Sprintf("to-nhwc/%v", s), 2*s.maps(), &torchCase{[]string{x}, "x" + last}, func() func() {
-		dst, src := make([]float32, s.maps()), filled(s.maps())
+		dst, src := kernels.AlignedFloats(s.maps()), filled(s.maps())
 		return func() { kernels.NCHWToNHWC(dst, src, s.n, s.c, s.h, s.w) }
 	})
 	back := mapCase(fmt.Sprintf("to-nchw/%v", s), 2*s.maps(), &torchCase{[]string{x + last}, "x.contiguous()"}, func() func() {
-		dst, src := make([]float32, s.maps()), filled(s.maps())
+		dst, src := kernels.AlignedFloats(s.maps()), filled(s.maps())
 		return func() { kernels.NHWCToNCHW(dst, src, s.n, s.c, s.h, s.w) }
 	})
 	there.oneDNN = fmt.Sprintf("to-nhwc %d %d %d %d", s.n, s.c, s.h, s.w)

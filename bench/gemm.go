@@ -92,11 +92,12 @@ func (s gemmShape) leading() (lda, ldb int) {
 }
 
 func (s gemmShape) operands() (a, b, c []float32) {
-	return filled(s.m * s.k), filled(s.k * s.n), make([]float32, s.m*s.n)
+	return filled(s.m * s.k), filled(s.k * s.n), kernels.AlignedFloats(s.m * s.n)
 }
 
-// filled returns n numbers in [-1, 1], none of them denormal.
-func filled(n int) []float32 { return fill(make([]float32, n)) }
+// filled returns n numbers in [-1, 1], none of them denormal. They lie as a plan's memory
+// does: many of them on huge pages.
+func filled(n int) []float32 { return fill(kernels.AlignedFloats(n)) }
 
 // fill sets x to values in [-1, 1] and returns it.
 func fill(x []float32) []float32 {

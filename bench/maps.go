@@ -101,7 +101,7 @@ func windowCases(m mapShape, s pool.Shape, nchw bool) []benchCase {
 	return []benchCase{
 		mapCase("max/fwd"+suffix, in+out+out/4, forward("F.max_pool2d"), func() func() {
 			p := must(pool.NewMax(s))
-			src, dst, arg := filled(in), make([]float32, out), p.NewArgmax()
+			src, dst, arg := filled(in), kernels.AlignedFloats(out), p.NewArgmax()
 			if nchw {
 				return func() { p.ForwardNCHW(dst, arg, src) }
 			}
@@ -119,7 +119,7 @@ func windowCases(m mapShape, s pool.Shape, nchw bool) []benchCase {
 		}),
 		mapCase("avg/fwd"+suffix, in+out, forward("F.avg_pool2d"), func() func() {
 			p := must(pool.NewAvg(s, pool.CountPadding))
-			src, dst := filled(in), make([]float32, out)
+			src, dst := filled(in), kernels.AlignedFloats(out)
 			if nchw {
 				return func() { p.ForwardNCHW(dst, src) }
 			}
@@ -127,7 +127,7 @@ func windowCases(m mapShape, s pool.Shape, nchw bool) []benchCase {
 		}),
 		mapCase("avg/bwd"+suffix, in+out, backward("F.avg_pool2d"), func() func() {
 			p := must(pool.NewAvg(s, pool.CountPadding))
-			dx, dy := make([]float32, in), filled(out)
+			dx, dy := kernels.AlignedFloats(in), filled(out)
 			if nchw {
 				return func() { p.BackwardNCHW(dx, dy) }
 			}
@@ -154,7 +154,7 @@ func globalCases(s mapShape, nchw bool) []benchCase {
 			return func() { pool.GlobalAvg(dst, src, s.n, hw, s.c) }
 		}).with(reading),
 		mapCase("gavg/bwd"+suffix, s.maps(), grad("x.mean((2, 3))"), func() func() {
-			dx, dy := make([]float32, s.maps()), filled(s.vectors())
+			dx, dy := kernels.AlignedFloats(s.maps()), filled(s.vectors())
 			if nchw {
 				return func() { pool.GlobalAvgBackwardNCHW(dx, dy, s.n, s.c, hw) }
 			}
@@ -168,7 +168,7 @@ func globalCases(s mapShape, nchw bool) []benchCase {
 			return func() { pool.GlobalMax(dst, arg, src, s.n, hw, s.c) }
 		}).with(reading),
 		mapCase("gmax/bwd"+suffix, s.maps(), grad("F.adaptive_max_pool2d(x, 1)"), func() func() {
-			dx, dy, arg := make([]float32, s.maps()), filled(s.vectors()), make([]int32, s.vectors())
+			dx, dy, arg := kernels.AlignedFloats(s.maps()), filled(s.vectors()), make([]int32, s.vectors())
 			for i := range arg {
 				arg[i] = int32(i * 7 % hw)
 			}
@@ -199,7 +199,7 @@ func attentionCases(opt Options) []benchCase {
 func scaleCase(s mapShape, nchw bool) benchCase {
 	torch := &torchCase{torchMaps(s, fmt.Sprintf("a = torch.rand(%d, %d, 1, 1)", s.n, s.c)), "with torch.no_grad():\n    x * a"}
 	return mapCase(fmt.Sprintf("scale/%s/%v", layouts[nchw], s), 2*s.maps(), torch, func() func() {
-		src, dst, a := filled(s.maps()), make([]float32, s.maps()), filled(s.vectors())
+		src, dst, a := filled(s.maps()), kernels.AlignedFloats(s.maps()), filled(s.vectors())
 		hw, how := s.h*s.w, kernels.StoreFor(s.maps())
 		one := func(lo, hi int) {
 			for i := lo; i < hi; i++ {
@@ -285,13 +285,13 @@ func moduleCases(module string, s mapShape, nchw bool) []benchCase {
 	return []benchCase{
 		mapCase(module+"/fwd"+suffix, 2*s.maps(), forward, func() func() {
 			p := newAttentionPlan(module, s, nchw)
-			src, dst, a := filled(s.maps()), make([]float32, s.maps()), make([]float32, s.vectors())
+			src, dst, a := filled(s.maps()), kernels.AlignedFloats(s.maps()), make([]float32, s.vectors())
 			return func() { p.forward(dst, a, src) }
 		}),
 		mapCase(module+"/fwd+bwd"+suffix, 5*s.maps(), both, func() func() {
 			p := newAttentionPlan(module, s, nchw)
-			src, dst, a := filled(s.maps()), make([]float32, s.maps()), make([]float32, s.vectors())
-			dx, dy, da := make([]float32, s.maps()), filled(s.maps()), filled(s.vectors())
+			src, dst, a := filled(s.maps()), kernels.AlignedFloats(s.maps()), make([]float32, s.vectors())
+			dx, dy, da := kernels.AlignedFloats(s.maps()), filled(s.maps()), filled(s.vectors())
 			return func() {
 				p.forward(dst, a, src)
 				p.backward(dx, dy, da, src, a)

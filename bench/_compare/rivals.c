@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 typedef void (*cblas_sgemm_t)(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a, int lda,
@@ -46,13 +47,18 @@ static double now(void)
     return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
+/* filled returns n numbers that lie as ours do: many of them on huge pages. */
 static float *filled(size_t n)
 {
-    float *x = aligned_alloc(64, (n * sizeof *x + 63) / 64 * 64);
+    const size_t huge = 2 << 20;
+    size_t size = n * sizeof(float), align = size < huge ? 64 : huge;
+    float *x = aligned_alloc(align, (size + align) / align * align);
     if (!x) {
         fprintf(stderr, "rivals: out of memory\n");
         exit(1);
     }
+    if (align == huge)
+        madvise(x, size / huge * huge, MADV_HUGEPAGE);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(i * 7 % 23) / 11 - 1;
     return x;
