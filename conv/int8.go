@@ -31,9 +31,9 @@ const (
 	// those of many groups.
 	maxInt8Packed = 64 << 20
 	// int8TaskTerms is the number of products worth a task, about 20 us.
-	int8TaskTerms = 4 << 20
+	int8TaskTerms = 1 << 20
 	// int8RowTerms is the same for depthwise convolution by rows.
-	int8RowTerms = 2 << 20
+	int8RowTerms = 1 << 19
 )
 
 // A PlanInt8 runs a forward convolution of quantised tensors in NHWC: unsigned
