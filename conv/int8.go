@@ -112,7 +112,7 @@ type Int8Result struct {
 	Floats []float32
 	Sums   []int32
 	Scale  []float32         // K factors of the sums, not of Int8Sums
-	Range  kernels.ByteRange // of Bytes
+	Range  kernels.ByteRange // of Bytes, which are unsigned
 	Lo, Hi float32           // clamp of Floats
 }
 
@@ -325,6 +325,8 @@ func (p *PlanInt8) Forward(out *Int8Result, src []uint8, w *Int8Weights, work []
 		panic(name + "short result")
 	case p.output != Int8Sums && len(out.Scale) < p.shape.K:
 		panic(name + "short scale")
+	case p.output == Int8Bytes && min(out.Range.Zero, out.Range.Min) < 0:
+		panic(name + "range of a signed byte")
 	}
 	if n == 0 {
 		return
@@ -402,14 +404,18 @@ func (p *PlanInt8) task(wk *int8Worker, block, split int) {
 	grid := p.oh * p.ow
 	n0 := row0 / grid
 	n, i, j := 0, row0%grid/p.ow, row0%p.ow
-	for r := range rows {
-		wk.rows[r] = int32(p.pixelAt(n, i, j))
-		if j++; j == p.ow {
-			j = 0
-			if i++; i == p.oh {
-				i = 0
-				n++
-			}
+	step := int32(s.StrideW * s.C)
+	for left := wk.rows[:rows]; len(left) > 0; j = 0 {
+		at := int32(p.pixelAt(n, i, j))
+		count := min(p.ow-j, len(left))
+		for r := range left[:count] {
+			left[r] = at
+			at += step
+		}
+		left = left[count:]
+		if i++; i == p.oh {
+			i = 0
+			n++
 		}
 	}
 	for r := rows; r < len(wk.rows); r++ {
@@ -424,26 +430,27 @@ func (p *PlanInt8) task(wk *int8Worker, block, split int) {
 		for r := 0; r < rows; r += g.MR {
 			g.MR = tileHeight(&p.heights, rows-r)
 			g.Rows = wk.rows[r:]
-			g.Run()
-			p.finish(&panel, wk.acc, row0+r, min(g.MR, rows-r))
+			p.tile(g, &panel, row0+r, min(g.MR, rows-r))
 		}
 	}
 	*g = kernels.GatherInt8{}
 }
 
-// finish turns a tile's sums into results.
-func (p *PlanInt8) finish(panel *int8Panel, acc []int32, row, rows int) {
+// tile computes a tile and turns its sums into results.
+func (p *PlanInt8) tile(g *kernels.GatherInt8, panel *int8Panel, row, rows int) {
 	k, out := p.shape.K, p.job.out
 	at := row*k + panel.channel
-	switch p.output {
-	case Int8Bytes:
-		kernels.RequantizeRows(out.Bytes[at:], k, acc, panel.width, out.Scale[panel.channel:], rows, panel.cols, out.Range)
-	case Int8Floats:
-		kernels.DequantizeRows(out.Floats[at:], k, acc, panel.width, out.Scale[panel.channel:], rows, panel.cols, out.Lo, out.Hi)
-	default:
-		for i := range rows {
-			copy(out.Sums[at+i*k:][:panel.cols], acc[i*panel.width:])
-		}
+	if p.output == Int8Bytes {
+		g.RunBytes(out.Bytes[at:], k, out.Scale[panel.channel:], rows, panel.cols, out.Range)
+		return
+	}
+	g.Run()
+	if p.output == Int8Floats {
+		kernels.DequantizeRows(out.Floats[at:], k, g.Acc, panel.width, out.Scale[panel.channel:], rows, panel.cols, out.Lo, out.Hi)
+		return
+	}
+	for i := range rows {
+		copy(out.Sums[at+i*k:][:panel.cols], g.Acc[i*panel.width:])
 	}
 }
 

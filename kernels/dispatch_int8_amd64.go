@@ -74,6 +74,29 @@ func gatherInt8(g *GatherInt8) {
 	}
 }
 
+// gatherBytes stores whole rows of a tile as unsigned bytes, where there is a kernel for
+// that, which it reports.
+func gatherBytes(g *GatherInt8, dst []uint8, ldc int, scale []float32, rows int, r ByteRange) bool {
+	zero, low, high := uint32(r.Zero)*0x10001, fourBytes(r.Min), fourBytes(r.Max)
+	switch {
+	case isa.VNNI && g.MR == 12 && g.NR == 32:
+		avx512.GatherVNNIBytes12x32(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	case isa.VNNI && g.MR == 12 && g.NR == 16:
+		avx512.GatherVNNIBytes12x16(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	case isa.VNNI && g.MR == 4 && g.NR == 32:
+		avx512.GatherVNNIBytes4x32(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	case isa.VNNI && g.MR == 4 && g.NR == 16:
+		avx512.GatherVNNIBytes4x16(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	case isa.VNNI && g.MR == 1 && g.NR == 32:
+		avx512.GatherVNNIBytes1x32(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	case isa.VNNI && g.MR == 1 && g.NR == 16:
+		avx512.GatherVNNIBytes1x16(&dst[0], ldc, rows, &g.A[0], &g.Rows[0], &g.Offsets[0], &g.B[0], &g.Bias[0], &scale[0], len(g.Offsets), g.Quads, zero, low, high)
+	default:
+		return false
+	}
+	return true
+}
+
 func quantizeBytes(dst []uint8, src []float32, scale, lo, hi float32, r ByteRange) {
 	switch isa.Active {
 	case isa.AVX512:

@@ -34,6 +34,10 @@ func gatherInt8(g *GatherInt8) {
 	}
 }
 
+func gatherBytes(g *GatherInt8, dst []uint8, ldc int, scale []float32, rows int, r ByteRange) bool {
+	return false
+}
+
 func quantizeBytes(dst []uint8, src []float32, scale, lo, hi float32, r ByteRange) {
 	switch isa.Active {
 	case isa.NEON:

@@ -10,6 +10,10 @@ func gatherInt8Tiles() (rows [3]int, nr, narrow int) { return gatherInt8TilesGen
 
 func gatherInt8(g *GatherInt8) { gatherInt8Generic(g) }
 
+func gatherBytes(g *GatherInt8, dst []uint8, ldc int, scale []float32, rows int, r ByteRange) bool {
+	return false
+}
+
 func quantizeBytes(dst []uint8, src []float32, scale, lo, hi float32, r ByteRange) {
 	quantizeBytesGeneric(dst, src, scale, lo, hi, r)
 }

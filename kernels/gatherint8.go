@@ -40,6 +40,26 @@ func Int8Dot() string { return int8Dot() }
 
 // Run computes the tile.
 func (g *GatherInt8) Run() {
+	g.check()
+	gatherInt8(g)
+}
+
+// RunBytes computes the tile and stores rows x cols of it as [RequantizeRows] does. Acc
+// may be overwritten.
+func (g *GatherInt8) RunBytes(dst []uint8, ldc int, scale []float32, rows, cols int, r ByteRange) {
+	g.check()
+	lo, hi := r.limits("GatherInt8.RunBytes")
+	checkSums("GatherInt8.RunBytes", len(dst), ldc, g.Acc, g.NR, scale, rows, cols)
+	if rows < 1 || cols < 1 || rows > g.MR {
+		panic("kernels.GatherInt8.RunBytes: rows or cols")
+	}
+	if min(r.Zero, r.Min) < 0 || cols < g.NR || !gatherBytes(g, dst, ldc, scale, rows, r) {
+		gatherInt8(g)
+		requantizeRows(dst, ldc, g.Acc, g.NR, scale, rows, cols, lo, hi, r)
+	}
+}
+
+func (g *GatherInt8) check() {
 	taps := len(g.Offsets)
 	switch {
 	case g.MR < 1 || g.NR < 1 || taps < 1 || g.Quads < 1:
@@ -49,7 +69,6 @@ func (g *GatherInt8) Run() {
 	case len(g.B) < 4*taps*g.Quads*g.NR || len(g.A) < 4*g.Quads:
 		panic("kernels.GatherInt8: short A or B")
 	}
-	gatherInt8(g)
 }
 
 func gatherInt8Generic(g *GatherInt8) {

@@ -88,6 +88,35 @@ func testGatherInt8(t *testing.T, mr, nr, taps, quads int) {
 			}
 		}
 	}
+	for i, size := range [][2]int{{mr, nr}, {1, nr}, {(mr + 1) / 2, nr}, {mr, nr - 3}} {
+		testGatherBytes(t, rng, &g, size[0], size[1], byteRanges[i])
+	}
+}
+
+// testGatherBytes compares bytes with those of the sums that are in g.
+func testGatherBytes(t *testing.T, rng *kerneltest.Random, g *kernels.GatherInt8, rows, cols int, r kernels.ByteRange) {
+	sums, scale := slices.Clone(g.Acc), kerneltest.Guarded(t, cols)
+	for j := range scale {
+		scale[j] = rng.Float32() * 0x1p-23 // the bias fills 31 bits
+		if rng.IntN(16) == 0 {
+			scale[j] = []float32{float32(math.NaN()), float32(math.Inf(1)), -3e38, 1e6}[rng.IntN(4)]
+		}
+	}
+	ldc := cols + 5
+	dst := kerneltest.GuardedOf[uint8](t, (rows-1)*ldc+cols)
+	for i := range dst {
+		dst[i] = 99
+	}
+	g.RunBytes(dst, ldc, scale, rows, cols, r)
+	for at, got := range dst {
+		want, i, j := uint8(99), at/ldc, at%ldc
+		if j < cols {
+			want = roundedByte(float32(sums[i*g.NR+j])*scale[j], r)
+		}
+		if got != want {
+			t.Fatalf("rows=%d cols=%d range=%v seed=%d: [%d][%d] = %d, want %d", rows, cols, r, rng.Seed, i, j, got, want)
+		}
+	}
 }
 
 // byteCounts sit on the boundaries of vectors and unrolled strips.
@@ -324,7 +353,10 @@ func TestInt8Panics(t *testing.T) {
 		"DepthwiseByteRow.Run: row out o": func() {
 			row.Run(&kernels.DepthwiseByteOperands{Range: r, Dst: make([]uint8, 64), W: row.Pack(make([]int8, 9*64), make([]int32, 64)), Scale: make([]float32, 64)})
 		},
-		"GatherInt8: size":       func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1}).Run() },
+		"GatherInt8: size": func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1}).Run() },
+		"GatherInt8.RunBytes: sizes": func() {
+			(&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc[:1], Rows: acc, Bias: acc, Acc: acc, A: b, B: make([]int8, 4)}).RunBytes(b, 1, x, 5, 1, r)
+		},
 		"GatherInt8: short Rows": func() { (&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc}).Run() },
 		"GatherInt8: short A or B": func() {
 			(&kernels.GatherInt8{MR: 1, NR: 1, Quads: 1, Offsets: acc[:1], Rows: acc, Bias: acc, Acc: acc, A: b, B: make([]int8, 3)}).Run()

@@ -125,7 +125,6 @@ func (e *depthwiseBytesEmitter) weightBytes() int {
 
 // constants prepares the vectors that stay: in registers, or in memory on AVX2.
 func (e *depthwiseBytesEmitter) constants() {
-	const most = 0x4e800000 // 2^30: what is not below converts to no integer from 2^31 on
 	for _, p := range []struct {
 		name string
 		to   *operand.Op
@@ -138,7 +137,7 @@ func (e *depthwiseBytesEmitter) constants() {
 		}
 	}
 	bound := e.vec()
-	e.VBROADCASTSS(e.constMem(most), bound)
+	e.VBROADCASTSS(e.constMem(byteMost), bound)
 	if e.kind == vnni {
 		e.bound = bound
 		return

@@ -26,7 +26,7 @@ const (
 func (k dotKind) String() string { return [...]string{"Words", "VNNI"}[k] }
 
 // gatherInt8 returns the op program of all tiles of a kind.
-func gatherInt8(kind dotKind) func(*amd64) {
+func gatherInt8(kind dotKind, bytes bool) func(*amd64) {
 	return func(m *amd64) {
 		rows := []int{4, 2, 1}
 		if m.avx512() {
@@ -34,7 +34,7 @@ func gatherInt8(kind dotKind) func(*amd64) {
 		}
 		for _, mr := range rows {
 			for _, nv := range []int{2, 1} {
-				g := gatherInt8Emitter{amd64: m, gatherTile: gatherTile{mr, nv}, kind: kind}
+				g := gatherInt8Emitter{amd64: m, gatherTile: gatherTile{mr, nv}, kind: kind, bytes: bytes}
 				g.emit()
 			}
 		}
@@ -44,8 +44,9 @@ func gatherInt8(kind dotKind) func(*amd64) {
 type gatherInt8Emitter struct {
 	*amd64
 	gatherTile
-	kind dotKind
-	acc  [][]reg.VecVirtual // mr x nv
+	kind  dotKind
+	bytes bool               // results are bytes
+	acc   [][]reg.VecVirtual // mr x nv
 }
 
 // gatherInt8Doc is the contract of a tile, for all instruction sets.
@@ -64,8 +65,19 @@ func gatherInt8Doc(name, mr string, nr int) []string {
 func (g *gatherInt8Emitter) emit() {
 	nr := g.nv * g.lanes
 	name := fmt.Sprintf("Gather%v%dx%d", g.kind, g.mr, nr)
-	g.Func(name, "func(acc *int32, a *uint8, rows, offsets *int32, b *int8, bias *int32, taps, quads int)",
-		gatherInt8Doc(name, fmt.Sprint(g.mr), nr)...)
+	if g.bytes {
+		name = fmt.Sprintf("Gather%vBytes%dx%d", g.kind, g.mr, nr)
+		g.Func(name, "func(dst *uint8, ldc, count int, a *uint8, rows, offsets *int32, b *int8, bias *int32, scale *float32, taps, quads int, zero, low, high uint32)",
+			fmt.Sprintf("%s is Gather%v%dx%d whose sums become bytes:", name, g.kind, g.mr, nr),
+			"",
+			fmt.Sprintf("\tdst[i*ldc+j] = max(low, min(high, round(float32(acc[i*%d+j])*scale[j]) + zero))   for i < count", nr),
+			"",
+			"ties to even; a product that is NaN or below all integers counts as the least. low and",
+			fmt.Sprintf("high hold one byte four times, zero a number of 16 bits twice. count from 1 to %d.", g.mr))
+	} else {
+		g.Func(name, "func(acc *int32, a *uint8, rows, offsets *int32, b *int8, bias *int32, taps, quads int)",
+			gatherInt8Doc(name, fmt.Sprint(g.mr), nr)...)
+	}
 	bias := g.paramGP("bias")
 	g.acc = make([][]reg.VecVirtual, g.mr)
 	for i := range g.acc {
@@ -76,6 +88,11 @@ func (g *gatherInt8Emitter) emit() {
 		}
 	}
 	g.loops(nr)
+	if g.bytes {
+		g.storeBytes()
+		g.Ret()
+		return
+	}
 	acc := g.paramGP("acc")
 	for i := range g.mr {
 		for j := range g.nv {
@@ -83,6 +100,74 @@ func (g *gatherInt8Emitter) emit() {
 		}
 	}
 	g.Ret()
+}
+
+// byteMost is 2^30 as float32: what is not below 2^31 converts to no integer.
+const byteMost = 0x4e800000
+
+// storeBytes scales the sums and stores them as bytes, on AVX-512, four vectors at a time: narrowed
+// twice, they hold a fourth of each in 128 bits, and a permutation sorts them.
+func (g *gatherInt8Emitter) storeBytes() {
+	var order [16]uint32
+	for i := range order {
+		order[i] = uint32(i%4*4 + i/4)
+	}
+	index, bound := g.vec(), g.vec()
+	g.VMOVUPS(g.constTable(order), index)
+	g.VBROADCASTSS(g.constMem(byteMost), bound)
+	zero, low, high := vec(g.ParamI32("zero")), vec(g.ParamI32("low")), vec(g.ParamI32("high"))
+	scale, dst, ldc, left := g.paramGP("scale"), g.paramGP("dst"), g.paramGP("ldc"), g.paramGP("count")
+	done := g.label("stored")
+	most := g.mr * g.nv
+	for first := 0; first < most; first += 4 {
+		var list [4]reg.VecVirtual
+		for k := range list {
+			at := min(first+k, most-1)
+			list[k] = g.acc[at/g.nv][at%g.nv]
+			if at < first+k {
+				continue // of the last one again
+			}
+			g.VCVTDQ2PS(list[k], list[k])
+			g.VMULPS(operand.Mem{Base: scale, Disp: 4 * (at % g.nv) * g.lanes}, list[k], list[k])
+			g.VMINPS(list[k], bound, list[k]) // NaN stays NaN
+			g.VCVTPS2DQ(list[k], list[k])
+		}
+		a, b := g.vec(), g.vec()
+		g.VPACKSSDW(list[1], list[0], a)
+		g.VPACKSSDW(list[3], list[2], b)
+		g.VPADDSW(zero, a, a)
+		g.VPADDSW(zero, b, b)
+		g.VPACKUSWB(b, a, a)
+		g.VPMAXUB(low, a, a)
+		g.VPMINUB(high, a, a)
+		g.VPERMD(a, index, a)
+		g.storeRows(a, first, dst, ldc, left, done)
+	}
+	g.Label(done)
+}
+
+// storeRows stores the bytes of the rows from vector first of the tile on.
+func (g *gatherInt8Emitter) storeRows(v reg.VecVirtual, first int, dst, ldc, left reg.GPVirtual, done string) {
+	for r := range min(4/g.nv, g.mr-first/g.nv) {
+		if first+r > 0 {
+			g.DECQ(left)
+			g.JZ(operand.LabelRef(done))
+		}
+		mem := operand.Mem{Base: dst}
+		switch {
+		case r == 0 && g.nv == 2:
+			g.VMOVUPS(v.AsY(), mem)
+		case r == 0:
+			g.VMOVUPS(v.AsX(), mem)
+		case g.nv == 2:
+			g.VEXTRACTF64X4(operand.Imm(1), v, mem)
+		default:
+			g.VEXTRACTF32X4(operand.Imm(uint64(r)), v, mem)
+		}
+		if first/g.nv+r < g.mr-1 {
+			g.ADDQ(ldc, dst)
+		}
+	}
 }
 
 // loops runs over the taps and the groups of four bytes in a tap. As in

@@ -661,6 +661,66 @@ func GatherVNNI1x32(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, 
 //go:noescape
 func GatherVNNI1x16(acc *int32, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, taps int, quads int)
 
+// GatherVNNIBytes12x32 is GatherVNNI12x32 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*32+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 12.
+//
+//go:noescape
+func GatherVNNIBytes12x32(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
+// GatherVNNIBytes12x16 is GatherVNNI12x16 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*16+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 12.
+//
+//go:noescape
+func GatherVNNIBytes12x16(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
+// GatherVNNIBytes4x32 is GatherVNNI4x32 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*32+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 4.
+//
+//go:noescape
+func GatherVNNIBytes4x32(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
+// GatherVNNIBytes4x16 is GatherVNNI4x16 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*16+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 4.
+//
+//go:noescape
+func GatherVNNIBytes4x16(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
+// GatherVNNIBytes1x32 is GatherVNNI1x32 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*32+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 1.
+//
+//go:noescape
+func GatherVNNIBytes1x32(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
+// GatherVNNIBytes1x16 is GatherVNNI1x16 whose sums become bytes:
+//
+//	dst[i*ldc+j] = max(low, min(high, round(float32(acc[i*16+j])*scale[j]) + zero))   for i < count
+//
+// ties to even; a product that is NaN or below all integers counts as the least. low and
+// high hold one byte four times, zero a number of 16 bits twice. count from 1 to 1.
+//
+//go:noescape
+func GatherVNNIBytes1x16(dst *uint8, ldc int, count int, a *uint8, rows *int32, offsets *int32, b *int8, bias *int32, scale *float32, taps int, quads int, zero uint32, low uint32, high uint32)
+
 // DepthwiseBytes3s1x64 computes a row of output pixels, of 64 channels for each of blocks:
 //
 //	y = bias[i] + sum over r, s < 3 of rows[r][((p*1-left)+s)*c+i] * w[r][s][i]
