@@ -219,6 +219,7 @@ var shapes = []conv.Shape{
 	{N: 2, C: 5, H: 11, W: 10, K: 31, R: 3, S: 2, StrideH: 2, StrideW: 3, PadTop: 2, PadLeft: 0, PadBottom: 1, PadRight: 3},
 	{N: 1, C: 4, H: 12, W: 13, K: 6, R: 2, S: 3, DilationH: 2, DilationW: 3, PadTop: 1, PadRight: 4},
 	{N: 3, C: 8, H: 6, W: 6, K: 48, R: 1, S: 1, StrideH: 2, StrideW: 2},
+	{N: 2, C: 80, H: 5, W: 6, K: 112, R: 1, S: 1, StrideH: 2, StrideW: 2}, // tiles of the gradient in place
 	{N: 1, C: 6, H: 5, W: 7, K: 9, R: 5, S: 5, PadTop: 2, PadLeft: 2, PadBottom: 2, PadRight: 2, Groups: 3},
 	{N: 2, C: 6, H: 8, W: 9, K: 12, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 6},
 	{N: 13, C: 19, H: 4, W: 4, K: 20, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},

@@ -103,7 +103,8 @@ type direction struct {
 	algorithm Algorithm
 	why       string
 	product   *product // Indirect, forward and backward-data
-	outer     *outer   // Indirect, backward-weights
+	outer     *outer   // Indirect, backward-weights, or
+	point     *pointOuter
 
 	winograd        *winograd        // forward and backward-data
 	winogradWeights *winogradWeights // backward-weights
@@ -215,6 +216,12 @@ func (p *Plan) prepareWeights() {
 	d, runs, workers := &p.weights, 0, p.workers
 	switch d.algorithm {
 	case Indirect:
+		if d.point = newPointOuter(&p.shape); d.point != nil {
+			d.point.overwrite = p.opt.Overwrite
+			runs = d.point.runsLen
+			workers = min(workers, d.point.tasks())
+			break
+		}
 		d.outer = newOuter(&p.shape)
 		d.outer.overwrite = p.opt.Overwrite
 		runs = d.outer.runsLen
@@ -265,6 +272,9 @@ func (p *Plan) String() string {
 				mode = "shared blocks"
 			}
 			fmt.Fprintf(&b, ", tile=%dx%d, %d %s of %d tiles", w.tileRows[0], w.nr, w.blocks, mode, w.block)
+		}
+		if o := d.point; o != nil {
+			fmt.Fprintf(&b, ", tile=%dx%d in place", o.tiles[0].height, o.nr)
 		}
 		if o := d.outer; o != nil {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d chunks of %d blocks", o.tiles[0].height, o.nr, o.chunks, o.blocks)

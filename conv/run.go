@@ -26,6 +26,7 @@ const (
 	jobProductInline
 	jobActivate
 	jobOuter
+	jobPoint
 	jobReduce
 	jobDepthwise
 	jobDepthwiseData
@@ -97,6 +98,8 @@ func (p *Plan) task(worker, t int) {
 			partial = partial[worker*o.partial:][:o.partial]
 		}
 		o.run(&p.shape, t, &p.outer[worker], j.dw, j.db, partial, j.scratch[worker*size:][:size], j.a, j.b)
+	case jobPoint:
+		p.weights.point.run(&p.shape, t, &p.outer[worker], j.dw, j.db, j.a, j.b)
 	case jobReduce:
 		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
 	case jobActivate:
@@ -391,7 +394,7 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	work = need(name, "work", work, p.WorkspaceBackwardWeights())
 	d := &p.weights
-	if p.opt.Overwrite && (p.shape.N == 0 || d.outer == nil) {
+	if p.opt.Overwrite && (p.shape.N == 0 || d.outer == nil && d.point == nil) {
 		clear(dw)
 		clear(db)
 	}
@@ -405,6 +408,9 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 		p.job = job{operands: operands{a: src, b: ddst}, db: db, partial: work}
 		p.parallel(jobDepthwiseWeights, d.depthwise.chunks)
 		d.depthwise.reduce(dw, db, work)
+	case d.point != nil:
+		p.job = job{operands: operands{a: src, b: ddst}, dw: dw, db: db}
+		p.parallel(jobPoint, d.point.tasks())
 	case d.outer != nil:
 		o := d.outer
 		partial := work[:o.partialLen(len(p.outer))]
