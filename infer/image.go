@@ -29,8 +29,13 @@ func (e *ImageSizeError) Error() string {
 // DecodeImage reads a JPEG, PNG, GIF (its first frame) or WebP picture. One whose
 // header declares more than maxPixels pixels, or a side above [MaxImageSide], is
 // an [ImageSizeError] before any of it is decoded; bytes in another format are
-// [image.ErrFormat].
-func DecodeImage(r io.ReadSeeker, maxPixels int) (image.Image, error) {
+// [image.ErrFormat]. A decoder that panics is an error, too.
+func DecodeImage(r io.ReadSeeker, maxPixels int) (img image.Image, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("its decoder failed: %v", v)
+		}
+	}()
 	head, _, err := image.DecodeConfig(r)
 	if err != nil {
 		return nil, err
@@ -45,7 +50,7 @@ func DecodeImage(r io.ReadSeeker, maxPixels int) (image.Image, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	img, _, err := image.Decode(r)
+	img, _, err = image.Decode(r)
 	return img, err
 }
 
