@@ -109,7 +109,7 @@ func TestCompareRejects(t *testing.T) {
 func TestTrainWidth(t *testing.T) {
 	t.Parallel()
 	dir, root := t.TempDir(), tiny(t)
-	wide, _ := must(t, dir, tinyArgs(root, "wide", "--epochs", "1")...)
+	wide, _ := must(t, dir, tinyArgs(root, "wide", "--epochs", "1", "--width", "1")...)
 	narrow, _ := must(t, dir, tinyArgs(root, "narrow", "--epochs", "1", "--width", "0.5")...)
 	count := func(text string) string {
 		_, rest, _ := strings.Cut(text, "se-resnet8: ")

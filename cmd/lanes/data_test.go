@@ -98,7 +98,7 @@ func pngOf(t *testing.T, w, h int) []byte {
 }
 
 func albumArgs(root, out string, more ...string) []string {
-	return append([]string{"train", "--data", "folder", "--root", root, "--size", "16", "--out", out, "--epochs", "2", "--batch", "12"}, more...)
+	return append([]string{"train", "--data", "folder", "--root", root, "--size", "16", "--out", out, "--width", "0.5", "--epochs", "2", "--batch", "12"}, more...)
 }
 
 func TestTrainOnFolder(t *testing.T) {

@@ -120,9 +120,9 @@ func get(t *testing.T, dir, name string) []byte {
 	return content
 }
 
-// tinyArgs is a short run on tiny.
+// tinyArgs is a short run of a narrow network on tiny.
 func tinyArgs(root, out string, more ...string) []string {
-	return append([]string{"train", "--data", "mnist", "--root", root, "--out", out, "--epochs", "3", "--batch", "16", "--lr", "0.05"}, more...)
+	return append([]string{"train", "--data", "mnist", "--root", root, "--out", out, "--width", "0.5", "--epochs", "3", "--batch", "16", "--lr", "0.05"}, more...)
 }
 
 func lastLine(text string) string {
