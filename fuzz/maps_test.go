@@ -56,6 +56,43 @@ func FuzzWindow(f *testing.F) {
 	})
 }
 
+// FuzzHalve covers pooling with stride 2 over planes of one to three rows of outputs.
+func FuzzHalve(f *testing.F) {
+	sizes := func(n, c int) (planes, oh, ow, k int, how kernels.Store) {
+		return n%3 + 1, n/3%3 + 1, c%60 + 1, n/9%2 + 2, []kernels.Store{kernels.Cached, kernels.Streamed}[n/18%2]
+	}
+	fuzzKernels(f, []kernel{
+		{"HalveMax", 0, func(o *operands, n, c int) []float32 {
+			planes, oh, ow, k, _ := sizes(n, c)
+			size := planes * oh * ow
+			y, index := make([]float32, size), make([]uint8, size)
+			kernels.HalveMax(y, o.any(4*size), index, planes, oh, ow, k)
+			for _, tap := range index {
+				y = append(y, float32(tap))
+			}
+			return y
+		}},
+		{"HalveMaxBackward", 0, func(o *operands, n, c int) []float32 {
+			planes, oh, ow, k, how := sizes(n, c)
+			size := planes * oh * ow
+			y, index := make([]float32, 4*size), make([]uint8, size)
+			for i := range index { // the taps that always lie inside
+				index[i] = uint8([][]int{{0, 1, 2, 3}, {4, 5, 7, 8}}[k-2][o.data[i%len(o.data)]%4])
+			}
+			kernels.HalveMaxBackward(y, o.whole(size), index, planes, oh, ow, k, how)
+			how.Fence()
+			return y
+		}},
+		{"HalveAvgBackward", 0, func(o *operands, n, c int) []float32 {
+			planes, oh, ow, k, how := sizes(n, c)
+			y := make([]float32, 4*planes*oh*ow)
+			kernels.HalveAvgBackward(y, o.whole(planes*oh*ow), 0.25, planes, oh, ow, k, how)
+			how.Fence()
+			return y
+		}},
+	})
+}
+
 // FuzzPairs covers the tiles of pairwise distances; what a tile holds beside the
 // pairs asked for does not count.
 func FuzzPairs(f *testing.F) {

@@ -8,8 +8,8 @@ import (
 	"github.com/golanes/lanes/kernels/internal/isa"
 )
 
-// The choices by ISA on amd64 for kernels on feature maps: channels.go, planes.go
-// and window.go.
+// The choices by ISA on amd64 for kernels on feature maps: channels.go, planes.go,
+// halve.go and window.go.
 
 func channelSums(dst, x []float32, rows, stride int) {
 	switch {
@@ -254,5 +254,88 @@ func laneMax(best *[lanePlanes * maxLanes]float32, from *[lanePlanes * maxLanes]
 		return 8
 	default:
 		return 0
+	}
+}
+
+func halveMax(dst, src []float32, index []uint8, p *halveCall) {
+	switch {
+	case isa.Active == isa.AVX512 && p.ow >= 16:
+		middle, back, more := p.between(16)
+		if p.k == 2 {
+			avx512.HalveMax2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		} else {
+			avx512.HalveMax3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		}
+	case (isa.Active == isa.AVX512 || isa.Active == isa.AVX2) && p.ow >= 8:
+		middle, back, more := p.between(8)
+		if p.k == 2 {
+			avx2.HalveMax2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		} else {
+			avx2.HalveMax3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		}
+	default:
+		halveMaxGeneric(dst, src, index, p)
+	}
+}
+
+func halveMaxBackward(dst, src []float32, index []uint8, p *halveCall) {
+	switch {
+	case isa.Active == isa.AVX512 && p.ow >= 16:
+		full, back, covered := p.vectors(16)
+		switch {
+		case p.k == 2 && streams(p.how, dst, 16, 2*p.ow, 0):
+			avx512.HalveMaxBackward2Stream(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		case p.k == 2:
+			avx512.HalveMaxBackward2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		case streams(p.how, dst, 16, 2*p.ow, 0):
+			avx512.HalveMaxBackward3Stream(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			avx512.HalveMaxBackward3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		}
+	case (isa.Active == isa.AVX512 || isa.Active == isa.AVX2) && p.ow >= 8:
+		full, back, covered := p.vectors(8)
+		switch {
+		case p.k == 2 && streams(p.how, dst, 8, 2*p.ow, 0):
+			avx2.HalveMaxBackward2Stream(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		case p.k == 2:
+			avx2.HalveMaxBackward2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		case streams(p.how, dst, 8, 2*p.ow, 0):
+			avx2.HalveMaxBackward3Stream(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			avx2.HalveMaxBackward3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		}
+	default:
+		halveMaxBackwardGeneric(dst, src, index, p)
+	}
+}
+
+func halveAvgBackward(dst, src []float32, scale float32, p *halveCall) {
+	switch {
+	case isa.Active == isa.AVX512 && p.ow >= 16:
+		full, back, covered := p.vectors(16)
+		switch {
+		case p.k == 2 && streams(p.how, dst, 16, 2*p.ow, 0):
+			avx512.HalveAvgBackward2Stream(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		case p.k == 2:
+			avx512.HalveAvgBackward2(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		case streams(p.how, dst, 16, 2*p.ow, 0):
+			avx512.HalveAvgBackward3Stream(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			avx512.HalveAvgBackward3(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		}
+	case (isa.Active == isa.AVX512 || isa.Active == isa.AVX2) && p.ow >= 8:
+		full, back, covered := p.vectors(8)
+		switch {
+		case p.k == 2 && streams(p.how, dst, 8, 2*p.ow, 0):
+			avx2.HalveAvgBackward2Stream(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		case p.k == 2:
+			avx2.HalveAvgBackward2(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		case streams(p.how, dst, 8, 2*p.ow, 0):
+			avx2.HalveAvgBackward3Stream(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			avx2.HalveAvgBackward3(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		}
+	default:
+		halveAvgBackwardGeneric(dst, src, scale, p)
 	}
 }

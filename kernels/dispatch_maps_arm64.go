@@ -7,8 +7,8 @@ import (
 	"github.com/golanes/lanes/kernels/internal/isa"
 )
 
-// The choices by ISA on arm64 for kernels on feature maps: channels.go, planes.go
-// and window.go.
+// The choices by ISA on arm64 for kernels on feature maps: channels.go, planes.go,
+// halve.go and window.go.
 
 func channelSums(dst, x []float32, rows, stride int) {
 	switch {
@@ -171,5 +171,49 @@ func laneMax(best *[lanePlanes * maxLanes]float32, from *[lanePlanes * maxLanes]
 		return 4
 	default:
 		return 0
+	}
+}
+
+func halveMax(dst, src []float32, index []uint8, p *halveCall) {
+	switch {
+	case isa.Active == isa.NEON && p.ow >= 4:
+		middle, back, more := p.between(4)
+		if p.k == 2 {
+			neon.HalveMax2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		} else {
+			neon.HalveMax3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, middle, back, more)
+		}
+	default:
+		halveMaxGeneric(dst, src, index, p)
+	}
+}
+
+func halveMaxBackward(dst, src []float32, index []uint8, p *halveCall) {
+	switch {
+	case isa.Active == isa.NEON && p.ow >= 4:
+		full, back, covered := p.vectors(4)
+		switch {
+		case p.k == 2:
+			neon.HalveMaxBackward2(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			neon.HalveMaxBackward3(&dst[0], &src[0], &index[0], p.planes, p.oh, p.ow, full, back, covered)
+		}
+	default:
+		halveMaxBackwardGeneric(dst, src, index, p)
+	}
+}
+
+func halveAvgBackward(dst, src []float32, scale float32, p *halveCall) {
+	switch {
+	case isa.Active == isa.NEON && p.ow >= 4:
+		full, back, covered := p.vectors(4)
+		switch {
+		case p.k == 2:
+			neon.HalveAvgBackward2(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		default:
+			neon.HalveAvgBackward3(&dst[0], &src[0], scale, p.planes, p.oh, p.ow, full, back, covered)
+		}
+	default:
+		halveAvgBackwardGeneric(dst, src, scale, p)
 	}
 }

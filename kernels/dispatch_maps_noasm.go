@@ -2,7 +2,8 @@
 
 package kernels
 
-// Kernels on feature maps without assembly: channels.go, planes.go and window.go.
+// Kernels on feature maps without assembly: channels.go, planes.go,
+// halve.go and window.go.
 
 func channelSums(dst, x []float32, rows, stride int) { channelSumsGeneric(dst, x, rows, stride) }
 
@@ -58,4 +59,16 @@ func windowAvg(dst, src []float32, scale float32, w *windowCall) {
 
 func laneMax(*[lanePlanes * maxLanes]float32, *[lanePlanes * maxLanes]int32, []float32, int, int) int {
 	return 0
+}
+
+func halveMax(dst, src []float32, index []uint8, p *halveCall) {
+	halveMaxGeneric(dst, src, index, p)
+}
+
+func halveMaxBackward(dst, src []float32, index []uint8, p *halveCall) {
+	halveMaxBackwardGeneric(dst, src, index, p)
+}
+
+func halveAvgBackward(dst, src []float32, scale float32, p *halveCall) {
+	halveAvgBackwardGeneric(dst, src, scale, p)
 }

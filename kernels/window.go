@@ -82,7 +82,11 @@ type windowCall struct {
 // dst and src.
 func (w *Window) call(p, c int) (call windowCall, dst, src int) {
 	taps := max(w.Rows*w.Columns.most, 1)
-	channels := max(1, min(w.C, windowWork/taps))
+	channels := max(1, windowWork/taps)
+	if channels > 4*cacheLine {
+		channels -= channels % (4 * cacheLine) // whole strips, which can be streamed
+	}
+	channels = min(w.C, channels)
 	pixels := max(1, windowWork/(taps*channels))
 	list := w.Columns.list
 	return windowCall{w, list[p:min(p+pixels, len(list))], min(channels, w.C-c)}, p*w.DstStep + c, c

@@ -274,6 +274,21 @@ func TestWindowPanics(t *testing.T) {
 		"kernels.WindowAvg: negative size": func() {
 			kernels.WindowAvg(ok, ok, 1, window(windowRow{Pixels: 1, Rows: -1, Cols: 2}, 1))
 		},
+		"kernels.HalveMax: dst or src is too short": func() {
+			kernels.HalveMax(ok, make([]float32, 63), make([]uint8, 16), 1, 2, 8, 2)
+		},
+		"kernels.HalveMaxBackward: dst or src is too short": func() {
+			kernels.HalveMaxBackward(make([]float32, 64), ok, make([]uint8, 15), 1, 2, 8, 2, kernels.Cached)
+		},
+		"kernels.HalveAvgBackward: dst or src is too short": func() {
+			kernels.HalveAvgBackward(make([]float32, 63), ok, 1, 1, 2, 8, 3, kernels.Cached)
+		},
+		"kernels.HalveAvgBackward: negative size or unknown window": func() {
+			kernels.HalveAvgBackward(ok, ok, 1, 1, 1, 4, 4, kernels.Cached)
+		},
+		"kernels.HalveMaxBackward: size overflows": func() {
+			kernels.HalveMaxBackward(ok, ok, nil, math.MaxInt/8, 1, 8, 2, kernels.Cached)
+		},
 		"kernels.ChannelSums: map is shorter than rows*c":   func() { kernels.ChannelSums(ok, ok, 5, 4) },
 		"kernels.PlaneScale: vector is shorter than planes": func() { kernels.PlaneScale(ok, ok, nil, 4, 4, 0, kernels.Cached) },
 	} {

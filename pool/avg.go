@@ -25,6 +25,8 @@ type Avg struct {
 
 	forwardRows, scaleRows, backwardRows func(lo, hi int)
 	forwardBlocks, backwardBlocks        func(lo, hi int)
+	backwardPlanes                       func(lo, hi int)
+	planes                               planes
 }
 
 // avgJob holds the arguments of the running call.
@@ -44,7 +46,9 @@ func NewAvg(shape Shape, count Count) (*Avg, error) {
 	if count == CountInside {
 		rule = " counting inside"
 	}
-	return newAvg(g, "pool.Avg "+shape.normalized().String()+rule), nil
+	p := newAvg(g, "pool.Avg "+shape.normalized().String()+rule)
+	p.planes.init(shape.normalized())
+	return p, nil
 }
 
 // NewAdaptiveAvg returns the plan that averages maps of h x w to oh x ow:
@@ -72,6 +76,7 @@ func newAvg(g *grid, name string) *Avg {
 	}
 	p.forwardRows, p.scaleRows, p.backwardRows = p.forwardRange, p.scaleRange, p.backwardRange
 	p.forwardBlocks, p.backwardBlocks = p.forwardBlocksRange, p.backwardBlocksRange
+	p.backwardPlanes = p.backwardPlanesRange
 	g.init(g.cols.countSpans())
 	return p
 }

@@ -22,6 +22,8 @@ type Max struct {
 
 	forwardRows, backwardRows     func(lo, hi int)
 	forwardBlocks, backwardBlocks func(lo, hi int)
+	forwardPlanes, backwardPlanes func(lo, hi int)
+	planes                        planes
 }
 
 // maxJob holds the arguments of the running call.
@@ -40,6 +42,8 @@ func NewMax(shape Shape) (*Max, error) {
 	p := &Max{grid: g, shape: shape.normalized()}
 	p.forwardRows, p.backwardRows = p.forwardRange, p.backwardRange
 	p.forwardBlocks, p.backwardBlocks = p.forwardBlocksRange, p.backwardBlocksRange
+	p.forwardPlanes, p.backwardPlanes = p.forwardPlanesRange, p.backwardPlanesRange
+	p.planes.init(p.shape)
 	g.init([]span{{0, g.cols.out}})
 	return p, nil
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // In NCHW a window's taps are scattered and a vector along a row needs shuffles
-// for every stride. The entry points of this file instead take a few channels of
-// a sample at a time, turn them to NHWC in a buffer that stays in cache, pool
+// for every stride. But for the windows of planes.go, the entry points of this file
+// instead take a few channels of a sample at a time, turn them to NHWC in a buffer that stays in cache, pool
 // there, and turn the result back. So main memory is read and written once, as
 // in NHWC.
 
@@ -85,8 +85,25 @@ func (p *Max) ForwardNCHW(dst []float32, arg *Argmax, src []float32) {
 		arg.nchw = true
 	}
 	p.job = maxJob{dst, src, arg}
-	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.forwardBlocks)
+	if p.planes.halved || p.planes.same {
+		kernels.Parallel(p.n*p.c, grain(p.rows.in*p.cols.in), p.forwardPlanes)
+	} else {
+		kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.forwardBlocks)
+	}
 	p.job = maxJob{}
+}
+
+func (p *Max) forwardPlanesRange(lo, hi int) {
+	in, out := p.rows.in*p.cols.in, p.rows.out*p.cols.out
+	buf := p.planes.take()
+	for i := lo; i < hi; i++ {
+		index := buf.index[:out]
+		if p.job.arg != nil {
+			index = p.job.arg.narrow[i*out : (i+1)*out]
+		}
+		p.planes.max(p.job.dst[i*out:(i+1)*out], p.job.src[i*in:(i+1)*in], index, buf)
+	}
+	p.planes.put(buf)
 }
 
 func (p *Max) forwardBlocksRange(lo, hi int) {
@@ -113,8 +130,18 @@ func (p *Max) BackwardNCHW(dx, dy []float32, arg *Argmax) {
 		panic("pool.Max.BackwardNCHW: argmax of Forward")
 	}
 	p.job = maxJob{dy, dx, arg}
-	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	if p.planes.halved || p.planes.same {
+		kernels.Parallel(p.n*p.c, grain(p.rows.in*p.cols.in), p.backwardPlanes)
+	} else {
+		kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	}
 	p.job = maxJob{}
+}
+
+func (p *Max) backwardPlanesRange(lo, hi int) {
+	how := kernels.StoreFor(p.SrcLen())
+	p.planes.maxBackward(&p.job, lo, hi, how)
+	how.Fence()
 }
 
 func (p *Max) backwardBlocksRange(lo, hi int) {
@@ -158,8 +185,18 @@ func (p *Avg) forwardBlocksRange(lo, hi int) {
 func (p *Avg) BackwardNCHW(dx, dy []float32) {
 	p.check("Avg.BackwardNCHW", dy, dx)
 	p.job = avgJob{dy, dx}
-	kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	if p.planes.halved || p.planes.same && p.rows.in*p.cols.in >= minSamePlane {
+		kernels.Parallel(p.n*p.c, grain(p.rows.in*p.cols.in), p.backwardPlanes)
+	} else {
+		kernels.Parallel(p.n*p.blocks.perImage, grain(p.blocks.src), p.backwardBlocks)
+	}
 	p.job = avgJob{}
+}
+
+func (p *Avg) backwardPlanesRange(lo, hi int) {
+	how := kernels.StoreFor(p.SrcLen())
+	p.planes.avgBackward(p.job.src, p.job.dst, p.scale, p.uniform, lo, hi, how)
+	how.Fence()
 }
 
 func (p *Avg) backwardBlocksRange(lo, hi int) {

@@ -27,6 +27,13 @@ var shapes = []pool.Shape{
 	{N: 1, C: 9, H: 16, W: 17, R: 3, S: 4, StrideH: 4, StrideW: 6, DilationH: 6, DilationW: 4, PadTop: 5, PadRight: 3},
 	{N: 1, C: 3, H: 20, W: 19, R: 17, S: 18, PadTop: 3, PadLeft: 3}, // more than 256 taps
 	{N: 3, C: 127, H: 4, W: 4, R: 4, S: 4},
+	// Windows that fill planes, whose gradient in NCHW is direct.
+	{N: 2, C: 3, H: 6, W: 22, R: 2, S: 2, StrideH: 2, StrideW: 2},
+	{N: 2, C: 2, H: 8, W: 50, R: 3, S: 3, StrideH: 2, StrideW: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 1, C: 1, H: 11, W: 13, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},
+	{N: 2, C: 3, H: 14, W: 14, R: 4, S: 5, PadTop: 1, PadLeft: 3, PadBottom: 2, PadRight: 1},
+	{N: 1, C: 4, H: 12, W: 12, R: 12, S: 2, PadTop: 11, PadRight: 1},
+	{N: 1, C: 2, H: 3, W: 70, R: 1, S: 3, PadRight: 2},
 }
 
 func name(s pool.Shape) string {
@@ -63,9 +70,12 @@ func TestMax(t *testing.T) {
 				}
 				src, dy := rng.Slice(p.SrcLen()), rng.Slice(p.DstLen())
 				special(rng, src)
-				for i := range src { // ties
+				for j := range src { // ties, and windows without anything finite
 					if rng.IntN(3) == 0 {
-						src[i] = 0.5
+						src[j] = 0.5
+					}
+					if i%2 == 1 && rng.IntN(3) > 0 {
+						src[j] = float32(math.Inf(-1))
 					}
 				}
 				want := maxRef(s, src, dy)

@@ -47,13 +47,45 @@ func (m *amd64) SetIf(dst Vec, k Mask, src Vec) {
 	m.VBLENDVPS(mask, m.reg(src), vec(dst), vec(dst))
 }
 
-// addIf is acc += v where k is set.
-func (m *amd64) addIf(acc Vec, k Mask, v Vec) {
+func (m *amd64) AddIf(acc Vec, k Mask, v Vec) {
 	if m.avx512() {
 		m.VADDPS(vec(v), vec(acc), k.op.(reg.Register), vec(acc))
 		return
 	}
 	m.Set(acc, m.Add(acc, m.And(Vec(k), v)))
+}
+
+// comparesBytes tells whether equalBytes serves a strip.
+func (m *amd64) comparesBytes(s Strip) bool { return m.avx512() && s.U == 4 }
+
+// equalBytes compares 64 bytes at p with those of v and returns a mask for each of four
+// vectors.
+func (m *amd64) equalBytes(p Ptr, v Vec) (masks []Mask) {
+	all := m.K()
+	m.VPCMPEQB(m.byteMem(p, 0), vec(v), all)
+	masks = append(masks, Mask{all})
+	for u := 1; u < 4; u++ {
+		k := m.K()
+		m.KSHIFTRQ(operand.Imm(uint64(16*u)), all, k)
+		masks = append(masks, Mask{k})
+	}
+	return masks
+}
+
+// lowBytes returns the low byte of lane 0 in every byte, addBytes the sums of bytes.
+func (m *amd64) lowBytes(v Vec) Vec {
+	d := m.vec()
+	m.VPBROADCASTB(vec(v).AsX(), d)
+	return Vec{d}
+}
+
+func (m *amd64) addBytes(a, b Vec) Vec { return m.binary(m.VPADDB, b, a) }
+
+func (m *amd64) Keep(k Mask, v Vec) Vec {
+	if m.avx512() {
+		return m.Select(k, v, m.Zero())
+	}
+	return m.And(Vec(k), v)
 }
 
 func (m *amd64) byteMem(p Ptr, u int) operand.Mem {

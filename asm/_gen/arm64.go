@@ -193,16 +193,15 @@ func (m *arm64) LoadPtr(p Ptr, offBytes int) Ptr {
 
 func (m *arm64) LoadInt(p Ptr, offBytes int) Int { return Int{m.LoadPtr(p, offBytes).op} }
 
-func (m *arm64) AddPtr(p Ptr, n Int) {
+func (m *arm64) AddPtr(p Ptr, n Int) { m.movePtr("ADD", p, n) }
+func (m *arm64) SubPtr(p Ptr, n Int) { m.movePtr("SUB", p, n) }
+
+func (m *arm64) movePtr(op string, p Ptr, n Int) {
 	shift := 2
 	if p.bytes {
 		shift = 0
 	}
-	m.update(vr(p.op), []vreg{vr(n.op)}, asmf(fmt.Sprintf("ADD R%%[2]d<<%d, R%%[1]d, R%%[1]d", shift)))
-}
-
-func (m *arm64) SubPtr(p Ptr, n Int) {
-	m.update(vr(p.op), []vreg{vr(n.op)}, asmf("SUB R%[2]d<<2, R%[1]d, R%[1]d"))
+	m.update(vr(p.op), []vreg{vr(n.op)}, asmf(fmt.Sprintf("%s R%%[2]d<<%d, R%%[1]d, R%%[1]d", op, shift)))
 }
 
 func (m *arm64) addConst(r vreg, c int) {

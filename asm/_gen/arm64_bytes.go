@@ -19,6 +19,9 @@ func (m *arm64) OrMask(a, b Mask) Mask  { return Mask(m.three(encORR, Vec(a), Ve
 
 func (m *arm64) SetIf(dst Vec, k Mask, src Vec) { m.accumulate(encBIT, dst, src, Vec(k)) }
 
+func (m *arm64) AddIf(acc Vec, k Mask, v Vec) { m.Set(acc, m.Add(acc, m.And(Vec(k), v))) }
+func (m *arm64) Keep(k Mask, v Vec) Vec       { return m.And(Vec(k), v) }
+
 // narrow emits e from src to a fresh register.
 func (m *arm64) narrow(e encNarrow, src vreg) vreg {
 	d := m.newV()

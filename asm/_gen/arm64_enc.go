@@ -52,6 +52,10 @@ var (
 	encEOR   = enc3{"eor", 0x6E201C00, "16b"}
 	encBIC   = enc3{"bic", 0x4E601C00, "16b"}
 	encBIT   = enc3{"bit", 0x6EA01C00, "16b"}
+	encZIP1  = enc3{"zip1", 0x4E803800, "4s"}
+	encZIP2  = enc3{"zip2", 0x4E807800, "4s"}
+	encUZP1  = enc3{"uzp1", 0x4E801800, "4s"}
+	encUZP2  = enc3{"uzp2", 0x4E805800, "4s"}
 
 	encFADDDouble = enc3{"fadd", 0x4E60D400, "2d"}
 	encFSUBDouble = enc3{"fsub", 0x4EE0D400, "2d"}

@@ -90,6 +90,22 @@ func (m *arm64) Select(k Mask, a, b Vec) Vec {
 	return d
 }
 
+func (m *arm64) Zip(a, b Vec) (lo, hi Vec) { return m.three(encZIP1, a, b), m.three(encZIP2, a, b) }
+
+func (m *arm64) Unzip(lo, hi Vec) (a, b Vec) {
+	return m.three(encUZP1, lo, hi), m.three(encUZP2, lo, hi)
+}
+
+func (m *arm64) Next(a, b Vec) Vec     { return m.extract(a, b, 4) }
+func (m *arm64) Previous(a, b Vec) Vec { return m.extract(a, b, 12) }
+
+// extract returns sixteen bytes of a and b, from so many bytes of a on.
+func (m *arm64) extract(a, b Vec, bytes int) Vec {
+	d := m.newV()
+	m.op([]vreg{d}, []vreg{vr(a.op), vr(b.op)}, func(r []int) string { return encEXT(r[0], r[1], r[2], bytes).String() })
+	return Vec{d}
+}
+
 func (m *arm64) SumLanes(a Vec) Vec                 { return m.fold(m.Add, a) }
 func (m *arm64) AddSums(p Ptr, off int, v [4][]Vec) { addSums(m, p, off, v) }
 
@@ -99,10 +115,7 @@ func (m *arm64) MaxLanes(a Vec) Vec { return m.fold(m.Max, a) }
 // left.
 func (m *arm64) fold(f func(a, b Vec) Vec, a Vec) Vec {
 	for _, bytes := range []int{8, 4} {
-		d := m.newV()
-		src := vr(a.op)
-		m.op([]vreg{d}, []vreg{src}, func(r []int) string { return encEXT(r[0], r[1], r[1], bytes).String() })
-		a = f(a, Vec{d})
+		a = f(a, m.extract(a, a, bytes))
 	}
 	return a
 }

@@ -164,6 +164,18 @@ type Machine interface {
 	// SetIf is dst = m ? src : dst.
 	SetIf(dst Vec, m Mask, src Vec)
 
+	// AddIf is acc += v where k is set. Keep is v there and zero elsewhere.
+	AddIf(acc Vec, k Mask, v Vec)
+	Keep(k Mask, v Vec) Vec
+	// Zip returns the lanes of a and b in turns, in two vectors.
+	Zip(a, b Vec) (lo, hi Vec)
+	// Unzip undoes Zip: the even lanes of both, and the odd ones.
+	Unzip(lo, hi Vec) (a, b Vec)
+	// Next returns the lanes of a from lane 1 on and behind them lane 0 of b.
+	Next(a, b Vec) Vec
+	// Previous returns the last lane of a and behind it the lanes of b but the last.
+	Previous(a, b Vec) Vec
+
 	// SumLanes adds all lanes into lane 0: halves, then quarters, and so on.
 	SumLanes(a Vec) Vec
 	// AddSums is p[off+4*i+j] += the sum of the lanes of v[i][j], at most four of

@@ -291,32 +291,56 @@ func windowMaxBackward(m Machine, k storeKind) {
 			}
 		})
 	}
+	a := m.(*amd64)
+	// number returns a number of taps as a strip compares it, in every byte or lane;
+	// next is the sum of two.
+	number := func(s Strip, v Vec) Vec {
+		if a.comparesBytes(s) {
+			return a.lowBytes(v)
+		}
+		return m.Copy(v)
+	}
+	next := func(s Strip, v, by Vec) Vec {
+		if a.comparesBytes(s) {
+			return a.addBytes(v, by)
+		}
+		return m.AddI32(v, by)
+	}
 	add := func(s Strip, sum []Vec, src, index Ptr, tap Vec) {
+		if a.comparesBytes(s) {
+			for u, k := range a.equalBytes(index, tap) {
+				m.AddIf(sum[u], k, s.Load(src, u))
+			}
+			return
+		}
 		for u, v := range sum {
-			m.(*amd64).addIf(v, m.EqualI32(s.LoadBytes(index, u), tap), s.Load(src, u))
+			m.AddIf(v, m.EqualI32(s.LoadBytes(index, u), tap), s.Load(src, u))
 		}
 	}
 	w.pixels(func() {
 		w.byColumns(func(cols int) {
 			strips(func(s Strip, at []Ptr, sum []Vec) {
-				tap := []Vec{w.firstTap()}
-				for j := 1; j < cols; j++ {
-					tap = append(tap, m.AddI32(tap[j-1], m.ParamI32("tapCol")))
+				tap := []Vec{number(s, w.firstTap())}
+				if cols > 1 {
+					right := number(s, m.ParamI32("tapCol"))
+					for j := 1; j < cols; j++ {
+						tap = append(tap, next(s, tap[j-1], right))
+					}
 				}
-				down := m.ParamI32("tapRow")
+				down := number(s, m.ParamI32("tapRow"))
 				w.tapRows(s, at, cols, func(j int, at []Ptr) {
 					add(s, sum, at[0], at[1], tap[j])
-					m.Set(tap[j], m.AddI32(tap[j], down))
+					m.Set(tap[j], next(s, tap[j], down))
 				}, nothing)
 			})
 		}, func() {
 			strips(func(s Strip, at []Ptr, sum []Vec) {
-				tap := w.firstTap()
-				tapOfRow := m.Copy(tap)
+				tapOfRow := number(s, w.firstTap())
+				tap := m.Copy(tapOfRow)
 				w.taps(at, func() { m.Set(tap, tapOfRow) }, func(at []Ptr) {
 					add(s, sum, at[0], at[1], tap)
-					m.Set(tap, m.AddI32(tap, m.ParamI32("tapCol")))
-				}, func() { m.Set(tapOfRow, m.AddI32(tapOfRow, m.ParamI32("tapRow"))) })
+					m.Set(tap, next(s, tap, number(s, m.ParamI32("tapCol"))))
+				}, func() { m.Set(tapOfRow, next(s, tapOfRow, number(s, m.ParamI32("tapRow")))) })
 			})
 		})
 	})

@@ -1435,6 +1435,108 @@ func WindowMaxBackwardStream(dst *float32, src *float32, index *uint8, columns *
 //go:noescape
 func WindowAvgStream(dst *float32, src *float32, scale float32, columns *int, pixels int, c int, dstGap int, rows int, rowStride int, colStride int)
 
+// HalveMax2 computes the maximum over windows of 2x2 and the number of the tap it came
+// from: the first of equal ones, the last NaN if there is one. src is planes x 2*oh x
+// 2*ow, dst and index are planes x oh x ow, ow at least a vector. A row takes a vector,
+// middle ones behind it, and if more is 1 one that ends with the row, which lies back
+// elements over those before.
+//
+//go:noescape
+func HalveMax2(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, middle int, back int, more int)
+
+// HalveMax3 computes the maximum over windows of 3x3 and the number of the tap it came
+// from: the first of equal ones, the last NaN if there is one. src is planes x 2*oh x
+// 2*ow, dst and index are planes x oh x ow, ow at least a vector. A row takes a vector,
+// middle ones behind it, and if more is 1 one that ends with the row, which lies back
+// elements over those before.
+//
+//go:noescape
+func HalveMax3(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, middle int, back int, more int)
+
+// HalveMaxBackward2 computes the gradient of the maximum over windows of 2x2 from those of the
+// outputs and the numbers of the taps that they came from.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+//
+//go:noescape
+func HalveMaxBackward2(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveMaxBackward3 computes the gradient of the maximum over windows of 3x3 from those of the
+// outputs and the numbers of the taps that they came from.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+//
+//go:noescape
+func HalveMaxBackward3(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveAvgBackward2 computes scale times the sum of the outputs over whose windows of
+// 2x2 an input lies, each row of them added first.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+//
+//go:noescape
+func HalveAvgBackward2(dst *float32, src *float32, scale float32, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveAvgBackward3 computes scale times the sum of the outputs over whose windows of
+// 3x3 an input lies, each row of them added first.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+//
+//go:noescape
+func HalveAvgBackward3(dst *float32, src *float32, scale float32, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveMaxBackward2Stream computes the gradient of the maximum over windows of 2x2 from those of the
+// outputs and the numbers of the taps that they came from.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+// StreamFence must follow before another thread looks at dst.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func HalveMaxBackward2Stream(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveMaxBackward3Stream computes the gradient of the maximum over windows of 3x3 from those of the
+// outputs and the numbers of the taps that they came from.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+// StreamFence must follow before another thread looks at dst.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func HalveMaxBackward3Stream(dst *float32, src *float32, index *uint8, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveAvgBackward2Stream computes scale times the sum of the outputs over whose windows of
+// 2x2 an input lies, each row of them added first.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+// StreamFence must follow before another thread looks at dst.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func HalveAvgBackward2Stream(dst *float32, src *float32, scale float32, planes int, oh int, ow int, full int, back int, covered int)
+
+// HalveAvgBackward3Stream computes scale times the sum of the outputs over whose windows of
+// 3x3 an input lies, each row of them added first.
+// src is planes x oh x ow and dst planes x 2*oh x 2*ow, ow at least a vector. Each row of
+// src is taken in full vectors and one that ends with the row, which lies back elements
+// over the last of them; covered is 1 if that is half a vector or more, else 0.
+// StreamFence must follow before another thread looks at dst.
+// Stores pass the caches: dst must be aligned to a vector, and strides, rows and
+// planes be whole vectors.
+//
+//go:noescape
+func HalveAvgBackward3Stream(dst *float32, src *float32, scale float32, planes int, oh int, ow int, full int, back int, covered int)
+
 // PairSquares6x16 computes, for r < 6 and s < 16,
 //
 //	sum = sum over k < c, in order, of (pj[k*48+s]-pi[k*48+r])²
