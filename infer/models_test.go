@@ -129,7 +129,7 @@ func images(t *testing.T, path string, header, record int) [][]byte {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
@@ -184,10 +184,10 @@ func TestONNXAccuracy(t *testing.T) {
 			}
 			var x, labels [][]byte
 			if c.mnist {
-				x = images(t, filepath.Join(data, "mnist", "t10k-images-idx3-ubyte.gz"), 16, 784)
-				labels = images(t, filepath.Join(data, "mnist", "t10k-labels-idx1-ubyte.gz"), 8, 1)
+				x = images(t, kerneltest.DataPath(t, "mnist", "t10k-images-idx3-ubyte.gz"), 16, 784)
+				labels = images(t, kerneltest.DataPath(t, "mnist", "t10k-labels-idx1-ubyte.gz"), 8, 1)
 			} else {
-				for _, r := range images(t, filepath.Join(data, "cifar-10-test1k", "test_batch.bin.gz"), 0, 3073) {
+				for _, r := range images(t, kerneltest.DataPath(t, "cifar-10-test1k", "test_batch.bin.gz"), 0, 3073) {
 					labels, x = append(labels, r[:1]), append(x, r[1:])
 				}
 			}

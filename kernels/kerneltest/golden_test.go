@@ -127,13 +127,9 @@ func TestLayouts(t *testing.T) {
 
 // TestGoldenFiles opens every reference case and reads its tensors.
 func TestGoldenFiles(t *testing.T) {
-	dir := DataDir(t)
-	if dir == "" {
-		t.Skip("no test data")
-	}
-	folders, err := os.ReadDir(filepath.Join(dir, "golden"))
+	folders, err := os.ReadDir(DataPath(t, "golden"))
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, folder := range folders {
 		t.Run("op="+folder.Name(), func(t *testing.T) {
