@@ -54,6 +54,9 @@ type Evaluation struct {
 	AttentionVectors []float32 `json:"-"`
 }
 
+// Top5Classes is the number of classes from which [Evaluation.Top5] means something.
+const Top5Classes = 20
+
 // Clustering measures how vectors gather by class (CC-Loss's finding).
 type Clustering struct {
 	// Compactness is the mean distance of a vector to its class's mean,

@@ -233,12 +233,12 @@ func printComparison(w io.Writer, r *compare.Results) {
 		if i == 0 || c.Data != r.Cells[i-1].Data || c.Model != r.Cells[i-1].Model {
 			fmt.Fprintf(w, "\n%s, %s: test accuracy over %d seeds, difference from ce with 95 %% confidence interval, in %%\n", c.Data, c.Model, r.Plan.Seeds)
 		}
-		fmt.Fprintf(w, "  %-8s %s  %-28s %s\n", c.Loss, meanAndSD(c.TestAcc), bounds(c.Difference), c.Setting)
+		fmt.Fprintf(w, "  %-8s %s  %-28s %s\n", c.Loss, meanAndSD(c.TestAcc), c.Difference, c.Setting)
 	}
 	if r.Overall != nil {
 		fmt.Fprintf(w, "\nmean over data sets and models\n")
 		for _, o := range r.Overall {
-			fmt.Fprintf(w, "  %-8s %s  %s\n", o.Loss, meanAndSD(o.TestAcc), bounds(o.Difference))
+			fmt.Fprintf(w, "  %-8s %s  %s\n", o.Loss, meanAndSD(o.TestAcc), o.Difference)
 		}
 	}
 }
@@ -251,14 +251,4 @@ func meanAndSD(s *compare.Summary) string {
 		return fmt.Sprintf("%6.2f        ", 100*s.Mean)
 	}
 	return fmt.Sprintf("%6.2f +- %4.2f", 100*s.Mean, 100**s.SD)
-}
-
-func bounds(d *compare.Difference) string {
-	switch {
-	case d == nil:
-		return ""
-	case d.Low == nil:
-		return fmt.Sprintf("%+.2f", 100*d.Mean)
-	}
-	return fmt.Sprintf("%+.2f [%+.2f, %+.2f]", 100*d.Mean, 100**d.Low, 100**d.High)
 }

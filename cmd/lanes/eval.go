@@ -90,13 +90,10 @@ type measured struct {
 	Images      int                `json:"images"`
 }
 
-// top5Classes is the number of classes from which five guesses mean something.
-const top5Classes = 20
-
 func newMeasured(r result, test *train.Evaluation, classes []string) *measured {
 	m := &measured{result: r, Loss: test.Loss, Calibration: test.Calibration, Features: test.Features, Images: test.Images,
 		PerClass: make(map[string]float64, len(classes))}
-	if len(classes) >= top5Classes {
+	if len(classes) >= train.Top5Classes {
 		m.Top5 = &test.Top5
 	}
 	if c := clustering(test); c != nil {

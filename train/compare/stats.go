@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"fmt"
 	"math"
 
 	"gonum.org/v1/gonum/mathext"
@@ -22,6 +23,18 @@ type Difference struct {
 	Summary
 	Low  *float64 `json:"low"`
 	High *float64 `json:"high"`
+}
+
+// String writes the difference in percentage points and its interval, as far as
+// there is one; nothing for nil.
+func (d *Difference) String() string {
+	switch {
+	case d == nil:
+		return ""
+	case d.Low == nil:
+		return fmt.Sprintf("%+.2f", 100*d.Mean)
+	}
+	return fmt.Sprintf("%+.2f [%+.2f, %+.2f]", 100*d.Mean, 100**d.Low, 100**d.High)
 }
 
 // Confidence is the level of the intervals.

@@ -97,7 +97,7 @@ func renderComparison(w io.Writer, r *compare.Results) error {
 			}
 			return fmt.Sprintf("%d epochs", n)
 		},
-		"change": change, "verdict": verdict,
+		"change": (*compare.Difference).String, "verdict": verdict,
 		"last": func(seed uint64, n int) uint64 { return seed + uint64(n) },
 		"next": func(seed uint64) uint64 { return seed + 1 },
 	})
@@ -116,17 +116,6 @@ func spread(s *compare.Summary, scale float64, format string) string {
 		return fmt.Sprintf(format, scale*s.Mean)
 	}
 	return fmt.Sprintf(format+" ± "+format, scale*s.Mean, scale**s.SD)
-}
-
-// change writes a difference in percentage points and its interval.
-func change(d *compare.Difference) string {
-	switch {
-	case d == nil:
-		return ""
-	case d.Low == nil:
-		return fmt.Sprintf("%+.2f", 100*d.Mean)
-	}
-	return fmt.Sprintf("%+.2f [%+.2f, %+.2f]", 100*d.Mean, 100**d.Low, 100**d.High)
 }
 
 // verdict is the style class of a difference.

@@ -70,7 +70,7 @@ func Write(w io.Writer, r *Run) error {
 		return fmt.Errorf("report: the evaluation knows %d classes, the source has %d", len(r.Test.Confusion), len(r.Images.Classes()))
 	}
 	p := page{Run: r, Matrix: newMatrix(r), Confusions: confusions(r), PerClass: perClass(r), Steps: newStepTime(r),
-		ManyClasses: len(r.Images.Classes()) >= manyClasses}
+		ManyClasses: len(r.Images.Classes()) >= train.Top5Classes}
 	p.Loss, p.Accuracy = curves(r.Epochs)
 	p.Reliability, p.Groups = calibration(r), newClusters(r)
 	var err error
@@ -96,9 +96,6 @@ func WriteFile(path string, r *Run) error {
 	}
 	return atomicfile.Write(path, b.Bytes())
 }
-
-// manyClasses is the number of classes from which five guesses mean something.
-const manyClasses = 20
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
