@@ -154,17 +154,15 @@ func (o *outer) cutPixels(s *Shape) {
 
 // cutTasks chooses how the work is divided. It depends on the shape only.
 func (o *outer) cutTasks(s *Shape) {
-	o.firstStrip = []int{0}
-	high := 0
-	for i, t := range o.tiles {
-		if high > 0 && high+t.height > stripRows {
-			o.firstStrip = append(o.firstStrip, i)
-			high = 0
-		}
-		high += t.height
+	o.cutStrips(stripRows)
+	o.partial = o.groups * (o.taps*o.tapRows + 1) * o.kPad
+	base := o.groups * o.stripBlocks
+	o.chunks = max(1, min(o.blocks, (outerTasks+base-1)/base, partialFloats/o.partial))
+	if base *= o.chunks; base < outerTasks && !o.direct && !o.sliding && s.StrideH*s.StrideW > 1 {
+		// Each range of panels copies src again, of which a stride uses little.
+		o.cutStrips(stripRows / 3)
+		base = o.groups * o.stripBlocks * o.chunks
 	}
-	o.stripBlocks = len(o.firstStrip)
-	o.firstStrip = append(o.firstStrip, len(o.tiles))
 	highest := 0
 	for i := range o.stripBlocks {
 		highest = max(highest, rowsOf(o.tiles[o.firstStrip[i]:o.firstStrip[i+1]]))
@@ -173,14 +171,25 @@ func (o *outer) cutTasks(s *Shape) {
 		highest = s.groupC()
 	}
 	o.xLen *= highest
-	o.partial = o.groups * (o.taps*o.tapRows + 1) * o.kPad
-	base := o.groups * o.stripBlocks
-	o.chunks = max(1, min(o.blocks, (outerTasks+base-1)/base, partialFloats/o.partial))
-	base *= o.chunks
 	o.panelBlocks = max(1, min(o.panels, (outerTasks+base-1)/base))
 	if o.fused = o.blocks == 1 && o.byChannel(s); o.fused {
 		o.partial = (o.taps*highest + 1) * o.nr
 	}
+}
+
+// cutStrips cuts the strips into blocks of at most so many rows.
+func (o *outer) cutStrips(rows int) {
+	o.firstStrip = []int{0}
+	high := 0
+	for i, t := range o.tiles {
+		if high > 0 && high+t.height > rows {
+			o.firstStrip = append(o.firstStrip, i)
+			high = 0
+		}
+		high += t.height
+	}
+	o.stripBlocks = len(o.firstStrip)
+	o.firstStrip = append(o.firstStrip, len(o.tiles))
 }
 
 // byChannel says that the rows of a panel's sums are in the order of dw, the positions of
