@@ -71,11 +71,7 @@ func contiguous(n int, x []float32, inc int) vector {
 	}
 	v := vector{copy: borrow(n)}
 	v.data = *v.copy
-	at := first(n, inc)
-	for i := range v.data {
-		v.data[i] = x[at]
-		at += inc
-	}
+	gather(v.data, x, inc)
 	return v
 }
 
@@ -99,12 +95,65 @@ func (v vector) store(x []float32, inc int) {
 	if v.copy == nil {
 		return
 	}
-	at := first(len(v.data), inc)
-	for _, e := range v.data {
+	scatter(v.data, x, inc)
+	scratch.Put(v.copy)
+}
+
+// fewElements is how many elements of a strided vector are copied to the stack rather
+// than to borrowed memory.
+const fewElements = 32
+
+// gather copies the len(dst) elements of x.
+func gather(dst, x []float32, inc int) {
+	at := first(len(dst), inc)
+	for i := range dst {
+		dst[i] = x[at]
+		at += inc
+	}
+}
+
+// near returns the len(room) elements of x: itself, or copied to room.
+func near(room, x []float32, inc int) []float32 {
+	if inc == 1 {
+		return x[:len(room)]
+	}
+	gather(room, x, inc)
+	return room
+}
+
+// scatter writes src back to the elements of x.
+func scatter(src, x []float32, inc int) {
+	at := first(len(src), inc)
+	for _, e := range src {
 		x[at] = e
 		at += inc
 	}
-	scratch.Put(v.copy)
+}
+
+// shortRow is the length up to which a loop here takes less time than a kernel's call.
+const shortRow = 4
+
+func dot(x, y []float32) float32 {
+	if len(x) > shortRow {
+		return kernels.Dot(x, y)
+	}
+	y = y[:len(x)]
+	var sum float32
+	for i, v := range x {
+		sum += v * y[i]
+	}
+	return sum
+}
+
+func axpy(alpha float32, x, y []float32) {
+	if len(x) > shortRow {
+		kernels.Axpy(alpha, x, y)
+		return
+	}
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += alpha * v
+	}
 }
 
 // scaleBy sets x = beta*x; beta = 0 does not read x.

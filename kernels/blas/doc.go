@@ -9,9 +9,10 @@
 // Matrix products (Sgemm, Ssymm, Ssyrk, Ssyr2k, Strmm, Strsm) are built on
 // kernels.Gemm and run in parallel. Dense and packed matrix-vector routines run
 // on kernels.Gemm, kernels.Dot and kernels.Axpy row by row, vectors with an
-// increment other than 1 being gathered first. The banded routines, rotations
-// and the strided level 1 are gonum's own, by embedding; so are the routines of
-// the other types, which makes Implementation usable wherever gonum's is.
+// increment other than 1 being gathered first. The banded routines, rotations, the
+// strided level 1 and Sgemv on a small matrix are gonum's own, by embedding; so are
+// the routines of the other types, which makes Implementation usable wherever
+// gonum's is. Rows and products of a few elements are loops.
 //
 // Arguments are checked as gonum checks them, with gonum's panic messages:
 // whatever is not plainly valid is handed to gonum's implementation. As in gonum

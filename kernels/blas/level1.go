@@ -2,8 +2,6 @@ package blas
 
 import (
 	"math"
-
-	"github.com/golanes/lanes/kernels"
 )
 
 // unit reports whether x and y are both contiguous. Two increments of -1 are as
@@ -17,7 +15,7 @@ func (i Implementation) Sdot(n int, x []float32, incX int, y []float32, incY int
 	if !unit(n, x, incX, y, incY) {
 		return i.Implementation.Sdot(n, x, incX, y, incY)
 	}
-	return kernels.Dot(x[:n], y[:n])
+	return dot(x[:n], y[:n])
 }
 
 // Saxpy adds alpha times x to y.
@@ -26,7 +24,7 @@ func (i Implementation) Saxpy(n int, alpha float32, x []float32, incX int, y []f
 		i.Implementation.Saxpy(n, alpha, x, incX, y, incY)
 		return
 	}
-	kernels.Axpy(alpha, x[:n], y[:n])
+	axpy(alpha, x[:n], y[:n])
 }
 
 // Sscal multiplies x by alpha. alpha = 0 sets x to zero.
@@ -44,7 +42,7 @@ func (i Implementation) Snrm2(n int, x []float32, incX int) float32 {
 		return i.Implementation.Snrm2(n, x, incX)
 	}
 	// In this range no square that matters underflows and none overflows.
-	if s := kernels.Dot(x[:n], x[:n]); s > 0x1p-90 && s < 0x1p120 {
+	if s := dot(x[:n], x[:n]); s > 0x1p-90 && s < 0x1p120 {
 		return float32(math.Sqrt(float64(s)))
 	}
 	return i.Implementation.Snrm2(n, x, incX)

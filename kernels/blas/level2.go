@@ -6,6 +6,10 @@ import (
 	"github.com/golanes/lanes/kernels"
 )
 
+// smallGemv is the number of elements of A up to which gonum's Sgemv, which skips no
+// zeros either, is faster.
+const smallGemv = 64 * 64
+
 // Sgemv computes y = alpha*A*x + beta*y or y = alpha*Aᵀ*x + beta*y; A is m x n.
 func (i Implementation) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
 	trans, ok := transposed(tA)
@@ -17,14 +21,26 @@ func (i Implementation) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []fl
 		i.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
+	if m*n <= smallGemv {
+		if incY == 1 {
+			y = y[:lenY] // beta = 0 sets all of y where gonum has no machine code
+		}
+		i.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
+		return
+	}
 	vx, vy := contiguous(lenX, x, incX), contiguous(lenY, y, incY)
 	kernels.Gemm(trans, false, lenY, 1, lenX, alpha, a, lda, vx.data, 1, beta, vy.data, 1)
 	vx.done()
 	vy.store(y, incY)
 }
 
-// parallelGer is the number of elements from which Sger is split over threads.
-const parallelGer = 1 << 17
+const (
+	// parallelGer is the number of elements from which Sger is split over threads.
+	parallelGer = 1 << 17
+	// gerRowsMost is how many rows Sger updates one by one where they are longer than
+	// shortRow; more are a matrix product of depth 1.
+	gerRowsMost = 8
+)
 
 // Sger adds alpha*x*yᵀ to the m x n matrix A.
 func (i Implementation) Sger(m, n int, alpha float32, x []float32, incX int, y []float32, incY int, a []float32, lda int) {
@@ -32,9 +48,14 @@ func (i Implementation) Sger(m, n int, alpha float32, x []float32, incX int, y [
 		i.Implementation.Sger(m, n, alpha, x, incX, y, incY, a, lda)
 		return
 	}
+	if few := m <= gerRowsMost || n <= shortRow; few && max(m, n) <= fewElements {
+		var fewX, fewY [fewElements]float32
+		gerRows(alpha, near(fewX[:m], x, incX), near(fewY[:n], y, incY), a, lda, 0, m)
+		return
+	}
 	vx, vy := contiguous(m, x, incX), contiguous(n, y, incY)
 	if m*n < parallelGer {
-		gerRows(alpha, vx.data, vy.data, a, lda, 0, m)
+		kernels.Gemm(false, false, m, n, 1, alpha, vx.data, 1, vy.data, n, 1, a, lda)
 	} else {
 		gerParallel(alpha, vx.data, vy.data, a, lda)
 	}
@@ -48,7 +69,7 @@ func gerParallel(alpha float32, x, y, a []float32, lda int) {
 
 func gerRows(alpha float32, x, y, a []float32, lda, lo, hi int) {
 	for r := lo; r < hi; r++ {
-		kernels.Axpy(alpha*x[r], y, a[r*lda:r*lda+len(y)])
+		axpy(alpha*x[r], y, a[r*lda:r*lda+len(y)])
 	}
 }
 
@@ -73,17 +94,39 @@ func (i Implementation) Sspmv(ul blas.Uplo, n int, alpha float32, ap []float32, 
 // symv reads every stored row once: its dot product with x belongs to y's
 // element of that row, its multiple to y's elements of its columns.
 func symv(a triangle, alpha float32, x []float32, incX int, beta float32, y []float32, incY int) {
-	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
-	scaleBy(beta, vy.data)
-	for r := range a.n {
-		d, off, lo := a.row(r)
-		hi := lo + len(off)
-		xr := alpha * vx.data[r]
-		vy.data[r] += xr*d + alpha*kernels.Dot(off, vx.data[lo:hi])
-		kernels.Axpy(xr, off, vy.data[lo:hi])
+	if a.n <= fewElements {
+		var fewX, fewY [fewElements]float32
+		sums := near(fewY[:a.n], y, incY)
+		symvRows(a, alpha, near(fewX[:a.n], x, incX), beta, sums)
+		if incY != 1 {
+			scatter(sums, y, incY)
+		}
+		return
 	}
+	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
+	symvRows(a, alpha, vx.data, beta, vy.data)
 	vx.done()
 	vy.store(y, incY)
+}
+
+func symvRows(a triangle, alpha float32, x []float32, beta float32, y []float32) {
+	scaleBy(beta, y)
+	for r := range a.n {
+		d, off, lo := a.row(r)
+		xr := alpha * x[r]
+		x, z := x[lo:lo+len(off)], y[lo:lo+len(off)]
+		var sum float32
+		if len(off) > 4*shortRow {
+			sum = kernels.Dot(off, x)
+			kernels.Axpy(xr, off, z)
+		} else {
+			for i, v := range off {
+				sum += v * x[i]
+				z[i] += xr * v
+			}
+		}
+		y[r] += xr*d + alpha*sum
+	}
 }
 
 // Ssyr adds alpha*x*xᵀ to the symmetric matrix A.
@@ -105,12 +148,21 @@ func (i Implementation) Sspr(ul blas.Uplo, n int, alpha float32, x []float32, in
 }
 
 func syr(a triangle, alpha float32, x []float32, incX int) {
+	if a.n <= fewElements {
+		var few [fewElements]float32
+		syrRows(a, alpha, near(few[:a.n], x, incX))
+		return
+	}
 	vx := contiguous(a.n, x, incX)
+	syrRows(a, alpha, vx.data)
+	vx.done()
+}
+
+func syrRows(a triangle, alpha float32, x []float32) {
 	for r := range a.n {
 		stored, lo := a.stored(r)
-		kernels.Axpy(alpha*vx.data[r], vx.data[lo:lo+len(stored)], stored)
+		axpy(alpha*x[r], x[lo:lo+len(stored)], stored)
 	}
-	vx.done()
 }
 
 // Ssyr2 adds alpha*x*yᵀ + alpha*y*xᵀ to the symmetric matrix A.
@@ -132,12 +184,21 @@ func (i Implementation) Sspr2(ul blas.Uplo, n int, alpha float32, x []float32, i
 }
 
 func syr2(a triangle, alpha float32, x []float32, incX int, y []float32, incY int) {
-	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
-	for r := range a.n {
-		stored, lo := a.stored(r)
-		kernels.Axpy(alpha*vx.data[r], vy.data[lo:lo+len(stored)], stored)
-		kernels.Axpy(alpha*vy.data[r], vx.data[lo:lo+len(stored)], stored)
+	if a.n <= fewElements {
+		var fewX, fewY [fewElements]float32
+		syr2Rows(a, alpha, near(fewX[:a.n], x, incX), near(fewY[:a.n], y, incY))
+		return
 	}
+	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
+	syr2Rows(a, alpha, vx.data, vy.data)
 	vx.done()
 	vy.done()
+}
+
+func syr2Rows(a triangle, alpha float32, x, y []float32) {
+	for r := range a.n {
+		stored, lo := a.stored(r)
+		axpy(alpha*x[r], y[lo:lo+len(stored)], stored)
+		axpy(alpha*y[r], x[lo:lo+len(stored)], stored)
+	}
 }

@@ -21,7 +21,37 @@ func (i Implementation) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32,
 		i.Implementation.Sgemm(tA, tB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	kernels.Gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+}
+
+// smallGemm is the number of multiplications up to which a loop takes less time than
+// the choice of a method.
+const smallGemm = 32
+
+// gemm is [kernels.Gemm], or a loop.
+func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
+	if max(m, n, k) > smallGemm || m*n*k > smallGemm {
+		kernels.Gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		return
+	}
+	rsa, csa, rsb, csb := lda, 1, ldb, 1
+	if transA {
+		rsa, csa = 1, lda
+	}
+	if transB {
+		rsb, csb = 1, ldb
+	}
+	for i := range m {
+		row := c[i*ldc : i*ldc+n]
+		scaleBy(beta, row)
+		for j := range row {
+			var sum float32
+			for p := range k {
+				sum += a[i*rsa+p*csa] * b[p*rsb+j*csb]
+			}
+			row[j] += alpha * sum
+		}
+	}
 }
 
 // symmBlock is the number of rows of a symmetric matrix that Ssymm writes out
@@ -44,9 +74,9 @@ func (i Implementation) Ssymm(s blas.Side, ul blas.Uplo, m, n int, alpha float32
 		nb := min(symmBlock, k-lo)
 		fillRows(*rows, dense(ul, k, a, lda), lo, nb)
 		if s == blas.Left {
-			kernels.Gemm(false, false, nb, n, k, alpha, *rows, k, b, ldb, beta, c[lo*ldc:], ldc)
+			gemm(false, false, nb, n, k, alpha, *rows, k, b, ldb, beta, c[lo*ldc:], ldc)
 		} else {
-			kernels.Gemm(false, true, m, nb, k, alpha, b, ldb, *rows, k, beta, c[lo:], ldc)
+			gemm(false, true, m, nb, k, alpha, b, ldb, *rows, k, beta, c[lo:], ldc)
 		}
 	}
 	scratch.Put(rows)
@@ -75,6 +105,9 @@ func fillRows(dst []float32, a triangle, lo, nb int) {
 // rankBase is the order up to which a triangle of Ssyrk and Ssyr2k is computed
 // as a full square.
 const rankBase = 128
+
+// fewRows is how many rows of a matrix are too few for a product to pay.
+const fewRows = 6
 
 // Ssyrk computes C = alpha*A*Aᵀ + beta*C (NoTrans, A n x k) or
 // C = alpha*Aᵀ*A + beta*C for a symmetric C.
@@ -119,9 +152,9 @@ type rank struct {
 // the roles of A and B exchanged. (a1, b1) belong to C's rows, (a2, b2) to its
 // columns.
 func (r *rank) product(m, n int, a1, b1, a2, b2 []float32, beta float32, c []float32, ldc int) {
-	kernels.Gemm(r.trans, !r.trans, m, n, r.k, r.alpha, a1, r.lda, b2, r.ldb, beta, c, ldc)
+	gemm(r.trans, !r.trans, m, n, r.k, r.alpha, a1, r.lda, b2, r.ldb, beta, c, ldc)
 	if !r.one {
-		kernels.Gemm(r.trans, !r.trans, m, n, r.k, r.alpha, b1, r.ldb, a2, r.lda, 1, c, ldc)
+		gemm(r.trans, !r.trans, m, n, r.k, r.alpha, b1, r.ldb, a2, r.lda, 1, c, ldc)
 	}
 }
 
@@ -151,6 +184,10 @@ func (r *rank) skip(n1, ld int) int {
 }
 
 func (r *rank) base(n int, a, b, c []float32) {
+	if n <= fewRows && !r.trans || r.k <= fewRows/2 && r.trans {
+		r.rows(n, a, b, c)
+		return
+	}
 	square := borrow(n * n)
 	r.product(n, n, a, b, a, b, 0, *square, n)
 	for i := range n {
@@ -160,9 +197,35 @@ func (r *rank) base(n int, a, b, c []float32) {
 		}
 		row := c[i*r.ldc+lo : i*r.ldc+hi]
 		scaleBy(r.beta, row)
-		for j, v := range (*square)[i*n+lo : i*n+hi] {
-			row[j] += v
-		}
+		axpy(1, (*square)[i*n+lo:i*n+hi], row)
 	}
 	scratch.Put(square)
+}
+
+// rows is base for few rows of A, or few rows of its transpose.
+func (r *rank) rows(n int, a, b, c []float32) {
+	for i := range n {
+		lo, hi := 0, i+1
+		if r.upper {
+			lo, hi = i, n
+		}
+		row := c[i*r.ldc+lo : i*r.ldc+hi]
+		scaleBy(r.beta, row)
+		if r.trans {
+			for p := range r.k {
+				axpy(r.alpha*a[p*r.lda+i], b[p*r.ldb+lo:p*r.ldb+hi], row)
+				if !r.one {
+					axpy(r.alpha*b[p*r.ldb+i], a[p*r.lda+lo:p*r.lda+hi], row)
+				}
+			}
+			continue
+		}
+		for j := range row {
+			sum := dot(a[i*r.lda:i*r.lda+r.k], b[(lo+j)*r.ldb:(lo+j)*r.ldb+r.k])
+			if !r.one {
+				sum += dot(b[i*r.ldb:i*r.ldb+r.k], a[(lo+j)*r.lda:(lo+j)*r.lda+r.k])
+			}
+			row[j] += r.alpha * sum
+		}
+	}
 }

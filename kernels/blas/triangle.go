@@ -2,8 +2,6 @@ package blas
 
 import (
 	"gonum.org/v1/gonum/blas"
-
-	"github.com/golanes/lanes/kernels"
 )
 
 // A triangle is the stored half of an n x n matrix: rows of a dense matrix, or
@@ -73,7 +71,19 @@ func (i Implementation) Stpmv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 // trmv visits the rows so that each element of x is replaced only after its
 // last use.
 func trmv(a triangle, trans, unit bool, x []float32, incX int) {
+	if incX != 1 && a.n <= fewElements {
+		var few [fewElements]float32
+		gather(few[:a.n], x, incX)
+		trmvRows(a, trans, unit, few[:a.n])
+		scatter(few[:a.n], x, incX)
+		return
+	}
 	v := contiguous(a.n, x, incX)
+	trmvRows(a, trans, unit, v.data)
+	v.store(x, incX)
+}
+
+func trmvRows(a triangle, trans, unit bool, x []float32) {
 	for step := range a.n {
 		r := step
 		if a.upper == trans {
@@ -83,14 +93,13 @@ func trmv(a triangle, trans, unit bool, x []float32, incX int) {
 		if unit {
 			d = 1
 		}
-		if others := v.data[lo : lo+len(off)]; trans {
-			kernels.Axpy(v.data[r], off, others)
-			v.data[r] *= d
+		if others := x[lo : lo+len(off)]; trans {
+			axpy(x[r], off, others)
+			x[r] *= d
 		} else {
-			v.data[r] = v.data[r]*d + kernels.Dot(off, others)
+			x[r] = x[r]*d + dot(off, others)
 		}
 	}
-	v.store(x, incX)
 }
 
 // Strsv solves A*x = b or Aᵀ*x = b for a triangular A; x holds b at entry.
@@ -115,7 +124,19 @@ func (i Implementation) Stpsv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 
 // trsv visits the rows in the opposite order of trmv.
 func trsv(a triangle, trans, unit bool, x []float32, incX int) {
+	if incX != 1 && a.n <= fewElements {
+		var few [fewElements]float32
+		gather(few[:a.n], x, incX)
+		trsvRows(a, trans, unit, few[:a.n])
+		scatter(few[:a.n], x, incX)
+		return
+	}
 	v := contiguous(a.n, x, incX)
+	trsvRows(a, trans, unit, v.data)
+	v.store(x, incX)
+}
+
+func trsvRows(a triangle, trans, unit bool, x []float32) {
 	for step := range a.n {
 		r := step
 		if a.upper != trans {
@@ -125,12 +146,11 @@ func trsv(a triangle, trans, unit bool, x []float32, incX int) {
 		if unit {
 			d = 1
 		}
-		if others := v.data[lo : lo+len(off)]; trans {
-			v.data[r] /= d
-			kernels.Axpy(-v.data[r], off, others)
+		if others := x[lo : lo+len(off)]; trans {
+			x[r] /= d
+			axpy(-x[r], off, others)
 		} else {
-			v.data[r] = (v.data[r] - kernels.Dot(off, others)) / d
+			x[r] = (x[r] - dot(off, others)) / d
 		}
 	}
-	v.store(x, incX)
 }

@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// triBase is the order up to which a triangle is applied row by row.
+	// triBase is the order up to which a triangle is applied to strips of B.
 	triBase = 32
+	// triRows is the order up to which it is applied row by row.
+	triRows = 8
 	// triStrip is the number of columns that are worked on together there: 32
 	// rows of them fit the L1 cache.
 	triStrip = 192
@@ -47,10 +49,10 @@ func (i Implementation) Strsm(s blas.Side, ul blas.Uplo, tA blas.Transpose, d bl
 	}
 }
 
-// triangular multiplies by op(A) or solves with it.
+// triangular multiplies by op(A) or solves with it. strip tells that B is a strip.
 type triangular struct {
-	upper, trans, unit, solve bool
-	lda, ldb                  int
+	upper, trans, unit, solve, strip bool
+	lda, ldb                         int
 }
 
 func newTriangular(s blas.Side, ul blas.Uplo, tA blas.Transpose, d blas.Diag, m, n int, alpha float32, a []float32, lda int, b []float32, ldb int) (triangular, bool) {
@@ -64,7 +66,13 @@ func newTriangular(s blas.Side, ul blas.Uplo, tA blas.Transpose, d blas.Diag, m,
 }
 
 // half is where a triangle of order n is cut.
-func half(n int) int { return max(triBase, (n/2+triBase-1)&^(triBase-1)) }
+func (t *triangular) half(n int) int {
+	base := triBase
+	if t.strip {
+		base = triRows
+	}
+	return max(base, (n/2+base-1)&^(base-1))
+}
 
 // rectangle is the stored block beside the two halves of a triangle cut at k.
 func (t *triangular) rectangle(a []float32, k int) []float32 {
@@ -90,11 +98,15 @@ func (t *triangular) factor() float32 {
 // in the order that uses each half before it is overwritten; a solution goes
 // the other way round, with the sum subtracted before its half is solved.
 func (t *triangular) left(m, n int, a, b []float32) {
-	if m <= triBase {
+	switch {
+	case m <= triRows && t.strip:
+		t.rows(m, n, a, b)
+		return
+	case m <= triBase && !t.strip:
 		t.leftBase(m, n, a, b)
 		return
 	}
-	k := half(m)
+	k := t.half(m)
 	off, a22, b2 := t.rectangle(a, k), a[k*t.lda+k:], b[k*t.ldb:]
 	firstHalf := func() { t.left(k, n, a, b) }
 	secondHalf := func() { t.left(m-k, n, a22, b2) }
@@ -120,7 +132,7 @@ func (t *triangular) right(m, n int, a, b []float32) {
 		t.rightBase(m, n, a, b)
 		return
 	}
-	k := half(n)
+	k := t.half(n)
 	off, a22, b2 := t.rectangle(a, k), a[k*t.lda+k:], b[k:]
 	firstHalf := func() { t.right(m, k, a, b) }
 	secondHalf := func() { t.right(m, n-k, a22, b2) }
@@ -149,11 +161,19 @@ func (t *triangular) order(apply, update, other func()) {
 
 // leftBase applies a small op(A) to strips of columns of B.
 func (t *triangular) leftBase(m, n int, a, b []float32) {
-	strips := (n + triStrip - 1) / triStrip
-	kernels.Parallel(strips, 2, func(lo, hi int) {
-		for s := lo; s < hi; s++ {
-			at := s * triStrip
-			t.rows(t.trans, m, min(triStrip, n-at), a, b[at:], t.ldb)
+	u := *t
+	u.strip = true
+	if n <= triStrip {
+		u.left(m, n, a, b)
+		return
+	}
+	u.leftStrips(m, n, a, b)
+}
+
+func (t triangular) leftStrips(m, n int, a, b []float32) {
+	kernels.Parallel((n+triStrip-1)/triStrip, 2, func(lo, hi int) {
+		for at := lo * triStrip; at < min(n, hi*triStrip); at += triStrip {
+			t.left(m, min(triStrip, n-at), a, b[at:])
 		}
 	})
 }
@@ -161,33 +181,61 @@ func (t *triangular) leftBase(m, n int, a, b []float32) {
 // rightBase applies a small op(A) from the right to strips of rows of B, as its
 // transpose from the left to their transpose.
 func (t *triangular) rightBase(m, n int, a, b []float32) {
-	strips := (m + triStrip - 1) / triStrip
-	kernels.Parallel(strips, 2, func(lo, hi int) {
-		var strip [triBase * triStrip]float32
-		for s := lo; s < hi; s++ {
-			at := s * triStrip
-			w := min(triStrip, m-at)
-			for r := range w {
-				for c, v := range b[(at+r)*t.ldb:][:n] {
-					strip[c*w+r] = v
-				}
-			}
-			t.rows(!t.trans, n, w, a, strip[:], w)
-			for r := range w {
-				row := b[(at+r)*t.ldb:][:n]
-				for c := range row {
-					row[c] = strip[c*w+r]
-				}
-			}
+	if m <= fewRows {
+		t.rightRows(m, n, a, b)
+		return
+	}
+	if m <= triStrip {
+		t.rightStrip(m, n, a, b)
+		return
+	}
+	t.rightStrips(m, n, a, b)
+}
+
+func (t triangular) rightStrips(m, n int, a, b []float32) {
+	kernels.Parallel((m+triStrip-1)/triStrip, 2, func(lo, hi int) {
+		for at := lo * triStrip; at < min(m, hi*triStrip); at += triStrip {
+			t.rightStrip(min(triStrip, m-at), n, a, b[at*t.ldb:])
 		}
 	})
 }
 
-// rows applies op(A), order n and transposed if trans, to n rows of w elements.
-func (t *triangular) rows(trans bool, n, w int, a, b []float32, ldb int) {
-	opUpper := t.upper != trans
+func (t *triangular) rightStrip(m, n int, a, b []float32) {
+	turned := borrow(m * n)
+	for r := range m {
+		for c, v := range b[r*t.ldb:][:n] {
+			(*turned)[c*m+r] = v
+		}
+	}
+	u := *t
+	u.trans, u.strip, u.ldb = !t.trans, true, m
+	u.left(n, m, a, *turned)
+	for r := range m {
+		row := b[r*t.ldb:][:n]
+		for c := range row {
+			row[c] = (*turned)[c*m+r]
+		}
+	}
+	scratch.Put(turned)
+}
+
+// rightRows applies op(A) from the right to each row of B.
+func (t *triangular) rightRows(m, n int, a, b []float32) {
+	tri := triangle{a, n, t.lda, t.upper}
+	for r := range m {
+		if row := b[r*t.ldb:][:n]; t.solve {
+			trsvRows(tri, !t.trans, t.unit, row)
+		} else {
+			trmvRows(tri, !t.trans, t.unit, row)
+		}
+	}
+}
+
+// rows applies op(A), order n, to n rows of w elements.
+func (t *triangular) rows(n, w int, a, b []float32) {
+	opUpper := t.upper != t.trans
 	stride, step := 1, t.lda // of op(A) along a row and from row to row
-	if trans {
+	if t.trans {
 		stride, step = t.lda, 1
 	}
 	for s := range n {
@@ -195,7 +243,7 @@ func (t *triangular) rows(trans bool, n, w int, a, b []float32, ldb int) {
 		if opUpper == t.solve {
 			i = n - 1 - s
 		}
-		row := b[i*ldb : i*ldb+w]
+		row := b[i*t.ldb : i*t.ldb+w]
 		d := float32(1)
 		if !t.unit {
 			d = a[i*t.lda+i]
@@ -208,7 +256,7 @@ func (t *triangular) rows(trans bool, n, w int, a, b []float32, ldb int) {
 			multiply(d, row)
 		}
 		for k := lo; k < hi; k++ {
-			kernels.Axpy(t.factor()*a[i*step+k*stride], b[k*ldb:k*ldb+w], row)
+			axpy(t.factor()*a[i*step+k*stride], b[k*t.ldb:k*t.ldb+w], row)
 		}
 		if t.solve && !t.unit {
 			multiply(1/d, row)
