@@ -55,7 +55,11 @@ func Load(path string, opt *Options) (*Session, error) {
 		own = *opt
 	}
 	own.TakeWeights = true
-	return New(m, &own)
+	s, err := New(m, &own)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
 }
 
 // Parse reads a model from the bytes of an ONNX file, which may be embedded in
@@ -69,9 +73,9 @@ func Parse(b []byte, opt *Options) (*Session, error) {
 }
 
 // New makes a session for a model, whose memory it shares: the contents of its
-// tensors must not change while the session is in use. The error names node, operator and opset if
-// something is not supported; it wraps an [UnsupportedError] if that is an
-// operator.
+// tensors must not change while the session is in use. The error names node, operator
+// and opset if something is not supported; it wraps an [UnsupportedError] if that is
+// an operator.
 func New(m *onnx.Model, opt *Options) (*Session, error) {
 	g, err := newGraph(m)
 	if err != nil {

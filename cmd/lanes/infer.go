@@ -61,7 +61,7 @@ func (cmd *inferCmd) Run(c *console) error {
 	start := time.Now()
 	s, err := infer.New(m, &infer.Options{Exact: cmd.Exact, TakeWeights: true})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", cmd.Model, err)
 	}
 	loaded := time.Since(start)
 	switch {

@@ -118,6 +118,9 @@ func TestWrongInfer(t *testing.T) {
 	rejected(t, dir, []string{"--bench", "--explain"}, "infer", "m.onnx", "--bench", "--explain")
 	rejected(t, dir, []string{"not a file with a picture"}, "infer", "m.onnx", ".")
 	put(t, dir, "empty.txt", nil)
+	if _, err := os.Stat("/dev/zero"); err == nil {
+		rejected(t, dir, []string{"/dev/zero", "class names"}, "infer", "m.onnx", "x.webp", "--labels", "/dev/zero")
+	}
 	rejected(t, dir, []string{"empty.txt", "no class names"}, "infer", "m.onnx", "x.webp", "--labels", "empty.txt")
 	rejected(t, dir, []string{"not a regular file"}, "export", "--model", "resnet8", "-o", ".")
 	rejected(t, dir, []string{"--run"}, "export", "-o", "x.onnx")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image"
+	"io"
 	"os"
 	"strings"
 
@@ -24,7 +25,7 @@ type imageFlags struct {
 func (f *imageFlags) options(path string, m *onnx.Model) (infer.ImageOptions, error) {
 	opt := infer.ImageOptions{Width: f.Size, Height: f.Size, Mean: f.Mean, Std: f.Std, Raw: f.Raw}
 	if f.Labels != "" {
-		text, err := os.ReadFile(f.Labels)
+		text, err := readLabels(f.Labels)
 		if err != nil {
 			return opt, err
 		}
@@ -40,6 +41,22 @@ func (f *imageFlags) options(path string, m *onnx.Model) (infer.ImageOptions, er
 		return opt, fmt.Errorf("%s: %w", path, err)
 	}
 	return opt, nil
+}
+
+// maxLabels bounds a file of class names.
+const maxLabels = 1 << 24
+
+func readLabels(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxLabels+1))
+	if err == nil && len(text) > maxLabels {
+		err = fmt.Errorf("%s: more than %d bytes of class names", path, maxLabels)
+	}
+	return text, err
 }
 
 // maxPixels bounds pictures, whose headers may claim any size.

@@ -43,7 +43,7 @@ func (cmd *quantizeCmd) Run(c *console) error {
 	}
 	s, err := infer.New(m, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", cmd.Model, err)
 	}
 	list, err := findSamples(cmd.Calib)
 	if err != nil {

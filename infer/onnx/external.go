@@ -66,12 +66,19 @@ func readModel(path string) (*Model, error) {
 	if info.Mode().IsRegular() {
 		return parseStream(f, info.Size())
 	}
-	b, err := io.ReadAll(f)
+	// A pipe, whose size is known at its end, or a device, which may have none.
+	b, err := io.ReadAll(io.LimitReader(f, maxPiped+1))
 	if err != nil {
 		return nil, err
 	}
+	if len(b) > maxPiped {
+		return nil, fmt.Errorf("onnx: more than %d bytes from what is no regular file", maxPiped)
+	}
 	return Parse(b)
 }
+
+// maxPiped is the most bytes of a model that does not come from a regular file.
+const maxPiped = 1 << 30
 
 // loadExternal reads every external tensor from the files of a folder. Files
 // are read once, and tensors share their memory.
