@@ -72,7 +72,12 @@ func (p *planes) take() *planeBuffer {
 	}
 	n := p.shape.OH() * p.shape.OW()
 	room := p.before + n + p.behind
-	return &planeBuffer{sums: make([]float32, room), scaled: make([]float32, n), index: make([]uint8, room)}
+	// rowSums stores from element before on, a vector at a time.
+	const line = 64 / 4
+	skip := (line - p.before%line) % line
+	return &planeBuffer{
+		sums: kernels.AlignedFloats(skip + room)[skip:], scaled: make([]float32, n), index: make([]uint8, room),
+	}
 }
 
 func (p *planes) put(buf *planeBuffer) {
@@ -104,7 +109,10 @@ func (p *planes) max(dst, src []float32, index []uint8, buf *planeBuffer) {
 	kernels.CopyBlock(dst, s.W, buf.best, width, s.H, s.W)
 	for y := range s.H {
 		copy(index[y*s.W:(y+1)*s.W], buf.from[y*width:])
-		p.firstInside(index[y*s.W:(y+1)*s.W], dst[y*s.W:(y+1)*s.W], y)
+		// Windows further right that begin outside have all that the first one has.
+		if y < s.PadTop || dst[y*s.W] < -math.MaxFloat32 {
+			p.firstInside(index[y*s.W:(y+1)*s.W], dst[y*s.W:(y+1)*s.W], y)
+		}
 	}
 }
 
