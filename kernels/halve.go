@@ -12,9 +12,15 @@ import "math"
 // and back: the vector of AVX2.
 const minPlaneRow = 8
 
+// maxHalvePlane bounds the outputs of a plane in an assembly call: some 150 us. Larger
+// ones take the twins.
+const maxHalvePlane = windowWork / 4
+
 // Halves tells whether [HalveMax], [HalveMaxBackward] and [HalveAvgBackward] are
-// worth it for rows of ow outputs and windows of k x k.
-func Halves(ow, k int) bool { return ow >= minPlaneRow && (k == 2 || k == 3) }
+// worth it for planes of oh x ow outputs and windows of k x k.
+func Halves(oh, ow, k int) bool {
+	return ow >= minPlaneRow && oh <= maxHalvePlane/ow && (k == 2 || k == 3)
+}
 
 // A halveCall is a call of the kernels of this file: planes of oh x ow outputs.
 type halveCall struct {
@@ -51,8 +57,8 @@ func (p *halveCall) between(lanes int) (middle, back, more int) {
 	return max(0, full-1), back, min(full, 1)
 }
 
-// next returns the planes of a call that takes not much longer than 50 us.
-func (p *halveCall) next() int { return min(p.planes, max(1, windowWork/4/(p.oh*p.ow))) }
+// next returns the planes of a call.
+func (p *halveCall) next() int { return min(p.planes, maxHalvePlane/(p.oh*p.ow)) }
 
 // HalveMax sets dst to the maximum over windows and index to the number of the tap it
 // was found at: the first in row-major order among equal values (-0 equals 0), the last
@@ -62,6 +68,10 @@ func (p *halveCall) next() int { return min(p.planes, max(1, windowWork/4/(p.oh*
 func HalveMax(dst, src []float32, index []uint8, planes, oh, ow, k int) {
 	p := halveCall{planes, oh, ow, k, Cached}
 	p.check("HalveMax", min(len(dst), len(index)), len(src))
+	if oh*ow > maxHalvePlane {
+		halveMaxGeneric(dst, src, index, &p)
+		return
+	}
 	for n := oh * ow; n > 0 && p.planes > 0; {
 		all := p.planes
 		p.planes = p.next()
@@ -79,6 +89,10 @@ func HalveMax(dst, src []float32, index []uint8, planes, oh, ow, k int) {
 func HalveMaxBackward(dst, src []float32, index []uint8, planes, oh, ow, k int, how Store) {
 	p := halveCall{planes, oh, ow, k, how}
 	p.check("HalveMaxBackward", min(len(src), len(index)), len(dst))
+	if oh*ow > maxHalvePlane {
+		halveMaxBackwardGeneric(dst, src, index, &p)
+		return
+	}
 	for n := oh * ow; n > 0 && p.planes > 0; {
 		all := p.planes
 		p.planes = p.next()
@@ -95,6 +109,10 @@ func HalveMaxBackward(dst, src []float32, index []uint8, planes, oh, ow, k int, 
 func HalveAvgBackward(dst, src []float32, scale float32, planes, oh, ow, k int, how Store) {
 	p := halveCall{planes, oh, ow, k, how}
 	p.check("HalveAvgBackward", len(src), len(dst))
+	if oh*ow > maxHalvePlane {
+		halveAvgBackwardGeneric(dst, src, scale, &p)
+		return
+	}
 	for n := oh * ow; n > 0 && p.planes > 0; {
 		all := p.planes
 		p.planes = p.next()

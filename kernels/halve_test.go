@@ -124,10 +124,11 @@ func checkHalveMax(t *testing.T, planes, oh, ow, k int) {
 // same tells whether x and y are equal or both NaN.
 func same(x, y float32) bool { return x == y || x != x && y != y }
 
-// TestHalveParts covers calls that are cut into parts.
+// TestHalveParts covers calls that are cut into parts, and a plane that is too large.
 func TestHalveParts(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		checkHalveBackward(t, 70, 63, 66, 3, kernels.Streamed)
 		checkHalveMax(t, 70, 63, 66, 2)
+		checkHalveBackward(t, 1, 1<<15+1, 8, 2, kernels.Cached)
 	})
 }

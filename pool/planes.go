@@ -49,7 +49,7 @@ func (p *planes) init(s Shape) {
 	p.shape = s
 	switch s.StrideH {
 	case 2:
-		p.halved = s.R == s.S && s.PadTop == s.R-2 && s.PadLeft == s.R-2 && kernels.Halves(s.OW(), s.R)
+		p.halved = s.R == s.S && s.PadTop == s.R-2 && s.PadLeft == s.R-2 && kernels.Halves(s.OH(), s.OW(), s.R)
 	case 1:
 		p.same = s.R <= s.H && s.S <= s.W && s.R*s.S <= 256
 		p.forward = kernels.NewWindowColumns([]kernels.WindowColumn{{Taps: s.S}}, 1, 1)
