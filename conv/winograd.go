@@ -58,6 +58,7 @@ type winograd struct {
 	vStride        int     // floats from V[i] to V[i+1]
 	mStride        int
 	store          kernels.Store // of U
+	dstStore       kernels.Store // of whole tiles of the result
 	clampLo        float32
 	clampHi        float32
 	filterChannels int // channels of a filter transform task
@@ -81,6 +82,8 @@ const (
 	// winogradL3 is the most bytes of V and M of a staged block. The fewer blocks, the
 	// less often U is read, which may be larger than L3.
 	winogradL3 = 20 << 20
+	// winogradTerms is the most rows times channels of a call of the product.
+	winogradTerms = 1 << 18
 	// winogradRows is the most tiles of M, winogradInline the most for which a
 	// product makes its part of U, of winogradStep channels.
 	winogradRows   = 48
@@ -97,6 +100,7 @@ func newWinograd(s *Shape, m int, backward bool) *winograd {
 	w.clampLo, w.clampHi, _ = clamp(kernels.Identity)
 	w.filterChannels = max(1, winogradFilters/w.nr)
 	w.store = kernels.StoreFor(w.uLen())
+	w.dstStore = kernels.StoreFor(s.N * w.oh * w.ow * w.k)
 	w.cut()
 	w.vRow, w.mRow = rowPitch(w.c), w.chunk*w.nr
 	if w.staged {
@@ -212,8 +216,9 @@ func (w *winograd) product(g *kernels.GatherGemm, i, first, r0, rows, j0, j1, c0
 		g.Cols = min(g.NR, w.k-j*w.nr)
 		g.B = u[(j-j0)*w.nr*n:]
 		g.C = m[i*w.mStride+(j-j0)*w.nr:]
-		for r := lo; r < hi; r += g.MR {
+		for r := lo; r < hi; r += g.MR * g.Tiles {
 			g.MR = tileHeight(&w.tileRows, hi-r)
+			g.Tiles = max(1, min(hi-r, winogradTerms/n)/g.MR)
 			g.Table, g.Rows = w.rowsA[r:], w.rowsC[r:]
 			g.Run()
 		}
@@ -250,9 +255,7 @@ func (w *winograd) products(p winogradPart, first, r0, rows, j0, j1 int, inline 
 			}
 		}
 	}
-	for r := range rows {
-		w.output(first+r, r, j0*w.nr, min(w.k, j1*w.nr), o, p.m, zero, p.scratch)
-	}
+	w.outputs(first, 0, rows, j0*w.nr, min(w.k, j1*w.nr), o, p.m, zero, p.scratch)
 }
 
 // ahead prefetches, before the product of point i with panels [j0, j1), a share of what
@@ -262,6 +265,9 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 	k0, k1 := j0*w.nr, min(w.k, j1*w.nr)
 	for r := rows * i / w.points; r < rows*(i+1)/w.points; r++ {
 		p := w.cover.at(first + r)
+		if w.storeOf(p) == kernels.Streamed {
+			continue
+		}
 		kernels.PrefetchPixels(o.c[((p.n*w.oh+p.y)*w.ow+p.x)*w.pitch+k0:], w.ow*w.pitch, min(p.h, w.oh-p.y), w.pitch, min(p.w, w.ow-p.x), k1-k0)
 	}
 	share, shares := j0/w.chunk*w.points+i, w.chunks*w.points
@@ -279,7 +285,25 @@ func (w *winograd) ahead(first, rows, i, j0, j1 int, o *operands) {
 	}
 }
 
-// output transforms channels [k0, k1) of dst, the first of M, from row row to tile.
+// storeOf returns how a tile is stored: a short one has results that are dropped, for
+// which a line of its own is kept near.
+func (w *winograd) storeOf(p winogradTile) kernels.Store {
+	if p.h < w.m || p.w < w.m {
+		return kernels.Cached
+	}
+	return w.dstStore
+}
+
+// outputs transforms channels [k0, k1) of dst, the first of M, from rows r0 to r1-1 of a
+// block that starts with tile first.
+func (w *winograd) outputs(first, r0, r1, k0, k1 int, o *operands, m, zero, scratch []float32) {
+	for r := r0; r < r1; r++ {
+		w.output(first+r, r, k0, k1, o, m, zero, scratch)
+	}
+	w.dstStore.Fence()
+}
+
+// output does outputs for a row and its tile.
 func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch []float32) {
 	var offsets [16]int32
 	p := w.cover.at(tile)
@@ -296,7 +320,7 @@ func (w *winograd) output(tile, row, k0, k1 int, o *operands, m, zero, scratch [
 			residual = o.residual[first+k : end]
 		}
 		kernels.WinogradOutput(w.m, o.c[first+k:end], offsets[:], trash, m[row*w.mRow+k-k0:], w.mStride,
-			bias, residual, min(winogradChannels, k1-k), w.clampLo, w.clampHi, scratch)
+			bias, residual, min(winogradChannels, k1-k), w.clampLo, w.clampHi, scratch, w.storeOf(p))
 	}
 }
 

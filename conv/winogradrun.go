@@ -64,9 +64,7 @@ func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 			p.job.b[i*w.c*w.kPad+j*w.nr*w.c:], wj.v, wj.m[j*w.nr:], p.zero)
 	case jobWinogradOutput:
 		lo, hi := wj.rowsOf(t)
-		for r := lo; r < hi; r++ {
-			w.output(wj.firstTile+r, r, 0, w.k, &p.job.operands, wj.m, p.zero, own)
-		}
+		w.outputs(wj.firstTile, lo, hi, 0, w.k, &p.job.operands, wj.m, p.zero, own)
 	case jobWinogradProducts:
 		r0, j := t/w.chunks*w.rows, t%w.chunks*w.chunk
 		w.products(p.winogradPart(worker, own), wj.firstTile+r0, r0, min(w.rows, wj.rows-r0), j, min(w.panels, j+w.chunk),

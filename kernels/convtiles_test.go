@@ -298,9 +298,19 @@ func testWinograd(t *testing.T, m, n int) {
 		kernels.Streamed.Fence()
 		results = append(results, streamed)
 		kernels.WinogradFilterGrad(m, result(8*stride+n), stride, u, stride, n, scratch)
-		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, nil, n, -0.5, 0.5, scratch)
+		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, nil, n, -0.5, 0.5, scratch, kernels.Cached)
 		kernels.WinogradOutput(m, result(points*n), offsets, make([]float32, n), u, stride, bias, image, n,
-			float32(math.Inf(-1)), float32(math.Inf(1)), scratch)
+			float32(math.Inf(-1)), float32(math.Inf(1)), scratch, kernels.Cached)
+		// Pixels that start on cache lines.
+		spread := make([]int32, m*m)
+		for i := range spread {
+			spread[i] = int32(i * wide)
+		}
+		streamed = kernels.AlignedFloats((m*m-1)*wide + n)
+		kernels.WinogradOutput(m, streamed, spread, make([]float32, n), u, stride, bias, nil, n, float32(math.Inf(-1)), float32(math.Inf(1)),
+			scratch, kernels.Streamed)
+		kernels.Streamed.Fence()
+		results = append(results, streamed)
 		return results
 	}
 	got := run()

@@ -343,16 +343,17 @@ func winogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, 
 	}
 }
 
-func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32) {
+func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32, stream bool) {
+	clamp := boolInt(addResidual || lo > negativeInf || hi < positiveInf)
 	switch {
 	case isa.Active == isa.AVX512 && m == 2:
-		avx512.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		avx512.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n, boolInt(stream))
 	case isa.Active == isa.AVX512 && m == 4:
-		avx512.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		avx512.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n, boolInt(stream))
 	case isa.Active == isa.AVX2 && m == 2:
-		avx2.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		avx2.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n, &scratch[0])
 	case isa.Active == isa.AVX2 && m == 4:
-		avx2.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		avx2.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n, &scratch[0])
 	default:
 		winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 	}

@@ -248,12 +248,13 @@ func winogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, 
 	}
 }
 
-func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32) {
+func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32, stream bool) {
+	clamp := boolInt(addResidual || lo > negativeInf || hi < positiveInf)
 	switch {
 	case isa.Active == isa.NEON && m == 2:
-		neon.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		neon.WinogradOutput2(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n)
 	case isa.Active == isa.NEON && m == 4:
-		neon.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), lo, hi, n, &scratch[0])
+		neon.WinogradOutput4(&out[0], &residual[0], &u[0], stride, &bias[0], boolInt(addResidual), clamp, lo, hi, n)
 	default:
 		winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 	}

@@ -65,7 +65,7 @@ func winogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, 
 	winogradFilterGradGeneric(m, dg, gStride, u, uStride, n)
 }
 
-func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32) {
+func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int, bias []float32, addResidual bool, n int, lo, hi float32, scratch []float32, stream bool) {
 	winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 }
 

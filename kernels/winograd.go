@@ -20,8 +20,8 @@ import "unsafe"
 // another. scratch has [WinogradScratch] floats for the channels of a call or of a
 // slice; it must not overlap the other arguments, nor they each other. Columns of a
 // tile are multiplied first, then rows. The pure-Go twins sum up to t products in
-// order; assembly shares sums and differences between the rows of a matrix, so that
-// the last bits differ.
+// order and add the bias last; assembly shares sums and differences between the rows of
+// a matrix and adds the bias first, so that the last bits differ.
 
 // winogradMax is the largest t.
 const winogradMax = 6
@@ -115,6 +115,15 @@ func (w *winogradTable) fill(name string, count int, x []float32, offsets []int3
 	}
 }
 
+// aligned reports whether the first count pixels start on cache lines.
+func (w *winogradTable) aligned(count int) bool {
+	at := uintptr(0)
+	for _, p := range w[:count] {
+		at |= uintptr(unsafe.Pointer(p))
+	}
+	return at%cacheLine == 0
+}
+
 // advance moves the first count pixels by n floats.
 func (w *winogradTable) advance(count, n int) {
 	for i, p := range w[:count] {
@@ -192,8 +201,10 @@ func WinogradFilterGrad(m int, dg []float32, gStride int, u []float32, uStride, 
 // to the m x m tile of dst whose pixels start at offsets; a pixel with a negative
 // offset is not stored. bias has n floats. residual is nil or has dst's layout;
 // it may be dst. NaN passes through min and max. The values of pixels that are
-// not stored go to trash, n floats.
-func WinogradOutput(m int, dst []float32, offsets []int32, trash []float32, u []float32, stride int, bias, residual []float32, n int, lo, hi float32, scratch []float32) {
+// not stored go to trash, n floats. With [Streamed] whole cache lines pass the caches
+// where a vector is one, if all pixels start on lines: [Store.Fence] must follow before
+// another thread looks at dst.
+func WinogradOutput(m int, dst []float32, offsets []int32, trash []float32, u []float32, stride int, bias, residual []float32, n int, lo, hi float32, scratch []float32, store Store) {
 	checkWinograd("WinogradOutput", u, stride, (m+2)*(m+2), n, scratch)
 	if len(bias) < n {
 		panic("kernels.WinogradOutput: short bias")
@@ -203,7 +214,7 @@ func WinogradOutput(m int, dst []float32, offsets []int32, trash []float32, u []
 	if residual != nil {
 		add.fill("WinogradOutput", m*m, residual, offsets, trash, n)
 	}
-	winogradOutput(m, &out, &add, u, stride, bias, residual != nil, n, lo, hi, scratch)
+	winogradOutput(m, &out, &add, u, stride, bias, residual != nil, n, lo, hi, scratch, store == Streamed && out.aligned(m*m))
 }
 
 // PrefetchPixels asks for x[i*rowStep+j*pixelStep:][:n], i < rows, j < pixels, in the

@@ -5,7 +5,9 @@ import "fmt"
 // The transforms of Winograd's convolution F(m x m, 3 x 3), t = m+2: each is
 // T X T' for a small matrix T, applied to one matrix X per channel, with
 // channels in the lanes. A first pass multiplies the columns of X by T, keeping
-// the result in scratch, a second pass multiplies its rows.
+// the result in scratch, a second pass multiplies its rows. So pixels and arrays are
+// read and written a few at a time, each for all channels. Where the results are few and
+// the registers many (sandwich), a vector of channels takes both at once.
 
 // A matrix1D is T: rows outputs from len(rows[0]) inputs.
 type matrix1D [][]float64
@@ -162,11 +164,18 @@ func (w *winogradEmitter) pass(t *transform1D, n Int, ptrs []Ptr, scratch Ptr, a
 }
 
 // columns emits the first pass for column j of X, whose elements pointers point
-// to: scratch[strip][i][j] for i < outputs.
+// to: scratch[strip][i][j] for i < outputs. One pointer more is to what is added to
+// element 1.
 func (w *winogradEmitter) columns(t *transform1D, j int, pointers []Ptr) {
 	n, scratch := w.ParamInt("n"), w.ParamPtr("scratch")
 	w.pass(t, n, pointers, scratch, t.inputs()*t.outputs(),
-		func(s Strip, i int) Vec { return s.Load(pointers[i], 0) },
+		func(s Strip, i int) Vec {
+			v := s.Load(pointers[i], 0)
+			if i == 1 && len(pointers) > t.inputs() {
+				v = w.Add(v, s.Load(pointers[t.inputs()], 0))
+			}
+			return v
+		},
 		func(_ Strip, i int, v Vec) { w.Store(scratch, (i*t.inputs()+j)*w.Lanes(), v) })
 }
 
@@ -222,17 +231,20 @@ func (w *winogradEmitter) rowsStrided(t *transform1D, streams bool) {
 		store := func(s Strip, j int, v Vec) { s.Store(pointers[j], 0, v) }
 		if streams {
 			flag := w.ParamInt("stream")
-			store = func(s Strip, j int, v Vec) {
-				if s.partial {
-					s.Store(pointers[j], 0, v)
-					return
-				}
-				w.IfZero(flag, func() { s.Store(pointers[j], 0, v) })
-				w.IfNotZero(flag, func() { s.Stream(pointers[j], 0, v) })
-			}
+			store = func(s Strip, j int, v Vec) { w.storeOrStream(s, flag, pointers[j], v) }
 		}
 		w.rows(t, i, pointers, store)
 	}
+}
+
+// storeOrStream stores a whole vector past the caches if flag is not 0.
+func (w *winogradEmitter) storeOrStream(s Strip, flag Int, p Ptr, v Vec) {
+	if s.partial {
+		s.Store(p, 0, v)
+		return
+	}
+	w.IfZero(flag, func() { s.Store(p, 0, v) })
+	w.IfNotZero(flag, func() { s.Stream(p, 0, v) })
 }
 
 // strided emits a transform from one strided array to another.
@@ -256,15 +268,19 @@ func (w *winogradEmitter) strided(name string, t *transform1D, streams bool, doc
 	w.Ret()
 }
 
-// columnsStrided emits the first pass of all columns of the array in.
-func (w *winogradEmitter) columnsStrided(t *transform1D) {
+// columnsStrided emits the first pass of all columns of the array in, with add, if
+// there is one, added to the element (1, 1).
+func (w *winogradEmitter) columnsStrided(t *transform1D, add ...Ptr) {
 	p := t.inputs()
 	in := w.ParamPtr("in")
 	for j := range p {
 		step := w.ParamInt("inStride")
 		w.MulInt(step, p)
-		first := w.CopyPtr(in)
-		w.columns(t, j, w.walk(first, step, p))
+		pointers := w.walk(w.CopyPtr(in), step, p)
+		if j == 1 {
+			pointers = append(pointers, add...)
+		}
+		w.columns(t, j, pointers)
 		w.AddPtr(in, w.ParamInt("inStride"))
 	}
 }
@@ -272,32 +288,146 @@ func (w *winogradEmitter) columnsStrided(t *transform1D) {
 // scatter emits the output transform with its epilogue.
 func (w *winogradEmitter) scatter(name string, t *transform1D, size int) {
 	p := t.inputs()
-	w.Func(name, "func(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)",
-		name+fmt.Sprintf(" transforms products back to a tile of %dx%d pixels, which out points to:", size, size),
+	params := "out, residual **float32, in *float32, inStride int, bias *float32, addResidual, clamp int, lo, hi float32, n int"
+	doc := []string{
+		name + fmt.Sprintf(" transforms products back to a tile of %dx%d pixels, which out points to:", size, size),
 		"",
 		fmt.Sprintf("\ty = sum over k, l of T[i][k]*T[j][l]*in[(k*%d+l)*inStride+c] + bias[c]", p),
-		fmt.Sprintf("\tout[i*%d+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*%d+j][c] : 0)))   for c < n", size, size),
+		fmt.Sprintf("\tif addResidual != 0 && clamp != 0 { y += residual[i*%d+j][c] }", size),
+		"\tif clamp != 0 { y = min(hi, max(lo, y)) }",
+		fmt.Sprintf("\tout[i*%d+j][c] = y   for c < n", size),
 		"",
-		"NaN passes through min and max.",
-		fmt.Sprintf(winogradScratch, p*size))
+		"bias is added to the element (1, 1) of in, for which all of T is 1. NaN passes",
+		"through min and max.",
+	}
+	if w.Registers() >= 32 {
+		if w.streams() {
+			params += ", stream int"
+			doc = append(doc, "If stream != 0 whole vectors of out, which must be aligned, pass the caches:",
+				"StreamFence must follow.")
+		}
+		w.Func(name, "func("+params+")", doc...)
+		w.scatterAtOnce(t, size)
+		return
+	}
+	w.Func(name, "func("+params+", scratch *float32)", append(doc, fmt.Sprintf(winogradScratch, p*size))...)
 	w.load(t)
-	w.columnsStrided(t)
-	lo, hi := w.ParamF32("lo"), w.ParamF32("hi")
-	flag := w.ParamInt("addResidual")
+	w.columnsStrided(t, w.ParamPtr("bias"))
+	e := w.epilogue()
 	for i := range size {
-		bias := w.ParamPtr("bias")
 		outTable, residualTable := w.ParamPtr("out"), w.ParamPtr("residual")
 		var out, residual []Ptr
 		for j := range size {
 			out = append(out, w.LoadPtr(outTable, 8*(i*size+j)))
 			residual = append(residual, w.LoadPtr(residualTable, 8*(i*size+j)))
 		}
-		pointers := append(append([]Ptr{bias}, out...), residual...)
-		w.rows(t, i, pointers, func(s Strip, j int, v Vec) {
-			y := w.Add(v, s.Load(bias, 0))
-			w.IfNotZero(flag, func() { w.Set(y, w.Add(y, s.Load(residual[j], 0))) })
-			s.Store(out[j], 0, w.Min(hi, w.Max(lo, y)))
+		w.rows(t, i, append(out, residual...), func(s Strip, j int, v Vec) {
+			s.Store(out[j], 0, e.apply(v, func() Vec { return s.Load(residual[j], 0) }))
 		})
 	}
 	w.Ret()
+}
+
+// streams reports whether a vector is a cache line, which can pass the caches whole.
+func (w *winogradEmitter) streams() bool { return w.Lanes() == lineFloats }
+
+// A winogradEpilogue is what is done to results before they are stored.
+type winogradEpilogue struct {
+	*winogradEmitter
+	lo, hi             Vec
+	addResidual, clamp Int
+}
+
+func (w *winogradEmitter) epilogue() winogradEpilogue {
+	return winogradEpilogue{w, w.ParamF32("lo"), w.ParamF32("hi"), w.ParamInt("addResidual"), w.ParamInt("clamp")}
+}
+
+// apply changes y, a sum.
+func (e *winogradEpilogue) apply(y Vec, residual func() Vec) Vec {
+	e.IfNotZero(e.clamp, func() {
+		e.IfNotZero(e.addResidual, func() { e.Set(y, e.Add(y, residual())) })
+		e.Set(y, e.Min(e.hi, e.Max(e.lo, y)))
+	})
+	return y
+}
+
+// scatterAtOnce emits the body of the output transform for one vector of channels after
+// the other.
+func (w *winogradEmitter) scatterAtOnce(t *transform1D, size int) {
+	p := t.inputs()
+	w.load(t)
+	out, residual := w.ParamPtr("out"), w.ParamPtr("residual")
+	in, step, bias, n := w.ParamPtr("in"), w.ParamInt("inStride"), w.ParamPtr("bias"), w.ParamInt("n")
+	e := w.epilogue()
+	var stream Int
+	if w.streams() {
+		stream = w.ParamInt("stream")
+	}
+	down := w.CopyInt(step)
+	w.MulInt(down, p)
+	at := w.CopyInt(n)
+	w.SubIntVar(at, n)
+	w.Strips(n, []Ptr{in, bias}, 1, func(s Strip) {
+		var column Ptr
+		load := func(j, first, last int) []Vec {
+			if j == 0 {
+				column = w.CopyPtr(in)
+				for range first {
+					w.AddPtr(column, down)
+				}
+			}
+			x, from := make([]Vec, p), w.CopyPtr(column)
+			for i := first; i <= last; i++ {
+				x[i] = s.Load(from, 0)
+				if i < last {
+					w.AddPtr(from, down)
+				}
+			}
+			w.AddPtr(column, step)
+			if j == 1 {
+				x[1] = w.Add(x[1], s.Load(bias, 0))
+			}
+			return x
+		}
+		pixel := func(table Ptr, i, j int) Ptr {
+			from := w.LoadPtr(table, 8*(i*size+j))
+			w.AddPtr(from, at)
+			return from
+		}
+		w.sandwich(t, load, func(i, j int, y Vec) {
+			y = e.apply(y, func() Vec { return s.Load(pixel(residual, i, j), 0) })
+			if to := pixel(out, i, j); w.streams() {
+				w.storeOrStream(s, stream, to, y)
+			} else {
+				s.Store(to, 0, y)
+			}
+		})
+		if s.partial {
+			w.AddInt(at, 1) // where the last channels come one by one
+		} else {
+			w.AddInt(at, w.Lanes())
+		}
+	})
+	w.Ret()
+}
+
+// sandwich emits T X T' for a vector of channels: the columns of X, whose elements
+// first to last load returns, times the rows of a group of T, times T'.
+func (w *winogradEmitter) sandwich(t *transform1D, load func(j, first, last int) []Vec, store func(i, j int, v Vec)) {
+	for _, group := range t.groups {
+		half := make([][]Vec, t.outputs())
+		first, last := t.reads(group)
+		for j := range t.inputs() {
+			x := &terms{winogradEmitter: w, x: load(j, first, last)}
+			for _, i := range group {
+				half[i] = append(half[i], t.row(x, i))
+			}
+		}
+		for _, i := range group {
+			x := &terms{winogradEmitter: w, x: half[i]}
+			for j := range t.outputs() {
+				store(i, j, t.row(x, j))
+			}
+		}
+	}
 }

@@ -5,6 +5,20 @@ type transform1D struct {
 	matrix1D
 	consts []float64
 	row    func(x *terms, i int) Vec // row i of T times x
+	groups [][]int                   // rows that are kept in registers together
+}
+
+// reads returns the first and last element that the rows of a group read.
+func (t *transform1D) reads(group []int) (first, last int) {
+	first = t.inputs()
+	for _, i := range group {
+		for k, c := range t.matrix1D[i] {
+			if c != 0 {
+				first, last = min(first, k), max(last, k)
+			}
+		}
+	}
+	return first, last
 }
 
 // winogradTransforms returns B', G and A' of F(m, 3) for winogradPoints. The rows of
@@ -14,9 +28,9 @@ func winogradTransforms(m int) (data, filter, output *transform1D) {
 	if m == 2 {
 		return plain(d), plain(f), plain(o)
 	}
-	data = &transform1D{d, []float64{0.5, 1.5, 2}, data4}
-	filter = &transform1D{f, []float64{1. / 3, 2, 4, -4. / 15, 1. / 15}, filter4}
-	output = &transform1D{o, []float64{0.25, 0.5, 2, 4}, output4}
+	data = &transform1D{d, []float64{0.5, 1.5, 2}, data4, nil}
+	filter = &transform1D{f, []float64{1. / 3, 2, 4, -4. / 15, 1. / 15}, filter4, nil}
+	output = &transform1D{o, []float64{0.25, 0.5, 2, 4}, output4, [][]int{{0, 2}, {1, 3}}}
 	return data, filter, output
 }
 
@@ -25,17 +39,18 @@ func (t *transform1D) back() *transform1D {
 	u := t.transposed()
 	switch {
 	case len(t.matrix1D) == 4 && t.inputs() == 6:
-		return &transform1D{u, []float64{0.25, 0.5, 2, 4}, grad4}
+		return &transform1D{u, []float64{0.25, 0.5, 2, 4}, grad4, [][]int{{0, 1, 2}, {3, 4, 5}}}
 	case len(t.matrix1D) == 6:
-		return &transform1D{u, []float64{1. / 3, 4. / 15, 1. / 15, 2, 4}, filterGrad4}
+		return &transform1D{u, []float64{1. / 3, 4. / 15, 1. / 15, 2, 4}, filterGrad4, nil}
 	}
 	return plain(u)
 }
 
 // plain returns the transform that multiplies term by term.
 func plain(t matrix1D) *transform1D {
-	u := &transform1D{matrix1D: t}
-	for _, row := range t {
+	u := &transform1D{matrix1D: t, groups: [][]int{nil}}
+	for i, row := range t {
+		u.groups[0] = append(u.groups[0], i)
 		for _, c := range row {
 			if c = max(c, -c); c != 0 && c != 1 {
 				u.consts = append(u.consts, c)
@@ -95,19 +110,22 @@ func (x *terms) plus(acc Vec, c float64, a Vec) Vec { return x.into(x.Copy(acc),
 
 func data4(x *terms, i int) Vec {
 	a, b := x.diff(4, 2), x.diff(3, 1)
+	// Rows 1 and 2 are the sum and the difference of these.
+	u := func() Vec { return x.once([3]int{3, 0}, func() Vec { return x.plus(a, 1.5, x.x[3]) }) }
+	v := func() Vec { return x.once([3]int{3, 1}, func() Vec { return x.plus(b, 1.5, x.x[2]) }) }
 	switch i {
 	case 0:
 		return x.into(x.into(x.Add(x.x[0], x.x[4]), -2, x.x[2]), 1.5, b)
 	case 1:
-		return x.into(x.Add(a, b), 1.5, x.sum(2, 3))
+		return x.Add(u(), v())
 	case 2:
-		return x.into(x.Sub(a, b), 1.5, x.diff(3, 2))
+		return x.Sub(u(), v())
 	case 3:
 		return x.plus(a, 2, b)
 	case 4:
 		return x.plus(a, -0.5, b)
 	}
-	return x.into(x.into(x.Add(x.x[1], x.x[5]), -2, x.x[3]), 1.5, a)
+	return x.into(x.Sub(x.diff(5, 3), b), 1.5, a)
 }
 
 func output4(x *terms, i int) Vec {

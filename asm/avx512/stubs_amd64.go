@@ -1029,13 +1029,17 @@ func WinogradFilterGrad2(out *float32, outStride int, in *float32, inStride int,
 // WinogradOutput2 transforms products back to a tile of 2x2 pixels, which out points to:
 //
 //	y = sum over k, l of T[i][k]*T[j][l]*in[(k*4+l)*inStride+c] + bias[c]
-//	out[i*2+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*2+j][c] : 0)))   for c < n
+//	if addResidual != 0 && clamp != 0 { y += residual[i*2+j][c] }
+//	if clamp != 0 { y = min(hi, max(lo, y)) }
+//	out[i*2+j][c] = y   for c < n
 //
-// NaN passes through min and max.
-// scratch holds n, rounded up to whole vectors, times 8 floats.
+// bias is added to the element (1, 1) of in, for which all of T is 1. NaN passes
+// through min and max.
+// If stream != 0 whole vectors of out, which must be aligned, pass the caches:
+// StreamFence must follow.
 //
 //go:noescape
-func WinogradOutput2(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo float32, hi float32, n int, scratch *float32)
+func WinogradOutput2(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, clamp int, lo float32, hi float32, n int, stream int)
 
 // WinogradInput4 transforms a tile of 6x6 pixels of src, which in points to: v = B'dB.
 //
@@ -1078,13 +1082,17 @@ func WinogradFilterGrad4(out *float32, outStride int, in *float32, inStride int,
 // WinogradOutput4 transforms products back to a tile of 4x4 pixels, which out points to:
 //
 //	y = sum over k, l of T[i][k]*T[j][l]*in[(k*6+l)*inStride+c] + bias[c]
-//	out[i*4+j][c] = min(hi, max(lo, y + (addResidual != 0 ? residual[i*4+j][c] : 0)))   for c < n
+//	if addResidual != 0 && clamp != 0 { y += residual[i*4+j][c] }
+//	if clamp != 0 { y = min(hi, max(lo, y)) }
+//	out[i*4+j][c] = y   for c < n
 //
-// NaN passes through min and max.
-// scratch holds n, rounded up to whole vectors, times 24 floats.
+// bias is added to the element (1, 1) of in, for which all of T is 1. NaN passes
+// through min and max.
+// If stream != 0 whole vectors of out, which must be aligned, pass the caches:
+// StreamFence must follow.
 //
 //go:noescape
-func WinogradOutput4(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo float32, hi float32, n int, scratch *float32)
+func WinogradOutput4(out **float32, residual **float32, in *float32, inStride int, bias *float32, addResidual int, clamp int, lo float32, hi float32, n int, stream int)
 
 // PrefetchPixels asks for n floats, a multiple of 16, of each pixel in the second-level cache:
 //

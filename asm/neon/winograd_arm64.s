@@ -1921,307 +1921,291 @@ while27:
 done28:
 	RET
 
-// func WinogradOutput2(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
+// func WinogradOutput2(out, residual **float32, in *float32, inStride int, bias *float32, addResidual, clamp int, lo, hi float32, n int)
 TEXT ·WinogradOutput2(SB), NOSPLIT, $0-72
-	MOVD in+16(FP), R0
-	MOVD inStride+24(FP), R1
-	MOVD $4, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
+	MOVD out+0(FP), R0
+	MOVD residual+8(FP), R1
+	MOVD in+16(FP), R2
+	MOVD inStride+24(FP), R3
+	MOVD bias+32(FP), R4
+	MOVD n+64(FP), R5
+	FMOVS lo+56(FP), F0
+	WORD $0x4E040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+60(FP), F1
+	WORD $0x4E040421 // dup v1.4s, v1.s[0]
+	MOVD addResidual+40(FP), R6
+	MOVD clamp+48(FP), R7
+	MOVD R3, R8
+	MOVD $4, R9
+	MUL R9, R8, R8
+	MOVD R5, R9
+	SUB R5, R9, R9
+	CMP $4, R5
 	BLT done2
 
 while1:
-	FMOVQ 0(R3), F0
-	FMOVQ 0(R4), F1
-	FMOVQ 0(R5), F2
-	FMOVQ 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 0(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 64(R2)
-	ADD $128, R2, R2
-	ADD $16, R3, R3
+	MOVD R2, R10
+	MOVD R10, R11
+	FMOVQ 0(R11), F2
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F3
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F4
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R3<<2, R10, R10
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
+	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F4
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F5
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R3<<2, R10, R10
+	FMOVQ 0(R4), F8
+	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4EA6D4A5 // fsub v5.4s, v5.4s, v6.4s
+	WORD $0x4E27D4A5 // fadd v5.4s, v5.4s, v7.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R3<<2, R10, R10
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4EA8D4E7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F11
+	ADD R3<<2, R10, R10
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4EAAD529 // fsub v9.4s, v9.4s, v10.4s
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	CBZ R7, zero3
+	CBZ R6, zero4
+	MOVD 0(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
+
+zero4:
+	WORD $0x6EA2E40A // fcmgt v10.4s, v0.4s, v2.4s
+	WORD $0x6EAA1C02 // bit v2.16b, v0.16b, v10.16b
+	WORD $0x6EA1E44A // fcmgt v10.4s, v2.4s, v1.4s
+	WORD $0x6EAA1C22 // bit v2.16b, v1.16b, v10.16b
+
+zero3:
+	MOVD 0(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F2, 0(R10)
+	WORD $0x4EA6D482 // fsub v2.4s, v4.4s, v6.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	CBZ R7, zero5
+	CBZ R6, zero6
+	MOVD 8(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F4
+	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
+
+zero6:
+	WORD $0x6EA2E404 // fcmgt v4.4s, v0.4s, v2.4s
+	WORD $0x6EA41C02 // bit v2.16b, v0.16b, v4.16b
+	WORD $0x6EA1E444 // fcmgt v4.4s, v2.4s, v1.4s
+	WORD $0x6EA41C22 // bit v2.16b, v1.16b, v4.16b
+
+zero5:
+	MOVD 8(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F2, 0(R10)
+	WORD $0x4E25D462 // fadd v2.4s, v3.4s, v5.4s
+	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
+	CBZ R7, zero7
+	CBZ R6, zero8
+	MOVD 16(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+
+zero8:
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+
+zero7:
+	MOVD 16(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F2, 0(R10)
+	WORD $0x4EA7D4A2 // fsub v2.4s, v5.4s, v7.4s
+	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
+	CBZ R7, zero9
+	CBZ R6, zero10
+	MOVD 24(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F3
+	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
+
+zero10:
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+
+zero9:
+	MOVD 24(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F2, 0(R10)
+	ADD $4, R9, R9
+	ADD $16, R2, R2
 	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	SUB $4, R1, R1
-	CMP $4, R1
+	SUB $4, R5, R5
+	CMP $4, R5
 	BGE while1
 
 done2:
-	CMP $1, R1
-	BLT done4
-
-while3:
-	FMOVS 0(R3), F0
-	FMOVS 0(R4), F1
-	FMOVS 0(R5), F2
-	FMOVS 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 0(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 64(R2)
-	ADD $128, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
-
-done4:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $4, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done6
-
-while5:
-	FMOVQ 0(R3), F0
-	FMOVQ 0(R4), F1
-	FMOVQ 0(R5), F2
-	FMOVQ 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 16(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 80(R2)
-	ADD $128, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
-
-done6:
-	CMP $1, R1
-	BLT done8
-
-while7:
-	FMOVS 0(R3), F0
-	FMOVS 0(R4), F1
-	FMOVS 0(R5), F2
-	FMOVS 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 16(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 80(R2)
-	ADD $128, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
-
-done8:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $4, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done10
-
-while9:
-	FMOVQ 0(R3), F0
-	FMOVQ 0(R4), F1
-	FMOVQ 0(R5), F2
-	FMOVQ 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 32(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 96(R2)
-	ADD $128, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
-
-done10:
-	CMP $1, R1
+	CMP $1, R5
 	BLT done12
 
 while11:
-	FMOVS 0(R3), F0
-	FMOVS 0(R4), F1
-	FMOVS 0(R5), F2
-	FMOVS 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 32(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 96(R2)
-	ADD $128, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
-
-done12:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $4, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done14
-
-while13:
-	FMOVQ 0(R3), F0
-	FMOVQ 0(R4), F1
-	FMOVQ 0(R5), F2
-	FMOVQ 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 48(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 112(R2)
-	ADD $128, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
-
-done14:
-	CMP $1, R1
-	BLT done16
-
-while15:
-	FMOVS 0(R3), F0
-	FMOVS 0(R4), F1
-	FMOVS 0(R5), F2
-	FMOVS 0(R6), F3
-	WORD $0x4E21D400 // fadd v0.4s, v0.4s, v1.4s
-	WORD $0x4E22D400 // fadd v0.4s, v0.4s, v2.4s
-	FMOVQ F0, 48(R2)
-	WORD $0x4EA2D420 // fsub v0.4s, v1.4s, v2.4s
-	WORD $0x4E23D400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, 112(R2)
-	ADD $128, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
-
-done16:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	FMOVS lo+48(FP), F0
-	WORD $0x4E040400 // dup v0.4s, v0.s[0]
-	FMOVS hi+52(FP), F1
-	WORD $0x4E040421 // dup v1.4s, v1.s[0]
-	MOVD addResidual+40(FP), R0
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 0(R2), R4
-	MOVD 0(R3), R5
-	MOVD 8(R2), R2
-	MOVD 8(R3), R3
-	MOVD n+56(FP), R6
-	MOVD scratch+64(FP), R7
-	CMP $4, R6
-	BLT done18
-
-while17:
-	FMOVQ 0(R7), F2
-	FMOVQ 16(R7), F3
-	FMOVQ 32(R7), F4
-	FMOVQ 48(R7), F5
+	MOVD R2, R10
+	MOVD R10, R11
+	FMOVS 0(R11), F2
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F3
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F4
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R3<<2, R10, R10
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVQ 0(R1), F6
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
+	WORD $0x4E25D463 // fadd v3.4s, v3.4s, v5.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F4
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F5
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R3<<2, R10, R10
+	FMOVS 0(R4), F8
+	WORD $0x4E28D4A5 // fadd v5.4s, v5.4s, v8.4s
+	WORD $0x4E25D484 // fadd v4.4s, v4.4s, v5.4s
+	WORD $0x4E26D484 // fadd v4.4s, v4.4s, v6.4s
+	WORD $0x4EA6D4A5 // fsub v5.4s, v5.4s, v6.4s
+	WORD $0x4E27D4A5 // fadd v5.4s, v5.4s, v7.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R3<<2, R10, R10
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4EA8D4E7 // fsub v7.4s, v7.4s, v8.4s
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F11
+	ADD R3<<2, R10, R10
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4EAAD529 // fsub v9.4s, v9.4s, v10.4s
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
 	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	CBZ R0, zero19
-	FMOVQ 0(R5), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
+	CBZ R7, zero13
+	CBZ R6, zero14
+	MOVD 0(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
+	WORD $0x4E2AD442 // fadd v2.4s, v2.4s, v10.4s
 
-zero19:
-	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
-	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
-	FMOVQ F2, 0(R4)
-	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ 0(R1), F3
+zero14:
+	WORD $0x6EA2E40A // fcmgt v10.4s, v0.4s, v2.4s
+	WORD $0x6EAA1C02 // bit v2.16b, v0.16b, v10.16b
+	WORD $0x6EA1E44A // fcmgt v10.4s, v2.4s, v1.4s
+	WORD $0x6EAA1C22 // bit v2.16b, v1.16b, v10.16b
+
+zero13:
+	MOVD 0(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F2, 0(R10)
+	WORD $0x4EA6D482 // fsub v2.4s, v4.4s, v6.4s
+	WORD $0x4E28D442 // fadd v2.4s, v2.4s, v8.4s
+	CBZ R7, zero15
+	CBZ R6, zero16
+	MOVD 8(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F4
+	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
+
+zero16:
+	WORD $0x6EA2E404 // fcmgt v4.4s, v0.4s, v2.4s
+	WORD $0x6EA41C02 // bit v2.16b, v0.16b, v4.16b
+	WORD $0x6EA1E444 // fcmgt v4.4s, v2.4s, v1.4s
+	WORD $0x6EA41C22 // bit v2.16b, v1.16b, v4.16b
+
+zero15:
+	MOVD 8(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F2, 0(R10)
+	WORD $0x4E25D462 // fadd v2.4s, v3.4s, v5.4s
+	WORD $0x4E27D442 // fadd v2.4s, v2.4s, v7.4s
+	CBZ R7, zero17
+	CBZ R6, zero18
+	MOVD 16(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	CBZ R0, zero20
-	FMOVQ 0(R3), F3
+
+zero18:
+	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
+	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
+	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
+	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
+
+zero17:
+	MOVD 16(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F2, 0(R10)
+	WORD $0x4EA7D4A2 // fsub v2.4s, v5.4s, v7.4s
+	WORD $0x4E29D442 // fadd v2.4s, v2.4s, v9.4s
+	CBZ R7, zero19
+	CBZ R6, zero20
+	MOVD 24(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F3
 	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
 
 zero20:
@@ -2229,168 +2213,19 @@ zero20:
 	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
 	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
 	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 0(R2)
-	ADD $128, R7, R7
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R3, R3
-	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while17
 
-done18:
-	CMP $1, R6
-	BLT done22
-
-while21:
-	FMOVQ 0(R7), F2
-	FMOVQ 16(R7), F3
-	FMOVQ 32(R7), F4
-	FMOVQ 48(R7), F5
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVS 0(R1), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	CBZ R0, zero23
-	FMOVS 0(R5), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-
-zero23:
-	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
-	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
-	FMOVS F2, 0(R4)
-	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVS 0(R1), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	CBZ R0, zero24
-	FMOVS 0(R3), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-
-zero24:
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVS F2, 0(R2)
-	ADD $128, R7, R7
-	ADD $4, R1, R1
-	ADD $4, R4, R4
+zero19:
+	MOVD 24(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F2, 0(R10)
+	ADD $1, R9, R9
 	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R3, R3
-	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while21
-
-done22:
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 16(R2), R4
-	MOVD 16(R3), R5
-	MOVD 24(R2), R2
-	MOVD 24(R3), R3
-	MOVD n+56(FP), R6
-	MOVD scratch+64(FP), R7
-	CMP $4, R6
-	BLT done26
-
-while25:
-	FMOVQ 64(R7), F2
-	FMOVQ 80(R7), F3
-	FMOVQ 96(R7), F4
-	FMOVQ 112(R7), F5
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVQ 0(R1), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	CBZ R0, zero27
-	FMOVQ 0(R5), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-
-zero27:
-	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
-	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
-	FMOVQ F2, 0(R4)
-	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVQ 0(R1), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	CBZ R0, zero28
-	FMOVQ 0(R3), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-
-zero28:
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVQ F2, 0(R2)
-	ADD $128, R7, R7
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R3, R3
-	SUB $4, R6, R6
-	CMP $4, R6
-	BGE while25
-
-done26:
-	CMP $1, R6
-	BLT done30
-
-while29:
-	FMOVQ 64(R7), F2
-	FMOVQ 80(R7), F3
-	FMOVQ 96(R7), F4
-	FMOVQ 112(R7), F5
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	WORD $0x4E24D442 // fadd v2.4s, v2.4s, v4.4s
-	FMOVS 0(R1), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-	CBZ R0, zero31
-	FMOVS 0(R5), F6
-	WORD $0x4E26D442 // fadd v2.4s, v2.4s, v6.4s
-
-zero31:
-	WORD $0x6EA2E406 // fcmgt v6.4s, v0.4s, v2.4s
-	WORD $0x6EA61C02 // bit v2.16b, v0.16b, v6.16b
-	WORD $0x6EA1E446 // fcmgt v6.4s, v2.4s, v1.4s
-	WORD $0x6EA61C22 // bit v2.16b, v1.16b, v6.16b
-	FMOVS F2, 0(R4)
-	WORD $0x4EA4D462 // fsub v2.4s, v3.4s, v4.4s
-	WORD $0x4E25D442 // fadd v2.4s, v2.4s, v5.4s
-	FMOVS 0(R1), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-	CBZ R0, zero32
-	FMOVS 0(R3), F3
-	WORD $0x4E23D442 // fadd v2.4s, v2.4s, v3.4s
-
-zero32:
-	WORD $0x6EA2E403 // fcmgt v3.4s, v0.4s, v2.4s
-	WORD $0x6EA31C02 // bit v2.16b, v0.16b, v3.16b
-	WORD $0x6EA1E443 // fcmgt v3.4s, v2.4s, v1.4s
-	WORD $0x6EA31C22 // bit v2.16b, v1.16b, v3.16b
-	FMOVS F2, 0(R2)
-	ADD $128, R7, R7
-	ADD $4, R1, R1
 	ADD $4, R4, R4
-	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R3, R3
-	SUB $1, R6, R6
-	CMP $1, R6
-	BGE while29
+	SUB $1, R5, R5
+	CMP $1, R5
+	BGE while11
 
-done30:
+done12:
 	RET
 
 // func WinogradInput4(out *float32, outStride int, in **float32, n int, scratch *float32)
@@ -2421,27 +2256,27 @@ while1:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 96(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 96(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 192(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 288(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 384(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 480(R7)
 	ADD $576, R7, R7
@@ -2467,27 +2302,27 @@ while3:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 96(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 96(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 192(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 288(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 384(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 480(R7)
 	ADD $576, R7, R7
@@ -2522,27 +2357,27 @@ while5:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 16(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 112(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 112(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 208(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 304(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 400(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 496(R7)
 	ADD $576, R7, R7
@@ -2568,27 +2403,27 @@ while7:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 16(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 112(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 112(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 208(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 304(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 400(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 496(R7)
 	ADD $576, R7, R7
@@ -2623,27 +2458,27 @@ while9:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 32(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 128(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 128(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 224(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 320(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 416(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 512(R7)
 	ADD $576, R7, R7
@@ -2669,27 +2504,27 @@ while11:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 32(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 128(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 128(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 224(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 320(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 416(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 512(R7)
 	ADD $576, R7, R7
@@ -2724,27 +2559,27 @@ while13:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 48(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 144(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 144(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 240(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 336(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 432(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 528(R7)
 	ADD $576, R7, R7
@@ -2770,27 +2605,27 @@ while15:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 48(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 144(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 144(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 240(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 336(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 432(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 528(R7)
 	ADD $576, R7, R7
@@ -2825,27 +2660,27 @@ while17:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 64(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 160(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 160(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 256(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 352(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 448(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 544(R7)
 	ADD $576, R7, R7
@@ -2871,27 +2706,27 @@ while19:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 64(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 160(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 160(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 256(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 352(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 448(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 544(R7)
 	ADD $576, R7, R7
@@ -2926,27 +2761,27 @@ while21:
 	FMOVQ 0(R5), F7
 	FMOVQ 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 80(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 176(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 176(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 272(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 368(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 464(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 560(R7)
 	ADD $576, R7, R7
@@ -2972,27 +2807,27 @@ while23:
 	FMOVS 0(R5), F7
 	FMOVS 0(R0), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 80(R7)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 176(R7)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 176(R7)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 272(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 368(R7)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 464(R7)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 560(R7)
 	ADD $576, R7, R7
@@ -3034,27 +2869,27 @@ while25:
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
@@ -3080,27 +2915,27 @@ while27:
 	FMOVQ 64(R8), F7
 	FMOVQ 80(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
@@ -3141,27 +2976,27 @@ while29:
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
@@ -3187,27 +3022,27 @@ while31:
 	FMOVQ 160(R8), F7
 	FMOVQ 176(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
@@ -3248,27 +3083,27 @@ while33:
 	FMOVQ 256(R8), F7
 	FMOVQ 272(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
@@ -3294,27 +3129,27 @@ while35:
 	FMOVQ 256(R8), F7
 	FMOVQ 272(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
@@ -3355,27 +3190,27 @@ while37:
 	FMOVQ 352(R8), F7
 	FMOVQ 368(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
@@ -3401,27 +3236,27 @@ while39:
 	FMOVQ 352(R8), F7
 	FMOVQ 368(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
@@ -3462,27 +3297,27 @@ while41:
 	FMOVQ 448(R8), F7
 	FMOVQ 464(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R8, R8
@@ -3508,27 +3343,27 @@ while43:
 	FMOVQ 448(R8), F7
 	FMOVQ 464(R8), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R8, R8
@@ -3569,27 +3404,27 @@ while45:
 	FMOVQ 544(R1), F7
 	FMOVQ 560(R1), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVQ F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVQ F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVQ F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVQ F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVQ F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVQ F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVQ F3, 0(R7)
 	ADD $576, R1, R1
@@ -3615,27 +3450,27 @@ while47:
 	FMOVQ 544(R1), F7
 	FMOVQ 560(R1), F8
 	WORD $0x4EA5D4E9 // fsub v9.4s, v7.4s, v5.4s
-	WORD $0x4EA4D4CA // fsub v10.4s, v6.4s, v4.4s
+	WORD $0x4EA4D4C4 // fsub v4.4s, v6.4s, v4.4s
 	WORD $0x4E27D463 // fadd v3.4s, v3.4s, v7.4s
 	WORD $0x4EA5CC43 // fmls v3.4s, v2.4s, v5.4s
-	WORD $0x4E2ACC23 // fmla v3.4s, v1.4s, v10.4s
+	WORD $0x4E24CC23 // fmla v3.4s, v1.4s, v4.4s
 	FMOVS F3, 0(R2)
-	WORD $0x4E2AD523 // fadd v3.4s, v9.4s, v10.4s
-	WORD $0x4E26D4A7 // fadd v7.4s, v5.4s, v6.4s
-	WORD $0x4E27CC23 // fmla v3.4s, v1.4s, v7.4s
-	FMOVS F3, 0(R3)
-	WORD $0x4EAAD523 // fsub v3.4s, v9.4s, v10.4s
-	WORD $0x4EA5D4C5 // fsub v5.4s, v6.4s, v5.4s
-	WORD $0x4E25CC23 // fmla v3.4s, v1.4s, v5.4s
+	VMOV V9.B16, V3.B16
+	WORD $0x4E26CC23 // fmla v3.4s, v1.4s, v6.4s
+	VMOV V4.B16, V7.B16
+	WORD $0x4E25CC27 // fmla v7.4s, v1.4s, v5.4s
+	WORD $0x4E27D465 // fadd v5.4s, v3.4s, v7.4s
+	FMOVS F5, 0(R3)
+	WORD $0x4EA7D463 // fsub v3.4s, v3.4s, v7.4s
 	FMOVS F3, 0(R4)
 	VMOV V9.B16, V3.B16
-	WORD $0x4E2ACC43 // fmla v3.4s, v2.4s, v10.4s
+	WORD $0x4E24CC43 // fmla v3.4s, v2.4s, v4.4s
 	FMOVS F3, 0(R5)
 	VMOV V9.B16, V3.B16
-	WORD $0x4EAACC03 // fmls v3.4s, v0.4s, v10.4s
+	WORD $0x4EA4CC03 // fmls v3.4s, v0.4s, v4.4s
 	FMOVS F3, 0(R6)
-	WORD $0x4E28D483 // fadd v3.4s, v4.4s, v8.4s
-	WORD $0x4EA6CC43 // fmls v3.4s, v2.4s, v6.4s
+	WORD $0x4EA6D503 // fsub v3.4s, v8.4s, v6.4s
+	WORD $0x4EA4D463 // fsub v3.4s, v3.4s, v4.4s
 	WORD $0x4E29CC23 // fmla v3.4s, v1.4s, v9.4s
 	FMOVS F3, 0(R7)
 	ADD $576, R1, R1
@@ -6410,7 +6245,7 @@ while35:
 done36:
 	RET
 
-// func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *float32, addResidual int, lo, hi float32, n int, scratch *float32)
+// func WinogradOutput4(out, residual **float32, in *float32, inStride int, bias *float32, addResidual, clamp int, lo, hi float32, n int)
 TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
 	MOVD $0x3e800000, R0
 	VDUP R0, V0.S4
@@ -6420,1378 +6255,1191 @@ TEXT ·WinogradOutput4(SB), NOSPLIT, $0-72
 	VDUP R0, V2.S4
 	MOVD $0x40800000, R0
 	VDUP R0, V3.S4
-	MOVD in+16(FP), R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
+	MOVD out+0(FP), R0
+	MOVD residual+8(FP), R1
+	MOVD in+16(FP), R2
+	MOVD inStride+24(FP), R3
+	MOVD bias+32(FP), R4
+	MOVD n+64(FP), R5
+	FMOVS lo+56(FP), F4
+	WORD $0x4E040484 // dup v4.4s, v4.s[0]
+	FMOVS hi+60(FP), F5
+	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
+	MOVD addResidual+40(FP), R6
+	MOVD clamp+48(FP), R7
+	MOVD R3, R8
+	MOVD $6, R9
+	MUL R9, R8, R8
+	MOVD R5, R9
+	SUB R5, R9, R9
+	CMP $4, R5
 	BLT done2
 
 while1:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+	MOVD R2, R10
+	MOVD R10, R11
+	FMOVQ 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F10
+	ADD R3<<2, R10, R10
+	WORD $0x6E29DC0B // fmul v11.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6C // fmul v12.4s, v3.4s, v10.4s
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 96(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 192(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 288(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4E2BD4E7 // fadd v7.4s, v7.4s, v11.4s
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F12
+	ADD R3<<2, R10, R10
+	FMOVQ 0(R4), F13
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x6E2BDC0D // fmul v13.4s, v0.4s, v11.4s
+	WORD $0x6E2CDC6E // fmul v14.4s, v3.4s, v12.4s
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x4E2CD56A // fadd v10.4s, v11.4s, v12.4s
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4E2ED529 // fadd v9.4s, v9.4s, v14.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F14
+	ADD R3<<2, R10, R10
+	WORD $0x6E2DDC0F // fmul v15.4s, v0.4s, v13.4s
+	WORD $0x6E2EDC70 // fmul v16.4s, v3.4s, v14.4s
+	WORD $0x4E2CD56B // fadd v11.4s, v11.4s, v12.4s
+	WORD $0x4E2BD54A // fadd v10.4s, v10.4s, v11.4s
+	WORD $0x4E2ED5AC // fadd v12.4s, v13.4s, v14.4s
+	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
+	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
+	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F16
+	ADD R3<<2, R10, R10
+	WORD $0x6E2FDC11 // fmul v17.4s, v0.4s, v15.4s
+	WORD $0x6E30DC72 // fmul v18.4s, v3.4s, v16.4s
+	WORD $0x4E2ED5AD // fadd v13.4s, v13.4s, v14.4s
+	WORD $0x4E2DD58C // fadd v12.4s, v12.4s, v13.4s
+	WORD $0x4E30D5EE // fadd v14.4s, v15.4s, v16.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E31D5AD // fadd v13.4s, v13.4s, v17.4s
+	WORD $0x4E32D5AD // fadd v13.4s, v13.4s, v18.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F18
+	ADD R3<<2, R10, R10
+	WORD $0x6E31DC13 // fmul v19.4s, v0.4s, v17.4s
+	WORD $0x6E32DC74 // fmul v20.4s, v3.4s, v18.4s
+	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
+	WORD $0x4E2FD5CE // fadd v14.4s, v14.4s, v15.4s
+	WORD $0x4E32D630 // fadd v16.4s, v17.4s, v18.4s
+	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
+	WORD $0x4E33D5EF // fadd v15.4s, v15.4s, v19.4s
+	WORD $0x4E34D5EF // fadd v15.4s, v15.4s, v20.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F18
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F19
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F20
+	ADD R3<<2, R10, R10
+	WORD $0x6E33DC15 // fmul v21.4s, v0.4s, v19.4s
+	WORD $0x6E34DC76 // fmul v22.4s, v3.4s, v20.4s
+	WORD $0x4E32D631 // fadd v17.4s, v17.4s, v18.4s
+	WORD $0x4E31D610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x4E34D672 // fadd v18.4s, v19.4s, v20.4s
+	WORD $0x4E32D610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4E35D631 // fadd v17.4s, v17.4s, v21.4s
+	WORD $0x4E36D631 // fadd v17.4s, v17.4s, v22.4s
+	WORD $0x6E2CDC12 // fmul v18.4s, v0.4s, v12.4s
+	WORD $0x6E2EDC73 // fmul v19.4s, v3.4s, v14.4s
+	WORD $0x4E2AD514 // fadd v20.4s, v8.4s, v10.4s
+	WORD $0x4E34D4C6 // fadd v6.4s, v6.4s, v20.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+	CBZ R7, zero3
+	CBZ R6, zero4
+	MOVD 0(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F12
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+
+zero4:
+	WORD $0x6EA6E48C // fcmgt v12.4s, v4.4s, v6.4s
+	WORD $0x6EAC1C86 // bit v6.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4CC // fcmgt v12.4s, v6.4s, v5.4s
+	WORD $0x6EAC1CA6 // bit v6.16b, v5.16b, v12.16b
+
+zero3:
+	MOVD 0(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F6, 0(R10)
+	WORD $0x4EAAD506 // fsub v6.4s, v8.4s, v10.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x4E32CC48 // fmla v8.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC28 // fmls v8.4s, v1.4s, v19.4s
+	CBZ R7, zero5
+	CBZ R6, zero6
+	MOVD 8(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+
+zero6:
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
+
+zero5:
+	MOVD 8(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F8, 0(R10)
+	WORD $0x4E32D688 // fadd v8.4s, v20.4s, v18.4s
+	WORD $0x4E33D508 // fadd v8.4s, v8.4s, v19.4s
+	CBZ R7, zero7
+	CBZ R6, zero8
+	MOVD 16(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+
+zero8:
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
+
+zero7:
+	MOVD 16(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F8, 0(R10)
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	WORD $0x4E32CC26 // fmla v6.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC46 // fmls v6.4s, v2.4s, v19.4s
+	CBZ R7, zero9
+	CBZ R6, zero10
+	MOVD 24(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F8
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
+
+zero10:
+	WORD $0x6EA6E488 // fcmgt v8.4s, v4.4s, v6.4s
+	WORD $0x6EA81C86 // bit v6.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4C8 // fcmgt v8.4s, v6.4s, v5.4s
+	WORD $0x6EA81CA6 // bit v6.16b, v5.16b, v8.16b
+
+zero9:
+	MOVD 24(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F6, 0(R10)
+	WORD $0x6E2DDC06 // fmul v6.4s, v0.4s, v13.4s
+	WORD $0x6E2FDC68 // fmul v8.4s, v3.4s, v15.4s
+	WORD $0x4E2BD52A // fadd v10.4s, v9.4s, v11.4s
+	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4E2FD5AC // fadd v12.4s, v13.4s, v15.4s
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+	CBZ R7, zero11
+	CBZ R6, zero12
+	MOVD 64(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F12
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+
+zero12:
+	WORD $0x6EA7E48C // fcmgt v12.4s, v4.4s, v7.4s
+	WORD $0x6EAC1C87 // bit v7.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4EC // fcmgt v12.4s, v7.4s, v5.4s
+	WORD $0x6EAC1CA7 // bit v7.16b, v5.16b, v12.16b
+
+zero11:
+	MOVD 64(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F7, 0(R10)
+	WORD $0x4EABD527 // fsub v7.4s, v9.4s, v11.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x4E26CC49 // fmla v9.4s, v2.4s, v6.4s
+	WORD $0x4EA8CC29 // fmls v9.4s, v1.4s, v8.4s
+	CBZ R7, zero13
+	CBZ R6, zero14
+	MOVD 72(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+
+zero14:
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
+
+zero13:
+	MOVD 72(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F9, 0(R10)
+	WORD $0x4E26D549 // fadd v9.4s, v10.4s, v6.4s
+	WORD $0x4E28D529 // fadd v9.4s, v9.4s, v8.4s
+	CBZ R7, zero15
+	CBZ R6, zero16
+	MOVD 80(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
+
+zero16:
+	WORD $0x6EA9E48A // fcmgt v10.4s, v4.4s, v9.4s
+	WORD $0x6EAA1C89 // bit v9.16b, v4.16b, v10.16b
+	WORD $0x6EA5E52A // fcmgt v10.4s, v9.4s, v5.4s
+	WORD $0x6EAA1CA9 // bit v9.16b, v5.16b, v10.16b
+
+zero15:
+	MOVD 80(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F9, 0(R10)
+	WORD $0x4E31D4E7 // fadd v7.4s, v7.4s, v17.4s
+	WORD $0x4E26CC27 // fmla v7.4s, v1.4s, v6.4s
+	WORD $0x4EA8CC47 // fmls v7.4s, v2.4s, v8.4s
+	CBZ R7, zero17
+	CBZ R6, zero18
+	MOVD 88(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F6
+	WORD $0x4E26D4E7 // fadd v7.4s, v7.4s, v6.4s
+
+zero18:
+	WORD $0x6EA7E486 // fcmgt v6.4s, v4.4s, v7.4s
+	WORD $0x6EA61C87 // bit v7.16b, v4.16b, v6.16b
+	WORD $0x6EA5E4E6 // fcmgt v6.4s, v7.4s, v5.4s
+	WORD $0x6EA61CA7 // bit v7.16b, v5.16b, v6.16b
+
+zero17:
+	MOVD 88(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F7, 0(R10)
+	MOVD R2, R10
+	ADD R8<<2, R10, R10
+	MOVD R10, R11
+	FMOVQ 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F10
+	ADD R3<<2, R10, R10
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6E29DC69 // fmul v9.4s, v3.4s, v9.4s
+	WORD $0x4EA7D4C6 // fsub v6.4s, v6.4s, v7.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E28CC47 // fmla v7.4s, v2.4s, v8.4s
+	WORD $0x4EA9CC27 // fmls v7.4s, v1.4s, v9.4s
+	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4E28CC26 // fmla v6.4s, v1.4s, v8.4s
+	WORD $0x4EA9CC46 // fmls v6.4s, v2.4s, v9.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F12
+	ADD R3<<2, R10, R10
+	FMOVQ 0(R4), F13
+	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
+	WORD $0x6E2ADC0A // fmul v10.4s, v0.4s, v10.4s
+	WORD $0x6E2BDC6B // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V9.B16
+	WORD $0x4E2ACC49 // fmla v9.4s, v2.4s, v10.4s
+	WORD $0x4EABCC29 // fmls v9.4s, v1.4s, v11.4s
+	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4E2ACC28 // fmla v8.4s, v1.4s, v10.4s
+	WORD $0x4EABCC48 // fmls v8.4s, v2.4s, v11.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F14
+	ADD R3<<2, R10, R10
+	WORD $0x6E2CDC0C // fmul v12.4s, v0.4s, v12.4s
+	WORD $0x6E2DDC6D // fmul v13.4s, v3.4s, v13.4s
+	WORD $0x4EABD54A // fsub v10.4s, v10.4s, v11.4s
+	VMOV V10.B16, V11.B16
+	WORD $0x4E2CCC4B // fmla v11.4s, v2.4s, v12.4s
+	WORD $0x4EADCC2B // fmls v11.4s, v1.4s, v13.4s
+	WORD $0x4E2ED54A // fadd v10.4s, v10.4s, v14.4s
+	WORD $0x4E2CCC2A // fmla v10.4s, v1.4s, v12.4s
+	WORD $0x4EADCC4A // fmls v10.4s, v2.4s, v13.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F16
+	ADD R3<<2, R10, R10
+	WORD $0x6E2EDC0E // fmul v14.4s, v0.4s, v14.4s
+	WORD $0x6E2FDC6F // fmul v15.4s, v3.4s, v15.4s
+	WORD $0x4EADD58C // fsub v12.4s, v12.4s, v13.4s
+	VMOV V12.B16, V13.B16
+	WORD $0x4E2ECC4D // fmla v13.4s, v2.4s, v14.4s
+	WORD $0x4EAFCC2D // fmls v13.4s, v1.4s, v15.4s
+	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4E2ECC2C // fmla v12.4s, v1.4s, v14.4s
+	WORD $0x4EAFCC4C // fmls v12.4s, v2.4s, v15.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F18
+	ADD R3<<2, R10, R10
+	WORD $0x6E30DC10 // fmul v16.4s, v0.4s, v16.4s
+	WORD $0x6E31DC71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4EAFD5CE // fsub v14.4s, v14.4s, v15.4s
+	VMOV V14.B16, V15.B16
+	WORD $0x4E30CC4F // fmla v15.4s, v2.4s, v16.4s
+	WORD $0x4EB1CC2F // fmls v15.4s, v1.4s, v17.4s
+	WORD $0x4E32D5CE // fadd v14.4s, v14.4s, v18.4s
+	WORD $0x4E30CC2E // fmla v14.4s, v1.4s, v16.4s
+	WORD $0x4EB1CC4E // fmls v14.4s, v2.4s, v17.4s
+	MOVD R10, R11
+	FMOVQ 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F18
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F19
+	ADD R8<<2, R11, R11
+	FMOVQ 0(R11), F20
+	ADD R3<<2, R10, R10
+	WORD $0x6E32DC12 // fmul v18.4s, v0.4s, v18.4s
+	WORD $0x6E33DC73 // fmul v19.4s, v3.4s, v19.4s
+	WORD $0x4EB1D610 // fsub v16.4s, v16.4s, v17.4s
+	VMOV V16.B16, V17.B16
+	WORD $0x4E32CC51 // fmla v17.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC31 // fmls v17.4s, v1.4s, v19.4s
+	WORD $0x4E34D610 // fadd v16.4s, v16.4s, v20.4s
+	WORD $0x4E32CC30 // fmla v16.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC50 // fmls v16.4s, v2.4s, v19.4s
+	WORD $0x6E2DDC12 // fmul v18.4s, v0.4s, v13.4s
+	WORD $0x6E2FDC73 // fmul v19.4s, v3.4s, v15.4s
+	WORD $0x4E2BD534 // fadd v20.4s, v9.4s, v11.4s
+	WORD $0x4E34D4E7 // fadd v7.4s, v7.4s, v20.4s
+	WORD $0x4E2FD5AD // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	CBZ R7, zero19
+	CBZ R6, zero20
+	MOVD 32(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F13
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+
+zero20:
+	WORD $0x6EA7E48D // fcmgt v13.4s, v4.4s, v7.4s
+	WORD $0x6EAD1C87 // bit v7.16b, v4.16b, v13.16b
+	WORD $0x6EA5E4ED // fcmgt v13.4s, v7.4s, v5.4s
+	WORD $0x6EAD1CA7 // bit v7.16b, v5.16b, v13.16b
+
+zero19:
+	MOVD 32(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F7, 0(R10)
+	WORD $0x4EABD527 // fsub v7.4s, v9.4s, v11.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x4E32CC49 // fmla v9.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC29 // fmls v9.4s, v1.4s, v19.4s
+	CBZ R7, zero21
+	CBZ R6, zero22
+	MOVD 40(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+
+zero22:
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
+
+zero21:
+	MOVD 40(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F9, 0(R10)
+	WORD $0x4E32D689 // fadd v9.4s, v20.4s, v18.4s
+	WORD $0x4E33D529 // fadd v9.4s, v9.4s, v19.4s
+	CBZ R7, zero23
+	CBZ R6, zero24
+	MOVD 48(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
+
+zero24:
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
+
+zero23:
+	MOVD 48(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F9, 0(R10)
+	WORD $0x4E31D4E7 // fadd v7.4s, v7.4s, v17.4s
+	WORD $0x4E32CC27 // fmla v7.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC47 // fmls v7.4s, v2.4s, v19.4s
+	CBZ R7, zero25
+	CBZ R6, zero26
+	MOVD 56(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
+
+zero26:
+	WORD $0x6EA7E489 // fcmgt v9.4s, v4.4s, v7.4s
+	WORD $0x6EA91C87 // bit v7.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4E9 // fcmgt v9.4s, v7.4s, v5.4s
+	WORD $0x6EA91CA7 // bit v7.16b, v5.16b, v9.16b
+
+zero25:
+	MOVD 56(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F7, 0(R10)
+	WORD $0x6E2CDC07 // fmul v7.4s, v0.4s, v12.4s
+	WORD $0x6E2EDC69 // fmul v9.4s, v3.4s, v14.4s
+	WORD $0x4E2AD50B // fadd v11.4s, v8.4s, v10.4s
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+	CBZ R7, zero27
+	CBZ R6, zero28
+	MOVD 96(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F12
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+
+zero28:
+	WORD $0x6EA6E48C // fcmgt v12.4s, v4.4s, v6.4s
+	WORD $0x6EAC1C86 // bit v6.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4CC // fcmgt v12.4s, v6.4s, v5.4s
+	WORD $0x6EAC1CA6 // bit v6.16b, v5.16b, v12.16b
+
+zero27:
+	MOVD 96(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F6, 0(R10)
+	WORD $0x4EAAD506 // fsub v6.4s, v8.4s, v10.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x4E27CC48 // fmla v8.4s, v2.4s, v7.4s
+	WORD $0x4EA9CC28 // fmls v8.4s, v1.4s, v9.4s
+	CBZ R7, zero29
+	CBZ R6, zero30
+	MOVD 104(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+
+zero30:
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
+
+zero29:
+	MOVD 104(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F8, 0(R10)
+	WORD $0x4E27D568 // fadd v8.4s, v11.4s, v7.4s
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	CBZ R7, zero31
+	CBZ R6, zero32
+	MOVD 112(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+
+zero32:
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
+
+zero31:
+	MOVD 112(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F8, 0(R10)
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	WORD $0x4E27CC26 // fmla v6.4s, v1.4s, v7.4s
+	WORD $0x4EA9CC46 // fmls v6.4s, v2.4s, v9.4s
+	CBZ R7, zero33
+	CBZ R6, zero34
+	MOVD 120(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVQ 0(R10), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+
+zero34:
+	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
+	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
+	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
+	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
+
+zero33:
+	MOVD 120(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVQ F6, 0(R10)
+	ADD $4, R9, R9
+	ADD $16, R2, R2
 	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
+	SUB $4, R5, R5
+	CMP $4, R5
 	BGE while1
 
 done2:
-	CMP $1, R1
-	BLT done4
+	CMP $1, R5
+	BLT done36
 
-while3:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
+while35:
+	MOVD R2, R10
+	MOVD R10, R11
+	FMOVS 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F10
+	ADD R3<<2, R10, R10
+	WORD $0x6E29DC0B // fmul v11.4s, v0.4s, v9.4s
+	WORD $0x6E2ADC6C // fmul v12.4s, v3.4s, v10.4s
 	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 0(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 96(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 192(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 288(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while3
-
-done4:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done6
-
-while5:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 16(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 112(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 208(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 304(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while5
-
-done6:
-	CMP $1, R1
-	BLT done8
-
-while7:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 16(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 112(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 208(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 304(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while7
-
-done8:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done10
-
-while9:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 32(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 128(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 224(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 320(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while9
-
-done10:
-	CMP $1, R1
-	BLT done12
-
-while11:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 32(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 128(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 224(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 320(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while11
-
-done12:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done14
-
-while13:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 48(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 144(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 240(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 336(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while13
-
-done14:
-	CMP $1, R1
-	BLT done16
-
-while15:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 48(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 144(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 240(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 336(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while15
-
-done16:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done18
-
-while17:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 64(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 160(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 256(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 352(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while17
-
-done18:
-	CMP $1, R1
-	BLT done20
-
-while19:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 64(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 160(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 256(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 352(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while19
-
-done20:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	MOVD inStride+24(FP), R1
-	MOVD $6, R2
-	MUL R2, R1, R1
-	MOVD R0, R2
-	MOVD R2, R3
-	ADD R1<<2, R2, R2
-	MOVD R2, R4
-	ADD R1<<2, R2, R2
-	MOVD R2, R5
-	ADD R1<<2, R2, R2
-	MOVD R2, R6
-	ADD R1<<2, R2, R2
-	MOVD R2, R7
-	ADD R1<<2, R2, R2
-	MOVD R2, R8
-	ADD R1<<2, R2, R2
-	MOVD n+56(FP), R1
-	MOVD scratch+64(FP), R2
-	CMP $4, R1
-	BLT done22
-
-while21:
-	FMOVQ 0(R3), F4
-	FMOVQ 0(R4), F5
-	FMOVQ 0(R5), F6
-	FMOVQ 0(R6), F7
-	FMOVQ 0(R7), F8
-	FMOVQ 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 80(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 176(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 272(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 368(R2)
-	ADD $384, R2, R2
-	ADD $16, R3, R3
-	ADD $16, R4, R4
-	ADD $16, R5, R5
-	ADD $16, R6, R6
-	ADD $16, R7, R7
-	ADD $16, R8, R8
-	SUB $4, R1, R1
-	CMP $4, R1
-	BGE while21
-
-done22:
-	CMP $1, R1
-	BLT done24
-
-while23:
-	FMOVS 0(R3), F4
-	FMOVS 0(R4), F5
-	FMOVS 0(R5), F6
-	FMOVS 0(R6), F7
-	FMOVS 0(R7), F8
-	FMOVS 0(R8), F9
-	WORD $0x6E27DC0A // fmul v10.4s, v0.4s, v7.4s
-	WORD $0x6E28DC6B // fmul v11.4s, v3.4s, v8.4s
-	WORD $0x4E26D4AC // fadd v12.4s, v5.4s, v6.4s
-	WORD $0x4E2CD484 // fadd v4.4s, v4.4s, v12.4s
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	WORD $0x4E27D484 // fadd v4.4s, v4.4s, v7.4s
-	FMOVQ F4, 80(R2)
-	WORD $0x4EA6D4A4 // fsub v4.4s, v5.4s, v6.4s
-	VMOV V4.B16, V5.B16
-	WORD $0x4E2ACC45 // fmla v5.4s, v2.4s, v10.4s
-	WORD $0x4EABCC25 // fmls v5.4s, v1.4s, v11.4s
-	FMOVQ F5, 176(R2)
-	WORD $0x4E2AD585 // fadd v5.4s, v12.4s, v10.4s
-	WORD $0x4E2BD4A5 // fadd v5.4s, v5.4s, v11.4s
-	FMOVQ F5, 272(R2)
-	WORD $0x4E29D484 // fadd v4.4s, v4.4s, v9.4s
-	WORD $0x4E2ACC24 // fmla v4.4s, v1.4s, v10.4s
-	WORD $0x4EABCC44 // fmls v4.4s, v2.4s, v11.4s
-	FMOVQ F4, 368(R2)
-	ADD $384, R2, R2
-	ADD $4, R3, R3
-	ADD $4, R4, R4
-	ADD $4, R5, R5
-	ADD $4, R6, R6
-	ADD $4, R7, R7
-	ADD $4, R8, R8
-	SUB $1, R1, R1
-	CMP $1, R1
-	BGE while23
-
-done24:
-	MOVD inStride+24(FP), R1
-	ADD R1<<2, R0, R0
-	FMOVS lo+48(FP), F4
-	WORD $0x4E040484 // dup v4.4s, v4.s[0]
-	FMOVS hi+52(FP), F5
-	WORD $0x4E0404A5 // dup v5.4s, v5.s[0]
-	MOVD addResidual+40(FP), R0
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 0(R2), R4
-	MOVD 0(R3), R5
-	MOVD 8(R2), R6
-	MOVD 8(R3), R7
-	MOVD 16(R2), R8
-	MOVD 16(R3), R9
-	MOVD 24(R2), R2
-	MOVD 24(R3), R3
-	MOVD n+56(FP), R10
-	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done26
-
-while25:
-	FMOVQ 0(R11), F6
-	FMOVQ 16(R11), F7
-	FMOVQ 32(R11), F8
-	FMOVQ 48(R11), F9
-	FMOVQ 64(R11), F10
-	FMOVQ 80(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+	WORD $0x4E2AD528 // fadd v8.4s, v9.4s, v10.4s
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
+	WORD $0x4E2BD4E7 // fadd v7.4s, v7.4s, v11.4s
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F12
+	ADD R3<<2, R10, R10
+	FMOVS 0(R4), F13
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x6E2BDC0D // fmul v13.4s, v0.4s, v11.4s
+	WORD $0x6E2CDC6E // fmul v14.4s, v3.4s, v12.4s
 	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero27
-	FMOVQ 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	WORD $0x4E2CD56A // fadd v10.4s, v11.4s, v12.4s
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
+	WORD $0x4E2DD529 // fadd v9.4s, v9.4s, v13.4s
+	WORD $0x4E2ED529 // fadd v9.4s, v9.4s, v14.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F14
+	ADD R3<<2, R10, R10
+	WORD $0x6E2DDC0F // fmul v15.4s, v0.4s, v13.4s
+	WORD $0x6E2EDC70 // fmul v16.4s, v3.4s, v14.4s
+	WORD $0x4E2CD56B // fadd v11.4s, v11.4s, v12.4s
+	WORD $0x4E2BD54A // fadd v10.4s, v10.4s, v11.4s
+	WORD $0x4E2ED5AC // fadd v12.4s, v13.4s, v14.4s
+	WORD $0x4E2CD54A // fadd v10.4s, v10.4s, v12.4s
+	WORD $0x4E2FD56B // fadd v11.4s, v11.4s, v15.4s
+	WORD $0x4E30D56B // fadd v11.4s, v11.4s, v16.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F16
+	ADD R3<<2, R10, R10
+	WORD $0x6E2FDC11 // fmul v17.4s, v0.4s, v15.4s
+	WORD $0x6E30DC72 // fmul v18.4s, v3.4s, v16.4s
+	WORD $0x4E2ED5AD // fadd v13.4s, v13.4s, v14.4s
+	WORD $0x4E2DD58C // fadd v12.4s, v12.4s, v13.4s
+	WORD $0x4E30D5EE // fadd v14.4s, v15.4s, v16.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E31D5AD // fadd v13.4s, v13.4s, v17.4s
+	WORD $0x4E32D5AD // fadd v13.4s, v13.4s, v18.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F18
+	ADD R3<<2, R10, R10
+	WORD $0x6E31DC13 // fmul v19.4s, v0.4s, v17.4s
+	WORD $0x6E32DC74 // fmul v20.4s, v3.4s, v18.4s
+	WORD $0x4E30D5EF // fadd v15.4s, v15.4s, v16.4s
+	WORD $0x4E2FD5CE // fadd v14.4s, v14.4s, v15.4s
+	WORD $0x4E32D630 // fadd v16.4s, v17.4s, v18.4s
+	WORD $0x4E30D5CE // fadd v14.4s, v14.4s, v16.4s
+	WORD $0x4E33D5EF // fadd v15.4s, v15.4s, v19.4s
+	WORD $0x4E34D5EF // fadd v15.4s, v15.4s, v20.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F18
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F19
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F20
+	ADD R3<<2, R10, R10
+	WORD $0x6E33DC15 // fmul v21.4s, v0.4s, v19.4s
+	WORD $0x6E34DC76 // fmul v22.4s, v3.4s, v20.4s
+	WORD $0x4E32D631 // fadd v17.4s, v17.4s, v18.4s
+	WORD $0x4E31D610 // fadd v16.4s, v16.4s, v17.4s
+	WORD $0x4E34D672 // fadd v18.4s, v19.4s, v20.4s
+	WORD $0x4E32D610 // fadd v16.4s, v16.4s, v18.4s
+	WORD $0x4E35D631 // fadd v17.4s, v17.4s, v21.4s
+	WORD $0x4E36D631 // fadd v17.4s, v17.4s, v22.4s
+	WORD $0x6E2CDC12 // fmul v18.4s, v0.4s, v12.4s
+	WORD $0x6E2EDC73 // fmul v19.4s, v3.4s, v14.4s
+	WORD $0x4E2AD514 // fadd v20.4s, v8.4s, v10.4s
+	WORD $0x4E34D4C6 // fadd v6.4s, v6.4s, v20.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+	CBZ R7, zero37
+	CBZ R6, zero38
+	MOVD 0(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F12
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
 
-zero27:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVQ F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero28
-	FMOVQ 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero38:
+	WORD $0x6EA6E48C // fcmgt v12.4s, v4.4s, v6.4s
+	WORD $0x6EAC1C86 // bit v6.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4CC // fcmgt v12.4s, v6.4s, v5.4s
+	WORD $0x6EAC1CA6 // bit v6.16b, v5.16b, v12.16b
 
-zero28:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero29
-	FMOVQ 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-
-zero29:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVQ 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero30
-	FMOVQ 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-
-zero30:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVQ F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R6, R6
-	ADD $16, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R7, R7
-	ADD $16, R9, R9
-	ADD $16, R3, R3
-	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while25
-
-done26:
-	CMP $1, R10
-	BLT done32
-
-while31:
-	FMOVQ 0(R11), F6
-	FMOVQ 16(R11), F7
-	FMOVQ 32(R11), F8
-	FMOVQ 48(R11), F9
-	FMOVQ 64(R11), F10
-	FMOVQ 80(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero33
-	FMOVS 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-
-zero33:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVS F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero34
-	FMOVS 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-
-zero34:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero35
-	FMOVS 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-
-zero35:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVS 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero36
-	FMOVS 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-
-zero36:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVS F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $4, R1, R1
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R7, R7
-	ADD $4, R9, R9
-	ADD $4, R3, R3
-	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while31
-
-done32:
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 32(R2), R4
-	MOVD 32(R3), R5
-	MOVD 40(R2), R6
-	MOVD 40(R3), R7
-	MOVD 48(R2), R8
-	MOVD 48(R3), R9
-	MOVD 56(R2), R2
-	MOVD 56(R3), R3
-	MOVD n+56(FP), R10
-	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done38
-
-while37:
-	FMOVQ 96(R11), F6
-	FMOVQ 112(R11), F7
-	FMOVQ 128(R11), F8
-	FMOVQ 144(R11), F9
-	FMOVQ 160(R11), F10
-	FMOVQ 176(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero39
-	FMOVQ 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-
-zero39:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVQ F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero40
-	FMOVQ 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero37:
+	MOVD 0(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F6, 0(R10)
+	WORD $0x4EAAD506 // fsub v6.4s, v8.4s, v10.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x4E32CC48 // fmla v8.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC28 // fmls v8.4s, v1.4s, v19.4s
+	CBZ R7, zero39
+	CBZ R6, zero40
+	MOVD 8(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
 
 zero40:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero41
-	FMOVQ 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
 
-zero41:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVQ 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero42
-	FMOVQ 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+zero39:
+	MOVD 8(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F8, 0(R10)
+	WORD $0x4E32D688 // fadd v8.4s, v20.4s, v18.4s
+	WORD $0x4E33D508 // fadd v8.4s, v8.4s, v19.4s
+	CBZ R7, zero41
+	CBZ R6, zero42
+	MOVD 16(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
 
 zero42:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVQ F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R6, R6
-	ADD $16, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R7, R7
-	ADD $16, R9, R9
-	ADD $16, R3, R3
-	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while37
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
 
-done38:
-	CMP $1, R10
-	BLT done44
+zero41:
+	MOVD 16(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F8, 0(R10)
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	WORD $0x4E32CC26 // fmla v6.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC46 // fmls v6.4s, v2.4s, v19.4s
+	CBZ R7, zero43
+	CBZ R6, zero44
+	MOVD 24(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F8
+	WORD $0x4E28D4C6 // fadd v6.4s, v6.4s, v8.4s
 
-while43:
-	FMOVQ 96(R11), F6
-	FMOVQ 112(R11), F7
-	FMOVQ 128(R11), F8
-	FMOVQ 144(R11), F9
-	FMOVQ 160(R11), F10
-	FMOVQ 176(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero45
-	FMOVS 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+zero44:
+	WORD $0x6EA6E488 // fcmgt v8.4s, v4.4s, v6.4s
+	WORD $0x6EA81C86 // bit v6.16b, v4.16b, v8.16b
+	WORD $0x6EA5E4C8 // fcmgt v8.4s, v6.4s, v5.4s
+	WORD $0x6EA81CA6 // bit v6.16b, v5.16b, v8.16b
 
-zero45:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVS F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero46
-	FMOVS 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero43:
+	MOVD 24(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F6, 0(R10)
+	WORD $0x6E2DDC06 // fmul v6.4s, v0.4s, v13.4s
+	WORD $0x6E2FDC68 // fmul v8.4s, v3.4s, v15.4s
+	WORD $0x4E2BD52A // fadd v10.4s, v9.4s, v11.4s
+	WORD $0x4E2AD4E7 // fadd v7.4s, v7.4s, v10.4s
+	WORD $0x4E2FD5AC // fadd v12.4s, v13.4s, v15.4s
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
+	CBZ R7, zero45
+	CBZ R6, zero46
+	MOVD 64(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F12
+	WORD $0x4E2CD4E7 // fadd v7.4s, v7.4s, v12.4s
 
 zero46:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero47
-	FMOVS 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x6EA7E48C // fcmgt v12.4s, v4.4s, v7.4s
+	WORD $0x6EAC1C87 // bit v7.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4EC // fcmgt v12.4s, v7.4s, v5.4s
+	WORD $0x6EAC1CA7 // bit v7.16b, v5.16b, v12.16b
 
-zero47:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVS 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero48
-	FMOVS 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+zero45:
+	MOVD 64(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F7, 0(R10)
+	WORD $0x4EABD527 // fsub v7.4s, v9.4s, v11.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x4E26CC49 // fmla v9.4s, v2.4s, v6.4s
+	WORD $0x4EA8CC29 // fmls v9.4s, v1.4s, v8.4s
+	CBZ R7, zero47
+	CBZ R6, zero48
+	MOVD 72(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
 
 zero48:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVS F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $4, R1, R1
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R7, R7
-	ADD $4, R9, R9
-	ADD $4, R3, R3
-	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while43
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
 
-done44:
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 64(R2), R4
-	MOVD 64(R3), R5
-	MOVD 72(R2), R6
-	MOVD 72(R3), R7
-	MOVD 80(R2), R8
-	MOVD 80(R3), R9
-	MOVD 88(R2), R2
-	MOVD 88(R3), R3
-	MOVD n+56(FP), R10
-	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done50
-
-while49:
-	FMOVQ 192(R11), F6
-	FMOVQ 208(R11), F7
-	FMOVQ 224(R11), F8
-	FMOVQ 240(R11), F9
-	FMOVQ 256(R11), F10
-	FMOVQ 272(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
+zero47:
+	MOVD 72(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F9, 0(R10)
+	WORD $0x4E26D549 // fadd v9.4s, v10.4s, v6.4s
+	WORD $0x4E28D529 // fadd v9.4s, v9.4s, v8.4s
+	CBZ R7, zero49
+	CBZ R6, zero50
+	MOVD 80(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
 	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero51
-	FMOVQ 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
 
-zero51:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVQ F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero52
-	FMOVQ 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero50:
+	WORD $0x6EA9E48A // fcmgt v10.4s, v4.4s, v9.4s
+	WORD $0x6EAA1C89 // bit v9.16b, v4.16b, v10.16b
+	WORD $0x6EA5E52A // fcmgt v10.4s, v9.4s, v5.4s
+	WORD $0x6EAA1CA9 // bit v9.16b, v5.16b, v10.16b
+
+zero49:
+	MOVD 80(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F9, 0(R10)
+	WORD $0x4E31D4E7 // fadd v7.4s, v7.4s, v17.4s
+	WORD $0x4E26CC27 // fmla v7.4s, v1.4s, v6.4s
+	WORD $0x4EA8CC47 // fmls v7.4s, v2.4s, v8.4s
+	CBZ R7, zero51
+	CBZ R6, zero52
+	MOVD 88(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F6
+	WORD $0x4E26D4E7 // fadd v7.4s, v7.4s, v6.4s
 
 zero52:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero53
-	FMOVQ 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x6EA7E486 // fcmgt v6.4s, v4.4s, v7.4s
+	WORD $0x6EA61C87 // bit v7.16b, v4.16b, v6.16b
+	WORD $0x6EA5E4E6 // fcmgt v6.4s, v7.4s, v5.4s
+	WORD $0x6EA61CA7 // bit v7.16b, v5.16b, v6.16b
 
-zero53:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVQ 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero54
-	FMOVQ 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+zero51:
+	MOVD 88(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F7, 0(R10)
+	MOVD R2, R10
+	ADD R8<<2, R10, R10
+	MOVD R10, R11
+	FMOVS 0(R11), F6
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F7
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F10
+	ADD R3<<2, R10, R10
+	WORD $0x6E28DC08 // fmul v8.4s, v0.4s, v8.4s
+	WORD $0x6E29DC69 // fmul v9.4s, v3.4s, v9.4s
+	WORD $0x4EA7D4C6 // fsub v6.4s, v6.4s, v7.4s
+	VMOV V6.B16, V7.B16
+	WORD $0x4E28CC47 // fmla v7.4s, v2.4s, v8.4s
+	WORD $0x4EA9CC27 // fmls v7.4s, v1.4s, v9.4s
+	WORD $0x4E2AD4C6 // fadd v6.4s, v6.4s, v10.4s
+	WORD $0x4E28CC26 // fmla v6.4s, v1.4s, v8.4s
+	WORD $0x4EA9CC46 // fmls v6.4s, v2.4s, v9.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F8
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F9
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F12
+	ADD R3<<2, R10, R10
+	FMOVS 0(R4), F13
+	WORD $0x4E2DD508 // fadd v8.4s, v8.4s, v13.4s
+	WORD $0x6E2ADC0A // fmul v10.4s, v0.4s, v10.4s
+	WORD $0x6E2BDC6B // fmul v11.4s, v3.4s, v11.4s
+	WORD $0x4EA9D508 // fsub v8.4s, v8.4s, v9.4s
+	VMOV V8.B16, V9.B16
+	WORD $0x4E2ACC49 // fmla v9.4s, v2.4s, v10.4s
+	WORD $0x4EABCC29 // fmls v9.4s, v1.4s, v11.4s
+	WORD $0x4E2CD508 // fadd v8.4s, v8.4s, v12.4s
+	WORD $0x4E2ACC28 // fmla v8.4s, v1.4s, v10.4s
+	WORD $0x4EABCC48 // fmls v8.4s, v2.4s, v11.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F10
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F11
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F14
+	ADD R3<<2, R10, R10
+	WORD $0x6E2CDC0C // fmul v12.4s, v0.4s, v12.4s
+	WORD $0x6E2DDC6D // fmul v13.4s, v3.4s, v13.4s
+	WORD $0x4EABD54A // fsub v10.4s, v10.4s, v11.4s
+	VMOV V10.B16, V11.B16
+	WORD $0x4E2CCC4B // fmla v11.4s, v2.4s, v12.4s
+	WORD $0x4EADCC2B // fmls v11.4s, v1.4s, v13.4s
+	WORD $0x4E2ED54A // fadd v10.4s, v10.4s, v14.4s
+	WORD $0x4E2CCC2A // fmla v10.4s, v1.4s, v12.4s
+	WORD $0x4EADCC4A // fmls v10.4s, v2.4s, v13.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F12
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F13
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F16
+	ADD R3<<2, R10, R10
+	WORD $0x6E2EDC0E // fmul v14.4s, v0.4s, v14.4s
+	WORD $0x6E2FDC6F // fmul v15.4s, v3.4s, v15.4s
+	WORD $0x4EADD58C // fsub v12.4s, v12.4s, v13.4s
+	VMOV V12.B16, V13.B16
+	WORD $0x4E2ECC4D // fmla v13.4s, v2.4s, v14.4s
+	WORD $0x4EAFCC2D // fmls v13.4s, v1.4s, v15.4s
+	WORD $0x4E30D58C // fadd v12.4s, v12.4s, v16.4s
+	WORD $0x4E2ECC2C // fmla v12.4s, v1.4s, v14.4s
+	WORD $0x4EAFCC4C // fmls v12.4s, v2.4s, v15.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F14
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F15
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F18
+	ADD R3<<2, R10, R10
+	WORD $0x6E30DC10 // fmul v16.4s, v0.4s, v16.4s
+	WORD $0x6E31DC71 // fmul v17.4s, v3.4s, v17.4s
+	WORD $0x4EAFD5CE // fsub v14.4s, v14.4s, v15.4s
+	VMOV V14.B16, V15.B16
+	WORD $0x4E30CC4F // fmla v15.4s, v2.4s, v16.4s
+	WORD $0x4EB1CC2F // fmls v15.4s, v1.4s, v17.4s
+	WORD $0x4E32D5CE // fadd v14.4s, v14.4s, v18.4s
+	WORD $0x4E30CC2E // fmla v14.4s, v1.4s, v16.4s
+	WORD $0x4EB1CC4E // fmls v14.4s, v2.4s, v17.4s
+	MOVD R10, R11
+	FMOVS 0(R11), F16
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F17
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F18
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F19
+	ADD R8<<2, R11, R11
+	FMOVS 0(R11), F20
+	ADD R3<<2, R10, R10
+	WORD $0x6E32DC12 // fmul v18.4s, v0.4s, v18.4s
+	WORD $0x6E33DC73 // fmul v19.4s, v3.4s, v19.4s
+	WORD $0x4EB1D610 // fsub v16.4s, v16.4s, v17.4s
+	VMOV V16.B16, V17.B16
+	WORD $0x4E32CC51 // fmla v17.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC31 // fmls v17.4s, v1.4s, v19.4s
+	WORD $0x4E34D610 // fadd v16.4s, v16.4s, v20.4s
+	WORD $0x4E32CC30 // fmla v16.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC50 // fmls v16.4s, v2.4s, v19.4s
+	WORD $0x6E2DDC12 // fmul v18.4s, v0.4s, v13.4s
+	WORD $0x6E2FDC73 // fmul v19.4s, v3.4s, v15.4s
+	WORD $0x4E2BD534 // fadd v20.4s, v9.4s, v11.4s
+	WORD $0x4E34D4E7 // fadd v7.4s, v7.4s, v20.4s
+	WORD $0x4E2FD5AD // fadd v13.4s, v13.4s, v15.4s
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
+	CBZ R7, zero53
+	CBZ R6, zero54
+	MOVD 32(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F13
+	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
 
 zero54:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVQ F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R6, R6
-	ADD $16, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R7, R7
-	ADD $16, R9, R9
-	ADD $16, R3, R3
-	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while49
+	WORD $0x6EA7E48D // fcmgt v13.4s, v4.4s, v7.4s
+	WORD $0x6EAD1C87 // bit v7.16b, v4.16b, v13.16b
+	WORD $0x6EA5E4ED // fcmgt v13.4s, v7.4s, v5.4s
+	WORD $0x6EAD1CA7 // bit v7.16b, v5.16b, v13.16b
 
-done50:
-	CMP $1, R10
-	BLT done56
+zero53:
+	MOVD 32(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F7, 0(R10)
+	WORD $0x4EABD527 // fsub v7.4s, v9.4s, v11.4s
+	VMOV V7.B16, V9.B16
+	WORD $0x4E32CC49 // fmla v9.4s, v2.4s, v18.4s
+	WORD $0x4EB3CC29 // fmls v9.4s, v1.4s, v19.4s
+	CBZ R7, zero55
+	CBZ R6, zero56
+	MOVD 40(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
 
-while55:
-	FMOVQ 192(R11), F6
-	FMOVQ 208(R11), F7
-	FMOVQ 224(R11), F8
-	FMOVQ 240(R11), F9
-	FMOVQ 256(R11), F10
-	FMOVQ 272(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero57
-	FMOVS 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+zero56:
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
 
-zero57:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVS F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero58
-	FMOVS 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero55:
+	MOVD 40(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F9, 0(R10)
+	WORD $0x4E32D689 // fadd v9.4s, v20.4s, v18.4s
+	WORD $0x4E33D529 // fadd v9.4s, v9.4s, v19.4s
+	CBZ R7, zero57
+	CBZ R6, zero58
+	MOVD 48(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F11
+	WORD $0x4E2BD529 // fadd v9.4s, v9.4s, v11.4s
 
 zero58:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero59
-	FMOVS 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x6EA9E48B // fcmgt v11.4s, v4.4s, v9.4s
+	WORD $0x6EAB1C89 // bit v9.16b, v4.16b, v11.16b
+	WORD $0x6EA5E52B // fcmgt v11.4s, v9.4s, v5.4s
+	WORD $0x6EAB1CA9 // bit v9.16b, v5.16b, v11.16b
 
-zero59:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVS 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero60
-	FMOVS 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+zero57:
+	MOVD 48(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F9, 0(R10)
+	WORD $0x4E31D4E7 // fadd v7.4s, v7.4s, v17.4s
+	WORD $0x4E32CC27 // fmla v7.4s, v1.4s, v18.4s
+	WORD $0x4EB3CC47 // fmls v7.4s, v2.4s, v19.4s
+	CBZ R7, zero59
+	CBZ R6, zero60
+	MOVD 56(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F9
+	WORD $0x4E29D4E7 // fadd v7.4s, v7.4s, v9.4s
 
 zero60:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVS F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $4, R1, R1
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
-	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R7, R7
-	ADD $4, R9, R9
-	ADD $4, R3, R3
-	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while55
+	WORD $0x6EA7E489 // fcmgt v9.4s, v4.4s, v7.4s
+	WORD $0x6EA91C87 // bit v7.16b, v4.16b, v9.16b
+	WORD $0x6EA5E4E9 // fcmgt v9.4s, v7.4s, v5.4s
+	WORD $0x6EA91CA7 // bit v7.16b, v5.16b, v9.16b
 
-done56:
-	MOVD bias+32(FP), R1
-	MOVD out+0(FP), R2
-	MOVD residual+8(FP), R3
-	MOVD 96(R2), R4
-	MOVD 96(R3), R5
-	MOVD 104(R2), R6
-	MOVD 104(R3), R7
-	MOVD 112(R2), R8
-	MOVD 112(R3), R9
-	MOVD 120(R2), R2
-	MOVD 120(R3), R3
-	MOVD n+56(FP), R10
-	MOVD scratch+64(FP), R11
-	CMP $4, R10
-	BLT done62
+zero59:
+	MOVD 56(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F7, 0(R10)
+	WORD $0x6E2CDC07 // fmul v7.4s, v0.4s, v12.4s
+	WORD $0x6E2EDC69 // fmul v9.4s, v3.4s, v14.4s
+	WORD $0x4E2AD50B // fadd v11.4s, v8.4s, v10.4s
+	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
+	WORD $0x4E2ED58C // fadd v12.4s, v12.4s, v14.4s
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
+	CBZ R7, zero61
+	CBZ R6, zero62
+	MOVD 96(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F12
+	WORD $0x4E2CD4C6 // fadd v6.4s, v6.4s, v12.4s
 
-while61:
-	FMOVQ 288(R11), F6
-	FMOVQ 304(R11), F7
-	FMOVQ 320(R11), F8
-	FMOVQ 336(R11), F9
-	FMOVQ 352(R11), F10
-	FMOVQ 368(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVQ 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero63
-	FMOVQ 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
+zero62:
+	WORD $0x6EA6E48C // fcmgt v12.4s, v4.4s, v6.4s
+	WORD $0x6EAC1C86 // bit v6.16b, v4.16b, v12.16b
+	WORD $0x6EA5E4CC // fcmgt v12.4s, v6.4s, v5.4s
+	WORD $0x6EAC1CA6 // bit v6.16b, v5.16b, v12.16b
 
-zero63:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVQ F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero64
-	FMOVQ 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+zero61:
+	MOVD 96(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F6, 0(R10)
+	WORD $0x4EAAD506 // fsub v6.4s, v8.4s, v10.4s
+	VMOV V6.B16, V8.B16
+	WORD $0x4E27CC48 // fmla v8.4s, v2.4s, v7.4s
+	WORD $0x4EA9CC28 // fmls v8.4s, v1.4s, v9.4s
+	CBZ R7, zero63
+	CBZ R6, zero64
+	MOVD 104(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
 
 zero64:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVQ 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero65
-	FMOVQ 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
 
-zero65:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVQ F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVQ 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero66
-	FMOVQ 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+zero63:
+	MOVD 104(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F8, 0(R10)
+	WORD $0x4E27D568 // fadd v8.4s, v11.4s, v7.4s
+	WORD $0x4E29D508 // fadd v8.4s, v8.4s, v9.4s
+	CBZ R7, zero65
+	CBZ R6, zero66
+	MOVD 112(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F10
+	WORD $0x4E2AD508 // fadd v8.4s, v8.4s, v10.4s
 
 zero66:
+	WORD $0x6EA8E48A // fcmgt v10.4s, v4.4s, v8.4s
+	WORD $0x6EAA1C88 // bit v8.16b, v4.16b, v10.16b
+	WORD $0x6EA5E50A // fcmgt v10.4s, v8.4s, v5.4s
+	WORD $0x6EAA1CA8 // bit v8.16b, v5.16b, v10.16b
+
+zero65:
+	MOVD 112(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F8, 0(R10)
+	WORD $0x4E30D4C6 // fadd v6.4s, v6.4s, v16.4s
+	WORD $0x4E27CC26 // fmla v6.4s, v1.4s, v7.4s
+	WORD $0x4EA9CC46 // fmls v6.4s, v2.4s, v9.4s
+	CBZ R7, zero67
+	CBZ R6, zero68
+	MOVD 120(R1), R10
+	ADD R9<<2, R10, R10
+	FMOVS 0(R10), F7
+	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
+
+zero68:
 	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
 	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
 	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
 	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVQ F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $16, R1, R1
-	ADD $16, R4, R4
-	ADD $16, R6, R6
-	ADD $16, R8, R8
-	ADD $16, R2, R2
-	ADD $16, R5, R5
-	ADD $16, R7, R7
-	ADD $16, R9, R9
-	ADD $16, R3, R3
-	SUB $4, R10, R10
-	CMP $4, R10
-	BGE while61
 
-done62:
-	CMP $1, R10
-	BLT done68
-
-while67:
-	FMOVQ 288(R11), F6
-	FMOVQ 304(R11), F7
-	FMOVQ 320(R11), F8
-	FMOVQ 336(R11), F9
-	FMOVQ 352(R11), F10
-	FMOVQ 368(R11), F11
-	WORD $0x6E29DC0C // fmul v12.4s, v0.4s, v9.4s
-	WORD $0x6E2ADC6D // fmul v13.4s, v3.4s, v10.4s
-	WORD $0x4E28D4EE // fadd v14.4s, v7.4s, v8.4s
-	WORD $0x4E2ED4C6 // fadd v6.4s, v6.4s, v14.4s
-	WORD $0x4E2AD529 // fadd v9.4s, v9.4s, v10.4s
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	FMOVS 0(R1), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-	CBZ R0, zero69
-	FMOVS 0(R5), F9
-	WORD $0x4E29D4C6 // fadd v6.4s, v6.4s, v9.4s
-
-zero69:
-	WORD $0x6EA6E489 // fcmgt v9.4s, v4.4s, v6.4s
-	WORD $0x6EA91C86 // bit v6.16b, v4.16b, v9.16b
-	WORD $0x6EA5E4C9 // fcmgt v9.4s, v6.4s, v5.4s
-	WORD $0x6EA91CA6 // bit v6.16b, v5.16b, v9.16b
-	FMOVS F6, 0(R4)
-	WORD $0x4EA8D4E6 // fsub v6.4s, v7.4s, v8.4s
-	VMOV V6.B16, V7.B16
-	WORD $0x4E2CCC47 // fmla v7.4s, v2.4s, v12.4s
-	WORD $0x4EADCC27 // fmls v7.4s, v1.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero70
-	FMOVS 0(R7), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-
-zero70:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R6)
-	WORD $0x4E2CD5C7 // fadd v7.4s, v14.4s, v12.4s
-	WORD $0x4E2DD4E7 // fadd v7.4s, v7.4s, v13.4s
-	FMOVS 0(R1), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-	CBZ R0, zero71
-	FMOVS 0(R9), F8
-	WORD $0x4E28D4E7 // fadd v7.4s, v7.4s, v8.4s
-
-zero71:
-	WORD $0x6EA7E488 // fcmgt v8.4s, v4.4s, v7.4s
-	WORD $0x6EA81C87 // bit v7.16b, v4.16b, v8.16b
-	WORD $0x6EA5E4E8 // fcmgt v8.4s, v7.4s, v5.4s
-	WORD $0x6EA81CA7 // bit v7.16b, v5.16b, v8.16b
-	FMOVS F7, 0(R8)
-	WORD $0x4E2BD4C6 // fadd v6.4s, v6.4s, v11.4s
-	WORD $0x4E2CCC26 // fmla v6.4s, v1.4s, v12.4s
-	WORD $0x4EADCC46 // fmls v6.4s, v2.4s, v13.4s
-	FMOVS 0(R1), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-	CBZ R0, zero72
-	FMOVS 0(R3), F7
-	WORD $0x4E27D4C6 // fadd v6.4s, v6.4s, v7.4s
-
-zero72:
-	WORD $0x6EA6E487 // fcmgt v7.4s, v4.4s, v6.4s
-	WORD $0x6EA71C86 // bit v6.16b, v4.16b, v7.16b
-	WORD $0x6EA5E4C7 // fcmgt v7.4s, v6.4s, v5.4s
-	WORD $0x6EA71CA6 // bit v6.16b, v5.16b, v7.16b
-	FMOVS F6, 0(R2)
-	ADD $384, R11, R11
-	ADD $4, R1, R1
-	ADD $4, R4, R4
-	ADD $4, R6, R6
-	ADD $4, R8, R8
+zero67:
+	MOVD 120(R0), R10
+	ADD R9<<2, R10, R10
+	FMOVS F6, 0(R10)
+	ADD $1, R9, R9
 	ADD $4, R2, R2
-	ADD $4, R5, R5
-	ADD $4, R7, R7
-	ADD $4, R9, R9
-	ADD $4, R3, R3
-	SUB $1, R10, R10
-	CMP $1, R10
-	BGE while67
+	ADD $4, R4, R4
+	SUB $1, R5, R5
+	CMP $1, R5
+	BGE while35
 
-done68:
+done36:
 	RET
