@@ -107,10 +107,13 @@ func (c *call) resizeScales(rank int) (scales []float64, sizes []int, err error)
 			scales[a] = given[i]
 			continue
 		}
-		if c.in[0].shape[a] == 0 || want[i] < 0 {
+		have := c.in[0].shape[a]
+		if want[i] < 0 || have == 0 && want[i] > 0 {
 			return nil, nil, fmt.Errorf("size %d for dimension %d of %v", want[i], a, c.in[0].shape)
 		}
-		sizes[a], scales[a] = want[i], float64(want[i])/float64(c.in[0].shape[a])
+		if sizes[a] = want[i]; have > 0 { // none of none keeps its scale
+			scales[a] = float64(want[i]) / float64(have)
+		}
 	}
 	if bySize {
 		c.keepAspect(axes, scales, sizes)

@@ -90,6 +90,8 @@ func TestRules(t *testing.T) {
 			numbers(onnx.Float32, []int{0})},
 		// Before opset 11 the nearest pixel is the next one when shrinking.
 		{"Resize", 10, nil, []*Tensor{numbers(onnx.Float32, []int{1, 4}, 1, 2, 3, 4), numbers(onnx.Float32, []int{2}, 1, 0.6)}, numbers(onnx.Float32, []int{1, 2}, 1, 3)},
+		{"Resize", 13, nil, []*Tensor{numbers(onnx.Float32, []int{0, 2}), nil, nil, numbers(int64s, []int{2}, 0, 4)}, numbers(onnx.Float32, []int{0, 4})}, // an empty batch
+		{"Resize", 13, nil, []*Tensor{numbers(onnx.Float32, []int{0, 2}), nil, nil, numbers(int64s, []int{2}, 1, 4)}, nil},
 		{"Resize", 10, nil, []*Tensor{numbers(onnx.Float32, []int{1, 2}, 1, 2), numbers(onnx.Float32, []int{2}, 1, 2)}, numbers(onnx.Float32, []int{1, 4}, 1, 1, 2, 2)},
 		// What keeps its size stays, though the coordinates are half a pixel off.
 		{"Resize", 11, []onnx.Attribute{text("coordinate_transformation_mode", "tf_half_pixel_for_nn"), text("nearest_mode", "round_prefer_ceil")},
