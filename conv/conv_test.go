@@ -76,23 +76,6 @@ func TestNewPlanErrors(t *testing.T) {
 	}
 }
 
-// goldenPair reads one number for both directions or two, (h, w).
-func goldenPair(t *testing.T, c *kerneltest.Case, key string, byDefault int) (h, w int) {
-	t.Helper()
-	if !c.Has(key) {
-		return byDefault, byDefault
-	}
-	switch v := c.Ints(key); len(v) {
-	case 1:
-		return v[0], v[0]
-	case 2:
-		return v[0], v[1]
-	default:
-		t.Fatalf("not understood: %s %v", key, v)
-		return 0, 0
-	}
-}
-
 // goldenShape reads a case's geometry.
 func goldenShape(t *testing.T, c *kerneltest.Case) conv.Shape {
 	t.Helper()
@@ -101,8 +84,8 @@ func goldenShape(t *testing.T, c *kerneltest.Case) conv.Shape {
 		t.Fatalf("not understood: x %v, w %v, y %v", x, w, y)
 	}
 	s := conv.Shape{N: x[0], C: x[1], H: x[2], W: x[3], K: w[0], R: w[2], S: w[3], Groups: 1}
-	s.StrideH, s.StrideW = goldenPair(t, c, "stride", 1)
-	s.DilationH, s.DilationW = goldenPair(t, c, "dilation", 1)
+	s.StrideH, s.StrideW = c.Pair("stride", 1)
+	s.DilationH, s.DilationW = c.Pair("dilation", 1)
 	if c.Has("groups") {
 		s.Groups = c.Int("groups")
 	}
@@ -139,7 +122,7 @@ func goldenPadding(t *testing.T, c *kerneltest.Case, s conv.Shape) [][4]int {
 	if len(v) == 4 {
 		return [][4]int{{v[0], v[1], v[2], v[3]}, {v[2], v[0], v[3], v[1]}}
 	}
-	h, w := goldenPair(t, c, key, 0)
+	h, w := c.Pair(key, 0)
 	return [][4]int{{h, w, h, w}}
 }
 

@@ -12,23 +12,6 @@ import (
 // (R+S+2) of a window average or the 64+HW/64+2 of a global one.
 const atol, rtol = 1e-5, 2e-5
 
-// pair reads a list of one or two numbers.
-func pair(t *testing.T, c *kerneltest.Case, key string, byDefault int) (h, w int) {
-	t.Helper()
-	if !c.Has(key) {
-		return byDefault, byDefault
-	}
-	switch v := c.Ints(key); len(v) {
-	case 1:
-		return v[0], v[0]
-	case 2:
-		return v[0], v[1]
-	default:
-		t.Fatalf("not understood: %s %v", key, v)
-		return 0, 0
-	}
-}
-
 // padding reads one or two numbers, for both sides alike, or four: top, left,
 // bottom, right, as in ONNX.
 func padding(t *testing.T, c *kerneltest.Case) (top, left, bottom, right int) {
@@ -40,7 +23,7 @@ func padding(t *testing.T, c *kerneltest.Case) (top, left, bottom, right int) {
 		if v := c.Ints(key); len(v) == 4 {
 			return v[0], v[1], v[2], v[3]
 		}
-		h, w := pair(t, c, key, 0)
+		h, w := c.Pair(key, 0)
 		return h, w, h, w
 	}
 	return 0, 0, 0, 0
@@ -77,13 +60,13 @@ func TestGoldenPool2D(t *testing.T) {
 			if !c.Has(kernel) {
 				kernel = "kernel_size"
 			}
-			s.R, s.S = pair(t, c, kernel, 0)
-			s.StrideH, s.StrideW = pair(t, c, "stride", 0)
+			s.R, s.S = c.Pair(kernel, 0)
+			s.StrideH, s.StrideW = c.Pair("stride", 0)
 			if !c.Has("stride") {
 				s.StrideH, s.StrideW = s.R, s.S
 			}
 			s.PadTop, s.PadLeft, s.PadBottom, s.PadRight = padding(t, c)
-			s.DilationH, s.DilationW = pair(t, c, "dilation", 1)
+			s.DilationH, s.DilationW = c.Pair("dilation", 1)
 			if out[2] != s.OH() || out[3] != s.OW() {
 				t.Fatalf("output %dx%d, want %dx%d", s.OH(), s.OW(), out[2], out[3])
 			}
@@ -109,7 +92,7 @@ func goldenAdaptive(t *testing.T, c *kerneltest.Case, in, out []int) {
 		if !c.Has(key) {
 			continue
 		}
-		if oh, ow := pair(t, c, key, 0); oh != out[2] || ow != out[3] {
+		if oh, ow := c.Pair(key, 0); oh != out[2] || ow != out[3] {
 			t.Fatalf("not understood: %s %dx%d, y %v", key, oh, ow, out)
 		}
 	}

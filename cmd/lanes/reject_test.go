@@ -48,17 +48,17 @@ func isRejection(t *testing.T, want []string, out, errs string, status int) {
 // all do, with -short every third.
 func sampled(i int) bool { return !testing.Short() || i%3 == 0 }
 
-func TestWrongCommandLine(t *testing.T) {
-	t.Parallel()
-	root := tiny(t)
-	// One of each kind starts the program, to see its exit status.
-	rejected(t, t.TempDir(), []string{"--epoch"}, "train", "--epoch", "3")
-	rejected(t, t.TempDir(), []string{"--root"}, "train", "--data", "mnist")
-	for _, c := range []struct {
-		name string
-		args []string
-		want []string
-	}{
+// A wrongCall is a command line that is an error with all parts of want.
+type wrongCall struct {
+	name string
+	args []string
+	want []string
+}
+
+// wrongCalls lists them; root and empty are folders, with the files of a data set and
+// with none.
+func wrongCalls(root, empty string) []wrongCall {
+	return []wrongCall{
 		{"unknown command", []string{"trian"}, []string{"trian"}},
 		{"unknown flag", []string{"train", "--epoch", "3"}, []string{"--epoch"}},
 		{"unknown data", []string{"train", "--data", "imagenet"}, []string{"--data", "glyphs", "imagenet"}},
@@ -105,7 +105,7 @@ func TestWrongCommandLine(t *testing.T) {
 		{"root missing", []string{"train", "--data", "mnist"}, []string{"--root"}},
 		{"root absent", []string{"train", "--data", "mnist", "--root", "absent"}, []string{"absent", "no such"}},
 		{"root a file", []string{"train", "--data", "mnist", "--root", filepath.Join(root, "train-labels-idx1-ubyte")}, []string{"not a folder"}},
-		{"root empty", []string{"train", "--data", "mnist", "--root", t.TempDir()}, []string{"train-labels-idx1-ubyte"}},
+		{"root empty", []string{"train", "--data", "mnist", "--root", empty}, []string{"train-labels-idx1-ubyte"}},
 		{"root for glyphs", []string{"train", "--root", root}, []string{"--root"}},
 		{"nothing to resume", []string{"train", "--resume"}, []string{"run", "config.json"}},
 		{"bench without suite", []string{"bench"}, []string{"--suite"}},
@@ -121,7 +121,16 @@ func TestWrongCommandLine(t *testing.T) {
 		{"unknown instruction set", []string{"bench", "--suite", "gemm", "--isa", "mmx"}, []string{"mmx"}},
 		{"eval without run", []string{"eval"}, []string{"--run"}},
 		{"eval of nothing", []string{"eval", "--run", "absent"}, []string{"absent", "config.json"}},
-	} {
+	}
+}
+
+func TestWrongCommandLine(t *testing.T) {
+	t.Parallel()
+	root := tiny(t)
+	// One of each kind starts the program, to see its exit status.
+	rejected(t, t.TempDir(), []string{"--epoch"}, "train", "--epoch", "3")
+	rejected(t, t.TempDir(), []string{"--root"}, "train", "--data", "mnist")
+	for _, c := range wrongCalls(root, t.TempDir()) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			args := c.args

@@ -245,6 +245,24 @@ func (c *Case) Ints(key string) []int {
 	return caseList[int](c, key)
 }
 
+// Pair returns a list of one number, for both sides alike, or two, or byDefault
+// twice where the case has no such key.
+func (c *Case) Pair(key string, byDefault int) (h, w int) {
+	c.t.Helper()
+	if !c.Has(key) {
+		return byDefault, byDefault
+	}
+	switch v := c.Ints(key); len(v) {
+	case 1:
+		return v[0], v[0]
+	case 2:
+		return v[0], v[1]
+	default:
+		c.t.Fatalf("not understood: %s %v", key, v)
+		return 0, 0
+	}
+}
+
 // Floats returns a metadata value that is a JSON list of numbers; a single
 // number is a list of one.
 func (c *Case) Floats(key string) []float64 {
