@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/data/download"
@@ -209,7 +205,7 @@ func (cmd *dataGetCmd) Run(c *console) error {
 		}
 		shown.report(file, done, total)
 	}})
-	shown.clear()
+	shown.bar.clear()
 	if err != nil {
 		return err
 	}
@@ -228,35 +224,19 @@ func (cmd *dataGetCmd) Run(c *console) error {
 // file elsewhere.
 type transfer struct {
 	errors io.Writer
-	screen bool
+	bar    *bar
 	file   string
-	bar    *progressbar.ProgressBar
 }
 
 func newTransfer(errors io.Writer) *transfer {
-	f, ok := errors.(*os.File)
-	return &transfer{errors: errors, screen: ok && term.IsTerminal(int(f.Fd()))}
+	return &transfer{errors: errors, bar: newBar(errors)}
 }
 
 func (t *transfer) report(file string, done, total int64) {
-	if file != t.file {
-		t.clear()
+	if t.bar != nil {
+		t.bar.set(done, total, fmt.Sprintf("%s: %.1f of %.1f MB", file, float64(done)/1e6, float64(total)/1e6))
+	} else if file != t.file {
 		t.file = file
-		if t.screen {
-			t.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(t.errors), progressbar.OptionShowBytes(true),
-				progressbar.OptionSetWidth(24), progressbar.OptionSetDescription(file), progressbar.OptionSetPredictTime(true))
-		} else {
-			fmt.Fprintf(t.errors, "%s: %.1f MB\n", file, float64(total)/1e6)
-		}
-	}
-	if t.bar != nil {
-		_ = t.bar.Set64(done) // fails only beyond the maximum
-	}
-}
-
-func (t *transfer) clear() {
-	if t.bar != nil {
-		_ = t.bar.Clear() // a terminal that went away shows nothing anyway
-		t.bar = nil
+		fmt.Fprintf(t.errors, "%s: %.1f MB\n", file, float64(total)/1e6)
 	}
 }

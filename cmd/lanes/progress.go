@@ -4,19 +4,69 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"github.com/golanes/lanes/train"
 )
 
+// A bar is the last line of a terminal, drawn again as work gets on. The methods of
+// a nil bar do nothing.
+type bar struct {
+	screen  io.Writer
+	columns int       // of the screen
+	drawn   int       // columns
+	next    time.Time // before which it is not drawn again
+}
+
+const (
+	barWidth = 24
+	barEvery = 100 * time.Millisecond
+)
+
+// newBar returns the bar of w, or nil if that is no terminal.
+func newBar(w io.Writer) *bar {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	b := &bar{screen: w, columns: 80}
+	if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+		b.columns = columns
+	}
+	return b
+}
+
+// set draws the bar with done of total filled and text behind it, which is cut off
+// where the screen ends.
+func (b *bar) set(done, total int64, text string) {
+	now := time.Now()
+	if b == nil || now.Before(b.next) {
+		return
+	}
+	b.next = now.Add(barEvery)
+	full := int(barWidth * min(max(done, 0), total) / max(total, 1))
+	line := []rune(fmt.Sprintf("[%-*s] %s", barWidth, strings.Repeat("#", full), text))
+	line = line[:min(len(line), b.columns-1)]
+	fmt.Fprintf(b.screen, "\r%-*s", b.drawn, string(line))
+	b.drawn = len(line)
+}
+
+// clear removes the bar from the screen until it is drawn again.
+func (b *bar) clear() {
+	if b != nil {
+		fmt.Fprintf(b.screen, "\r%*s\r", b.drawn, "")
+		b.drawn, b.next = 0, time.Time{}
+	}
+}
+
 // progress tells how a run gets on: with a bar on a terminal, with lines
 // elsewhere.
 type progress struct {
 	lines io.Writer
-	bar   *progressbar.ProgressBar // nil without a terminal
+	bar   *bar
 	batch int
 	next  time.Time // of the next line within an epoch
 	loss  string    // name of the second term; empty without
@@ -27,39 +77,31 @@ const lineEvery = 15 * time.Second
 
 // newProgress prints lines to lines. The bar, if errors is a terminal, goes there.
 func newProgress(lines, errors io.Writer, s *Settings) *progress {
-	p := &progress{lines: lines, batch: s.Batch, next: time.Now().Add(lineEvery)}
+	p := &progress{lines: lines, bar: newBar(errors), batch: s.Batch, next: time.Now().Add(lineEvery)}
 	switch s.Loss {
 	case train.LossCC, train.LossCenter, train.LossSupCon, train.LossTriplet:
 		p.loss = s.Loss
-	}
-	if f, ok := errors.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(errors),
-			progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
-			progressbar.OptionShowIts(), progressbar.OptionSetItsString("images"),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionSetRenderBlankState(true))
 	}
 	return p
 }
 
 // step is called after every update.
 func (p *progress) step(s train.StepInfo) {
+	done, total := (s.Epoch-1)*s.Steps+s.Step, s.Epochs*s.Steps
+	left := time.Duration(float64((total-done)*p.batch) / s.ImagesPerSecond * float64(time.Second)).Round(time.Second)
+	text := fmt.Sprintf("epoch %d/%d  %3d %%  loss %.4f  %.0f images/s  %s left", s.Epoch, s.Epochs, 100*s.Step/s.Steps,
+		s.Loss.Total, s.ImagesPerSecond, left)
 	if p.bar != nil {
-		p.bar.ChangeMax(s.Epochs * s.Steps * p.batch)
-		p.bar.Describe(fmt.Sprintf("epoch %d/%d, loss %.4f", s.Epoch, s.Epochs, s.Loss.Total))
-		_ = p.bar.Set(((s.Epoch-1)*s.Steps + s.Step) * p.batch) // fails only beyond the maximum
-		return
-	}
-	if now := time.Now(); now.After(p.next) && s.Step < s.Steps {
+		p.bar.set(int64(done), int64(total), text)
+	} else if now := time.Now(); now.After(p.next) && s.Step < s.Steps {
 		p.next = now.Add(lineEvery)
-		left := float64(s.Epochs*s.Steps-(s.Epoch-1)*s.Steps-s.Step) * float64(p.batch) / s.ImagesPerSecond
-		fmt.Fprintf(p.lines, "epoch %d/%d  %3d %%  loss %.4f  %.0f images/s  %s left\n", s.Epoch, s.Epochs, 100*s.Step/s.Steps,
-			s.Loss.Total, s.ImagesPerSecond, time.Duration(left*float64(time.Second)).Round(time.Second))
+		fmt.Fprintln(p.lines, text)
 	}
 }
 
 // epoch is called after every epoch.
 func (p *progress) epoch(m train.EpochMetrics, epochs int) {
-	p.clear()
+	p.bar.clear()
 	loss := fmt.Sprintf("loss %.4f", m.Loss)
 	if p.loss != "" {
 		loss += fmt.Sprintf(" (ce %.4f, %s %.4f)", m.CE, p.loss, m.CC)
@@ -71,11 +113,4 @@ func (p *progress) epoch(m train.EpochMetrics, epochs int) {
 	fmt.Fprintf(p.lines, "epoch %d/%d  %s  train %.2f %%  val %.2f %%  %.0f images/s  %.1f s%s\n",
 		m.Epoch, epochs, loss, 100*m.TrainAcc, 100*m.ValAcc, m.ImagesPS, m.Seconds, best)
 	p.next = time.Now().Add(lineEvery)
-}
-
-// clear removes the bar from the screen until the next step draws it again.
-func (p *progress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear() // a terminal that went away shows nothing anyway
-	}
 }

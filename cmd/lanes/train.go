@@ -139,7 +139,7 @@ func (cmd *trainCmd) Run(c *console) error {
 		return nil
 	}
 	trained, err := train.Fit(c.ctx, config)
-	shown.clear()
+	shown.bar.clear()
 	if err != nil {
 		cmd.undo(out)
 		return err
