@@ -98,7 +98,7 @@ func TestCompareRejects(t *testing.T) {
 		"--root names the folder of": {"--data", "mnist", "--root", "mnist=a", "--root", "mnist=b"},
 	}
 	for want, args := range cases {
-		rejectedHere(t, []string{want}, append([]string{"compare", "--out", out}, args...)...)
+		rejectedHere(t, []string{want}, append([]string{"compare", "--limit", "600", "--out", out}, args...)...)
 		if exists(out, "") {
 			t.Fatalf("%v: a folder was made", args)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/golanes/lanes/kernels/kerneltest"
 	"github.com/golanes/lanes/train"
 )
 
@@ -130,7 +131,10 @@ func TestWrongCommandLine(t *testing.T) {
 	// One of each kind starts the program, to see its exit status.
 	rejected(t, t.TempDir(), []string{"--epoch"}, "train", "--epoch", "3")
 	rejected(t, t.TempDir(), []string{"--root"}, "train", "--data", "mnist")
-	for _, c := range wrongCalls(root, t.TempDir()) {
+	for i, c := range wrongCalls(root, t.TempDir()) {
+		if kerneltest.Race && i%8 > 0 {
+			continue // arguments are read by one goroutine
+		}
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			args := c.args

@@ -7,7 +7,7 @@ import (
 
 // CountsAllocations reports whether counts of allocations mean anything. Under
 // the race detector they do not: there sync.Pool forgets values at random.
-func CountsAllocations() bool { return !race }
+func CountsAllocations() bool { return !Race }
 
 // AllocsPerRun is the least of three counts of [testing.AllocsPerRun] where those mean
 // something, and else runs f as often as one of them and returns 0. What other

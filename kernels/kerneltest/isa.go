@@ -24,7 +24,7 @@ func ForEachISA(t *testing.T, f func(t *testing.T)) {
 	best := isa.Active
 	ran := []string{}
 	for _, level := range isa.Available() {
-		if level > best || race && level != best {
+		if level > best || Race && level != best {
 			continue
 		}
 		ran = append(ran, level.String())

@@ -2,4 +2,6 @@
 
 package kerneltest
 
-const race = true
+// Race says whether the race detector is on, under which Go code takes ten times as
+// long and memory several times as much.
+const Race = true
