@@ -57,22 +57,25 @@ func borrow(n int) *[]float32 {
 	return &s
 }
 
-// A vector is a contiguous view of a strided vector: the vector itself or a
-// borrowed copy.
-type vector struct {
-	data []float32
-	copy *[]float32
-}
+// fewElements is how many elements of a strided vector are copied to the stack rather
+// than to borrowed memory.
+const fewElements = 32
 
-// contiguous returns the n elements of x, which holds them.
-func contiguous(n int, x []float32, inc int) vector {
+// contiguous returns the n elements of x: x itself, or a copy in room or, if that is
+// too small, in borrowed memory, which is nil else. The two are results of their own,
+// not a struct, lest the room move to the heap with what [release] keeps.
+func contiguous(room []float32, n int, x []float32, inc int) (data []float32, borrowed *[]float32) {
 	if inc == 1 {
-		return vector{data: x[:n]}
+		return x[:n], nil
 	}
-	v := vector{copy: borrow(n)}
-	v.data = *v.copy
-	gather(v.data, x, inc)
-	return v
+	if n <= len(room) {
+		data = room[:n]
+	} else {
+		borrowed = borrow(n)
+		data = *borrowed
+	}
+	gather(data, x, inc)
+	return data, borrowed
 }
 
 // first is the index of a strided vector's first element.
@@ -83,25 +86,20 @@ func first(n, inc int) int {
 	return 0
 }
 
-// done releases the copy.
-func (v vector) done() {
-	if v.copy != nil {
-		scratch.Put(v.copy)
+// release gives borrowed memory back.
+func release(borrowed *[]float32) {
+	if borrowed != nil {
+		scratch.Put(borrowed)
 	}
 }
 
-// store writes the elements back to where they came from and releases the copy.
-func (v vector) store(x []float32, inc int) {
-	if v.copy == nil {
-		return
+// store writes data of [contiguous] back to x, and releases what was borrowed for it.
+func store(data []float32, borrowed *[]float32, x []float32, inc int) {
+	if inc != 1 {
+		scatter(data, x, inc)
 	}
-	scatter(v.data, x, inc)
-	scratch.Put(v.copy)
+	release(borrowed)
 }
-
-// fewElements is how many elements of a strided vector are copied to the stack rather
-// than to borrowed memory.
-const fewElements = 32
 
 // gather copies the len(dst) elements of x.
 func gather(dst, x []float32, inc int) {
@@ -110,15 +108,6 @@ func gather(dst, x []float32, inc int) {
 		dst[i] = x[at]
 		at += inc
 	}
-}
-
-// near returns the len(room) elements of x: itself, or copied to room.
-func near(room, x []float32, inc int) []float32 {
-	if inc == 1 {
-		return x[:len(room)]
-	}
-	gather(room, x, inc)
-	return room
 }
 
 // scatter writes src back to the elements of x.

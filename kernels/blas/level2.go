@@ -28,10 +28,11 @@ func (i Implementation) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []fl
 		i.Implementation.Sgemv(tA, m, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
-	vx, vy := contiguous(lenX, x, incX), contiguous(lenY, y, incY)
-	kernels.Gemm(trans, false, lenY, 1, lenX, alpha, a, lda, vx.data, 1, beta, vy.data, 1)
-	vx.done()
-	vy.store(y, incY)
+	vx, fromX := contiguous(nil, lenX, x, incX)
+	vy, fromY := contiguous(nil, lenY, y, incY)
+	kernels.Gemm(trans, false, lenY, 1, lenX, alpha, a, lda, vx, 1, beta, vy, 1)
+	release(fromX)
+	store(vy, fromY, y, incY)
 }
 
 const (
@@ -49,18 +50,21 @@ func (i Implementation) Sger(m, n int, alpha float32, x []float32, incX int, y [
 		return
 	}
 	if few := m <= gerRowsMost || n <= shortRow; few && max(m, n) <= fewElements {
-		var fewX, fewY [fewElements]float32
-		gerRows(alpha, near(fewX[:m], x, incX), near(fewY[:n], y, incY), a, lda, 0, m)
+		var roomX, roomY [fewElements]float32
+		vx, _ := contiguous(roomX[:], m, x, incX)
+		vy, _ := contiguous(roomY[:], n, y, incY)
+		gerRows(alpha, vx, vy, a, lda, 0, m)
 		return
 	}
-	vx, vy := contiguous(m, x, incX), contiguous(n, y, incY)
+	vx, fromX := contiguous(nil, m, x, incX)
+	vy, fromY := contiguous(nil, n, y, incY)
 	if m*n < parallelGer {
-		kernels.Gemm(false, false, m, n, 1, alpha, vx.data, 1, vy.data, n, 1, a, lda)
+		kernels.Gemm(false, false, m, n, 1, alpha, vx, 1, vy, n, 1, a, lda)
 	} else {
-		gerParallel(alpha, vx.data, vy.data, a, lda)
+		gerParallel(alpha, vx, vy, a, lda)
 	}
-	vx.done()
-	vy.done()
+	release(fromX)
+	release(fromY)
 }
 
 func gerParallel(alpha float32, x, y, a []float32, lda int) {
@@ -94,19 +98,12 @@ func (i Implementation) Sspmv(ul blas.Uplo, n int, alpha float32, ap []float32, 
 // symv reads every stored row once: its dot product with x belongs to y's
 // element of that row, its multiple to y's elements of its columns.
 func symv(a triangle, alpha float32, x []float32, incX int, beta float32, y []float32, incY int) {
-	if a.n <= fewElements {
-		var fewX, fewY [fewElements]float32
-		sums := near(fewY[:a.n], y, incY)
-		symvRows(a, alpha, near(fewX[:a.n], x, incX), beta, sums)
-		if incY != 1 {
-			scatter(sums, y, incY)
-		}
-		return
-	}
-	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
-	symvRows(a, alpha, vx.data, beta, vy.data)
-	vx.done()
-	vy.store(y, incY)
+	var roomX, roomY [fewElements]float32
+	vx, fromX := contiguous(roomX[:], a.n, x, incX)
+	vy, fromY := contiguous(roomY[:], a.n, y, incY)
+	symvRows(a, alpha, vx, beta, vy)
+	release(fromX)
+	store(vy, fromY, y, incY)
 }
 
 func symvRows(a triangle, alpha float32, x []float32, beta float32, y []float32) {
@@ -148,14 +145,10 @@ func (i Implementation) Sspr(ul blas.Uplo, n int, alpha float32, x []float32, in
 }
 
 func syr(a triangle, alpha float32, x []float32, incX int) {
-	if a.n <= fewElements {
-		var few [fewElements]float32
-		syrRows(a, alpha, near(few[:a.n], x, incX))
-		return
-	}
-	vx := contiguous(a.n, x, incX)
-	syrRows(a, alpha, vx.data)
-	vx.done()
+	var room [fewElements]float32
+	vx, fromX := contiguous(room[:], a.n, x, incX)
+	syrRows(a, alpha, vx)
+	release(fromX)
 }
 
 func syrRows(a triangle, alpha float32, x []float32) {
@@ -184,15 +177,12 @@ func (i Implementation) Sspr2(ul blas.Uplo, n int, alpha float32, x []float32, i
 }
 
 func syr2(a triangle, alpha float32, x []float32, incX int, y []float32, incY int) {
-	if a.n <= fewElements {
-		var fewX, fewY [fewElements]float32
-		syr2Rows(a, alpha, near(fewX[:a.n], x, incX), near(fewY[:a.n], y, incY))
-		return
-	}
-	vx, vy := contiguous(a.n, x, incX), contiguous(a.n, y, incY)
-	syr2Rows(a, alpha, vx.data, vy.data)
-	vx.done()
-	vy.done()
+	var roomX, roomY [fewElements]float32
+	vx, fromX := contiguous(roomX[:], a.n, x, incX)
+	vy, fromY := contiguous(roomY[:], a.n, y, incY)
+	syr2Rows(a, alpha, vx, vy)
+	release(fromX)
+	release(fromY)
 }
 
 func syr2Rows(a triangle, alpha float32, x, y []float32) {

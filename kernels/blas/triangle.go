@@ -71,16 +71,10 @@ func (i Implementation) Stpmv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 // trmv visits the rows so that each element of x is replaced only after its
 // last use.
 func trmv(a triangle, trans, unit bool, x []float32, incX int) {
-	if incX != 1 && a.n <= fewElements {
-		var few [fewElements]float32
-		gather(few[:a.n], x, incX)
-		trmvRows(a, trans, unit, few[:a.n])
-		scatter(few[:a.n], x, incX)
-		return
-	}
-	v := contiguous(a.n, x, incX)
-	trmvRows(a, trans, unit, v.data)
-	v.store(x, incX)
+	var room [fewElements]float32
+	v, from := contiguous(room[:], a.n, x, incX)
+	trmvRows(a, trans, unit, v)
+	store(v, from, x, incX)
 }
 
 func trmvRows(a triangle, trans, unit bool, x []float32) {
@@ -124,16 +118,10 @@ func (i Implementation) Stpsv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 
 // trsv visits the rows in the opposite order of trmv.
 func trsv(a triangle, trans, unit bool, x []float32, incX int) {
-	if incX != 1 && a.n <= fewElements {
-		var few [fewElements]float32
-		gather(few[:a.n], x, incX)
-		trsvRows(a, trans, unit, few[:a.n])
-		scatter(few[:a.n], x, incX)
-		return
-	}
-	v := contiguous(a.n, x, incX)
-	trsvRows(a, trans, unit, v.data)
-	v.store(x, incX)
+	var room [fewElements]float32
+	v, from := contiguous(room[:], a.n, x, incX)
+	trsvRows(a, trans, unit, v)
+	store(v, from, x, incX)
 }
 
 func trsvRows(a triangle, trans, unit bool, x []float32) {
