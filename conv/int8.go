@@ -30,7 +30,7 @@ const (
 	// maxInt8Packed bounds packed weights that are many times the weights' size:
 	// those of many groups.
 	maxInt8Packed = 64 << 20
-	// int8TaskTerms is the number of products worth a task, about 20 us.
+	// int8TaskTerms is the number of products worth a task, about 5 us.
 	int8TaskTerms = 1 << 20
 	// int8RowTerms is the same for depthwise convolution by rows.
 	int8RowTerms = 1 << 19

@@ -307,7 +307,7 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, dw, db, partial, scratch, 
 			o.panel(s, k, wk, tiles, group, sums, x, src, ahead)
 			// After the tiles, which bring ddst near: a single row waits for it.
 			if db != nil && stripBlock == 0 {
-				o.biasRow(k.pixels(s), wk, sums[o.taps*rows*g.NR:])
+				wk.biasRow(k.pixels(s), sums[o.taps*rows*g.NR:])
 			}
 			if o.fused {
 				r := reducer{o: o, s: s, group: group, col: j * o.nr, width: g.NR, c0: tiles[0].row, channels: rows, sums: sums}
@@ -361,7 +361,7 @@ func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group
 }
 
 // biasRow sums the columns of the kernel's B: the product with a row of ones.
-func (o *outer) biasRow(pixels int, wk *outerWorker, bias []float32) {
+func (wk *outerWorker) biasRow(pixels int, bias []float32) {
 	g := &wk.gemm
 	wk.all = [3]int32{0, 0, int32(pixels)}
 	g.MR, g.A, g.APitch, g.AStep, g.Ahead, g.AheadA = 1, wk.one[:], 0, 0, nil, 0

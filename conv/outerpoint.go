@@ -69,12 +69,9 @@ func (o *pointOuter) run(s *Shape, t int, wk *outerWorker, dw, db, src, ddst []f
 	if t > 0 || db == nil {
 		return
 	}
-	// The bias: products with a row of ones.
-	wk.all = [3]int32{0, 0, int32(s.N * s.OH() * s.OW())}
-	g.MR, g.A, g.APitch, g.AStep, g.BPitch, g.Ahead, g.Runs = 1, wk.one[:], 0, 0, s.K, nil, wk.all[:]
+	g.BPitch = s.K
 	for k := 0; k < s.K; k += o.nr {
-		g.NR = min(o.nr, s.K-k)
-		g.B, g.C, g.LDC = ddst[k:], db[k:], g.NR
-		g.Run()
+		g.NR, g.B = min(o.nr, s.K-k), ddst[k:]
+		wk.biasRow(s.N*s.OH()*s.OW(), db[k:])
 	}
 }
