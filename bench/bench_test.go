@@ -52,6 +52,36 @@ func TestRunRows(t *testing.T) {
 	}
 }
 
+// TestAlgorithms checks that a choice is timed beside every other algorithm, once each.
+func TestAlgorithms(t *testing.T) {
+	for _, dir := range ConvDirections {
+		var out bytes.Buffer
+		opt := Options{Suite: "conv", Threads: 1, Model: "vgg16-cifar", Batch: 1, Dir: dir, Match: "/64-64_32", JSON: true, Rounds: 1, Algorithms: true}
+		if err := Run(context.Background(), &out, opt); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for line := range strings.Lines(out.String()) {
+			var r Row
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if chosen := r.Case[strings.LastIndexByte(r.Case, '/')+1:]; len(names) == 0 {
+				names = append(names, chosen)
+			} else if chosen != names[0] {
+				t.Errorf("%s: %s was chosen before", r.Case, names[0])
+			}
+			names = append(names, r.Rival)
+			if !(r.GFlops > 0 && r.RivalNS > 0 && r.Ratio > 0) {
+				t.Errorf("implausible: %s", line)
+			}
+		}
+		if slices.Sort(names); !slices.Equal(names, []string{"indirect", "winograd2", "winograd4"}) {
+			t.Errorf("%s: timed %v", dir, names)
+		}
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	active := kernels.Info().ISA
 	for _, opt := range []Options{

@@ -107,9 +107,10 @@ func chosenModels(opt Options) ([]convModel, error) {
 }
 
 // convCases returns, for each layer, direction and batch, the plan's choice
-// with Exact and, where it differs, with Fast; or with opt.Algorithms every
-// algorithm that takes the layer. Weights are packed before, and their gradient is
-// overwritten, as in oneDNN; packing is a direction of its own.
+// with Exact and, where it differs, with Fast; or with opt.Algorithms the choice with
+// Fast, and the others beside it. Weights are packed before, and their gradient is
+// overwritten, as in oneDNN; packing is a direction of its own, which with
+// opt.Algorithms is a pass that packs as it goes.
 func convCases(opt Options) ([]benchCase, error) {
 	models, err := chosenModels(opt)
 	if err != nil {
@@ -118,55 +119,47 @@ func convCases(opt Options) ([]benchCase, error) {
 	if opt.Dir != "" && !slices.Contains(ConvDirections, opt.Dir) {
 		return nil, fmt.Errorf("unknown direction %q (one of %s)", opt.Dir, strings.Join(ConvDirections, ", "))
 	}
-	var cases []benchCase
+	cases := layerCases
+	if opt.Algorithms {
+		cases = choiceCases
+	}
+	var list []benchCase
 	for _, m := range models {
 		for _, n := range m.batches {
 			for i, dir := range ConvDirections {
 				for _, l := range m.layers {
-					// Nobody needs the gradient of the pictures, and packing does
-					// not depend on the batch.
-					skip := l.c == 3 && dir == "bwd-data" || packing(i) && (n != m.batches[0] || l.depthwise)
+					// Nobody needs the gradient of the pictures, and packing alone
+					// does not depend on the batch.
+					skip := l.c == 3 && (dir == "bwd-data" || dir == "pack-data" && opt.Algorithms) ||
+						packing(i) && (l.depthwise || n != m.batches[0] && !opt.Algorithms)
 					if (opt.Dir == "" || opt.Dir == dir) && !skip {
-						cases = append(cases, layerCases(opt, m.name, l, n, i)...)
+						list = append(list, cases(m.name, l, n, i)...)
 					}
 				}
 			}
 		}
 	}
-	return cases, nil
+	return list, nil
 }
 
 // packing says that a direction is the packing of weights.
 func packing(dir int) bool { return dir > 2 }
 
-func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase {
+// layerCases returns the choices with Exact and Fast.
+func layerCases(model string, l convLayer, n, dir int) []benchCase {
 	s := l.shape(n)
-	variants := []conv.Options{{Accuracy: conv.Exact, Packed: true, Overwrite: true}, {Accuracy: conv.Fast, Packed: true, Overwrite: true}}
-	if opt.Algorithms {
-		variants = nil
-		for _, a := range []conv.Algorithm{conv.Auto, conv.Indirect, conv.Depthwise, conv.Winograd2, conv.Winograd4} {
-			variants = append(variants, conv.Options{Algorithm: a, Packed: true, Overwrite: true})
-		}
-	}
 	var cases []benchCase
 	var before conv.Algorithm
-	for _, v := range variants {
-		plan, err := conv.NewPlan(s, v)
-		if err != nil {
-			continue // the algorithm does not take the layer
-		}
-		chosen := directionAlgorithm(plan, dir)
-		if v.Accuracy == conv.Fast && !opt.Algorithms && chosen == before {
+	for _, accuracy := range []conv.Accuracy{conv.Exact, conv.Fast} {
+		opt := conv.Options{Accuracy: accuracy, Packed: true, Overwrite: true}
+		chosen := directionAlgorithm(s, opt, dir)
+		if chosen == before {
 			continue
 		}
 		before = chosen
-		label := chosen.String()
-		if opt.Algorithms && v.Algorithm == conv.Auto {
-			label = "auto=" + label
-		}
 		c := benchCase{
-			name:  fmt.Sprintf("%s/n=%d/%s/%v/%s", model, n, ConvDirections[dir], l, label),
-			setup: func() func() { return convRun(s, v, dir) },
+			name:  caseName(model, l, n, ConvDirections[dir], chosen),
+			setup: func() func() { return convRun(s, opt, dir) },
 		}
 		if packing(dir) {
 			c.workingSet = 8 * s.WeightLen()
@@ -179,18 +172,31 @@ func layerCases(opt Options, model string, l convLayer, n, dir int) []benchCase 
 			c.workingSet, c.traffic = 4*(s.SrcLen()+s.DstLen()), layerTraffic(l.stride, dir)
 			c.bytes = float64(c.workingSet)
 		}
-		if !opt.Algorithms {
-			c.conv = fmt.Sprintf("conv %s %d %d %d %d %d %d %d %d %d %d %d %d %d 1 1 %d", ConvDirections[dir], s.N, s.C, s.H, s.W, s.K,
-				s.R, s.S, s.StrideH, s.StrideW, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, s.Groups)
-		}
+		c.conv = fmt.Sprintf("conv %s %d %d %d %d %d %d %d %d %d %d %d %d %d 1 1 %d", ConvDirections[dir], s.N, s.C, s.H, s.W, s.K,
+			s.R, s.S, s.StrideH, s.StrideW, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, s.Groups)
 		cases = append(cases, c)
 	}
 	return cases
 }
 
-func directionAlgorithm(p *conv.Plan, dir int) conv.Algorithm {
-	forward, data, weights := p.Algorithms()
+// caseName names a pass over a layer and its algorithm.
+func caseName(model string, l convLayer, n int, dir string, a conv.Algorithm) string {
+	return fmt.Sprintf("%s/n=%d/%s/%v/%v", model, n, dir, l, a)
+}
+
+// directionAlgorithm returns what a plan chooses.
+func directionAlgorithm(s conv.Shape, opt conv.Options, dir int) conv.Algorithm {
+	forward, data, weights := mustPlan(s, opt).Algorithms()
 	return [...]conv.Algorithm{forward, data, weights, forward, data}[dir]
+}
+
+// mustPlan returns a plan of a listed layer.
+func mustPlan(s conv.Shape, opt conv.Options) *conv.Plan {
+	plan, err := conv.NewPlan(s, opt)
+	if err != nil {
+		panic(err)
+	}
+	return plan
 }
 
 // layerTraffic returns what a layer of few multiply-adds does to memory, for the larger
@@ -209,10 +215,7 @@ func layerTraffic(stride, dir int) traffic {
 
 // convRun returns one pass on packed weights, or their packing.
 func convRun(s conv.Shape, opt conv.Options, dir int) func() {
-	plan, err := conv.NewPlan(s, opt)
-	if err != nil {
-		panic(err) // layerCases has made the same plan
-	}
+	plan := mustPlan(s, opt)
 	src, w, dst, work := filled(s.SrcLen()), filled(s.WeightLen()), filled(s.DstLen()), filled(plan.Workspace())
 	packed, scratch := kernels.AlignedFloats(max(plan.PackedLen(), plan.PackedDataLen())), filled(plan.WorkspacePack())
 	switch ConvDirections[dir] {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/golanes/lanes/conv"
 	"github.com/golanes/lanes/kernels"
 )
 
@@ -32,7 +33,7 @@ type Options struct {
 
 	// Suite conv only.
 	Dir        string // one of [ConvDirections], "" for all
-	Algorithms bool   // every algorithm that takes the layer, without rivals
+	Algorithms bool   // beside each choice the other algorithms that take the layer
 }
 
 // A Row is one line of the result: a case, or with rivals a case against one
@@ -89,6 +90,8 @@ type benchCase struct {
 	gonum func() func()
 	// model is the model that the case runs, or nil.
 	model *modelCase
+	// others set up the same work by the algorithms that were not chosen, if asked for.
+	others map[conv.Algorithm]func() func()
 }
 
 // suites lists the suites by name.
@@ -167,8 +170,11 @@ func Run(ctx context.Context, w io.Writer, opt Options) error {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(opt.Threads))
 
 	var rivals []rival
+	if opt.Algorithms {
+		rivals = algorithmRivals()
+	}
 	if opt.Rivals {
-		rivals = startRivals(ctx, w, opt, cases)
+		rivals = append(rivals, startRivals(ctx, w, opt, cases)...)
 		defer func() {
 			for _, r := range rivals {
 				r.close()

@@ -56,8 +56,8 @@ type Options struct {
 	// Algorithm forces one algorithm for all directions; NewPlan fails if it
 	// does not take the shape.
 	Algorithm Algorithm
-	// Packed says that Forward's weights are packed once for many calls of
-	// ForwardPacked, so that the choice is for those and leaves out what packing
+	// Packed says that weights are packed once for many calls of ForwardPacked and
+	// BackwardDataPacked, so that the choice is for those and leaves out what packing
 	// costs.
 	Packed bool
 	// Serial makes a plan whose methods run on the calling goroutine alone, for

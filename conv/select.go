@@ -13,7 +13,7 @@ const (
 	passForward pass3 = iota
 	passData
 	passWeights
-	passPacked // forward with packed weights, in costTable
+	passPacked // forward or backward-data with packed weights, in costTable
 )
 
 func (d pass3) String() string {
@@ -35,8 +35,8 @@ func (d pass3) String() string {
 // on 163 layers from 16 to 512 channels, maps from 2x2 to 56x56 and batches of 1
 // to 128, one thread of a Zen 4 core with AVX-512. There the choice takes about
 // 1 % longer than the best of the three in geometric mean, and more than 10 %
-// longer on 3 % of them, with small maps and batches; `lanes bench --suite conv`
-// with bench.Options.Algorithms measures them again.
+// longer on 3 % of them, with small maps and batches; `lanes bench --suite conv
+// --algorithms` times each choice beside the others.
 type costs struct{ factor, perPair float64 }
 
 var costTable = [...]map[Algorithm]costs{
@@ -80,13 +80,17 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 		d.why = "too few channels for Winograd"
 		return nil
 	}
-	if dir == passForward && opt.Packed {
-		dir = passPacked
+	h, w, table := s.OH(), s.OW(), dir
+	if dir == passData {
+		h, w = s.H, s.W
 	}
-	least := cost(s, dir, Indirect)
+	if opt.Packed && dir != passWeights {
+		table = passPacked
+	}
+	least := cost(s, h, w, costTable[table], Indirect)
 	d.why = fmt.Sprintf("cost %.0f", least)
 	for _, a := range []Algorithm{Winograd2, Winograd4} {
-		c := cost(s, dir, a)
+		c := cost(s, h, w, costTable[table], a)
 		d.why += fmt.Sprintf(", %v %.0f", a, c)
 		if c < least {
 			least, d.algorithm = c, a
@@ -96,12 +100,8 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 	return nil
 }
 
-// cost returns the estimated cost of a 3x3 convolution with stride 1.
-func cost(s *Shape, dir pass3, a Algorithm) float64 {
-	h, w := s.OH(), s.OW()
-	if dir == passData {
-		h, w = s.H, s.W
-	}
+// cost returns the estimated cost of a 3x3 convolution with stride 1 and results of h x w.
+func cost(s *Shape, h, w int, table map[Algorithm]costs, a Algorithm) float64 {
 	var products float64
 	if a == Indirect {
 		products = float64(s.N) * float64(realTaps(s.H, s.PadTop, s.OH())) * float64(realTaps(s.W, s.PadLeft, s.OW()))
@@ -109,9 +109,8 @@ func cost(s *Shape, dir pass3, a Algorithm) float64 {
 		rows, cols := newWinogradAxis(h, a.tile()), newWinogradAxis(w, a.tile())
 		products = float64(s.N) * float64(rows.points()) * float64(cols.points())
 	}
-	c := costTable[dir][a]
 	pairs := min(1, float64(s.C)*float64(s.K)/bigWeights)
-	return products*c.factor + c.perPair*pairs
+	return products*table[a].factor + table[a].perPair*pairs
 }
 
 // realTaps counts, along one axis, the taps of all outputs that are not padding.

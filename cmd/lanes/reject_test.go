@@ -112,6 +112,7 @@ func wrongCalls(root, empty string) []wrongCall {
 		{"bench without suite", []string{"bench"}, []string{"--suite"}},
 		{"unknown suite", []string{"bench", "--suite", "fft"}, []string{"--suite", "gemm", "fft"}},
 		{"layers of a suite without", []string{"bench", "--suite", "gemm", "--model", "resnet18"}, []string{"--suite conv"}},
+		{"algorithms of a suite without", []string{"bench", "--suite", "gemm", "--algorithms"}, []string{"--suite conv"}},
 		{"unknown network", []string{"bench", "--suite", "conv", "--model", "lenet"}, []string{"lenet"}},
 		{"unknown model to train", []string{"bench", "--suite", "train", "--model", "lenet"}, []string{"lenet", "se-resnet18"}},
 		{"too small a batch to train", []string{"bench", "--suite", "train", "--batch", "-1"}, []string{"-1"}},
