@@ -1,10 +1,10 @@
 package data
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,17 +80,19 @@ func (a Augment) costly() bool { return a.ResizedCrop > 0 || a.Jitter > 0 || a.R
 type augmentation struct {
 	name     string
 	strength float64 // without =value
+	most     float64 // strengths are from 0 to this
+	whole    bool    // and whole numbers
 	set      func(a *Augment, strength float64)
 }
 
 var augmentations = []augmentation{
-	{"crop", 4, func(a *Augment, v float64) { a.Pad = int(v) }},
-	{"flip", 1, func(a *Augment, v float64) { a.Flip = v != 0 }},
-	{"resized-crop", 0.25, func(a *Augment, v float64) { a.ResizedCrop = v }},
-	{"jitter", 0.4, func(a *Augment, v float64) { a.Jitter = v }},
-	{"cutout", 0.5, func(a *Augment, v float64) { a.Cutout = v }},
-	{"mixup", 0.2, func(a *Augment, v float64) { a.Mixup = v }},
-	{"randaugment", 9, func(a *Augment, v float64) { a.RandOps, a.RandMagnitude = 2, int(v) }},
+	{"crop", 4, maxSide, true, func(a *Augment, v float64) { a.Pad = int(v) }},
+	{"flip", 1, 1, true, func(a *Augment, v float64) { a.Flip = v != 0 }},
+	{"resized-crop", 0.25, 1, false, func(a *Augment, v float64) { a.ResizedCrop = v }},
+	{"jitter", 0.4, 1, false, func(a *Augment, v float64) { a.Jitter = v }},
+	{"cutout", 0.5, 1, false, func(a *Augment, v float64) { a.Cutout = v }},
+	{"mixup", 0.2, 1, false, func(a *Augment, v float64) { a.Mixup = v }},
+	{"randaugment", 9, randBins - 1, true, func(a *Augment, v float64) { a.RandOps, a.RandMagnitude = 2, int(v) }},
 }
 
 // AugmentNames lists what [ParseAugment] knows.
@@ -105,8 +107,8 @@ func AugmentNames() []string {
 // ParseAugment reads a list such as "crop,flip,mixup=0.4": names with, after =, the
 // strength if it is not the usual one: crop the padding in pixels, resized-crop the
 // least share of the area, jitter and cutout as in [Augment], mixup alpha,
-// randaugment the magnitude. "none" is no augmentation and "default" or "" what
-// usual says.
+// randaugment the magnitude. 0 turns a step off, and 1 is all that flip takes beside
+// it. "none" is no augmentation and "default" or "" what usual says.
 func ParseAugment(list string, usual Augment) (Augment, error) {
 	switch list {
 	case "", "default":
@@ -115,29 +117,41 @@ func ParseAugment(list string, usual Augment) (Augment, error) {
 		return Augment{}, nil
 	}
 	var a Augment
-items:
+	var seen []string
 	for item := range strings.SplitSeq(list, ",") {
 		name, value, given := strings.Cut(strings.TrimSpace(item), "=")
-		for _, known := range augmentations {
-			if known.name != name {
-				continue
-			}
-			strength := known.strength
-			if given {
-				var err error
-				if strength, err = strconv.ParseFloat(value, 64); err != nil || !(math.Abs(strength) <= maxSide) {
-					return Augment{}, fmt.Errorf("augmentation %s=%s: want a number", name, value)
-				}
-			}
-			known.set(&a, strength)
-			continue items
+		at := slices.IndexFunc(augmentations, func(known augmentation) bool { return known.name == name })
+		if at < 0 {
+			return Augment{}, fmt.Errorf("unknown augmentation %q, want default, none or some of %s", name, strings.Join(AugmentNames(), ","))
 		}
-		return Augment{}, fmt.Errorf("unknown augmentation %q, want default, none or some of %s", name, strings.Join(AugmentNames(), ","))
-	}
-	if err := a.check(); err != nil {
-		return Augment{}, errors.New(strings.TrimPrefix(err.Error(), "data: "))
+		if slices.Contains(seen, name) {
+			return Augment{}, fmt.Errorf("augmentation %s is given twice", name)
+		}
+		seen = append(seen, name)
+		known := &augmentations[at]
+		strength := known.strength
+		if given {
+			var err error
+			if strength, err = known.parse(value); err != nil {
+				return Augment{}, err
+			}
+		}
+		known.set(&a, strength)
 	}
 	return a, nil
+}
+
+// parse reads a strength.
+func (known *augmentation) parse(value string) (float64, error) {
+	v, err := strconv.ParseFloat(value, 64)
+	if err == nil && v >= 0 && v <= known.most && !(known.whole && v != math.Trunc(v)) {
+		return v, nil
+	}
+	want := "a number"
+	if known.whole {
+		want = "a whole number"
+	}
+	return 0, fmt.Errorf("augmentation %s=%s: want %s from 0 to %v", known.name, value, want, known.most)
 }
 
 // raster is an image of bytes: pixel (x, y) begins at pix[y*stride+x*step].

@@ -317,12 +317,15 @@ func TestParseAugment(t *testing.T) {
 		"": usual, "default": usual, "none": {}, "crop": {Pad: 4}, "crop=2, flip": {Pad: 2, Flip: true},
 		"resized-crop,jitter,cutout,mixup,randaugment": {ResizedCrop: 0.25, Jitter: 0.4, Cutout: 0.5, Mixup: 0.2, RandOps: 2, RandMagnitude: 9},
 		"mixup=0.4,randaugment=14":                     {Mixup: 0.4, RandOps: 2, RandMagnitude: 14},
+		"flip=1, crop=2":                               {Flip: true, Pad: 2},
+		"flip=0":                                       {},
 	} {
 		if got, err := ParseAugment(text, usual); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"zoom", "crop,", "crop=-1", "crop=1e9", "mixup=2", "mixup=NaN", "jitter=x", "randaugment=31", "cutout=1.5", "none,crop"} {
+	for _, text := range []string{"zoom", "crop,", "crop=-1", "crop=1e9", "mixup=2", "mixup=NaN", "jitter=x", "randaugment=31", "cutout=1.5", "none,crop",
+		"flip=99", "flip=0.5", "crop=2.5", "randaugment=9.9", "jitter=-0.1", "crop,crop=2", "flip="} {
 		if got, err := ParseAugment(text, usual); err == nil {
 			t.Errorf("%q: %+v", text, got)
 		}
