@@ -22,8 +22,15 @@ func Write(path string, content []byte) error {
 // WriteFunc replaces the file at path, readable by everyone, by what write writes:
 // into a temporary file in the same folder, which is flushed to the disk and then
 // renamed. If anything fails the old file stays and the temporary one goes. What
-// is no regular file, such as a folder or a device, is not replaced.
+// is no regular file, such as a folder or a device, is not replaced, and of a
+// symbolic link the file that it leads to.
 func WriteFunc(path string, write func(w io.Writer) error) error {
+	if path == "" {
+		return errors.New("cannot write to a file without a name")
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("cannot replace %s: not a regular file", path)
 	}

@@ -59,10 +59,35 @@ func TestWrite(t *testing.T) {
 	if err := Write(absent, nil); !errors.Is(err, os.ErrNotExist) || err.Error() != "open "+absent+": no such file or directory" && runtime.GOOS == "linux" {
 		t.Errorf("a folder that does not exist: %v", err)
 	}
+	if err := Write("", nil); err == nil || !strings.Contains(err.Error(), "without a name") {
+		t.Errorf("a file without a name: %v", err)
+	}
 	for _, other := range []string{dir, os.DevNull} {
 		if err := Write(other, nil); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("%s was to be replaced: %v", other, err)
 		}
+	}
+}
+
+// TestWriteLink: a link stays, and what it leads to is replaced.
+func TestWriteLink(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	file, link := filepath.Join(elsewhere, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Logf("no symbolic links here: %v", err)
+		return
+	}
+	if err := Write(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info, err)
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != "new" {
+		t.Errorf("the file holds %q, %v", got, err)
 	}
 }
 
