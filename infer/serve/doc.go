@@ -8,7 +8,7 @@
 //	GET  /metrics                     in the text format of Prometheus
 //
 // The paths under /v2 are version 2 of the Open Inference Protocol of KServe,
-// with data in JSON. Errors are {"error": "..."}.
+// with data in JSON; NAME may be followed by /versions/1. Errors are {"error": "..."}.
 //
 // Requests wait in one bounded queue. Where the model leaves the batch open,
 // waiting requests run together: see [Options].MaxBatch. A batch is cut into runs

@@ -97,14 +97,11 @@ func (s *Server) routes() http.Handler {
 		}
 		return reply(w, map[string]bool{"ready": true})
 	})
-	get("/v2/models/{name}", "model", s.named(s.modelInfo))
-	get("/v2/models/{name}/ready", "health", s.named(func(w http.ResponseWriter, r *http.Request) error {
-		if s.draining.Load() {
-			return errClosed
-		}
-		return reply(w, map[string]any{"name": s.opt.Name, "ready": true})
-	}))
-	post("/v2/models/{name}/infer", "infer", s.named(s.infer))
+	for _, model := range []string{"/v2/models/{name}", "/v2/models/{name}/versions/{version}"} {
+		get(model, "model", s.named(s.modelInfo))
+		get(model+"/ready", "health", s.named(s.modelReady))
+		post(model+"/infer", "infer", s.named(s.infer))
+	}
 	post("/classify", "classify", s.classify)
 	mux.Handle("/", s.handle("other", "", func(http.ResponseWriter, *http.Request) error {
 		return fail(http.StatusNotFound, "no such path")
@@ -344,11 +341,14 @@ func picture(r *http.Request) ([]byte, error) {
 	}
 }
 
-// named checks the model's name in the path.
+// named checks the model's name in the path, and its version if that is there too.
 func (s *Server) named(f func(w http.ResponseWriter, r *http.Request) error) func(w http.ResponseWriter, r *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if name := r.PathValue("name"); name != s.opt.Name {
 			return fail(http.StatusNotFound, "no model %q", name)
+		}
+		if version := r.PathValue("version"); version != "" && version != modelVersion {
+			return fail(http.StatusNotFound, "no version %q, only %s", version, modelVersion)
 		}
 		return f(w, r)
 	}

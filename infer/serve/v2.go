@@ -48,6 +48,13 @@ func (s *Server) modelInfo(w http.ResponseWriter, _ *http.Request) error {
 	})
 }
 
+func (s *Server) modelReady(w http.ResponseWriter, _ *http.Request) error {
+	if s.draining.Load() {
+		return errClosed
+	}
+	return reply(w, map[string]any{"name": s.opt.Name, "ready": true})
+}
+
 // An inferRequest is the body of a POST to .../infer.
 type inferRequest struct {
 	ID         *string         `json:"id"`
@@ -233,7 +240,7 @@ func (s *Server) shape(want onnx.ValueInfo, shape []int64, size int) ([]int, err
 	n, most := int64(1), int64(size/2+1)
 	for i, d := range shape {
 		if d < 1 || d > math.MaxInt32 {
-			return nil, fmt.Errorf("size %d in shape %v, want 1 or more", d, shape)
+			return nil, fmt.Errorf("size %d in shape %v, want 1 to %d", d, shape, math.MaxInt32)
 		}
 		if n > most/d {
 			return nil, fmt.Errorf("shape %v has more elements than the data", shape)
