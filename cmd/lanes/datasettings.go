@@ -14,13 +14,13 @@ func (s *Settings) checkData() error {
 	case s.Limit < 0:
 		return fmt.Errorf("--limit is %d, want a number of images", s.Limit)
 	case data.NeedsRoot(s.Data) && s.Root == "":
-		return fmt.Errorf("--data %s needs --root, the folder with its files", s.Data)
+		return fmt.Errorf("data set %s needs --root, the folder with its files", s.Data)
 	case !data.NeedsRoot(s.Data) && s.Root != "":
-		return fmt.Errorf("--data %s is drawn by the program and takes no --root", s.Data)
+		return fmt.Errorf("data set %s is drawn by the program and takes no --root", s.Data)
 	case s.Size != 0 && !data.IsFolder(s.Data):
-		return fmt.Errorf("--size is for image folders, --data %s has its own", s.Data)
+		return fmt.Errorf("--size is for image folders, data set %s has its own", s.Data)
 	case s.SkipBad && !data.IsFolder(s.Data):
-		return fmt.Errorf("--skip-bad is for image folders, not for --data %s", s.Data)
+		return fmt.Errorf("--skip-bad is for image folders, not for data set %s", s.Data)
 	case s.Sampler == data.SamplerPxK && (s.PerClass < 1 || s.Batch%s.PerClass != 0):
 		return fmt.Errorf("--batch %d is no multiple of --per-class %d", s.Batch, s.PerClass)
 	}

@@ -48,7 +48,7 @@ func (cmd *evalCmd) Run(c *console) error {
 		opt.Root = cmd.Root
 	}
 	if data.NeedsRoot(name) && opt.Root == "" {
-		return fmt.Errorf("--data %s needs --root, the folder with its files", name)
+		return fmt.Errorf("data set %s needs --root, the folder with its files", name)
 	}
 	set, err := data.Open(name, opt)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golanes/lanes/infer"
@@ -181,9 +182,15 @@ func ms(d time.Duration) float64 { return float64(d) / 1e6 }
 
 // check runs every data set of a folder.
 func (cmd *inferCmd) check(c *console, s *infer.Session) error {
-	sets, err := filepath.Glob(filepath.Join(cmd.Check, "test_data_set_*"))
+	entries, err := os.ReadDir(cmd.Check)
 	if err != nil {
 		return err
+	}
+	var sets []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "test_data_set_") {
+			sets = append(sets, filepath.Join(cmd.Check, e.Name()))
+		}
 	}
 	if len(sets) == 0 {
 		return fmt.Errorf("%s: no test_data_set folder", cmd.Check)

@@ -74,8 +74,8 @@ func checkSets(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	out[0].Float32s()[1] += 0.25
-	set := filepath.Join(dir, "test_data_set_0")
-	if err := os.Mkdir(set, 0o755); err != nil {
+	set := filepath.Join(dir, "[sets", "test_data_set_0")
+	if err := os.MkdirAll(set, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, x := range map[string]*infer.Tensor{"input_0.pb": in, "output_0.pb": out[0]} {
@@ -88,7 +88,7 @@ func checkSets(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if text, _ := must(t, dir, "infer", "m.onnx", "--check", "."); !strings.Contains(text, "largest error 0.25") {
+	if text, _ := must(t, dir, "infer", "m.onnx", "--check", "[sets"); !strings.Contains(text, "largest error 0.25") {
 		t.Errorf("check printed %q", text)
 	}
 }
@@ -104,6 +104,7 @@ func TestWrongInfer(t *testing.T) {
 	rejected(t, dir, []string{"no picture"}, "infer", "m.onnx")
 	rejected(t, dir, []string{"bad.onnx"}, "infer", "m.onnx", "bad.onnx")
 	rejected(t, dir, []string{"no test_data_set"}, "infer", "m.onnx", "--check", ".")
+	rejected(t, dir, []string{"absent", "no such file"}, "infer", "m.onnx", "--check", "absent")
 	put(t, dir, "labels.txt", []byte("ant\nbee\n"))
 	rejected(t, dir, []string{"2 labels for 4 classes"}, "infer", "m.onnx", "x.webp", "--labels", "labels.txt")
 	rejected(t, dir, []string{"absent.txt"}, "infer", "m.onnx", "x.webp", "--labels", "absent.txt")
@@ -123,6 +124,7 @@ func TestWrongInfer(t *testing.T) {
 	}
 	rejected(t, dir, []string{"empty.txt", "no class names"}, "infer", "m.onnx", "x.webp", "--labels", "empty.txt")
 	rejected(t, dir, []string{"not a regular file"}, "export", "--model", "resnet8", "-o", ".")
+	rejected(t, dir, []string{"without a name"}, "export", "--model", "resnet8", "-o", "")
 	rejected(t, dir, []string{"--run"}, "export", "-o", "x.onnx")
 	rejected(t, dir, []string{"unknown model"}, "export", "--model", "nothing", "-o", "x.onnx")
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/golanes/lanes/bench"
 	"github.com/golanes/lanes/infer/quantize"
+	"github.com/golanes/lanes/kernels"
 	"github.com/golanes/lanes/train"
 	"github.com/golanes/lanes/train/data"
 	"github.com/golanes/lanes/train/data/download"
@@ -102,6 +103,10 @@ func run(args []string, c *console) int {
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return fail(c, 2, err)
+	}
+	// lanes info makes an error of it.
+	if warning := kernels.Info().Warning; warning != "" && parsed.Command() != "info" {
+		fmt.Fprintln(c.errors, "lanes: "+warning)
 	}
 	if err := parsed.Run(c); err != nil {
 		return fail(c, 1, err)

@@ -302,6 +302,11 @@ func TestInfo(t *testing.T) {
 	if _, errs, status := finish(t, cmd); status == 0 || !strings.Contains(errs, "avx1024") {
 		t.Errorf("an unknown instruction set: status %d, %q", status, errs)
 	}
+	cmd = command(t, dir, "export", "--model", "resnet8", "--size", "32", "-o", "m.onnx")
+	cmd.Env = append(cmd.Env, "LANES_ISA=avx1024")
+	if _, errs, status := finish(t, cmd); status != 0 || strings.Count(errs, "avx1024") != 1 {
+		t.Errorf("an unknown instruction set elsewhere: status %d, %q", status, errs)
+	}
 	cmd = command(t, dir, "info", "--json")
 	cmd.Env = append(cmd.Env, "LANES_ISA=generic")
 	if out, _, status := finish(t, cmd); status != 0 || !strings.Contains(out, `"isa":"generic"`) {
