@@ -33,7 +33,8 @@ type OptimizerConfig struct {
 	// SkipNormDecay spares normalisation parameters and biases from
 	// WeightDecay.
 	SkipNormDecay bool `json:"skip_norm_decay,omitempty"`
-	// Beta1 and Beta2 of adam and adamw; default 0.9 and 0.999.
+	// Beta1 and Beta2 of adam and adamw; default 0.9 and 0.999. Here and below,
+	// for no smoothing at all pass math.SmallestNonzeroFloat64.
 	Beta1 float64 `json:"beta1,omitempty"`
 	Beta2 float64 `json:"beta2,omitempty"`
 	// AMSGrad makes adam and adamw divide by the largest second moment so

@@ -219,6 +219,15 @@ func (s *Settings) loss() (train.LossConfig, error) {
 	return l, nil
 }
 
+// exactly is v for a field of package train in which 0 stands for a default: the
+// smallest positive number, which has the effect of 0, where v is that.
+func exactly(v float64) float64 {
+	if v == 0 {
+		return math.SmallestNonzeroFloat64
+	}
+	return v
+}
+
 // optimizer translates the settings of the optimizer.
 func (s *Settings) optimizer() train.OptimizerConfig {
 	o := train.OptimizerConfig{Kind: s.Optimizer, LR: s.LR, WeightDecay: s.WeightDecay, SkipNormDecay: s.SkipNormDecay}
@@ -226,9 +235,9 @@ func (s *Settings) optimizer() train.OptimizerConfig {
 	case train.SGD:
 		o.Momentum, o.Nesterov = s.Momentum, s.Nesterov
 	case train.Adam, train.AdamW:
-		o.Beta1, o.Beta2, o.Eps, o.AMSGrad = s.Beta1, s.Beta2, s.Eps, s.AMSGrad
+		o.Beta1, o.Beta2, o.Eps, o.AMSGrad = exactly(s.Beta1), exactly(s.Beta2), s.Eps, s.AMSGrad
 	case train.RMSprop:
-		o.Momentum, o.Alpha, o.Eps, o.Centered = s.Momentum, s.Alpha, s.Eps, s.Centered
+		o.Momentum, o.Alpha, o.Eps, o.Centered = s.Momentum, exactly(s.Alpha), s.Eps, s.Centered
 	}
 	return o
 }
@@ -244,7 +253,7 @@ func (s *Settings) schedule() train.ScheduleConfig {
 	case train.Cosine:
 		c.MinLR = s.MinLR
 	case train.OneCycle:
-		c.Warmup, c.Start, c.DivFactor, c.FinalDivFactor = 0, s.Rise, s.DivFactor, s.FinalDiv
+		c.Warmup, c.Start, c.DivFactor, c.FinalDivFactor = 0, exactly(s.Rise), s.DivFactor, s.FinalDiv
 	}
 	return c
 }

@@ -54,6 +54,9 @@ func TestFlagsReachTheRun(t *testing.T) {
 		{"--attention cbam --placement blocks --reduction 8 --stem imagenet", `"attention":"cbam","placement":"blocks","reduction":8,"stem":"imagenet"`},
 		{"--optimizer sgd --momentum 0.8 --nesterov --weight-decay 0.1 --skip-norm-decay", `"kind":"sgd","lr":0.1,"momentum":0.8,"nesterov":true,"weight_decay":0.1,"skip_norm_decay":true`},
 		{"--optimizer adam --beta1 0.8 --beta2 0.9 --amsgrad --eps 1e-6", `"kind":"adam","lr":0.001,"weight_decay":0.0005,"beta1":0.8,"beta2":0.9,"amsgrad":true,"eps":0.000001`},
+		{"--optimizer adam --beta1 0 --beta2 0", `"beta1":5e-324,"beta2":5e-324`},
+		{"--optimizer rmsprop --alpha 0", `"alpha":5e-324`},
+		{"--schedule onecycle --rise 0", `"start":5e-324`},
 		{"--optimizer adamw --lr 0.5", `"kind":"adamw","lr":0.5`},
 		{"--optimizer rmsprop --alpha 0.9 --centered --momentum 0", `"kind":"rmsprop","lr":0.001,"weight_decay":0.0005,"alpha":0.9,"centered":true`},
 		{"--schedule step --epochs 9 --decay 0.2", `"kind":"step","gamma":0.2,"step_size":3,"warmup":0.25`},
@@ -121,7 +124,10 @@ func TestInitFlag(t *testing.T) {
 	dir, root := t.TempDir(), tiny(t)
 	must(t, dir, tinyArgs(root, "first")...)
 	from := filepath.Join("first", train.BestFile)
-	out, _ := must(t, dir, tinyArgs(root, "second", "--init", from, "--loss", "arcface", "--epochs", "1")...)
+	out, _ := must(t, dir, tinyArgs(root, "second", "--init", from, "--loss", "arcface", "--margin", "0", "--epochs", "1")...)
+	if kept := get(t, filepath.Join(dir, "second"), configFile); !strings.Contains(string(kept), `"margin": 5e-324`) {
+		t.Errorf("--margin 0 is not kept: %s", kept)
+	}
 	if !strings.Contains(out, "tensors taken over") {
 		t.Errorf("nothing is said of the start: %q", out)
 	}

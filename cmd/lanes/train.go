@@ -168,6 +168,9 @@ func (cmd *trainCmd) prepare() error {
 	if cmd.LR == 0 && slices.Contains(cmd.given, "lr") {
 		return errors.New("--lr is 0, want a number above 0")
 	}
+	if slices.Contains(cmd.given, "margin") {
+		cmd.Margin = exactly(cmd.Margin) // of a loss that has none given, its own
+	}
 	cmd.complete()
 	if err := cmd.check(); err != nil && !cmd.Resume {
 		return err
