@@ -16,12 +16,17 @@ import (
 // floats lie together in a row of src, so that the kernel slides over a copy of
 // the row with its padding. A 1x1 filter with a stride slides over the pixels of src
 // that it reads, or with padding over a copy of them.
+//
+// Where the rows of dst are long, src is not packed but read where it lies, a row in
+// each run: packing takes as long as a tenth of the products of a 3x3 filter with a
+// stride, which uses a quarter of src with each filter position.
 
 // An outer is the plan of one convolution's weight gradient.
 type outer struct {
 	direct        bool // both operands are read in place
 	sliding       bool // a position is a whole row of the filter
 	stepping      bool // sliding over src in place
+	inPlace       bool // src is read in place, a row of an image at a time
 	directB       bool // B is read in place
 	lineCols      int  // if sliding: pixels in a copied row of src
 	taps, tapRows int  // separate filter positions, and rows of dw in each
@@ -56,22 +61,27 @@ func rowsOf(tiles []strip) int {
 
 const (
 	outerPixels = 512 // of a block: 64 KiB of a 32-wide panel
-	stripRows   = 72  // of a task at most, so that a block of src is 144 KiB
-	slidingC    = 8   // fewer channels than these are multiplied by filter rows
-	outerTasks  = 16  // tasks to aim at: enough for 8 even workers
+	// stripRows is about the rows of a task: a block of src is then 128 KiB, and a row
+	// of its part of dw is whole cache lines.
+	stripRows     = 64
+	inPlacePixels = 800 // of a block that is read in place, at most
+	inPlaceCols   = 8   // fewer columns than these are copied, so that runs are longer
+	slidingC      = 8   // fewer channels than these are multiplied by filter rows
+	outerTasks    = 16  // tasks to aim at: enough for 8 even workers
 	// partialFloats bounds the memory of partial sums.
 	partialFloats = 4 << 20
 )
 
 func newOuter(s *Shape) *outer {
 	cg, kg := s.groupC(), s.groupK()
-	rows, nr, narrow := kernels.OuterTiles()
+	_, nr, narrow := kernels.OuterTiles()
 	o := &outer{nr: nr, narrow: narrow, taps: s.R * s.S, tapRows: cg, groups: s.Groups}
 	pointwise := s.R == 1 && s.S == 1
 	unpadded := s.PadTop+s.PadLeft+s.PadBottom+s.PadRight == 0
 	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && unpadded
 	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
 	o.stepping = o.sliding && pointwise && unpadded && cg >= slidingC && outerPixels*s.H*s.W <= maxOffset
+	o.inPlace = !o.direct && !o.sliding && s.OW() >= inPlaceCols
 	o.directB = (o.direct || o.sliding) && kg%narrow == 0
 	if o.sliding {
 		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()
@@ -81,7 +91,6 @@ func newOuter(s *Shape) *outer {
 	}
 	o.panels = (kg + nr - 1) / nr
 	o.kPad = (kg + narrow - 1) / narrow * narrow
-	o.tiles = strips(o.tapRows, rows)
 	o.cutPixels(s)
 	o.cutTasks(s)
 	return o
@@ -117,6 +126,10 @@ func (o *outer) cutPixels(s *Shape) {
 		o.pixels = outerPixels
 		o.blocks = (total + o.pixels - 1) / o.pixels
 		o.images, o.rows = 1, oh
+	} else if o.inPlace && oh*ow >= outerPixels {
+		parts := (oh*ow + inPlacePixels - 1) / inPlacePixels
+		o.images, o.rows = 1, (oh+parts-1)/parts
+		o.blocks = s.N * ((oh + o.rows - 1) / o.rows)
 	} else if oh*ow >= outerPixels {
 		o.images, o.rows = 1, max(1, (outerPixels+ow/2)/ow)
 		o.blocks = s.N * ((oh + o.rows - 1) / o.rows)
@@ -130,7 +143,7 @@ func (o *outer) cutPixels(s *Shape) {
 		o.packRows = o.rows
 	}
 	switch {
-	case o.direct || o.stepping:
+	case o.direct || o.stepping || o.inPlace:
 	case o.sliding:
 		o.xLen = o.packRows * o.lineCols * o.images
 	default:
@@ -144,7 +157,7 @@ func (o *outer) cutPixels(s *Shape) {
 	}
 	runs := o.rows
 	switch {
-	case o.sliding:
+	case o.sliding || o.inPlace:
 		runs *= o.images
 	case s.StrideW > 1 && o.images > 1:
 		runs *= ow
@@ -158,9 +171,9 @@ func (o *outer) cutTasks(s *Shape) {
 	o.partial = o.groups * (o.taps*o.tapRows + 1) * o.kPad
 	base := o.groups * o.stripBlocks
 	o.chunks = max(1, min(o.blocks, (outerTasks+base-1)/base, partialFloats/o.partial))
-	if base *= o.chunks; base < outerTasks && !o.direct && !o.sliding && s.StrideH*s.StrideW > 1 {
+	if base *= o.chunks; base < outerTasks && !o.direct && !o.sliding && (s.StrideH*s.StrideW > 1 || base*o.panels < outerTasks) {
 		// Each range of panels copies src again, of which a stride uses little.
-		o.cutStrips(stripRows / 3)
+		o.cutStrips(stripRows / 2)
 		base = o.groups * o.stripBlocks * o.chunks
 	}
 	highest := 0
@@ -177,19 +190,20 @@ func (o *outer) cutTasks(s *Shape) {
 	}
 }
 
-// cutStrips cuts the strips into blocks of at most so many rows.
+// cutStrips cuts the rows of dw into blocks of about so many, a multiple of a cache
+// line's floats, and those into strips.
 func (o *outer) cutStrips(rows int) {
-	o.firstStrip = []int{0}
-	high := 0
-	for i, t := range o.tiles {
-		if high > 0 && high+t.height > rows {
-			o.firstStrip = append(o.firstStrip, i)
-			high = 0
+	blocks := max(1, (o.tapRows+rows/2)/rows)
+	step := ((o.tapRows+blocks-1)/blocks + lineFloats - 1) / lineFloats * lineFloats
+	heights, _, _ := kernels.OuterTiles()
+	o.tiles, o.firstStrip = o.tiles[:0], []int{0}
+	for first := 0; first < o.tapRows; first += step {
+		for _, t := range strips(min(step, o.tapRows-first), heights) {
+			o.tiles = append(o.tiles, strip{first + t.row, t.height})
 		}
-		high += t.height
+		o.firstStrip = append(o.firstStrip, len(o.tiles))
 	}
-	o.stripBlocks = len(o.firstStrip)
-	o.firstStrip = append(o.firstStrip, len(o.tiles))
+	o.stripBlocks = len(o.firstStrip) - 1
 }
 
 // byChannel says that the rows of a panel's sums are in the order of dw, the positions of
@@ -211,6 +225,9 @@ func (o *outer) partialLen(workers int) int {
 	return o.chunks * o.partial
 }
 
+// scratchLen is the floats of a worker's scratch.
+func (o *outer) scratchLen() int { return o.xLen + o.yLen + reduceLen }
+
 func (o *outer) tasks() int { return o.chunks * o.groups * o.stripBlocks * o.panelBlocks }
 
 // An outerWorker is the scratch of one worker beside its part of the workspace.
@@ -222,6 +239,16 @@ type outerWorker struct {
 	all  [3]int32 // the run of all pixels of the block
 
 	ahead winogradAhead
+	next  outerAhead
+}
+
+// An outerAhead is what the tiles of a panel ask for: columns of ddst, a cache line of
+// each pixel, and then rows of dw.
+type outerAhead struct {
+	ddst                   []float32
+	cols, pitch            int
+	dw                     []float32
+	rows, rowPitch, floats int // of dw
 }
 
 func newOuterWorker(taps, runsLen int) outerWorker {
@@ -269,7 +296,8 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, dw, db, partial, scratch, 
 	panelBlock, t := t%o.panelBlocks, t/o.panelBlocks
 	stripBlock, t := t%o.stripBlocks, t/o.stripBlocks
 	group, chunk := t%o.groups, t/o.groups
-	x, y := scratch[:o.xLen], scratch[o.xLen:]
+	x, scratch := scratch[:o.xLen], scratch[o.xLen:]
+	y, scratch := scratch[:o.yLen], scratch[o.yLen:]
 	tiles := o.tiles[o.firstStrip[stripBlock]:o.firstStrip[stripBlock+1]]
 	per := (o.panels + o.panelBlocks - 1) / o.panelBlocks
 	g := &wk.gemm
@@ -279,7 +307,7 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, dw, db, partial, scratch, 
 		k := o.block(s, b)
 		o.findRuns(s, k, wk)
 		switch {
-		case o.direct || o.stepping:
+		case o.direct || o.stepping || o.inPlace:
 		case o.sliding:
 			o.copyLines(s, k, tiles, group, x, src)
 		default:
@@ -289,29 +317,33 @@ func (o *outer) run(s *Shape, t int, wk *outerWorker, dw, db, partial, scratch, 
 		for j := j0; j < j1; j++ {
 			g.NR = min(o.nr, o.kPad-j*o.nr)
 			o.rightOperand(s, k, g, group, j, y, ddst)
-			var ahead []float32
 			g.AheadA = 0
-			if b+1 < end && j == j0 && (o.direct || o.stepping) {
+			if b+1 < end && j == j0 && (o.direct || o.stepping || o.inPlace) {
 				g.AheadA = o.firstFloat(s, o.block(s, b+1)) - o.firstFloat(s, k)
 			}
+			wk.next = outerAhead{}
 			if j+1 < j1 {
-				ahead = ddst[o.firstPixel(s, k)*s.K+group*s.groupK()+(j+1)*o.nr:]
+				wk.next.setDdst(o, s, group, ddst[o.firstPixel(s, k)*s.K:], (j+1)*o.nr)
 			} else if b+1 < end {
-				ahead = ddst[o.firstPixel(s, o.block(s, b+1))*s.K+group*s.groupK()+j0*o.nr:]
+				wk.next.setDdst(o, s, group, ddst[o.firstPixel(s, o.block(s, b+1))*s.K:], j0*o.nr)
 			}
 			sums, rows := partial, rowsOf(tiles)
 			if !o.fused {
 				sums, _ = o.sums(partial[chunk*o.partial:], group, j)
 				rows = o.tapRows
 			}
-			o.panel(s, k, wk, tiles, group, sums, x, src, ahead)
+			r := reducer{o: o, s: s, group: group, col: j * o.nr, width: g.NR, c0: tiles[0].row, channels: rows, sums: sums}
+			if o.fused {
+				wk.next.dw, wk.next.rowPitch, wk.next.floats = r.weights(dw)
+				wk.next.rows = r.cols()
+			}
+			o.panel(s, k, wk, tiles, group, sums, x, src)
 			// After the tiles, which bring ddst near: a single row waits for it.
 			if db != nil && stripBlock == 0 {
 				wk.biasRow(k.pixels(s), sums[o.taps*rows*g.NR:])
 			}
 			if o.fused {
-				r := reducer{o: o, s: s, group: group, col: j * o.nr, width: g.NR, c0: tiles[0].row, channels: rows, sums: sums}
-				r.toWeights(dw)
+				r.toWeights(dw, scratch)
 				if stripBlock == 0 {
 					r.toBias(db)
 				}
@@ -333,7 +365,12 @@ func (o *outer) firstFloat(s *Shape, k outerBlock) int {
 	if o.direct {
 		return k.p0 * s.C
 	}
-	return (k.n0*s.H + k.y0*s.StrideH) * s.W * s.C
+	return (k.n0*s.H + o.firstRow(s, k)) * s.W * s.C
+}
+
+// firstRow returns the first row of src, in an image, of a block that is read in place.
+func (o *outer) firstRow(s *Shape, k outerBlock) int {
+	return max(0, min(s.H-1, k.y0*s.StrideH-s.PadTop))
 }
 
 // rightOperand makes panel j of ddst the kernel's B.
@@ -350,7 +387,7 @@ func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group
 	if cols < width {
 		clear(y[:o.yLen/o.nr*width])
 	}
-	if o.direct || o.sliding {
+	if o.direct || o.sliding || o.inPlace {
 		kernels.CopyBlock(y, width, ddst[first*s.K+col:], s.K, k.pixels(s), cols)
 		return
 	}
@@ -372,47 +409,62 @@ func (wk *outerWorker) biasRow(pixels int, bias []float32) {
 // lineFloats is the floats of a cache line.
 const lineFloats = 16
 
-// panel computes all tiles of a strip block against the kernel's B. The first of them
-// ask for the columns of ddst that come next, from ahead on, a line of each pixel.
-func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, sums, x, src, ahead []float32) {
+// panel computes all tiles of a strip block against the kernel's B.
+func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, group int, sums, x, src []float32) {
 	g := &wk.gemm
-	g.AheadStep = s.K
-	lines := min(len(ahead), o.nr, s.groupK())
-	pixels := (k.h1 - k.h0) * s.W * (k.n1 - k.n0)
-	for tap := range o.taps {
-		g.Runs = wk.runs[tap]
-		at := 0
-		for _, t := range tiles {
-			g.MR, g.Ahead = t.height, nil
-			if lines > 0 {
-				g.Ahead, ahead, lines = ahead, ahead[min(len(ahead), lineFloats):], lines-lineFloats
+	packed := (k.h1 - k.h0) * s.W * (k.n1 - k.n0)
+	first, at, pixels := tiles[0].row, 0, k.pixels(s)
+	for _, t := range tiles {
+		g.MR = t.height
+		switch {
+		case o.stepping || o.inPlace:
+			g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.StrideW*s.C
+		case o.direct:
+			g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.C
+		case o.sliding && s.S > 1:
+			g.A, g.APitch, g.AStep = x[t.row:], s.groupC(), s.StrideW*s.groupC()
+		case o.sliding:
+			height := rowsOf(tiles)
+			g.A, g.APitch, g.AStep = x[t.row-first:], height, height
+		default:
+			g.A, g.APitch, g.AStep = x[at:], t.height, t.height
+			if k.n1-k.n0 == 1 {
+				g.AStep *= s.StrideW
 			}
-			switch {
-			case o.stepping:
-				g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.StrideW*s.C
-			case o.direct:
-				g.A, g.APitch, g.AStep = src[o.firstFloat(s, k)+group*s.groupC()+t.row:], s.C, s.C
-			case o.sliding && s.S > 1:
-				g.A, g.APitch, g.AStep = x[t.row:], s.groupC(), s.StrideW*s.groupC()
-			case o.sliding:
-				height := rowsOf(tiles)
-				g.A, g.APitch, g.AStep = x[t.row-tiles[0].row:], height, height
-			default:
-				g.A, g.APitch, g.AStep = x[at:], t.height, t.height
-				if k.n1-k.n0 == 1 {
-					g.AStep *= s.StrideW
-				}
-				at += pixels * t.height
-			}
+			at += packed * t.height
+		}
+		for tap := range o.taps {
+			g.Runs = wk.runs[tap]
 			switch {
 			case o.fused:
-				g.C, g.LDC = sums[((t.row-tiles[0].row)*o.taps+tap)*g.NR:], o.taps*g.NR
+				g.C, g.LDC = sums[((t.row-first)*o.taps+tap)*g.NR:], o.taps*g.NR
 			case o.byChannel(s):
 				g.C, g.LDC = sums[(t.row*o.taps+tap)*g.NR:], o.taps*g.NR
 			default:
 				g.C, g.LDC = sums[(tap*o.tapRows+t.row)*g.NR:], g.NR
 			}
+			wk.next.step(g, pixels)
 			g.Run()
 		}
+	}
+}
+
+// setDdst has tiles ask for the panel from column col on, for the pixels from ddst on.
+func (n *outerAhead) setDdst(o *outer, s *Shape, group int, ddst []float32, col int) {
+	n.ddst, n.cols, n.pitch = ddst[group*s.groupK()+col:], min(s.groupK()-col, o.nr), s.K
+}
+
+// step has the next tile ask for a cache line with each of about so many pixels.
+func (n *outerAhead) step(g *kernels.OuterGemm, pixels int) {
+	g.Ahead = nil
+	switch {
+	case n.cols > 0:
+		g.Ahead, g.AheadStep = n.ddst, n.pitch
+		n.ddst = n.ddst[min(len(n.ddst), lineFloats):]
+		n.cols -= lineFloats
+	case n.rows > 0:
+		g.Ahead, g.AheadStep = n.dw, min(lineFloats, n.floats/pixels+1)
+		n.dw = n.dw[min(len(n.dw), n.rowPitch):]
+		n.rows--
 	}
 }

@@ -20,6 +20,10 @@ func (o *outer) findRuns(s *Shape, k outerBlock, wk *outerWorker) {
 			wk.runs[tap] = o.slidingRuns(s, k, r, runs)
 			continue
 		}
+		if o.inPlace {
+			wk.runs[tap] = o.inPlaceRuns(s, k, r, q, runs)
+			continue
+		}
 		lo, hi := insideRange(ow, s.StrideW, q*s.DilationW-s.PadLeft, s.W)
 		for y := k.y0; y < k.y1; y++ {
 			h := y*s.StrideH - s.PadTop + r*s.DilationH
@@ -44,6 +48,30 @@ func (o *outer) findRuns(s *Shape, k outerBlock, wk *outerWorker) {
 		}
 		wk.runs[tap] = runs
 	}
+}
+
+// inPlaceRuns appends the runs of filter position (r, q), rows of images.
+func (o *outer) inPlaceRuns(s *Shape, k outerBlock, r, q int, runs []int32) []int32 {
+	ow, shift, row0 := s.OW(), q*s.DilationW-s.PadLeft, o.firstRow(s, k)
+	lo, hi := insideRange(ow, s.StrideW, shift, s.W)
+	if lo >= hi {
+		return runs
+	}
+	b := lo
+	for n := range k.n1 - k.n0 {
+		for y := k.y0; y < k.y1; y++ {
+			if h := y*s.StrideH - s.PadTop + r*s.DilationH; h >= 0 && h < s.H {
+				a := (n*s.H+h-row0)*s.W + lo*s.StrideW + shift
+				if s.StrideW == 1 {
+					runs = addRun(runs, a, b, hi-lo)
+				} else {
+					runs = append(runs, int32(a), int32(b), int32(hi-lo))
+				}
+			}
+			b += ow
+		}
+	}
+	return runs
 }
 
 // slidingRuns appends the runs of filter row r, a row of an image each.

@@ -47,9 +47,11 @@ func (o *pointOuter) run(s *Shape, t int, wk *outerWorker, dw, db, src, ddst []f
 	g := &wk.gemm
 	g.Runs = wk.data[:0]
 	// Rows of maps: the first pixel of ddst, that of src in strides, and the length.
-	for line := range s.N * s.OH() {
-		at := (line/s.OH()*s.H + line%s.OH()*s.StrideH) * s.W
-		g.Runs = addRun(g.Runs, line*s.OW(), at/s.StrideW, s.OW())
+	oh, ow, pitch := s.OH(), s.OW(), s.W/s.StrideW
+	for n := range s.N {
+		for y := range oh {
+			g.Runs = addRun(g.Runs, (n*oh+y)*ow, (n*s.H+y*s.StrideH)*pitch, ow)
+		}
 	}
 	g.Accumulate = !o.overwrite
 	g.APitch, g.AStep, g.BPitch, g.LDC, g.AheadStep, g.AheadA = s.K, s.K, s.StrideW*s.C, s.C, s.StrideW*s.C, 0

@@ -7,19 +7,20 @@ import "github.com/golanes/lanes/kernels"
 // row for each weight of an out-channel, in the order of dw or position by position.
 
 const (
-	reduceColumns = 32  // the widest panel
-	reduceRows    = 128 // rows that are turned at a time
+	reduceColumns = 32                             // the widest panel
+	reduceRows    = 128                            // rows that are turned at a time
+	reduceLen     = 2 * reduceRows * reduceColumns // scratch of a worker
 )
 
 func (o *outer) reduceTasks(s *Shape) int { return s.Groups * o.panels }
 
 // reduce adds the chunks' partial sums of a panel, in order, to dw and db, or
-// overwrites them.
-func (o *outer) reduce(s *Shape, t int, dw, db, partial []float32) {
+// overwrites them. It needs reduceLen floats of scratch.
+func (o *outer) reduce(s *Shape, t int, dw, db, partial, scratch []float32) {
 	group, j := t/o.panels, t%o.panels
 	r := reducer{o: o, s: s, group: group, col: j * o.nr, channels: s.groupC(), chunks: o.chunks}
 	r.sums, r.width = o.sums(partial, group, j)
-	r.toWeights(dw)
+	r.toWeights(dw, scratch)
 	r.toBias(db)
 }
 
@@ -36,15 +37,20 @@ type reducer struct {
 // cols returns the columns that are out-channels.
 func (r *reducer) cols() int { return min(r.width, r.s.groupK()-r.col) }
 
+// weights returns the rows of dw from the panel's first weight on, a pitch apart, and
+// how many floats of each the panel has.
+func (r *reducer) weights(dw []float32) (rows []float32, pitch, floats int) {
+	cg, rs := r.s.groupC(), r.s.R*r.s.S
+	return dw[((r.group*r.s.groupK()+r.col)*cg+r.c0)*rs:], cg * rs, r.channels * rs
+}
+
 // toWeights adds up the rows and turns them, some at a time, into dw if that is
 // overwritten.
-func (r *reducer) toWeights(dw []float32) {
-	var sum [reduceRows * reduceColumns]float32
-	var turned [reduceColumns * reduceRows]float32
+func (r *reducer) toWeights(dw, scratch []float32) {
+	sum, turned := scratch[:reduceLen/2], scratch[reduceLen/2:][:reduceLen/2]
 	var start [1]int32
 	cg, rs, cols := r.s.groupC(), r.s.R*r.s.S, r.cols()
-	dw = dw[((r.group*r.s.groupK()+r.col)*cg+r.c0)*rs:]
-	all := r.channels * rs
+	dw, pitch, all := r.weights(dw)
 	for first := 0; first < all; first += reduceRows {
 		rows := min(reduceRows, all-first)
 		from := sum[:rows*r.width]
@@ -52,7 +58,7 @@ func (r *reducer) toWeights(dw []float32) {
 		case !r.o.byChannel(r.s):
 			for i := range rows {
 				c, tap := (first+i)/rs, (first+i)%rs
-				r.addChunks(sum[i*r.width:][:r.width], (tap*cg+c)*r.width)
+				r.addChunks(from[i*r.width:][:r.width], (tap*cg+c)*r.width)
 			}
 		case r.chunks > 1:
 			r.addChunks(from, first*r.width)
@@ -60,12 +66,12 @@ func (r *reducer) toWeights(dw []float32) {
 			from = r.sums[first*r.width:][:rows*r.width]
 		}
 		if r.o.overwrite {
-			kernels.Transpose(dw[first:], cg*rs, from, r.width, rows, cols)
+			kernels.Transpose(dw[first:], pitch, from, r.width, rows, cols)
 			continue
 		}
-		kernels.Transpose(turned[:], rows, from, r.width, rows, cols)
+		kernels.Transpose(turned, rows, from, r.width, rows, cols)
 		for j := range cols {
-			to := dw[j*cg*rs+first:]
+			to := dw[j*pitch+first:]
 			kernels.PrefetchRows(to, start[:], rows, min(reduceRows, all-first-rows))
 			kernels.Add(to[:rows], to[:rows], turned[j*rows:][:rows])
 		}

@@ -93,7 +93,7 @@ func (p *Plan) task(worker, t int) {
 		d.runInline(t, &p.gather[worker], p.zero, &j.operands, &p.shape, j.d == &p.data, j.scratch[worker*n:][:n])
 	case jobOuter:
 		o := p.weights.outer
-		size, partial := o.xLen+o.yLen, j.partial
+		size, partial := o.scratchLen(), j.partial
 		if o.fused {
 			partial = partial[worker*o.partial:][:o.partial]
 		}
@@ -101,7 +101,8 @@ func (p *Plan) task(worker, t int) {
 	case jobPoint:
 		p.weights.point.run(&p.shape, t, &p.outer[worker], j.dw, j.db, j.a, j.b)
 	case jobReduce:
-		p.weights.outer.reduce(&p.shape, t, j.dw, j.db, j.partial)
+		o := p.weights.outer
+		o.reduce(&p.shape, t, j.dw, j.db, j.partial, j.scratch[worker*o.scratchLen():][:reduceLen])
 	case jobActivate:
 		lo := t * activateChunk
 		row := j.c[lo:min(len(j.c), lo+activateChunk)]
@@ -183,7 +184,7 @@ func (p *Plan) workLen(d *direction) int {
 	case d.depthwise != nil:
 		return d.depthwise.workLen(p.workers)
 	case d.outer != nil:
-		return d.outer.partialLen(len(p.outer)) + len(p.outer)*(d.outer.xLen+d.outer.yLen)
+		return d.outer.partialLen(len(p.outer)) + len(p.outer)*d.outer.scratchLen()
 	}
 	return 0
 }

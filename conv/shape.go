@@ -40,21 +40,22 @@ func (s Shape) normalized() Shape {
 
 // OH returns the height of dst: floor((H + PadTop + PadBottom - DilationH*(R-1) - 1) / StrideH) + 1,
 // or 0 if the filter is taller than the padded input.
-func (s Shape) OH() int {
-	s = s.normalized()
-	return outExtent(s.H+s.PadTop+s.PadBottom, s.R, s.StrideH, s.DilationH)
-}
+func (s Shape) OH() int { return outExtent(s.H+s.PadTop+s.PadBottom, s.R, s.StrideH, s.DilationH) }
 
 // OW returns the width of dst, as [Shape.OH] its height.
-func (s Shape) OW() int {
-	s = s.normalized()
-	return outExtent(s.W+s.PadLeft+s.PadRight, s.S, s.StrideW, s.DilationW)
-}
+func (s Shape) OW() int { return outExtent(s.W+s.PadLeft+s.PadRight, s.S, s.StrideW, s.DilationW) }
 
+// outExtent is called with every block of pixels. A stride or dilation of 0 is 1.
 func outExtent(padded, filter, stride, dilation int) int {
+	if dilation == 0 {
+		dilation = 1
+	}
 	span := dilation*(filter-1) + 1
 	if padded < span {
 		return 0
+	}
+	if stride <= 1 {
+		return padded - span + 1
 	}
 	return (padded-span)/stride + 1
 }
