@@ -63,7 +63,7 @@ func (x *scalar) step(c OptimizerConfig, g, decay float64, step int) {
 // 2^-22, and an update of at most 0.5 is off by less than that.
 func TestOptimizers(t *testing.T) {
 	const steps, tolerance = 6, 6 * 2 * 0x1p-22
-	for _, c := range []OptimizerConfig{
+	for i, c := range []OptimizerConfig{
 		{Kind: SGD, LR: 0.1},
 		{Kind: SGD, LR: 0.1, WeightDecay: 0.2},
 		{Kind: SGD, LR: 0.1, Momentum: 0.9, WeightDecay: 0.2, SkipNormDecay: true},
@@ -79,7 +79,7 @@ func TestOptimizers(t *testing.T) {
 		{Kind: RMSprop, LR: 0.01, Alpha: 0.9, Momentum: 0.5, WeightDecay: 0.2},
 		{Kind: RMSprop, LR: 0.01, Alpha: 0.9, Centered: true, Eps: 0.01},
 	} {
-		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+		t.Run(fmt.Sprintf("kind=%s/%d", c.Kind, i), func(t *testing.T) {
 			kerneltest.ForEachISA(t, func(t *testing.T) {
 				c, err := c.withDefaults()
 				if err != nil {
@@ -112,7 +112,7 @@ func TestOptimizers(t *testing.T) {
 					for _, p := range params {
 						for i, got := range p.Value {
 							if x := want[p][i].w; !(math.Abs(float64(got)-x) <= tolerance) {
-								t.Fatalf("step %d, %s[%d]: %v, want %v", step, p.Name, i, got, x)
+								t.Fatalf("%+v: step %d, %s[%d]: %v, want %v", c, step, p.Name, i, got, x)
 							}
 						}
 					}

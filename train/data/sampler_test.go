@@ -50,6 +50,39 @@ func TestBalancedSampler(t *testing.T) {
 	}
 }
 
+// TestBalancedRemainder: where the images are no multiple of the classes, which
+// classes get one more is drawn anew for each epoch.
+func TestBalancedRemainder(t *testing.T) {
+	src, err := NewImages(1, 1, 1, make([]string, 4), make([]byte, 10), []int32{0, 0, 0, 0, 0, 0, 1, 1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := newOrder(src, 5, Sampler{Kind: SamplerBalanced}, 3, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var more [4]int // epochs with three images of a class
+	for epoch := range 40 {
+		o.draw(epoch)
+		var classes [4]int
+		for _, i := range o.images {
+			classes[src.Label(i)]++
+		}
+		for k, n := range classes {
+			if n != 2 && n != 3 {
+				t.Fatalf("epoch %d: images of the classes %v", epoch, classes)
+			}
+			more[k] += n - 2
+		}
+	}
+	// Half of 40 coin throws, less or more 4 standard deviations of 3.2.
+	for k, n := range more {
+		if n < 7 || n > 33 {
+			t.Errorf("class %d has one more image in %d of 40 epochs", k, n)
+		}
+	}
+}
+
 func TestPxKSampler(t *testing.T) {
 	src := uneven(t)
 	o, err := newOrder(src, 12, Sampler{Kind: SamplerPxK, PerClass: 4}, 3, false)
