@@ -335,9 +335,7 @@ func (d *product) schedule(workers int) {
 		}
 		ps.panelStep = (panels + ps.splits - 1) / ps.splits
 		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
-		if ps.blank = len(d.passes) == 1 && len(ps.steppedRows) > 0 && ps.splits == 1; ps.blank {
-			d.store = kernels.Cached
-		}
+		ps.blank = d.store == kernels.Cached && len(d.passes) == 1 && len(ps.steppedRows) > 0 && ps.splits == 1
 		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
 		blockTaps := max(1, min(ps.taps, d.depthBlock()/ps.depth))
@@ -375,6 +373,12 @@ func (d *product) cutRows(ps *pass, workers int) {
 	if ps.sliding && ps.taps <= d.depthBlock()/ps.depth {
 		if lines, tiles := ps.linesOf(mr, 4*workers); lines > 0 {
 			ps.lines, per = lines, tiles
+		}
+	}
+	if ps.taps == 1 && len(ps.stepped) > 0 {
+		if lines := d.evenLines(ps, per*mr); lines > 0 {
+			ps.lines, ps.blockRows, ps.blocks = lines, lines*ps.w, ps.images*ps.h/lines
+			return
 		}
 	}
 	if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {

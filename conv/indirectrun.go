@@ -312,8 +312,8 @@ func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, w
 	} else {
 		d.tile(g, table, panel, residual, b.kBlock)
 	}
-	if b.closes && len(ps.stepped) > 0 && !ps.blank {
-		d.clearStepped(ps, g.C, cRows[:rows], g.Cols)
+	if b.closes && j+1 == b.end && len(ps.stepped) > 0 && !ps.blank {
+		d.clearStepped(ps, b.c[b.first*d.nr:], cRows[:rows], min(ps.cols, b.end*d.nr)-b.first*d.nr)
 	}
 }
 

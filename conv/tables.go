@@ -9,6 +9,8 @@ import "github.com/golanes/lanes/kernels"
 //
 //   - A pointwise convolution without stride and padding: A and C are matrices. The
 //     last block, if it is short, goes the general way.
+//   - The data gradient of a pointwise convolution with a stride: a block is some whole
+//     rows of a map of dst, if that can be cut into equal ones.
 //   - The product of few channels, which reads a copy of src with its padding left
 //     and right: a block is some whole rows of dst. Blocks with padding above or
 //     below, and those of two images, go the general way.
@@ -28,6 +30,19 @@ func (ps *pass) linesOf(mr, tasks int) (lines, tiles int) {
 		return lines * more, tiles * more
 	}
 	return lines, tiles
+}
+
+// evenLines returns how many rows of the map blocks of at most so many pixels have if
+// each image is cut into equal ones, and those into whole tiles; 0 if blocks would be
+// small.
+func (d *product) evenLines(ps *pass, most int) int {
+	for lines := min(ps.h, most/ps.w); lines*ps.w > most/2; lines-- {
+		rest := lines * ps.w % d.tileRows[0]
+		if ps.h%lines == 0 && (rest == 0 || tileHeight(&d.tileRows, rest) == rest) {
+			return lines
+		}
+	}
+	return 0
 }
 
 func gcd(a, b int) int {
