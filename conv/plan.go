@@ -228,6 +228,7 @@ func (p *Plan) prepareWeights() {
 		workers = min(workers, d.outer.tasks())
 	case Winograd2, Winograd4:
 		d.winogradWeights = newWinogradWeights(&p.shape, d.algorithm.tile())
+		d.winogradWeights.overwrite = p.opt.Overwrite
 	case Depthwise:
 		d.depthwise = newDepthwise(&p.shape, passWeights)
 	}
@@ -268,8 +269,10 @@ func (p *Plan) String() string {
 		}
 		if w := d.winograd; w != nil {
 			mode := "blocks"
-			if w.shared || w.staged {
+			if w.shared {
 				mode = "shared blocks"
+			} else if w.staged {
+				mode = "staged blocks"
 			}
 			fmt.Fprintf(&b, ", tile=%dx%d, %d %s of %d tiles", w.tileRows[0], w.nr, w.blocks, mode, w.block)
 		}
@@ -280,7 +283,11 @@ func (p *Plan) String() string {
 			fmt.Fprintf(&b, ", tile=%dx%d, %d chunks of %d blocks", o.tiles[0].height, o.nr, o.chunks, o.blocks)
 		}
 		if w := d.winogradWeights; w != nil {
-			fmt.Fprintf(&b, ", tile=%dx%d, %d shared blocks of %d tiles", w.strips[0][0].height, w.nr, w.blocks, w.block)
+			mode := "shared blocks"
+			if w.chunks > 1 {
+				mode = fmt.Sprintf("blocks in %d chunks", w.chunks)
+			}
+			fmt.Fprintf(&b, ", tile=%dx%d, %d %s of %d tiles", w.strips[0][0].height, w.nr, w.blocks, mode, w.block)
 		}
 		if w := d.depthwise; w != nil {
 			fmt.Fprintf(&b, ", %d rows of a map at a time", w.taskRows)

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/golanes/lanes/conv"
@@ -308,6 +310,64 @@ func rms(x, y []float32) float64 {
 		sum += d * d
 	}
 	return math.Sqrt(sum / float64(len(x)))
+}
+
+// TestWinogradBlocks compares Winograd's algorithm with Indirect on shapes with many
+// tiles, for each way of cutting them into blocks, and requires equal bits for several GOMAXPROCS and for a gradient that is overwritten.
+func TestWinogradBlocks(t *testing.T) {
+	for i, c := range []struct {
+		s     conv.Shape
+		modes [3]string // of forward, backward-data and backward-weights, in String
+	}{
+		{conv.Shape{N: 30, C: 2, H: 64, W: 64, K: 16}, [3]string{`\d blocks of`, `\d blocks of`, `10 blocks in 8 chunks`}},
+		{conv.Shape{N: 65, C: 400, H: 2, W: 3, K: 8}, [3]string{`staged`, `shared`, ``}},
+		{conv.Shape{N: 65, C: 8, H: 2, W: 3, K: 400}, [3]string{`shared`, `staged`, ``}},
+		{conv.Shape{N: 70, C: 22, H: 1, W: 2, K: 2000}, [3]string{``, ``, `2 shared blocks`}},
+	} {
+		if testing.Short() && i == 3 {
+			break // the generic tier takes seconds
+		}
+		s := c.s
+		s.R, s.S, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight = 3, 3, 1, 1, 1, 1
+		const seed = 11
+		rng := rand.New(rand.NewPCG(seed, uint64(s.N)))
+		src, w, ddst, bias := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), random(rng, s.K)
+		direct := newPlan(t, s, conv.Options{Algorithm: conv.Indirect})
+		want := run(direct, src, w, ddst, bias, nil)
+		scale := run(direct, absolute(src), absolute(w), absolute(ddst), absolute(bias), nil)
+		opt := conv.Options{Algorithm: conv.Winograd4}
+		kerneltest.ForEachISA(t, func(t *testing.T) {
+			var got [4][]float32
+			for _, procs := range []int{1, 3} {
+				previous := runtime.GOMAXPROCS(procs)
+				p := newPlan(t, s, opt)
+				again := run(p, src, w, ddst, bias, nil)
+				runtime.GOMAXPROCS(previous)
+				if procs == 1 {
+					got = again
+					for i, line := range strings.Split(p.String(), "\n")[1:] {
+						if !regexp.MustCompile(c.modes[i]).MatchString(line) {
+							t.Errorf("%v: want %s, got %s", s, c.modes[i], line)
+						}
+					}
+				}
+				for j, name := range resultNames {
+					closeSum(t, fmt.Sprintf("%v seed=%d %s", s, seed, name), got[j], want[j], scale[j], conv.Winograd4)
+					if !slices.Equal(again[j], got[j]) {
+						t.Errorf("%v: %s with GOMAXPROCS=%d differs from 1", s, name, procs)
+					}
+				}
+			}
+			opt := opt
+			opt.Overwrite = true
+			over := newPlan(t, s, opt)
+			dw, db := random(rng, len(w)), random(rng, s.K)
+			over.BackwardWeights(dw, db, src, ddst, make([]float32, over.Workspace()))
+			if !slices.Equal(dw, got[2]) || !slices.Equal(db, got[3]) {
+				t.Errorf("%v: BackwardWeights with Overwrite differs", s)
+			}
+		})
+	}
 }
 
 // TestWinogradError holds the contract of Fast: against float64, the rms error is

@@ -41,6 +41,7 @@ const (
 	jobWinogradOuter
 	jobWinogradChunk
 	jobWinogradFilterGrad
+	jobWinogradSum
 )
 
 // parallel runs a job's tasks on the plan's workers, each task once.
@@ -395,7 +396,7 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	work = need(name, "work", work, p.WorkspaceBackwardWeights())
 	d := &p.weights
-	if p.opt.Overwrite && (p.shape.N == 0 || d.outer == nil && d.point == nil) {
+	if p.opt.Overwrite && (p.shape.N == 0 || d.algorithm == Depthwise || d.algorithm == Direct) {
 		clear(dw)
 		clear(db)
 	}

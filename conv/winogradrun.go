@@ -78,11 +78,15 @@ func (p *Plan) winogradTask(kind jobKind, worker, t int) {
 		p.winogradChunk(worker, t)
 	case jobWinogradFilterGrad:
 		ww := wj.weights
+		ww.filterGrad(t%ww.ranges, t/ww.ranges, p.job.dw, wj.u[t*ww.duLen():], own, ww.overwrite)
+	case jobWinogradSum:
+		ww := wj.weights
+		lo, hi := t*winogradSum, min(ww.dwLen(), (t+1)*winogradSum)
+		sum := wj.u[lo:hi]
 		for c := 1; c < ww.chunks; c++ {
-			sum := wj.u[t*ww.duLen():][:ww.duLen()]
-			kernels.Add(sum, sum, wj.u[c*ww.sumsLen()+t*ww.duLen():][:ww.duLen()])
+			kernels.Add(sum, sum, wj.u[c*ww.sumsLen()+lo:][:hi-lo])
 		}
-		ww.filterGrad(t%ww.ranges, t/ww.ranges, p.job.dw, wj.u[t*ww.duLen():], own)
+		put(p.job.dw[lo:hi], sum, ww.overwrite)
 	}
 }
 
@@ -102,7 +106,7 @@ func (p *Plan) winogradOuter(worker, t int) {
 			}
 			w.outer(wk, i, r, j, wj.firstTile, wj.rows, false, du, wj.v, wj.m, wj.bias)
 		}
-		w.filterGrad(r, j, p.job.dw, du, scratch)
+		w.filterGrad(r, j, p.job.dw, du, scratch, w.overwrite)
 		return
 	}
 	// The next point of this worker, if they are even.
@@ -110,14 +114,13 @@ func (p *Plan) winogradOuter(worker, t int) {
 	w.point(wk, t, wj.firstTile, wj.rows, wj.accumulate, wj.u, wj.v, wj.m, wj.bias)
 }
 
-// winogradChunk takes the blocks of chunk t of a weight gradient through all steps
-// but the last.
+// winogradChunk takes the blocks of chunk t of a weight gradient to dw of its own.
 func (p *Plan) winogradChunk(worker, t int) {
 	wj := &p.job.wino
 	w, wk, own := wj.weights, &p.outer[worker], wj.ownOf(worker)
 	v, own := own[:w.vLen()], own[w.vLen():]
 	z, own := own[:w.zLen()], own[w.zLen():]
-	du := wj.u[t*w.sumsLen():][:w.tasks()*w.duLen()]
+	du, own := own[:w.tasks()*w.duLen()], own[w.tasks()*w.duLen():]
 	var bias []float32
 	if wj.bias != nil {
 		bias = wj.bias[t*w.sumsLen():][:w.kPad]
@@ -134,13 +137,16 @@ func (p *Plan) winogradChunk(worker, t int) {
 		}
 		steps := rows * w.panels * (len(w.strips[0])*(w.ranges-1) + len(w.strips[1]))
 		late := max(0, w.points-1-(len(next.lines[0])+len(next.lines[1]))/(lineFloats*steps))
-		wk.ahead = winogradAhead{}
+		wk.ahead = winogradAhead{sums: true}
 		for i := range w.points {
 			if i == late {
 				wk.ahead = next
 			}
 			w.point(wk, i, tile, rows, b > first, du, v, z, bias)
 		}
+	}
+	for q := range w.tasks() {
+		w.filterGrad(q%w.ranges, q/w.ranges, wj.u[t*w.sumsLen():], du[q*w.duLen():], own, true)
 	}
 }
 
@@ -204,10 +210,10 @@ func (p *Plan) runWinogradWeights(w *winogradWeights, dw, db, src, ddst, work []
 			wj.bias = work
 		}
 		p.parallel(jobWinogradChunk, w.chunks)
-		p.parallel(jobWinogradFilterGrad, w.tasks())
+		p.parallel(jobWinogradSum, (w.dwLen()+winogradSum-1)/winogradSum)
 		for c := range w.chunks {
-			for k := range db {
-				db[k] += wj.bias[c*w.sumsLen()+k]
+			if db != nil {
+				put(db, wj.bias[c*w.sumsLen():][:w.k], w.overwrite && c == 0)
 			}
 		}
 		return
@@ -233,7 +239,7 @@ func (p *Plan) runWinogradWeights(w *winogradWeights, dw, db, src, ddst, work []
 	if !w.local {
 		p.parallel(jobWinogradFilterGrad, w.tasks())
 	}
-	for k := range db {
-		db[k] += wj.bias[k]
+	if db != nil {
+		put(db, wj.bias[:w.k], w.overwrite)
 	}
 }

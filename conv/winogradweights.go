@@ -8,8 +8,8 @@ import "github.com/golanes/lanes/kernels"
 //	Z[i][tile][k] = AeA',   dU[i] = V[i]' Z[i] summed over tiles,   dw = G'dUG
 //
 // Where dU is small, the blocks are cut into chunks, a number that depends on the
-// shape only. A task takes a chunk's blocks through transforms and products into a
-// dU of its own, so that V and Z stay with one core, and these are added in order.
+// shape only. A task takes a chunk's blocks through all transforms and products, so
+// that V, Z and dU stay with one core, and the chunks' dw are added in order.
 // Otherwise all workers transform a block of tiles, then share the products, whose
 // sums over the tiles of all blocks each stay with one task and in order: a task
 // is a point, and dU is transformed back after the last block. With few tiles, dU
@@ -31,10 +31,10 @@ const (
 	winogradGradL3      = 6 << 20
 	winogradGradRatio   = 3
 	winogradWeightsMost = 48 << 20
-	// winogradChunks is the most chunks of blocks, and winogradChunksL3 the most
-	// bytes of their sums.
-	winogradChunks   = 8
-	winogradChunksL3 = 24 << 20
+	// winogradChunks is the most chunks of blocks. winogradSum is how many floats of
+	// their dw a task adds up: they fit L1.
+	winogradChunks = 8
+	winogradSum    = 4096
 	// winogradLocal is the most strips of a task with all points, and winogradTasks
 	// the number of tasks below which it has fewer.
 	winogradLocal = 4
@@ -49,7 +49,8 @@ const (
 type winogradWeights struct {
 	winograd
 	local          bool
-	chunks         int        // of blocks, each with its own dU, or 1
+	overwrite      bool       // dw and db are overwritten, not added to
+	chunks         int        // of blocks, each with its own dw, or 1
 	channels       int        // channels of a task or of a range of strips
 	ranges         int        // of all channels
 	strips         [2][]strip // of a range, of the last range
@@ -79,7 +80,7 @@ func newWinogradWeights(s *Shape, m int) *winogradWeights {
 	w.block = max(1, (w.tiles+w.blocks-1)/w.blocks)
 	w.chunks = 1
 	if !w.local && perGrad <= winogradGradL3 {
-		w.chunks = max(1, min(w.blocks, winogradChunks, winogradChunksL3/perGrad))
+		w.chunks = max(1, min(w.blocks, winogradChunks))
 	}
 
 	w.channels, w.zPitch = winogradChannels, winogradChannels/nr*nr
@@ -113,13 +114,16 @@ func (w *winogradWeights) perWorker() int {
 		n += w.duLen()
 	}
 	if w.chunks > 1 {
-		n += w.vLen() + w.zLen()
+		n += w.vLen() + w.zLen() + w.tasks()*w.duLen()
 	}
 	return n
 }
 
-// sumsLen is the bias sums and dU of a chunk.
-func (w *winogradWeights) sumsLen() int { return w.kPad + w.tasks()*w.duLen() }
+// dwLen is the gradient of the weights.
+func (w *winogradWeights) dwLen() int { return 9 * w.k * w.c }
+
+// sumsLen is the bias sums and dw of a chunk.
+func (w *winogradWeights) sumsLen() int { return w.kPad + w.dwLen() }
 
 func (w *winogradWeights) workLen(workers int) int {
 	if w.chunks > 1 {
@@ -246,8 +250,17 @@ func (w *winogradWeights) pixels(first, rows int, o *operands) (x, dy []float32)
 	return x, dy
 }
 
-// filterGrad transforms dU of range r and panel j back and adds it to dw.
-func (w *winogradWeights) filterGrad(r, j int, dw, du, scratch []float32) {
+// put adds x to a gradient, or overwrites it.
+func put(to, x []float32, overwrite bool) {
+	if overwrite {
+		copy(to, x)
+	} else {
+		kernels.Add(to, to, x)
+	}
+}
+
+// filterGrad transforms dU of range r and panel j back and puts it to dw.
+func (w *winogradWeights) filterGrad(r, j int, dw, du, scratch []float32, overwrite bool) {
 	g := scratch[kernels.WinogradScratch(winogradChannels):][:2*9*winogradGradFilters]
 	g, turned := g[:9*winogradGradFilters], g[9*winogradGradFilters:]
 	first, k0 := r*w.channels, j*w.nr
@@ -265,7 +278,7 @@ func (w *winogradWeights) filterGrad(r, j int, dw, du, scratch []float32) {
 		}
 		for k := range cols {
 			to := dw[((k0+k)*w.c+first+c0)*9:][:9*channels]
-			kernels.Add(to, to, turned[k*9*channels:][:len(to)])
+			put(to, turned[k*9*channels:][:len(to)], overwrite)
 		}
 	}
 }
