@@ -80,70 +80,77 @@ func readModel(path string) (*Model, error) {
 // maxPiped is the most bytes of a model that does not come from a regular file.
 const maxPiped = 1 << 30
 
-// loadExternal reads every external tensor from the files of a folder. Files
-// are read once, and tensors share their memory.
+// A part is the part of a file that holds tensors' data.
+type part struct {
+	size   int64 // of the file
+	lo, hi int64
+	data   []byte // from lo to hi
+}
+
+// loadExternal reads every external tensor from the files of a folder. Of each file
+// the bytes from its first tensor to its last are read once, and tensors share them.
 func (m *Model) loadExternal(dir string) error {
-	var list []*Tensor
-	for i := range m.Graph.Initializers {
-		list = append(list, &m.Graph.Initializers[i])
+	list := m.externalTensors()
+	if len(list) == 0 {
+		return nil
 	}
-	for i := range m.Graph.Nodes {
-		for _, a := range m.Graph.Nodes[i].Attributes {
-			if a.Tensor != nil {
-				list = append(list, a.Tensor)
-			}
-		}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
 	}
-	files := map[string][]byte{}
-	var root *os.Root
+	defer root.Close()
+	parts := map[string]*part{}
 	for _, t := range list {
-		if t.External == nil {
-			continue
-		}
-		if root == nil {
-			r, err := os.OpenRoot(dir)
-			if err != nil {
-				return err
+		name := t.External.Location
+		if parts[name] == nil {
+			info, err := root.Stat(filepath.FromSlash(name))
+			if err == nil && !info.Mode().IsRegular() {
+				err = fmt.Errorf("%s is not a regular file", name)
 			}
-			defer r.Close()
-			root = r
-		}
-		data, ok := files[t.External.Location]
-		if !ok {
-			var err error
-			if data, err = readAll(root, t.External.Location); err != nil {
+			if err != nil {
 				return fmt.Errorf("onnx: external data of tensor %q: %w", t.Name, err)
 			}
-			files[t.External.Location] = data
+			parts[name] = &part{size: info.Size(), lo: info.Size()}
 		}
-		if err := t.slice(data); err != nil {
+		if err := t.extend(parts[name]); err != nil {
 			return fmt.Errorf("onnx: external data of tensor %q: %w", t.Name, err)
 		}
+	}
+	for _, t := range list {
+		e := t.External
+		p := parts[e.Location]
+		if p.data == nil {
+			if err := p.read(root, e.Location); err != nil {
+				return fmt.Errorf("onnx: external data of tensor %q: %w", t.Name, err)
+			}
+		}
+		end := e.Offset - p.lo + e.Length
+		t.Raw, t.External = p.data[e.Offset-p.lo:end:end], nil
 	}
 	return nil
 }
 
-func readAll(root *os.Root, name string) ([]byte, error) {
-	f, err := root.Open(filepath.FromSlash(name))
-	if err != nil {
-		return nil, err
+// externalTensors lists the tensors whose data lies in other files.
+func (m *Model) externalTensors() []*Tensor {
+	var list []*Tensor
+	add := func(t *Tensor) {
+		if t != nil && t.External != nil {
+			list = append(list, t)
+		}
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	} else if info.Size() > math.MaxInt/2 {
-		return nil, fmt.Errorf("%s is too large", name)
-	} else {
-		b := kernels.AlignedBytes(int(info.Size()))
-		_, err = io.ReadFull(f, b)
-		return b, err
+	for i := range m.Graph.Initializers {
+		add(&m.Graph.Initializers[i])
 	}
+	for i := range m.Graph.Nodes {
+		for _, a := range m.Graph.Nodes[i].Attributes {
+			add(a.Tensor)
+		}
+	}
+	return list
 }
 
-// slice takes t's data from the bytes of its file.
-func (t *Tensor) slice(data []byte) error {
+// extend checks t's place against its file, notes its length, and makes p hold it.
+func (t *Tensor) extend(p *part) error {
 	n, err := elements(t.Shape)
 	if err != nil {
 		return err
@@ -153,10 +160,26 @@ func (t *Tensor) slice(data []byte) error {
 	if e.Length >= 0 && e.Length != want {
 		return fmt.Errorf("%d bytes, want %d for shape %v of %v", e.Length, want, t.Shape, t.Type)
 	}
-	if e.Offset > int64(len(data)) || want > int64(len(data))-e.Offset {
-		return fmt.Errorf("%d bytes at %d of %s, which has %d", want, e.Offset, e.Location, len(data))
+	if e.Offset > p.size || want > p.size-e.Offset {
+		return fmt.Errorf("%d bytes at %d of %s, which has %d", want, e.Offset, e.Location, p.size)
 	}
-	t.Raw = data[e.Offset : e.Offset+want : e.Offset+want]
-	t.External = nil
+	const alignment = 64 // of the memory, which data keeps that has it in the file
+	e.Length = want
+	p.lo, p.hi = min(p.lo, e.Offset&^(alignment-1)), max(p.hi, e.Offset+want)
 	return nil
+}
+
+// read reads the part of a file that p says.
+func (p *part) read(root *os.Root, name string) error {
+	if p.hi-p.lo > math.MaxInt/2 {
+		return fmt.Errorf("%s is too large", name)
+	}
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	p.data = kernels.AlignedBytes(int(p.hi - p.lo))
+	_, err = io.ReadFull(io.NewSectionReader(f, p.lo, p.hi-p.lo), p.data)
+	return err
 }

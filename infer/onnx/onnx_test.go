@@ -200,6 +200,32 @@ func TestExternalData(t *testing.T) {
 	}
 }
 
+// TestExternalPart: of a file larger than any memory a few bytes are needed.
+func TestExternalPart(t *testing.T) {
+	dir := t.TempDir()
+	path, weights := filepath.Join(dir, "m.onnx"), filepath.Join(dir, "w.bin")
+	const offset = 1<<40 - 8 // and no multiple of the alignment
+	f, err := os.Create(weights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0, 0, 0x80, 0x3f, 0, 0, 0, 0x40}, offset); err != nil {
+		t.Logf("no files with holes here: %v", err)
+		return
+	}
+	if err := os.WriteFile(path, externalModel(t, "w.bin", fmt.Sprint(int64(offset)), ""), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, err := onnx.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Graph.Initializers[0].Float32s(); !reflect.DeepEqual(got, []float32{1, 2}) {
+		t.Errorf("got %v", got)
+	}
+}
+
 func message(num protowire.Number, b []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), b)
 }
