@@ -2,6 +2,7 @@ package infer
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,18 @@ func TestRules(t *testing.T) {
 		// What keeps its size stays, though the coordinates are half a pixel off.
 		{"Resize", 11, []onnx.Attribute{text("coordinate_transformation_mode", "tf_half_pixel_for_nn"), text("nearest_mode", "round_prefer_ceil")},
 			[]*Tensor{numbers(onnx.Float32, []int{2, 2}, 1, 2, 3, 4), nil, nil, numbers(int64s, []int{2}, 2, 4)}, numbers(onnx.Float32, []int{2, 4}, 1, 2, 2, 2, 3, 4, 4, 4)},
+		// An output of a whole number of pixels lies in the middle of the exact one.
+		{"Resize", 19, []onnx.Attribute{text("coordinate_transformation_mode", "half_pixel_symmetric")},
+			[]*Tensor{numbers(onnx.Float32, []int{1, 4}, 1, 2, 3, 4), nil, numbers(onnx.Float32, []int{2}, 1, 0.6)}, numbers(onnx.Float32, []int{1, 2}, 2, 3)},
+		// Sizes that keep the proportions: of the scales 2 and 1.5 the smaller, or the larger.
+		{"Resize", 18, []onnx.Attribute{text("keep_aspect_ratio_policy", "not_larger")},
+			[]*Tensor{numbers(onnx.Float32, []int{2, 4}, 1, 2, 3, 4, 5, 6, 7, 8), nil, nil, numbers(int64s, []int{2}, 4, 6)},
+			numbers(onnx.Float32, []int{3, 6}, 1, 1, 2, 3, 3, 4, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8)},
+		{"Resize", 18, []onnx.Attribute{text("keep_aspect_ratio_policy", "not_smaller")},
+			[]*Tensor{numbers(onnx.Float32, []int{1, 2}, 1, 2), nil, nil, numbers(int64s, []int{2}, 2, 3)}, numbers(onnx.Float32, []int{2, 4}, 1, 1, 2, 2, 1, 1, 2, 2)},
+		// What ceil_mode adds behind the padding does not count.
+		{"AveragePool", 19, []onnx.Attribute{intsAttribute("kernel_shape", 3), intsAttribute("strides", 2), intsAttribute("pads", 1, 1), intAttribute("ceil_mode", 1), intAttribute("count_include_pad", 1)},
+			[]*Tensor{numbers(onnx.Float32, []int{1, 1, 4}, 1, 2, 3, 4)}, numbers(onnx.Float32, []int{1, 1, 3}, 1, 3, 2)},
 		// An output_shape beyond what the input reaches is filled up behind.
 		{"ConvTranspose", 11, []onnx.Attribute{intsAttribute("strides", 2), intsAttribute("output_shape", 6)},
 			[]*Tensor{numbers(onnx.Float32, []int{1, 1, 3}, 1, 2, 3), numbers(onnx.Float32, []int{1, 1, 1}, 1)}, numbers(onnx.Float32, []int{1, 1, 6}, 1, 0, 2, 0, 3, 0)},
@@ -103,6 +116,9 @@ func TestRules(t *testing.T) {
 		{"MaxPool", 12, []onnx.Attribute{intsAttribute("kernel_shape", 5), intsAttribute("strides", 3), intAttribute("ceil_mode", 1)},
 			[]*Tensor{numbers(onnx.Float32, []int{1, 1, 3}, 1, 3, 2)}, numbers(onnx.Float32, []int{1, 1, 1}, 3)},
 		{"MaxPool", 12, []onnx.Attribute{intsAttribute("kernel_shape", 5), intsAttribute("strides", 3)}, []*Tensor{numbers(onnx.Float32, []int{1, 1, 3}, 1, 3, 2)}, nil},
+		// A NaN is the largest of its window, wherever it lies there.
+		{"MaxPool", 12, []onnx.Attribute{intsAttribute("kernel_shape", 2)}, []*Tensor{numbers(onnx.Float32, []int{1, 1, 4}, 1, math.NaN(), 3, 2)},
+			numbers(onnx.Float32, []int{1, 1, 3}, math.NaN(), math.NaN(), 3)},
 		// Sixteen bits.
 		{"QuantizeLinear", 21, nil, []*Tensor{numbers(onnx.Float32, three, -1, 0.25, 1e9), numbers(onnx.Float32, nil, 0.1), numbers(onnx.Int16, nil, -5)}, numbers(onnx.Int16, three, -15, -3, 32767)},
 		{"QuantizeLinear", 21, []onnx.Attribute{intAttribute("output_dtype", int(onnx.Uint16))}, []*Tensor{numbers(onnx.Float32, three, -1, 7000, 1e9), numbers(onnx.Float32, nil, 0.125)},
@@ -125,7 +141,7 @@ func TestRules(t *testing.T) {
 			}
 		case err != nil:
 			t.Errorf("%s: %v", name, err)
-		case got.Type != r.want.Type || !sameShape(got.Shape, r.want.Shape) || !slices.Equal(got.Float64s(), r.want.Float64s()):
+		case got.Type != r.want.Type || !sameShape(got.Shape, r.want.Shape) || !slices.EqualFunc(got.Float64s(), r.want.Float64s(), func(a, b float64) bool { return a == b || a != a && b != b }):
 			t.Errorf("%s: %v%v %v, want %v%v %v", name, got.Type, got.Shape, got.Float64s(), r.want.Type, r.want.Shape, r.want.Float64s())
 		}
 	}
