@@ -58,7 +58,7 @@ func (ps *pass) rows() int { return ps.images * ps.h * ps.w }
 // A product is all passes of one direction.
 type product struct {
 	passes     []pass
-	tileRows   [3]int
+	tileRows   []int
 	nr, narrow int
 	tasks      int
 	perPass    int  // tasks of the longest pass

@@ -1,6 +1,10 @@
 package conv
 
-import "github.com/golanes/lanes/kernels"
+import (
+	"math"
+
+	"github.com/golanes/lanes/kernels"
+)
 
 // How the tasks of the Indirect algorithm run: tables for a block of rows, then tile
 // after tile.
@@ -103,7 +107,7 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
 			kb := &b.kBlock
-			*kb = kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc), dense: dense}
+			*kb = kBlock{t0: t0, t1: t1, k0: k0, k1: min(ps.depth, k0+kc)}
 			if step > 1 {
 				kb.k1 = ps.depth
 			}
@@ -125,11 +129,10 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 type kBlock struct {
 	t0, t1, k0, k1 int
 	opens, closes  bool // is the first, is the last
-	dense          bool
 }
 
 // tileHeight returns the height of the tile for the next of left rows.
-func tileHeight(heights *[3]int, left int) int {
+func tileHeight(heights []int, left int) int {
 	mr := heights[0]
 	for _, h := range heights[1:] {
 		if h >= left {
@@ -139,14 +142,37 @@ func tileHeight(heights *[3]int, left int) int {
 	return mr
 }
 
-// evenTiles cuts rows into tiles of the largest height and a rest.
+// evenTiles cuts rows into tiles of the largest height and a rest of one or two, as
+// even as the heights allow.
 func (wk *gatherWorker) evenTiles(d *product, rows int) {
 	wk.heights = wk.heights[:0]
 	for rows > 0 {
-		mr := tileHeight(&d.tileRows, rows)
+		mr := d.nextHeight(rows)
 		wk.heights = append(wk.heights, int32(mr))
 		rows -= mr
 	}
+}
+
+// nextHeight returns the height of the tile for the next of left rows with which the
+// last one has the fewest rows too many.
+func (d *product) nextHeight(left int) int {
+	mr := tileHeight(d.tileRows, left)
+	if left >= 2*d.tileRows[0] || left == mr {
+		return mr
+	}
+	least := math.MaxInt
+	if mr > left {
+		least = mr - left
+	}
+	for _, h := range d.tileRows {
+		if h >= left {
+			continue
+		}
+		if over := max(0, tileHeight(d.tileRows, left-h)-(left-h)); over < least {
+			least, mr = over, h
+		}
+	}
+	return mr
 }
 
 // place lists the pixels of rows [row0, row0+rows), fills in their offsets in C
@@ -178,27 +204,44 @@ func (wk *gatherWorker) fillUp(rows, mr int) {
 	}
 }
 
-// buildTable fills in the offsets of taps [t0, t1) tile by tile.
+// buildTable fills in the offsets of taps [t0, t1) tile by tile. Taps that are padding
+// in all rows of a tile are left out.
 func (d *product) buildTable(ps *pass, wk *gatherWorker, t0, t1 int) {
 	taps, r0 := t1-t0, 0
 	for _, height := range wk.heights {
 		mr := int(height)
 		table := wk.table[r0*taps:][:mr*taps]
+		padding := false
 		for m, px := range wk.pixel[r0 : r0+mr] {
 			ro := ps.rowOff[int(px.row)+t0:][:taps]
 			co := ps.colOff[int(px.col)+t0:][:taps]
 			at := m
 			for q, o := range ro {
-				o += co[q]
-				if o >= 0 {
+				if o += co[q]; o >= 0 {
 					o += px.image
+				} else {
+					o, padding = -1, true
 				}
 				table[at] = o
 				at += mr
 			}
 		}
+		for ; padding && len(table) > 0; table = table[mr:] {
+			if allPadding(table[:mr]) {
+				table[0] = kernels.GatherSkip
+			}
+		}
 		r0 += mr
 	}
+}
+
+func allPadding(offsets []int32) bool {
+	for _, o := range offsets {
+		if o >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // rowsFirstBytes is the most bytes of packed weights of a pointwise filter with which
@@ -221,19 +264,19 @@ func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int
 				if next := r0 + g.MR; next < b.rows {
 					d.prefetch(b, table, cRows, next, min(b.rows, next+g.MR), j)
 				}
-				d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j, true)
+				d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j)
 			}
 			r0 += g.MR
 		}
 	} else {
-		groups := wk.findGroups(table, &b.kBlock)
+		groups := wk.findGroups()
 		taps := b.t1 - b.t0
 		for j := b.first; j < b.end; j++ {
 			r0 := 0
 			for _, q := range groups {
 				g.MR, g.Tiles = int(q.height), int(q.tiles)
 				n := g.MR * g.Tiles
-				d.panelTiles(b, table[r0*taps:], cRows[r0:r0+n], min(n, b.rows-r0), j, q.whole)
+				d.panelTiles(b, table[r0*taps:], cRows[r0:r0+n], min(n, b.rows-r0), j)
 				r0 += n
 			}
 		}
@@ -241,28 +284,18 @@ func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int
 	g.C = b.c
 }
 
-// A tileGroup is consecutive tiles of one height that need all taps, or one that
-// does not.
-type tileGroup struct {
-	height, tiles int32
-	whole         bool
-}
+// A tileGroup is consecutive tiles of one height.
+type tileGroup struct{ height, tiles int32 }
 
 // findGroups cuts the tiles of a block into groups.
-func (wk *gatherWorker) findGroups(table []int32, kb *kBlock) []tileGroup {
-	taps, groups, r0 := kb.t1-kb.t0, wk.groups[:0], 0
+func (wk *gatherWorker) findGroups() []tileGroup {
+	groups := wk.groups[:0]
 	for _, height := range wk.heights {
-		mr := int(height)
-		whole := kb.dense
-		for t := 0; !whole && t < taps && !allPadding(table[r0*taps+t*mr:][:mr]); t++ {
-			whole = t+1 == taps
-		}
-		if n := len(groups) - 1; whole && n >= 0 && groups[n].whole && groups[n].height == height {
+		if n := len(groups) - 1; n >= 0 && groups[n].height == height {
 			groups[n].tiles++
 		} else {
-			groups = append(groups, tileGroup{height, 1, whole})
+			groups = append(groups, tileGroup{height, 1})
 		}
-		r0 += mr
 	}
 	return groups
 }
@@ -293,7 +326,7 @@ type panelBlock struct {
 
 // panelTiles multiplies a group of tiles, so many of whose rows are no repetition,
 // with panel j.
-func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, whole bool) {
+func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int) {
 	ps, g := b.ps, b.g
 	g.NR = d.panelWidth(ps.cols, j)
 	g.Cols = min(g.NR, ps.cols-j*d.nr)
@@ -307,11 +340,7 @@ func (d *product) panelTiles(b *panelBlock, table, cRows []int32, rows, j int, w
 	if b.o.residual != nil {
 		residual = b.o.residual[b.cFirst+ps.cBase+j*d.nr:]
 	}
-	if whole {
-		d.wholeTiles(g, table, panel, residual, b.kBlock)
-	} else {
-		d.tile(g, table, panel, residual, b.kBlock)
-	}
+	d.runTiles(g, table, panel, residual, b.kBlock)
 	if b.closes && j+1 == b.end && len(ps.stepped) > 0 && !ps.blank {
 		d.clearStepped(ps, b.c[b.first*d.nr:], cRows[:rows], min(ps.cols, b.end*d.nr)-b.first*d.nr)
 	}
@@ -348,54 +377,19 @@ func (d *product) clearStepped(ps *pass, c []float32, rows []int32, cols int) {
 	}
 }
 
-// tile runs the kernel once per run of taps that are not padding in all rows,
-// at least once.
-func (d *product) tile(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
-	accumulate := !kb.opens
+// runTiles runs the kernel.
+func (d *product) runTiles(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
+	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.opens
 	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
-	taps := kb.t1 - kb.t0
-	t := nextTap(table, g.MR, 0, taps)
-	for {
-		end := t
-		for end < taps && !allPadding(table[end*g.MR:][:g.MR]) {
-			end++
-		}
-		next := nextTap(table, g.MR, end, taps)
-		g.Table, g.Taps = table[t*g.MR:], end-t
-		g.B = panel[t*g.TapLen*g.NR:]
-		g.Accumulate = accumulate
-		if kb.closes && next == taps {
-			g.Lo, g.Hi = d.clampLo, d.clampHi
-			if !accumulate {
-				g.Store = d.store
-			}
-		}
-		// Before C is written, since the residual may be C.
-		g.Residual = nil
-		if !accumulate {
-			g.Residual = residual
-		}
-		g.Run()
-		if next == taps {
-			return
-		}
-		t, accumulate = next, true
-	}
-}
-
-// nextTap returns the first tap from t on that is not padding in all rows.
-func nextTap(table []int32, mr, t, taps int) int {
-	for t < taps && allPadding(table[t*mr:][:mr]) {
-		t++
-	}
-	return t
-}
-
-func allPadding(offsets []int32) bool {
-	for _, o := range offsets {
-		if o >= 0 {
-			return false
+	if kb.closes {
+		g.Lo, g.Hi = d.clampLo, d.clampHi
+		if kb.opens {
+			g.Store = d.store
 		}
 	}
-	return true
+	g.Residual = nil
+	if kb.opens {
+		g.Residual = residual
+	}
+	g.Run()
 }

@@ -428,7 +428,7 @@ func (p *PlanInt8) task(wk *int8Worker, block, split int) {
 		g.NR, g.A = panel.width, a[panel.group*s.groupC():]
 		g.B, g.Bias = w.b[panel.b:], w.bias[panel.bias:]
 		for r := 0; r < rows; r += g.MR {
-			g.MR = tileHeight(&p.heights, rows-r)
+			g.MR = tileHeight(p.heights[:], rows-r)
 			g.Rows = wk.rows[r:]
 			p.tile(g, &panel, row0+r, min(g.MR, rows-r))
 		}

@@ -18,7 +18,7 @@ import (
 // of the pixels inside.
 type band struct {
 	images, rows int
-	heights      [3]int    // of tiles
+	heights      []int     // of tiles
 	rowTaps      []uint64  // the taps inside A, for each row of the map
 	columns      [][]int32 // of the map, for each set of taps
 	columnTaps   []uint64
@@ -66,7 +66,7 @@ func (d *product) newBand(ps *pass, workers int) *band {
 	least := math.Inf(1)
 	var c bandCutter
 	for i := range c.heights[:min(len(c.heights), b.heights[0]+1)] {
-		c.heights[i] = tileHeight(&b.heights, i)
+		c.heights[i] = tileHeight(b.heights, i)
 	}
 	// Few rows of many images, or the other way round.
 	limit := min(ps.images, maxOffset/max(ps.aImage, ps.cImage))
@@ -191,6 +191,7 @@ type bandClass struct {
 	i0, i1 int // rows of the map
 	column int // set of columns
 	pixels int
+	whole  int // tiles of the largest height
 }
 
 // cut finds tiles for rows i0 to i1 of the maps of some images and returns their cost.
@@ -200,9 +201,13 @@ func (c *bandCutter) cut(b *band, images, i0, i1 int) int {
 	for i := i0; i < i1; {
 		end := b.runEnd(i, i1)
 		for q, columns := range b.columns {
-			k := bandClass{b.rowTaps[i] & b.columnTaps[q], i, end, q, images * (end - i) * len(columns)}
-			cost += k.pixels / mr * (mr + 1) * bits.OnesCount64(k.taps)
-			for range k.pixels % mr {
+			k := bandClass{b.rowTaps[i] & b.columnTaps[q], i, end, q, images * (end - i) * len(columns), 0}
+			k.whole = k.pixels / mr
+			if k.pixels%mr > 0 && k.whole > 0 {
+				k.whole-- // a tile and a bit may be two smaller ones
+			}
+			cost += k.whole * (mr + 1) * bits.OnesCount64(k.taps)
+			for range k.pixels - k.whole*mr {
 				c.rest = append(c.rest, int32(len(c.classes)))
 			}
 			c.classes = append(c.classes, k)
@@ -257,10 +262,10 @@ func (c *bandCutter) order(b *band, i0 int) *bandCut {
 	mr := b.heights[0]
 	for i := range c.classes {
 		k := &c.classes[i]
-		for ; next[i] < k.pixels/mr*mr; next[i]++ {
+		for ; next[i] < k.whole*mr; next[i]++ {
 			add(k, next[i])
 		}
-		for range k.pixels / mr {
+		for range k.whole {
 			cut.heights = append(cut.heights, int32(mr))
 		}
 	}

@@ -1,7 +1,5 @@
 package conv
 
-import "github.com/golanes/lanes/kernels"
-
 // Blocks of rows whose tables are the same everywhere. Filling in tables for every
 // block and looking for padding in every tile takes as long as a third of the
 // products where a tile has few of them. Where the tables of one block are those of
@@ -38,7 +36,7 @@ func (ps *pass) linesOf(mr, tasks int) (lines, tiles int) {
 func (d *product) evenLines(ps *pass, most int) int {
 	for lines := min(ps.h, most/ps.w); lines*ps.w > most/2; lines-- {
 		rest := lines * ps.w % d.tileRows[0]
-		if ps.h%lines == 0 && (rest == 0 || tileHeight(&d.tileRows, rest) == rest) {
+		if ps.h%lines == 0 && (rest == 0 || tileHeight(d.tileRows, rest) == rest) {
 			return lines
 		}
 	}
@@ -95,21 +93,4 @@ func (ps *pass) placeDense(row0, pitch int) (aFirst, cFirst int, ok bool) {
 		return 0, 0, false
 	}
 	return n*ps.aImage + int(ps.rowOff[i*ps.taps]), n*ps.cImage + i*ps.cRow, true
-}
-
-// wholeTiles runs the kernel on tiles that leave out no tap.
-func (d *product) wholeTiles(g *kernels.GatherGemm, table []int32, panel, residual []float32, kb kBlock) {
-	g.Table, g.Taps, g.B, g.Accumulate = table, kb.t1-kb.t0, panel, !kb.opens
-	g.Lo, g.Hi, g.Store = noLo, noHi, kernels.Cached
-	if kb.closes {
-		g.Lo, g.Hi = d.clampLo, d.clampHi
-		if kb.opens {
-			g.Store = d.store
-		}
-	}
-	g.Residual = nil
-	if kb.opens {
-		g.Residual = residual
-	}
-	g.Run()
 }

@@ -42,7 +42,7 @@ type winograd struct {
 	tiles        int // of all images
 	flip         bool
 
-	tileRows       [3]int
+	tileRows       []int
 	nr, narrow     int
 	panels, kPad   int
 	shared, staged bool
@@ -217,7 +217,7 @@ func (w *winograd) product(g *kernels.GatherGemm, i, first, r0, rows, j0, j1, c0
 		g.B = u[(j-j0)*w.nr*n:]
 		g.C = m[i*w.mStride+(j-j0)*w.nr:]
 		for r := lo; r < hi; r += g.MR * g.Tiles {
-			g.MR = tileHeight(&w.tileRows, hi-r)
+			g.MR = tileHeight(w.tileRows, hi-r)
 			g.Tiles = max(1, min(hi-r, winogradTerms/n)/g.MR)
 			g.Table, g.Rows = w.rowsA[r:], w.rowsC[r:]
 			g.Run()

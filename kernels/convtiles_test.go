@@ -48,6 +48,9 @@ func testGatherTile(t *testing.T, mr, nr, cols, taps, tapLen int) {
 			table[i] = -1
 		}
 	}
+	if taps > 2 {
+		table[mr] = kernels.GatherSkip
+	}
 	for i := range rows {
 		rows[i] = int32(i * ldc)
 	}
@@ -134,6 +137,11 @@ func TestGatherGemmTiles(t *testing.T) {
 						for i := range table {
 							if table[i] = int32(i * tapLen); i%7 == 3 {
 								table[i] = -1
+							}
+						}
+						if variant&8 != 0 { // a tap of the first tile, and all of the second
+							for _, t := range []int{0, 2, 3} {
+								table[t*mr] = kernels.GatherSkip
 							}
 						}
 						for i := range rows {

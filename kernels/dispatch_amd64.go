@@ -34,12 +34,12 @@ func dot(x, y []float32) float32 {
 	}
 }
 
-func gatherTiles() (rows [3]int, nr, narrow int) {
+func gatherTiles() (rows []int, nr, narrow int) {
 	switch isa.Active {
 	case isa.AVX512:
-		return [3]int{12, 8, 4}, 32, 16
+		return gatherRowsAVX512[:], 32, 16
 	case isa.AVX2:
-		return [3]int{6, 4, 2}, 16, 8
+		return gatherRowsAVX2[:], 16, 8
 	default:
 		return gatherTilesGeneric()
 	}
@@ -59,6 +59,18 @@ func gatherGemm(g *GatherGemm) {
 		avx512.GatherGemm8x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 8 && g.NR == 16:
 		avx512.GatherGemm8x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 7 && g.NR == 32:
+		avx512.GatherGemm7x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 7 && g.NR == 16:
+		avx512.GatherGemm7x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 6 && g.NR == 32:
+		avx512.GatherGemm6x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 6 && g.NR == 16:
+		avx512.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 5 && g.NR == 32:
+		avx512.GatherGemm5x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX512 && g.MR == 5 && g.NR == 16:
+		avx512.GatherGemm5x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 32:
 		avx512.GatherGemm4x32(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX512 && g.MR == 4 && g.NR == 16:
@@ -67,6 +79,10 @@ func gatherGemm(g *GatherGemm) {
 		avx2.GatherGemm6x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 6 && g.NR == 8:
 		avx2.GatherGemm6x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 5 && g.NR == 16:
+		avx2.GatherGemm5x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
+	case isa.Active == isa.AVX2 && g.MR == 5 && g.NR == 8:
+		avx2.GatherGemm5x8(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 16:
 		avx2.GatherGemm4x16(&g.C[0], &g.Rows[0], &g.A[0], &g.Table[0], &g.Zero[0], &g.B[0], bias, residual, g.Taps, g.TapLen, g.Cols, g.tiles(), flags, g.Lo, g.Hi)
 	case isa.Active == isa.AVX2 && g.MR == 4 && g.NR == 8:

@@ -33,10 +33,12 @@ func dot(x, y []float32) float32 {
 	}
 }
 
-func gatherTiles() (rows [3]int, nr, narrow int) {
+var gatherRowsNEON = [...]int{8, 4, 2}
+
+func gatherTiles() (rows []int, nr, narrow int) {
 	switch isa.Active {
 	case isa.NEON:
-		return [3]int{8, 4, 2}, 12, 4
+		return gatherRowsNEON[:], 12, 4
 	default:
 		return gatherTilesGeneric()
 	}
@@ -46,6 +48,8 @@ func gathersTiles() bool { return false }
 
 func gatherGemm(g *GatherGemm) {
 	switch {
+	case isa.Active == isa.NEON && g.tapsEnd(0) < g.Taps:
+		gatherGemmParts(g)
 	case isa.Active == isa.NEON && g.Cols < g.NR:
 		gatherGemmPadded(g)
 	case isa.Active == isa.NEON && (g.MR == 8 || g.MR == 4 || g.MR == 2) && g.NR == 12:
@@ -56,6 +60,40 @@ func gatherGemm(g *GatherGemm) {
 			unsafe.SliceData(g.Bias), unsafe.SliceData(g.Residual), g.Taps, g.TapLen, flag(g.Accumulate), g.Lo, g.Hi)
 	default:
 		gatherGemmGeneric(g)
+	}
+}
+
+// tapsEnd returns the end of the taps from t on of which none is left out.
+func (g *GatherGemm) tapsEnd(t int) int {
+	for t < g.Taps && g.Table[t*g.MR] != GatherSkip {
+		t++
+	}
+	return t
+}
+
+// gatherGemmParts computes a tile that leaves out taps, one run of taps after another.
+func gatherGemmParts(g *GatherGemm) {
+	part := *g
+	part.Lo, part.Hi = negativeInf, positiveInf
+	for t := 0; ; {
+		end := g.tapsEnd(t)
+		next := end
+		for next < g.Taps && g.Table[next*g.MR] == GatherSkip {
+			next++
+		}
+		part.Table, part.B, part.Taps = g.Table[t*g.MR:], g.B[t*g.TapLen*g.NR:], end-t
+		if next == g.Taps {
+			part.Lo, part.Hi = g.Lo, g.Hi
+		}
+		if part.Taps == 0 {
+			gatherGemmGeneric(&part)
+		} else {
+			gatherGemm(&part)
+		}
+		if next == g.Taps {
+			return
+		}
+		t, part.Accumulate, part.Residual = next, true, nil
 	}
 }
 

@@ -8,7 +8,7 @@ func axpy(alpha float32, x, y []float32) { axpyGeneric(alpha, x, y) }
 
 func dot(x, y []float32) float32 { return dotGeneric(x, y) }
 
-func gatherTiles() (rows [3]int, nr, narrow int) { return gatherTilesGeneric() }
+func gatherTiles() (rows []int, nr, narrow int) { return gatherTilesGeneric() }
 
 func gatherGemm(g *GatherGemm) { gatherGemmGeneric(g) }
 

@@ -12,7 +12,8 @@ import "unsafe"
 //	C[Rows[i]+j] = min(Hi, max(Lo, acc[i][j] + (Residual != nil ? Residual[Rows[i]+j] : 0)))
 //
 // for the first tile; each further one has the next MR entries of Rows and Taps*MR of
-// Table. A negative entry of Table stands for TapLen zeros, which Zero must hold.
+// Table. A negative entry of Table stands for TapLen zeros, which Zero must hold, and
+// [GatherSkip] in a tap's first entry leaves out the tap.
 // Products are added one after another in the order of t, then k, fused where
 // the ISA has FMA, so that equal columns of B give equal columns of C in panels of
 // any width. NaN passes through min and max, and zeros are not skipped.
@@ -45,13 +46,22 @@ type GatherGemm struct {
 	Fetch        bool // ask for the lines of C of the next tile meanwhile
 }
 
+// GatherSkip in Table leaves out a tap for all rows of a tile.
+const GatherSkip = -2
+
 // GatherTiles returns the tile sizes that [GatherGemm] has for the active ISA:
 // row counts in descending order, the panel width, and the width of a narrow
-// panel for the last columns.
-func GatherTiles() (rows [3]int, nr, narrow int) { return gatherTiles() }
+// panel for the last columns. The counts are shared: they must not be changed.
+func GatherTiles() (rows []int, nr, narrow int) { return gatherTiles() }
 
-// gatherTilesGeneric suits the Go compiler: one row of accumulators in an array.
-func gatherTilesGeneric() (rows [3]int, nr, narrow int) { return [3]int{4, 2, 1}, 16, 8 }
+var (
+	gatherRowsAVX512 = [...]int{12, 8, 7, 6, 5, 4}
+	gatherRowsAVX2   = [...]int{6, 5, 4, 2}
+	// gatherRowsGeneric suits the Go compiler: one row of accumulators in an array.
+	gatherRowsGeneric = [...]int{4, 2, 1}
+)
+
+func gatherTilesGeneric() (rows []int, nr, narrow int) { return gatherRowsGeneric[:], 16, 8 }
 
 // gatherWidest is the largest NR that the pure-Go twin accepts.
 const gatherWidest = 32
@@ -100,6 +110,9 @@ func gatherGemmGeneric(g *GatherGemm) {
 		}
 	}
 	for t := range g.Taps {
+		if g.Table[t*mr] == GatherSkip {
+			continue
+		}
 		b := g.B[t*g.TapLen*nr:][:g.TapLen*nr]
 		for i := range mr {
 			a := g.Zero

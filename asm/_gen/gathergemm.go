@@ -18,16 +18,20 @@ const (
 	gatherFetch
 )
 
+// gatherSkip is the table entry of a tap that is left out.
+const gatherSkip = -2
+
 // A gatherTile is the geometry of one kernel: mr rows by nv vectors.
 type gatherTile struct{ mr, nv int }
 
 // gatherTiles are made so that the largest keeps 24 (AVX-512) or 12 (AVX2)
 // accumulators, two vectors of B and a broadcast of A in registers; the others
-// serve the last rows and the last columns.
+// serve the last rows and the last columns, and pixels at the edges of a map, which
+// leave out the same taps.
 func gatherTiles(lanes int) []gatherTile {
-	rows := []int{6, 4, 2}
+	rows := []int{6, 5, 4, 2}
 	if lanes == 16 {
-		rows = []int{12, 8, 4}
+		rows = []int{12, 8, 7, 6, 5, 4}
 	}
 	var tiles []gatherTile
 	for _, mr := range rows {
@@ -61,7 +65,8 @@ func (g *gatherEmitter) emit() {
 		"",
 		fmt.Sprintf("the others with the next %d rows and %d*taps entries of table, tiles > 0, with one", g.mr, g.mr),
 		"fused multiply-add per product. A negative table entry stands for",
-		"zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole",
+		fmt.Sprintf("zero, which must hold tapLen zeros, and %d in a tap's first one leaves out the", gatherSkip),
+		"tap. taps >= 0, tapLen > 0. b holds whole",
 		"panel rows whatever cols is. Rows may repeat: all of c is read before it is",
 		"written. NaN passes through min and max, which are left out unless flags&2 != 0.",
 		fmt.Sprintf("If flags&4 != 0 and cols = %d, stores pass the caches: c must be aligned to a", nr),
@@ -161,14 +166,18 @@ func (g *gatherEmitter) loops(nr int) {
 	g.Label(tap)
 	a, tab := g.paramGP("a"), g.paramGP("table")
 	ptr := make([]reg.GPVirtual, g.mr)
+	skip, next := g.label("skip"), g.label("next")
 	for i := range ptr {
 		ptr[i] = g.GP64()
 		g.MOVLQSX(operand.Mem{Base: tab, Disp: 4 * i}, ptr[i])
+		if i == 0 {
+			g.CMPQ(ptr[i], operand.I32(gatherSkip))
+			g.JE(operand.LabelRef(skip))
+		}
 		g.TESTQ(ptr[i], ptr[i])
 		g.LEAQ(operand.Mem{Base: a, Index: ptr[i], Scale: 4}, ptr[i])
 		g.CMOVQLT(zero, ptr[i])
 	}
-	g.ADDQ(operand.Imm(uint64(4*g.mr)), table)
 	k := g.GP64()
 	g.XORQ(k, k)
 	g.SUBQ(tapLen, k)
@@ -194,8 +203,16 @@ func (g *gatherEmitter) loops(nr int) {
 	g.ADDQ(operand.I32(4*nr), b)
 	g.INCQ(k)
 	g.JNZ(operand.LabelRef(loop))
+	g.Label(next)
+	g.ADDQ(operand.Imm(uint64(4*g.mr)), table)
 	g.DECQ(left)
 	g.JNZ(operand.LabelRef(tap))
+	g.JMP(operand.LabelRef(done))
+	g.Label(skip)
+	size := g.GP64()
+	g.IMUL3Q(operand.I32(int32(4*nr)), tapLen, size)
+	g.ADDQ(size, b)
+	g.JMP(operand.LabelRef(next))
 	g.Label(done)
 }
 

@@ -414,7 +414,8 @@ func RMSprop(w *float32, s *float32, dw *float32, n int, f *float32)
 //
 // the others with the next 6 rows and 6*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
@@ -432,7 +433,8 @@ func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //
 // the others with the next 6 rows and 6*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
@@ -442,6 +444,44 @@ func GatherGemm6x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //go:noescape
 func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
 
+// GatherGemm5x16 computes tiles of 5 rows by cols <= 16 columns, the first of them
+//
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*5+i]+k] * b[(t*tapLen+k)*16+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// the others with the next 5 rows and 5*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
+//
+//go:noescape
+func GatherGemm5x16(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+
+// GatherGemm5x8 computes tiles of 5 rows by cols <= 8 columns, the first of them
+//
+//	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
+//	acc[i][j] += a[table[t*5+i]+k] * b[(t*tapLen+k)*8+j]   for t < taps, k < tapLen in this order
+//	c[rows[i]+j] = min(hi, max(lo, acc[i][j] + (residual != nil ? residual[rows[i]+j] : 0)))
+//
+// the others with the next 5 rows and 5*taps entries of table, tiles > 0, with one
+// fused multiply-add per product. A negative table entry stands for
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
+// panel rows whatever cols is. Rows may repeat: all of c is read before it is
+// written. NaN passes through min and max, which are left out unless flags&2 != 0.
+// If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
+// vector, rows be whole vectors, and StreamFence must follow. With flags&8 it asks for
+// the lines of c that the next tile writes.
+//
+//go:noescape
+func GatherGemm5x8(c *float32, rows *int32, a *float32, table *int32, zero *float32, b *float32, bias *float32, residual *float32, taps int, tapLen int, cols int, tiles int, flags int, lo float32, hi float32)
+
 // GatherGemm4x16 computes tiles of 4 rows by cols <= 16 columns, the first of them
 //
 //	acc[i][j] = flags&1 != 0 ? c[rows[i]+j] : bias != nil ? bias[j] : 0
@@ -450,7 +490,8 @@ func GatherGemm6x8(c *float32, rows *int32, a *float32, table *int32, zero *floa
 //
 // the others with the next 4 rows and 4*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
@@ -468,7 +509,8 @@ func GatherGemm4x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //
 // the others with the next 4 rows and 4*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
@@ -486,7 +528,8 @@ func GatherGemm4x8(c *float32, rows *int32, a *float32, table *int32, zero *floa
 //
 // the others with the next 2 rows and 2*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 16, stores pass the caches: c must be aligned to a
@@ -504,7 +547,8 @@ func GatherGemm2x16(c *float32, rows *int32, a *float32, table *int32, zero *flo
 //
 // the others with the next 2 rows and 2*taps entries of table, tiles > 0, with one
 // fused multiply-add per product. A negative table entry stands for
-// zero, which must hold tapLen zeros. taps >= 0, tapLen > 0. b holds whole
+// zero, which must hold tapLen zeros, and -2 in a tap's first one leaves out the
+// tap. taps >= 0, tapLen > 0. b holds whole
 // panel rows whatever cols is. Rows may repeat: all of c is read before it is
 // written. NaN passes through min and max, which are left out unless flags&2 != 0.
 // If flags&4 != 0 and cols = 8, stores pass the caches: c must be aligned to a
