@@ -39,10 +39,8 @@ type pass struct {
 	tapAt          []int // filter positions r*S+s in the order of packing
 	group          int
 	band           *band // the order of rows, nil for image, i, j
-	dense, sliding bool  // see tables.go
+	dense          bool  // A and C are matrices: no stride, padding or filter
 	matrix         bool  // see dense.go
-	lines          int
-	denseA, denseC []int32
 	// Offsets from this pass's pixels of C to those of phases without taps, which it
 	// clears, and to the rows of the map of all phases. If blank, no other phase has
 	// taps and its tasks have all columns.
@@ -185,7 +183,7 @@ func slidingProduct(s *Shape, pitch int) *product {
 	rowOff := offsets(oh, taps, func(i, r int) int { return i*s.StrideH - s.PadTop + r*s.DilationH }, s.H, d.pitch)
 	colOff := offsets(ow, taps, func(j, _ int) int { return j * s.StrideW }, d.lineCols, s.C)
 	d.passes = []pass{{
-		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K, sliding: true,
+		images: s.N, h: oh, w: ow, taps: s.R, depth: s.S * s.C, cols: s.K,
 		rowOff: rowOff, colOff: colOff, tapAt: tapAt, aImage: s.H * d.pitch,
 		cImage: oh * ow * pitch, cRow: ow * pitch, cCol: pitch,
 	}}
@@ -313,7 +311,6 @@ const inTurnBytes = 5 << 18
 // schedule cuts the passes into tasks for the given number of workers. The cut
 // decides only who computes an element, never in which order its sum runs.
 func (d *product) schedule(workers int) {
-	mr := d.tileRows[0]
 	for i := range d.passes {
 		ps := &d.passes[i]
 		ps.bOff = d.packed
@@ -324,27 +321,22 @@ func (d *product) schedule(workers int) {
 			d.perPass = max(d.perPass, ps.blocks*ps.splits)
 			continue
 		}
-		d.cutRows(ps, workers)
-		if ps.dense || ps.lines > 0 {
-			ps.makeTables(mr, d.pitch)
-		}
-		panels := d.panels(ps.cols)
+		d.cutRows(i, workers)
+		panels, tasks := d.panels(ps.cols), tasksFor(workers)
 		ps.splits = 1
-		if ps.blocks < 4*workers {
-			ps.splits = min(panels, (4*workers+ps.blocks-1)/max(1, ps.blocks))
+		if ps.blocks < tasks {
+			ps.splits = min(panels, (tasks+ps.blocks-1)/max(1, ps.blocks))
 		}
 		ps.panelStep = (panels + ps.splits - 1) / ps.splits
 		ps.splits = (panels + ps.panelStep - 1) / ps.panelStep
 		ps.blank = d.store == kernels.Cached && len(d.passes) == 1 && len(ps.steppedRows) > 0 && ps.splits == 1
 		d.perPass = max(d.perPass, ps.blocks*ps.splits)
 
-		blockTaps := max(1, min(ps.taps, d.depthBlock()/ps.depth))
-		padded := ps.blockRows + mr
-		if ps.band != nil {
-			padded = ps.band.padded
+		if ps.band == nil {
+			padded := ps.blockRows + d.tileRows[0]
+			d.tableLen = max(d.tableLen, min(ps.taps, d.tapStep(ps))*padded)
+			d.rowsLen = max(d.rowsLen, padded)
 		}
-		d.tableLen = max(d.tableLen, blockTaps*padded)
-		d.rowsLen = max(d.rowsLen, padded)
 	}
 	d.tasks = d.perPass * len(d.passes)
 	d.inTurn = 4*d.packed <= inTurnBytes
@@ -358,31 +350,27 @@ const inlineBytes = 512 << 10
 // depthBlock is the most floats of the inner dimension that are multiplied at once.
 func (d *product) depthBlock() int { return panelBytes / 4 / d.nr }
 
-// cutRows cuts the rows of a pass into blocks.
-func (d *product) cutRows(ps *pass, workers int) {
-	mr := d.tileRows[0]
-	image := max(ps.aImage, ps.cImage)
-	if ps.band = d.newBand(ps, workers); ps.band != nil {
+// tapStep is the most taps of a pass that are multiplied at once.
+func (d *product) tapStep(ps *pass) int { return max(1, d.depthBlock()/ps.depth) }
+
+// cutRows cuts the rows of pass i into blocks.
+func (d *product) cutRows(i, workers int) {
+	ps, mr := &d.passes[i], d.tileRows[0]
+	if ps.group > 0 {
+		ps.band = d.passes[i-1].band // of the group before
+	} else {
+		ps.band = d.newBand(ps, workers)
+	}
+	if ps.band != nil {
 		ps.blockRows, ps.blocks = ps.band.size(ps), ps.band.blocks(ps)
 		return
 	}
 	// Rows of a task: 16 tiles of table, fewer if that leaves workers idle
 	// or if the images they span would overflow an offset.
 	tiles := (ps.rows() + mr - 1) / mr
-	per := max(1, min(16, tiles/(4*workers)))
-	if ps.sliding && ps.taps <= d.depthBlock()/ps.depth {
-		if lines, tiles := ps.linesOf(mr, 4*workers); lines > 0 {
-			ps.lines, per = lines, tiles
-		}
-	}
-	if ps.taps == 1 && len(ps.stepped) > 0 {
-		if lines := d.evenLines(ps, per*mr); lines > 0 {
-			ps.lines, ps.blockRows, ps.blocks = lines, lines*ps.w, ps.images*ps.h/lines
-			return
-		}
-	}
-	if grid := ps.h * ps.w; (per*mr/grid+2)*image > maxOffset {
-		ps.lines, per = 0, 1
+	per := max(1, min(16, tiles/tasksFor(workers)))
+	if grid := ps.h * ps.w; (per*mr/grid+2)*max(ps.aImage, ps.cImage) > maxOffset {
+		per = 1
 	}
 	ps.blockRows = per * mr
 	ps.blocks = (ps.rows() + ps.blockRows - 1) / ps.blockRows

@@ -66,21 +66,18 @@ func (d *product) runInline(t int, wk *gatherWorker, zero []float32, o *operands
 
 // runBlock multiplies a block of rows with panels first to end, which start at b.
 func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, zero []float32, o *operands, weights []float32) {
-	row0 := block * ps.blockRows
-	rows := min(ps.blockRows, ps.rows()-row0)
-	table, cRows, aFirst, cFirst, dense := wk.table, wk.rows, 0, 0, false
-	if ps.denseA != nil && rows == ps.blockRows {
-		aFirst, cFirst, dense = ps.placeDense(row0, d.pitch)
-	}
-	switch {
-	case dense:
-		table, cRows = ps.denseA, ps.denseC
-		wk.evenTiles(d, rows)
-	case ps.band != nil:
-		rows, aFirst, cFirst = ps.band.place(ps, wk, block)
-	default:
+	var rows, aFirst, cFirst int
+	table, cRows, groups := wk.table, wk.rows, wk.groups
+	if ps.band != nil {
+		var cut *bandCut
+		cut, aFirst, cFirst = ps.band.at(ps, block)
+		table, cRows, groups, rows = cut.table, cut.rows, cut.groups, len(cut.rows)
+	} else {
+		row0 := block * ps.blockRows
+		rows = min(ps.blockRows, ps.rows()-row0)
 		aFirst, cFirst = d.place(ps, wk, row0, rows)
 		wk.evenTiles(d, rows)
+		groups = groupTiles(groups[:0], wk.heights)
 	}
 	g := &wk.gemm
 	g.Zero = zero
@@ -89,7 +86,7 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 	if ps.taps == 0 {
 		// Backward-data: the stride steps over these pixels.
 		lo, hi := first*d.nr, min(ps.cols, end*d.nr)
-		for _, r := range wk.rows[:rows] {
+		for _, r := range cRows[:rows] {
 			clear(g.C[int(r)+lo : int(r)+hi])
 		}
 		return
@@ -97,13 +94,15 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 	if ps.blank {
 		d.clearRows(ps, g.C, cRows[:rows])
 	}
-	b := panelBlock{ps: ps, g: g, o: o, b: weights, c: g.C, cFirst: cFirst, first: first, end: end, rows: rows, depth: ps.taps * ps.depth}
-	kc := d.depthBlock()
-	step := max(1, kc/ps.depth)
+	b := panelBlock{ps: ps, g: g, o: o, b: weights, c: g.C, cFirst: cFirst, first: first, end: end, rows: rows, groups: groups, depth: ps.taps * ps.depth}
+	kc, step := d.depthBlock(), d.tapStep(ps)
 	for t0 := 0; t0 < ps.taps; t0 += step {
 		t1 := min(ps.taps, t0+step)
-		if !dense {
-			d.buildTable(ps, wk, t0, t1)
+		part := table
+		if ps.band != nil {
+			part = table[t0*rows:]
+		} else {
+			ps.buildTable(table, wk.heights, wk.pixel, t0, t1)
 		}
 		for k0 := 0; k0 < ps.depth; k0 += kc {
 			kb := &b.kBlock
@@ -114,7 +113,7 @@ func (d *product) runBlock(ps *pass, block, first, end int, wk *gatherWorker, ze
 			kb.opens = t0 == 0 && k0 == 0
 			kb.closes = t1 == ps.taps && kb.k1 == ps.depth
 			g.A = a[k0:]
-			d.panelRange(&b, wk, table, cRows)
+			d.panelRange(&b, part, cRows)
 			if kb.k1 == ps.depth {
 				break
 			}
@@ -204,15 +203,15 @@ func (wk *gatherWorker) fillUp(rows, mr int) {
 	}
 }
 
-// buildTable fills in the offsets of taps [t0, t1) tile by tile. Taps that are padding
-// in all rows of a tile are left out.
-func (d *product) buildTable(ps *pass, wk *gatherWorker, t0, t1 int) {
-	taps, r0 := t1-t0, 0
-	for _, height := range wk.heights {
+// buildTable fills in, tile by tile, the offsets of taps [t0, t1) of pixels. Taps that
+// are padding in all rows of a tile are left out.
+func (ps *pass) buildTable(table []int32, heights []int32, pixels []pixel, t0, t1 int) {
+	taps := t1 - t0
+	for _, height := range heights {
 		mr := int(height)
-		table := wk.table[r0*taps:][:mr*taps]
+		tile := table[:mr*taps]
 		padding := false
-		for m, px := range wk.pixel[r0 : r0+mr] {
+		for m, px := range pixels[:mr] {
 			ro := ps.rowOff[int(px.row)+t0:][:taps]
 			co := ps.colOff[int(px.col)+t0:][:taps]
 			at := m
@@ -222,16 +221,16 @@ func (d *product) buildTable(ps *pass, wk *gatherWorker, t0, t1 int) {
 				} else {
 					o, padding = -1, true
 				}
-				table[at] = o
+				tile[at] = o
 				at += mr
 			}
 		}
-		for ; padding && len(table) > 0; table = table[mr:] {
-			if allPadding(table[:mr]) {
-				table[0] = kernels.GatherSkip
+		for ; padding && len(tile) > 0; tile = tile[mr:] {
+			if allPadding(tile[:mr]) {
+				tile[0] = kernels.GatherSkip
 			}
 		}
-		r0 += mr
+		table, pixels = table[mr*taps:], pixels[mr:]
 	}
 }
 
@@ -244,36 +243,36 @@ func allPadding(offsets []int32) bool {
 	return true
 }
 
-// rowsFirstBytes is the most bytes of packed weights of a pointwise filter with which
-// a tile's rows meet all panels one after another. A tile's rows are then read once
+// rowsFirstBytes is the most bytes of packed weights of a pointwise filter with which,
+// where results are streamed, a tile's rows meet all panels one after another. A tile's rows are then read once
 // and its lines written whole, and the panels come from the second-level cache; larger
 // panels stay there, one at a time, while all rows pass.
 const rowsFirstBytes = 144 << 10
 
 // panelRange multiplies the block's rows with the panels.
-func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int32) {
-	g, ps := b.g, b.ps
+func (d *product) panelRange(b *panelBlock, table, cRows []int32) {
+	g, ps, taps := b.g, b.ps, b.t1-b.t0
 	g.TapLen = max(1, b.k1-b.k0)
 	g.Fetch = d.fetchC && b.opens && !ps.blank
-	if ps.taps == 1 && 4*g.TapLen*d.nr*(b.end-b.first) <= rowsFirstBytes {
+	if ps.taps == 1 && d.store == kernels.Streamed && 4*g.TapLen*d.nr*(b.end-b.first) <= rowsFirstBytes {
 		g.Tiles = 1
 		r0 := 0
-		for _, height := range wk.heights {
-			g.MR = int(height)
-			for j := b.first; j < b.end; j++ {
-				if next := r0 + g.MR; next < b.rows {
-					d.prefetch(b, table, cRows, next, min(b.rows, next+g.MR), j)
+		for _, q := range b.groups {
+			g.MR = int(q.height)
+			for range q.tiles {
+				for j := b.first; j < b.end; j++ {
+					if next := r0 + g.MR; next < b.rows {
+						d.prefetch(b, table, cRows, next, min(b.rows, next+g.MR), j)
+					}
+					d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j)
 				}
-				d.panelTiles(b, table[r0:], cRows[r0:r0+g.MR], min(g.MR, b.rows-r0), j)
+				r0 += g.MR
 			}
-			r0 += g.MR
 		}
 	} else {
-		groups := wk.findGroups()
-		taps := b.t1 - b.t0
 		for j := b.first; j < b.end; j++ {
 			r0 := 0
-			for _, q := range groups {
+			for _, q := range b.groups {
 				g.MR, g.Tiles = int(q.height), int(q.tiles)
 				n := g.MR * g.Tiles
 				d.panelTiles(b, table[r0*taps:], cRows[r0:r0+n], min(n, b.rows-r0), j)
@@ -287,10 +286,9 @@ func (d *product) panelRange(b *panelBlock, wk *gatherWorker, table, cRows []int
 // A tileGroup is consecutive tiles of one height.
 type tileGroup struct{ height, tiles int32 }
 
-// findGroups cuts the tiles of a block into groups.
-func (wk *gatherWorker) findGroups() []tileGroup {
-	groups := wk.groups[:0]
-	for _, height := range wk.heights {
+// groupTiles appends the groups of the tiles of a block.
+func groupTiles(groups []tileGroup, heights []int32) []tileGroup {
+	for _, height := range heights {
 		if n := len(groups) - 1; n >= 0 && groups[n].height == height {
 			groups[n].tiles++
 		} else {
@@ -320,6 +318,7 @@ type panelBlock struct {
 	cFirst     int
 	first, end int // panels
 	rows       int
+	groups     []tileGroup
 	depth      int // of a whole panel
 	kBlock
 }

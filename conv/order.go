@@ -6,13 +6,18 @@ import (
 	"slices"
 )
 
-// The order of a product's rows where the filter reaches into the padding. A tile
-// leaves out the taps that are padding in all its rows, so rows with the same taps
-// should stand together: in a 3x3 filter's map of 8x8, one product in six is with
-// padding. A block has some rows of the maps of some images; for small maps the
-// images are so many that the pixels of one edge fill tiles. Its pixels with the same
-// taps fill tiles of their own, and what is left of them is put together at the least
-// cost.
+// The order of a product's rows, and their tables. A block has some rows of the maps
+// of some images.
+//
+// A tile leaves out the taps that are padding in all its rows, so rows with the same
+// taps should stand together: in a 3x3 filter's map of 8x8, one product in six is with
+// padding. For small maps the images of a block are so many that the pixels of one
+// edge fill tiles. Its pixels with the same taps fill tiles of their own, and what is
+// left of them is put together at the least cost.
+//
+// The tables of one block are those of others, up to where A and C start. They are made
+// with the plan: filling them in for every block takes as long as a third of the
+// products where a tile has few of them.
 
 // A band is the cut of a pass into blocks of images x rows of the map, and the order
 // of the pixels inside.
@@ -23,30 +28,32 @@ type band struct {
 	columns      [][]int32 // of the map, for each set of taps
 	columnTaps   []uint64
 	cuts         [2][]*bandCut // of all its images or of the last ones, by range of rows
-	padded       int           // most rows of a cut
+	bases        []int         // where A starts in an image, by range of rows
 }
 
-// A bandCut is the order of a block's pixels, in tiles of the heights. A pixel that
-// is there twice fills up its tile.
+// A bandCut is the tiles of a block. A pixel that is there twice fills up its tile.
 type bandCut struct {
-	pixels  []bandPixel
-	heights []int32
+	groups []tileGroup
+	table  []int32 // for each range of taps, as of buildTable
+	rows   []int32 // offsets in C
 }
-
-// A bandPixel is a pixel by image and row inside a block, and column.
-type bandPixel struct{ n, y, x int32 }
 
 const (
-	bandTaps = 64  // the most taps, for bit sets
-	bandRows = 256 // the most rows of a block
+	bandTaps = 64 // the most taps, for bit sets
+	// bandRows is the most rows of a block, unless one of the map has more: so many times
+	// as many as a row's products are fewer than bandDepth, up to four.
+	bandRows  = 256
+	bandDepth = 128
+	// bandTable is the most entries of the table for a row of the map.
+	bandTable = 16 << 10
 	// bandBytes is what the part of A that a block reads should take in L2.
 	bandBytes = 640 << 10
 )
 
-// newBand returns the order of a pass's rows, or nil if all have the same taps or a
+// newBand returns the order of a pass's rows, or nil if there are none to multiply or a
 // row of the map is too long.
 func (d *product) newBand(ps *pass, workers int) *band {
-	if ps.taps < 2 || ps.taps > bandTaps || ps.sliding || ps.images == 0 || ps.w > bandRows {
+	if ps.taps < 1 || ps.taps > bandTaps || ps.images == 0 || ps.w*ps.taps > bandTable {
 		return nil
 	}
 	b := &band{heights: d.tileRows, rowTaps: tapSets(ps.rowOff, ps.h, ps.taps)}
@@ -58,11 +65,8 @@ func (d *product) newBand(ps *pass, workers int) *band {
 		}
 		b.columns[q] = append(b.columns[q], int32(j))
 	}
-	if len(b.columns) == 1 && b.runEnd(0, ps.h) == ps.h {
-		return nil
-	}
-	// Enough blocks for all workers to have several.
-	most := min(bandRows, ps.rows()*d.panels(ps.cols)/(4*workers))
+	most := bandRows * min(4, max(1, bandDepth/(ps.taps*ps.depth)))
+	most = min(most, ps.rows()*d.panels(ps.cols)/tasksFor(workers))
 	least := math.Inf(1)
 	var c bandCutter
 	for i := range c.heights[:min(len(c.heights), b.heights[0]+1)] {
@@ -78,8 +82,16 @@ func (d *product) newBand(ps *pass, workers int) *band {
 			}
 		}
 	}
-	b.cutBlocks(&c, ps)
+	d.cutBlocks(b, &c, ps)
 	return b
+}
+
+// tasksFor returns the tasks of which workers should have as many at least.
+func tasksFor(workers int) int {
+	if workers == 1 {
+		return 1
+	}
+	return 4 * workers
 }
 
 // tapSets returns, for each of n positions, the set of taps that its offsets have.
@@ -118,8 +130,11 @@ func (b *band) cost(c *bandCutter, ps *pass, images, rows int) float64 {
 	return cost
 }
 
-// cutBlocks orders the pixels of all blocks, equal ones once.
-func (b *band) cutBlocks(c *bandCutter, ps *pass) {
+// cutBlocks orders the pixels of all blocks and makes their tables, equal ones once.
+func (d *product) cutBlocks(b *band, c *bandCutter, ps *pass) {
+	for i := 0; i < ps.h; i += b.rows {
+		b.bases = append(b.bases, ps.firstOfA(i, min(ps.h, i+b.rows)))
+	}
 	for part, n := range [2]int{b.images, ps.images % b.images} {
 		for i := 0; i < ps.h && n > 0; i += b.rows {
 			end := min(ps.h, i+b.rows)
@@ -135,11 +150,40 @@ func (b *band) cutBlocks(c *bandCutter, ps *pass) {
 				continue
 			}
 			c.cut(b, n, i, end)
-			cut := c.order(b, i)
-			b.cuts[part] = append(b.cuts[part], cut)
-			b.padded = max(b.padded, len(cut.pixels))
+			pixels, heights := c.order(b)
+			b.cuts[part] = append(b.cuts[part], d.newCut(ps, pixels, heights, i, b.bases[i/b.rows]))
 		}
 	}
+}
+
+// firstOfA returns where A starts, in an image, for rows i0 to i1 of the map.
+func (ps *pass) firstOfA(i0, i1 int) int {
+	first := int32(math.MaxInt32)
+	for _, o := range ps.rowOff[i0*ps.taps : i1*ps.taps] {
+		if o >= 0 {
+			first = min(first, o)
+		}
+	}
+	if first == math.MaxInt32 {
+		return 0
+	}
+	return int(first)
+}
+
+// newCut makes the tables of a block that starts at row i0 of the map and at base in A.
+func (d *product) newCut(ps *pass, pixels []bandPixel, heights []int32, i0, base int) *bandCut {
+	cut := &bandCut{groups: groupTiles(nil, heights), table: make([]int32, len(pixels)*ps.taps), rows: make([]int32, len(pixels))}
+	at := make([]pixel, len(pixels))
+	for r, px := range pixels {
+		n, y, x := int(px.n), int(px.y), int(px.x)
+		at[r] = pixel{image: int32(n*ps.aImage - base), row: int32(y * ps.taps), col: int32(x * ps.taps)}
+		cut.rows[r] = int32(n*ps.cImage + (y-i0)*ps.cRow + x*ps.cCol)
+	}
+	step := d.tapStep(ps)
+	for t0 := 0; t0 < ps.taps; t0 += step {
+		ps.buildTable(cut.table[t0*len(pixels):], heights, at, t0, min(ps.taps, t0+step))
+	}
+	return cut
 }
 
 // runEnd returns the end of the rows of the map from i on with the same taps.
@@ -158,22 +202,18 @@ func (b *band) blocks(ps *pass) int { return (ps.images + b.images - 1) / b.imag
 
 func (b *band) perImage(ps *pass) int { return (ps.h + b.rows - 1) / b.rows }
 
-// place is product.place for a block.
-func (b *band) place(ps *pass, wk *gatherWorker, block int) (rows, aFirst, cFirst int) {
-	n0, range0 := block/b.perImage(ps)*b.images, block%b.perImage(ps)
+// at returns the cut of a block and where A and C start for it.
+func (b *band) at(ps *pass, block int) (cut *bandCut, aFirst, cFirst int) {
+	n0, q := block/b.perImage(ps)*b.images, block%b.perImage(ps)
 	part := 0
 	if n0+b.images > ps.images {
 		part = 1
 	}
-	cut, i0 := b.cuts[part][range0], range0*b.rows
-	for r, px := range cut.pixels {
-		n, y, x := int(px.n), i0+int(px.y), int(px.x)
-		wk.pixel[r] = pixel{image: int32(n * ps.aImage), row: int32(y * ps.taps), col: int32(x * ps.taps)}
-		wk.rows[r] = int32(n*ps.cImage + y*ps.cRow + x*ps.cCol)
-	}
-	wk.heights = append(wk.heights[:0], cut.heights...)
-	return len(cut.pixels), n0 * ps.aImage, n0 * ps.cImage
+	return b.cuts[part][q], n0*ps.aImage + b.bases[q], n0*ps.cImage + q*b.rows*ps.cRow
 }
+
+// A bandPixel is a pixel by image inside a block, row and column.
+type bandPixel struct{ n, y, x int32 }
 
 // A bandCutter cuts the pixels of a block into tiles.
 type bandCutter struct {
@@ -250,13 +290,12 @@ func (c *bandCutter) tiles(b *band) int {
 	return c.least[len(c.rest)]
 }
 
-// order lists the pixels of the tiles that were found, for a block from row i0 on.
-func (c *bandCutter) order(b *band, i0 int) *bandCut {
-	cut := &bandCut{}
+// order lists the pixels of the tiles that were found, and their heights.
+func (c *bandCutter) order(b *band) (pixels []bandPixel, heights []int32) {
 	add := func(k *bandClass, p int) {
 		columns, rows := b.columns[k.column], k.i1-k.i0
 		at := p / len(columns)
-		cut.pixels = append(cut.pixels, bandPixel{int32(at / rows), int32(k.i0 - i0 + at%rows), columns[p%len(columns)]})
+		pixels = append(pixels, bandPixel{int32(at / rows), int32(k.i0 + at%rows), columns[p%len(columns)]})
 	}
 	next := make([]int, len(c.classes))
 	mr := b.heights[0]
@@ -266,7 +305,7 @@ func (c *bandCutter) order(b *band, i0 int) *bandCut {
 			add(k, next[i])
 		}
 		for range k.whole {
-			cut.heights = append(cut.heights, int32(mr))
+			heights = append(heights, int32(mr))
 		}
 	}
 	var steps []int32
@@ -282,9 +321,9 @@ func (c *bandCutter) order(b *band, i0 int) *bandCut {
 		rest = rest[n:]
 		height := c.heights[n]
 		for range height - int(n) {
-			cut.pixels = append(cut.pixels, cut.pixels[len(cut.pixels)-1])
+			pixels = append(pixels, pixels[len(pixels)-1])
 		}
-		cut.heights = append(cut.heights, int32(height))
+		heights = append(heights, int32(height))
 	}
-	return cut
+	return pixels, heights
 }
