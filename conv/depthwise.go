@@ -20,10 +20,11 @@ type depthwise struct {
 	taskRows int // rows of the result, or of ddst, of one task
 	tasks    int
 	chunks   int // partial sums of backward-weights
+	blocks   int // of channels, which a chunk is cut into
 	rowLen   int // scratch of a worker of forward: rows of dst
 	clampLo  float32
 	clampHi  float32
-	far      bool          // the maps do not stay in the second-level cache
+	far      bool          // the maps come from so far that it pays to ask for them
 	store    kernels.Store // of forward and backward-data
 }
 
@@ -67,9 +68,55 @@ func newDepthwise(s *Shape, dir pass3) *depthwise {
 	case passData:
 		d.store = kernels.StoreFor(s.SrcLen())
 	case passWeights:
-		d.chunks = max(1, min(outerTasks, d.tasks, max(2, s.DstLen()/(depthwiseChunk*d.partialLen()))))
+		d.planWeights()
 	}
 	return d
+}
+
+// The cut of backward-weights.
+const (
+	// depthwiseMemoryFloats is the floats of both maps that come from memory. Others are
+	// in some cache: then what reads whole lines of them channel by channel needs no
+	// help, and fetching only costs.
+	depthwiseMemoryFloats = 4 << 20
+	// depthwiseGroupFloats is how much of both maps from memory is read channel by
+	// channel at a time. What comes next goes into the same cache meanwhile.
+	depthwiseGroupFloats = 64 << 10
+	depthwiseBlock       = 32 // the least channels of a block: two vectors
+	depthwiseSums        = 8  // tasks to aim at
+)
+
+// planWeights cuts backward-weights by images, one by channels first, which leaves nothing
+// to add up. Of maps from memory a task reads whole rows.
+func (d *depthwise) planWeights() {
+	s := d.s
+	d.blocks, d.taskRows = 1, 1
+	chunks, most := outerTasks, 1
+	if d.rows != nil && s.StrideH == s.StrideW {
+		most = d.rows.MostGradient() / d.pair * d.pair
+	}
+	near := farFloats
+	if d.rows != nil && d.rows.WholeLines() {
+		near = depthwiseMemoryFloats
+	}
+	if d.far = s.SrcLen()+s.DstLen() >= near; d.far {
+		row := s.StrideH*s.W*s.C + d.ow*s.C
+		d.taskRows = min(d.oh, most, max(1, depthwiseGroupFloats/row/d.pair)*d.pair)
+	} else if d.rows != nil {
+		want := max(1, min(depthwiseSums, s.DstLen()/depthwiseTaskFloats))
+		d.blocks = min(want/min(want, s.N), (s.C+depthwiseBlock-1)/depthwiseBlock)
+		chunks = want / d.blocks
+		rows := (s.N*d.oh + chunks - 1) / chunks
+		d.taskRows = min(d.oh, most, (rows+d.pair-1)/d.pair*d.pair)
+	}
+	d.tasks = s.N * ((d.oh + d.taskRows - 1) / d.taskRows)
+	d.chunks = max(1, min(chunks, d.tasks, max(2, s.DstLen()/(depthwiseChunk*d.partialLen()))))
+}
+
+// channels returns the first and the end of a block of channels.
+func (d *depthwise) channels(block int) (from, to int) {
+	units := (d.s.C + depthwiseBlock - 1) / depthwiseBlock
+	return block * units / d.blocks * depthwiseBlock, min(d.s.C, (block+1)*units/d.blocks*depthwiseBlock)
 }
 
 // zeroLen is the length of the row of zeros that stands for padding.
@@ -159,7 +206,7 @@ func (d *depthwise) forwardPixels(op *kernels.DepthwiseOperands, n, y int) {
 // the padding, and what comes behind them.
 func (d *depthwise) place(op *kernels.DepthwiseOperands, n, h, height, width int) {
 	row := width * d.s.C
-	count := min(len(op.Rows), d.s.R+d.s.StrideH)
+	count := min(len(op.Rows), d.s.R+(op.Count-1)*d.s.StrideH)
 	for r := range count {
 		op.Rows[r] = -1
 		if h+r >= 0 && h+r < height {
@@ -344,30 +391,35 @@ func (d *depthwise) gradientTaps(taps *[2 * kernels.DepthwiseMaxTaps]int, h, w i
 	return k
 }
 
-// weights adds up chunk t of the weight gradient in its partial sums, the last
-// row of which are the bias's if it is asked for.
+// weights computes task t of backward-weights: the sums of a chunk of the rows for a block
+// of channels, the last of which are the bias's if it is asked for.
 func (d *depthwise) weights(t int, bias bool, partial, src, ddst, zero []float32) {
-	s := d.s
-	partial = partial[t*d.partialLen():][:d.partialLen()]
-	clear(partial)
-	op := kernels.DepthwiseOperands{Src: src, Zero: zero, W: partial, WStride: d.wStride}
-	for task := t * d.tasks / d.chunks; task < (t+1)*d.tasks/d.chunks; task++ {
-		n, y0, y1 := d.rowsOf(task, d.oh)
-		for y := y0; y < y1; y += d.pair {
-			op.Count = min(d.pair, y1-y)
-			first, length := (n*d.oh+y)*d.ow*s.C, op.Count*d.ow*s.C
-			op.Y = ddst[first:][:length]
-			d.place(&op, n, y*s.StrideH-s.PadTop, s.H, s.W)
-			d.lookAhead(&op, ddst, first+length)
-			if d.rows != nil {
-				d.rows.Gradient(&op)
-			} else {
-				d.gradientPixels(&op, n, y)
-			}
-			for i := 0; bias && i < length; i += s.C {
-				sum := partial[d.taps*d.wStride:][:s.C]
-				kernels.Add(sum, sum, op.Y[i:][:s.C])
-			}
+	s, chunk := d.s, t/d.blocks
+	from, to := d.channels(t % d.blocks)
+	partial = partial[chunk*d.partialLen():][:d.partialLen()]
+	op := kernels.DepthwiseOperands{Src: src, Zero: zero, W: partial, WStride: d.wStride, From: from, To: to, Set: true}
+	sum := partial[d.taps*d.wStride:][from:to]
+	if bias {
+		clear(sum)
+	}
+	if d.rows == nil {
+		clear(partial[:d.taps*d.wStride])
+	}
+	for task := chunk * d.tasks / d.chunks; task < (chunk+1)*d.tasks/d.chunks; task++ {
+		n, y, end := d.rowsOf(task, d.oh)
+		op.Count = end - y
+		first, length := (n*d.oh+y)*d.ow*s.C, op.Count*d.ow*s.C
+		op.Y = ddst[first:][:length]
+		d.place(&op, n, y*s.StrideH-s.PadTop, s.H, s.W)
+		d.lookAhead(&op, ddst, first+length)
+		if d.rows != nil {
+			d.rows.Gradient(&op)
+			op.Set = false
+		} else {
+			d.gradientPixels(&op, n, y)
+		}
+		for i := 0; bias && i < length; i += s.C {
+			kernels.Add(sum, sum, op.Y[i+from:i+to])
 		}
 	}
 }
@@ -383,17 +435,23 @@ func (d *depthwise) gradientPixels(op *kernels.DepthwiseOperands, n, y int) {
 	}
 }
 
-// reduce adds the chunks, in order, to dw and db. Behind them partial has room for as
-// much as one.
-func (d *depthwise) reduce(dw, db, partial []float32) {
+// reduce adds up the chunks, in order, and adds them to dw and db, or overwrites those.
+// Behind the chunks partial has room for as much as one.
+func (d *depthwise) reduce(dw, db, partial []float32, overwrite bool) {
 	n, c := d.partialLen(), d.s.C
 	sum, turned := partial[:n], partial[d.chunks*n:][:c*d.taps]
 	for k := 1; k < d.chunks; k++ {
 		kernels.Add(sum, sum, partial[k*n:][:n])
 	}
+	bias := sum[d.taps*d.wStride:][:c]
+	if overwrite {
+		kernels.Transpose(dw, d.taps, sum, d.wStride, d.taps, c)
+		copy(db, bias)
+		return
+	}
 	kernels.Transpose(turned, d.taps, sum, d.wStride, d.taps, c)
 	kernels.Add(dw, dw, turned)
 	if db != nil {
-		kernels.Add(db, db, sum[d.taps*d.wStride:][:c])
+		kernels.Add(db, db, bias)
 	}
 }

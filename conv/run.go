@@ -396,7 +396,7 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	work = need(name, "work", work, p.WorkspaceBackwardWeights())
 	d := &p.weights
-	if p.opt.Overwrite && (p.shape.N == 0 || d.algorithm == Depthwise || d.algorithm == Direct) {
+	if p.opt.Overwrite && (p.shape.N == 0 || d.algorithm == Direct) {
 		clear(dw)
 		clear(db)
 	}
@@ -408,8 +408,8 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 		p.runWinogradWeights(d.winogradWeights, dw, db, src, ddst, work)
 	case d.depthwise != nil:
 		p.job = job{operands: operands{a: src, b: ddst}, db: db, partial: work}
-		p.parallel(jobDepthwiseWeights, d.depthwise.chunks)
-		d.depthwise.reduce(dw, db, work)
+		p.parallel(jobDepthwiseWeights, d.depthwise.chunks*d.depthwise.blocks)
+		d.depthwise.reduce(dw, db, work, p.opt.Overwrite)
 	case d.point != nil:
 		p.job = job{operands: operands{a: src, b: ddst}, dw: dw, db: db}
 		p.parallel(jobPoint, d.point.tasks())

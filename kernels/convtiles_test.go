@@ -353,7 +353,7 @@ func TestDepthwiseRows(t *testing.T) {
 	kerneltest.ForEachISA(t, func(t *testing.T) {
 		for _, size := range []int{3, 5} {
 			for _, stride := range []int{1, 2} {
-				for _, c := range []int{1, 7, 8, 15, 16, 17, 33} {
+				for _, c := range []int{1, 8, 15, 17, 33, 49} {
 					for _, pixels := range []int{1, 3, 4, 5, 6, 13} {
 						t.Run(fmt.Sprintf("size=%d/stride=%d/c=%d/pixels=%d", size, stride, c, pixels), func(t *testing.T) {
 							for _, left := range []int{-1, 0, 1, size - 1} {
@@ -361,6 +361,7 @@ func TestDepthwiseRows(t *testing.T) {
 								if size == 3 {
 									testDepthwiseRows(t, size, stride, c, pixels, left, 2)
 								}
+								testDepthwiseRows(t, size, stride, c, pixels, left, 5)
 							}
 						})
 					}
@@ -386,13 +387,22 @@ func testDepthwiseRows(t *testing.T, size, stride, c, pixels, left, count int) {
 		inf := float32(math.Inf(1))
 		run := func() (results [][]float32) {
 			d := kernels.NewDepthwiseRows(size, stride, c, width, left, pixels)
+			if count > d.Most() {
+				o.Y, o.To, o.Ahead, o.AheadY = dy, c, o.Src, dy
+				for _, o.Set = range []bool{false, true} {
+					o.From, o.W = c/3, kerneltest.GuardedCopy(t, w)
+					d.Gradient(&o)
+					results = append(results, o.W)
+				}
+				return results
+			}
 			for _, limits := range [][2]float32{{-100, 100}, {-inf, inf}, {0, inf}} {
 				o.Y, o.W, o.Lo, o.Hi, o.Ahead, o.AheadY = kerneltest.Guarded(t, count*pixels*c), w, limits[0], limits[1], o.Src, nil
 				d.Forward(&o)
 				o.Store.Fence()
 				results = append(results, o.Y)
 			}
-			o.Y, o.W, o.AheadY = dy, kerneltest.GuardedCopy(t, w), dy
+			o.Y, o.W, o.AheadY, o.To = dy, kerneltest.GuardedCopy(t, w), dy, c
 			d.Gradient(&o)
 			return append(results, o.W)
 		}

@@ -5,9 +5,8 @@ package kernels
 // are rows of w, wStride floats apart.
 
 const (
-	// DepthwiseMostRows is the most rows of src that a [DepthwiseRows] reads at once: of
-	// a 5x5 filter, or of a 3x3 one for two rows with stride 2.
-	DepthwiseMostRows = 5
+	// DepthwiseMostRows is the most rows of src that a [DepthwiseRows] reads at once.
+	DepthwiseMostRows = 37
 	// DepthwiseMaxTaps is the most taps that the kernels for single pixels take.
 	DepthwiseMaxTaps = 64
 )
@@ -24,7 +23,7 @@ func HasDepthwiseRow(size, stride int) bool {
 }
 
 // A DepthwiseRows computes consecutive rows of dst, two for a 3x3 filter and one for a
-// 5x5 filter, or their part of the weight gradient. It is the geometry of such rows and
+// 5x5 filter, or the part that some rows have in the weight gradient. It is the geometry of such rows and
 // can be used by several goroutines at once.
 type DepthwiseRows struct {
 	size, stride, c, width, left, pixels int
@@ -65,14 +64,21 @@ func (d *DepthwiseRows) Most() int {
 	return 1
 }
 
+// MostGradient is the most rows of dst that d takes into the weight gradient at once.
+func (d *DepthwiseRows) MostGradient() int { return (DepthwiseMostRows-d.size)/d.stride + 1 }
+
+// WholeLines says that a vector of channels is a cache line, so that nothing is left of a
+// line that is read channel by channel.
+func (d *DepthwiseRows) WholeLines() bool { return depthwiseWholeLines() }
+
 // A DepthwiseOperands is what a [DepthwiseRows] works on: Count rows of Y, one behind
 // the other, with the rows of Src that start at Rows, or are Zero where that is
-// negative; those of the second row of Y start stride entries later.
+// negative; those of the next row of Y start stride entries later.
 //
 // Ahead and AheadY are where what comes next starts, in Src and Y, for kernels that can
 // ask for it: worth it where the maps are larger than the second-level cache, else nil.
 type DepthwiseOperands struct {
-	Count         int // 1 to [DepthwiseRows.Most]
+	Count         int // 1 to [DepthwiseRows.Most], of Gradient to [DepthwiseRows.MostGradient]
 	Y             []float32
 	Src           []float32
 	Rows          [DepthwiseMostRows]int
@@ -83,6 +89,8 @@ type DepthwiseOperands struct {
 	Lo, Hi        float32
 	Store         Store
 	Ahead, AheadY []float32
+	From, To      int  // channels of Gradient
+	Set           bool // Gradient does not add to W
 }
 
 // Forward computes rows of dst:
@@ -97,37 +105,40 @@ type DepthwiseOperands struct {
 // the other operands. With Streamed, stores pass the caches where the ISA can and Y and
 // its pixels are multiples of a cache line; [Store.Fence] must follow, and AheadY be nil.
 func (d *DepthwiseRows) Forward(o *DepthwiseOperands) {
-	d.check("Forward", o)
+	d.check("Forward", o, d.Most())
 	if len(o.Bias) < d.c {
 		panic("kernels.DepthwiseRows.Forward: short Bias")
 	}
 	var table depthwiseTable
 	step := d.channelStep(o.Count)
 	for c0 := 0; c0 < d.c; c0 += step {
-		d.fill(&table, o, c0)
+		d.fill(&table, o, c0, o.Zero)
 		depthwiseForward(d, o, &table, c0, min(step, d.c-c0))
 	}
 }
 
-// Gradient adds the weight gradient of rows of dst, in an order that is fixed for the
-// ISA:
+// Gradient adds the weight gradient of rows of dst to W, or sets W to it, in an order that
+// is fixed for the ISA:
 //
-//	W[(r*size+s)*WStride+i] += row(j*stride+r)[(p*stride-left+s)*c+i] * Y[(j*pixels+p)*c+i]    j < Count, p < pixels
+//	W[(r*size+s)*WStride+i] += row(j*stride+r)[(p*stride-left+s)*c+i] * Y[(j*pixels+p)*c+i]    j < Count, p < pixels, From <= i < To
 //
 // Products with padding are left out or with zeros.
 func (d *DepthwiseRows) Gradient(o *DepthwiseOperands) {
-	d.check("Gradient", o)
+	d.check("Gradient", o, d.MostGradient())
+	if o.From < 0 || o.To > d.c {
+		panic("kernels.DepthwiseRows.Gradient: From or To")
+	}
 	var table depthwiseTable
 	step := d.channelStep(o.Count)
-	for c0 := 0; c0 < d.c; c0 += step {
-		d.fill(&table, o, c0)
-		depthwiseGradient(d, o, &table, c0, min(step, d.c-c0))
+	for c0 := o.From; c0 < o.To; c0 += step {
+		d.fill(&table, o, c0, nil)
+		depthwiseGradient(d, o, &table, c0, min(step, o.To-c0))
 	}
 }
 
-func (d *DepthwiseRows) check(name string, o *DepthwiseOperands) {
+func (d *DepthwiseRows) check(name string, o *DepthwiseOperands, most int) {
 	switch {
-	case o.Count < 1 || o.Count > d.Most():
+	case o.Count < 1 || o.Count > most:
 		panic("kernels.DepthwiseRows." + name + ": Count")
 	case len(o.Y) < o.Count*d.pixels*d.c:
 		panic("kernels.DepthwiseRows." + name + ": short Y")
@@ -152,13 +163,17 @@ func (d *DepthwiseRows) channelStep(count int) int {
 	return min(d.c, max(1, depthwiseCallFloats/(count*d.pixels*lineFloats))*lineFloats)
 }
 
-// fill points the table at channel c0 of the rows of src.
-func (d *DepthwiseRows) fill(table *depthwiseTable, o *DepthwiseOperands, c0 int) {
+// fill points the table at channel c0 of the rows of src, in the padding at zeros, or at
+// nothing if there are none.
+func (d *DepthwiseRows) fill(table *depthwiseTable, o *DepthwiseOperands, c0 int, zeros []float32) {
 	for r, at := range o.Rows[:d.rows(o.Count)] {
-		if at < 0 {
-			table[r] = &o.Zero[c0]
-		} else {
+		switch {
+		case at >= 0:
 			table[r] = &o.Src[at+c0]
+		case len(zeros) > 0:
+			table[r] = &zeros[0]
+		default:
+			table[r] = nil
 		}
 	}
 }
@@ -312,7 +327,13 @@ func depthwiseGradientGeneric(d *DepthwiseRows, o *DepthwiseOperands, table *dep
 	for j := range o.Count {
 		for r := range d.size {
 			for s := range d.size {
-				sum := o.W[(r*d.size+s)*o.WStride+c0:]
+				sum := o.W[(r*d.size+s)*o.WStride+c0:][:n]
+				if o.Set && j == 0 {
+					clear(sum)
+				}
+				if table[j*d.stride+r] == nil {
+					continue
+				}
 				for p := range d.pixels {
 					x, y := p*d.stride-d.left+s, o.Y[(j*d.pixels+p)*d.c+c0:]
 					if x < 0 || x >= d.width {

@@ -16,7 +16,7 @@ import (
 func (d *DepthwiseRows) forwardNEON(o *DepthwiseOperands, rows []*float32, j, c0, n int) {
 	y := o.Y[j*d.pixels*d.c+c0:]
 	if pixels := d.end - d.first; pixels > 0 {
-		inside := d.insideRows(rows)
+		inside := d.insideRows(rows, o.Zero)
 		dst, w, bias := &y[d.first*d.c], &o.W[c0], &o.Bias[c0]
 		switch {
 		case d.size == 3 && d.stride == 1:
@@ -41,7 +41,7 @@ func (d *DepthwiseRows) forwardNEON(o *DepthwiseOperands, rows []*float32, j, c0
 func (d *DepthwiseRows) gradientNEON(o *DepthwiseOperands, rows []*float32, j, c0, n int) {
 	y := o.Y[j*d.pixels*d.c+c0:]
 	if pixels := d.end - d.first; pixels > 0 {
-		inside := d.insideRows(rows)
+		inside := d.insideRows(rows, o.Zero)
 		w, dy := &o.W[c0], &y[d.first*d.c]
 		switch {
 		case d.size == 3 && d.stride == 1:
@@ -63,10 +63,15 @@ func (d *DepthwiseRows) gradientNEON(o *DepthwiseOperands, rows []*float32, j, c
 	}
 }
 
-// insideRows returns where the window of the first pixel without padding starts.
-func (d *DepthwiseRows) insideRows(rows []*float32) (inside depthwiseTable) {
+// insideRows returns where the window of the first pixel without padding starts, in rows
+// of zeros where there is none.
+func (d *DepthwiseRows) insideRows(rows []*float32, zero []float32) (inside depthwiseTable) {
 	for r, p := range rows[:d.size] {
-		inside[r] = pixelOf(p, (d.first*d.stride-d.left)*d.c)
+		if p == nil {
+			inside[r] = &zero[0]
+		} else {
+			inside[r] = pixelOf(p, (d.first*d.stride-d.left)*d.c)
+		}
 	}
 	return inside
 }
@@ -76,7 +81,7 @@ func (d *DepthwiseRows) edgeTaps(taps *depthwiseTaps, rows []*float32, p int, w 
 	count := 0
 	for r := range d.size {
 		for s := range d.size {
-			if x := p*d.stride - d.left + s; x >= 0 && x < d.width {
+			if x := p*d.stride - d.left + s; rows[r] != nil && x >= 0 && x < d.width {
 				taps[2*count] = pixelOf(rows[r], x*d.c)
 				taps[2*count+1] = pixelOf(w, (r*d.size+s)*wStride)
 				count++

@@ -375,17 +375,22 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	}
 }
 
+func depthwiseWholeLines() bool { return isa.Active == isa.AVX512 }
+
 // depthwisePixels is the pixels of a tile of the kernels for rows.
-func depthwisePixels(size int) int {
-	if isa.Active == isa.AVX2 && size == 3 {
+func depthwisePixels(size int, gradient bool) int {
+	switch {
+	case isa.Active == isa.AVX2 && size == 3:
 		return 2
+	case isa.Active == isa.AVX512 && size == 3 && gradient:
+		return 3
 	}
 	return 4
 }
 
 func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
 	yStep, flags := d.pixels*d.c, d.flags(o)
-	first, tiles, last := d.cut(depthwisePixels(d.size))
+	first, tiles, last := d.cut(depthwisePixels(d.size, false))
 	ahead, aheadY := d.ahead(o, table)
 	y, rows, w, bias, columns := &o.Y[c0], &table[0], &o.W[c0], &o.Bias[c0], &d.columns[0]
 	switch {
@@ -412,7 +417,7 @@ func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTa
 
 func depthwiseGradient(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
 	yStep, flags := d.pixels*d.c, d.flags(o)
-	first, tiles, last := d.cut(depthwisePixels(d.size))
+	first, tiles, last := d.cut(depthwisePixels(d.size, true))
 	ahead, aheadY := d.ahead(o, table)
 	y, rows, w, columns := &o.Y[c0], &table[0], &o.W[c0], &d.columns[0]
 	switch {

@@ -298,6 +298,8 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	}
 }
 
+func depthwiseWholeLines() bool { return false }
+
 func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
 	if isa.Active != isa.NEON {
 		depthwiseForwardGeneric(d, o, table, c0, n)
@@ -312,6 +314,9 @@ func depthwiseGradient(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseT
 	if isa.Active != isa.NEON {
 		depthwiseGradientGeneric(d, o, table, c0, n)
 		return
+	}
+	for t := 0; o.Set && t < d.size*d.size; t++ {
+		clear(o.W[t*o.WStride+c0:][:n])
 	}
 	for j := range o.Count {
 		d.gradientNEON(o, table[j*d.stride:], j, c0, n)

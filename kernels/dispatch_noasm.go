@@ -69,6 +69,8 @@ func winogradOutput(m int, out, residual *winogradTable, u []float32, stride int
 	winogradOutputGeneric(m, out, residual, u, stride, bias, addResidual, n, lo, hi)
 }
 
+func depthwiseWholeLines() bool { return false }
+
 func depthwiseForward(d *DepthwiseRows, o *DepthwiseOperands, table *depthwiseTable, c0, n int) {
 	depthwiseForwardGeneric(d, o, table, c0, n)
 }

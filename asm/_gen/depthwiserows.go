@@ -9,27 +9,34 @@ import (
 
 // Depthwise convolution of whole rows on amd64, one vector of channels after the other.
 // A 3x3 filter, whose multiply-adds are no more than the second-level cache delivers, takes
-// two rows of dst at once, which read four rows of src where one and one read six. The weights of a vector of channels, or the sums of their
-// gradient, stay in registers; those of a 5x5 filter on AVX2, which has 16, a row of the
-// filter at a time. A pixel whose window reaches into the padding is computed alone, and
+// two rows of dst at once, which read four rows of src where one and one read six. The
+// weights of a vector of channels, or the sums of their gradient, stay in registers; those
+// of a 5x5 filter on AVX2, which has 16, a row of the filter at a time. The gradient takes
+// any number of rows, and on AVX-512 two lines of each pixel in turns: where rows are
+// longer than a page, lines one by one come from the second-level cache a sixth slower. A pixel whose window reaches into the padding is computed alone, and
 // jumps over the columns of the window that are padding: a load with an empty mask takes
 // some 20 cycles on Zen 4.
 
-// The bits of a kernel's flags; the first and the last are the forward kernel's.
+// The bits of a kernel's flags: the last is the gradient's, the first and the stores past
+// the caches are the forward kernel's.
 const (
 	depthwiseClamp = 1 << iota
 	depthwiseFetch
 	depthwiseFetchY
 	depthwiseStream
+	depthwiseSet
 )
 
 func depthwiseRows(m *amd64) {
 	for _, size := range []int{3, 5} {
 		for _, stride := range []int{1, 2} {
 			for _, grad := range []bool{false, true} {
-				e := depthwiseEmitter{amd64: m, size: size, stride: stride, grad: grad, high: size, rows: 1, most: 4}
+				e := depthwiseEmitter{amd64: m, size: size, stride: stride, grad: grad, high: size, rows: 1, most: 4, together: 1}
 				if size == 3 {
 					e.rows, e.most = 2, m.lanes/4
+				}
+				if size == 3 && grad && m.avx512() {
+					e.most, e.together = 3, 2
 				}
 				if e.spills() && grad {
 					e.high = 1
@@ -47,14 +54,18 @@ type depthwiseEmitter struct {
 	grad         bool
 	high         int // rows of the filter whose weights or sums are used at a time
 	rows, most   int // rows and pixels of a tile
+	together     int // vectors of channels in turns
 
 	bytes             [10]reg.GPVirtual // of an odd number of pixels of src
 	table, x, y, mask reg.GPVirtual
 	ahead, aheadY     reg.GPVirtual
 	start, filter     operand.Mem // where x starts, and the weights
 	singles, tiles    operand.Mem // pixels and tiles that are left of a row
-	weights           [][]reg.VecVirtual
-	partial           bool // the last vector of channels
+	rowsLeft          operand.Mem // of the gradient, as are where their y and pointers start
+	rowY, rowTable    operand.Mem
+	weights           [2][][]reg.VecVirtual // of each vector
+	vectors, vector   int                   // those that are worked on, and the current one
+	partial           bool                  // the last vector of channels
 	filterRow         [2]reg.GPVirtual
 	filterStep        reg.GPVirtual
 }
@@ -83,23 +94,31 @@ func (e *depthwiseEmitter) emit() {
 	e.IMULQ(one, left)
 	e.NEGQ(left)
 	e.MOVQ(left, e.start)
+	if e.grad {
+		e.rowsLeft, e.rowY, e.rowTable = e.AllocLocal(8), e.AllocLocal(8), e.AllocLocal(8)
+	}
 	e.table, e.ahead, e.aheadY = e.paramGP("rows"), e.paramGP("ahead"), e.paramGP("aheadY")
 	e.x, e.y, e.mask = e.GP64(), e.GP64(), e.GP64()
-	whole, rest, done := e.label("whole"), e.label("rest"), e.label("end")
+	done := e.label("end")
 	n := e.addr(e.Param("n"))
-	e.Label(whole)
-	e.CMPQ(n, operand.I32(e.lanes))
-	e.JLT(operand.LabelRef(rest))
-	e.channels()
-	for _, p := range []operand.Mem{e.start, e.addr(e.Param("w")), e.addr(e.Param("y"))} {
-		e.ADDQ(operand.I32(4*e.lanes), p)
+	for e.vectors = e.together; e.vectors > 0; e.vectors-- {
+		whole, rest := e.label("whole"), e.label("rest")
+		lanes := e.vectors * e.lanes
+		e.Label(whole)
+		e.CMPQ(n, operand.I32(lanes))
+		e.JLT(operand.LabelRef(rest))
+		e.channels()
+		for _, p := range []operand.Mem{e.start, e.addr(e.Param("w")), e.addr(e.Param("y"))} {
+			e.ADDQ(operand.I32(4*lanes), p)
+		}
+		if !e.grad {
+			e.ADDQ(operand.I32(4*lanes), e.addr(e.Param("bias")))
+		}
+		e.SUBQ(operand.I32(lanes), n)
+		e.JMP(operand.LabelRef(whole))
+		e.Label(rest)
 	}
-	if !e.grad {
-		e.ADDQ(operand.I32(4*e.lanes), e.addr(e.Param("bias")))
-	}
-	e.SUBQ(operand.I32(e.lanes), n)
-	e.JMP(operand.LabelRef(whole))
-	e.Label(rest)
+	e.vectors = 1
 	e.CMPQ(n, operand.Imm(0))
 	e.JE(operand.LabelRef(done))
 	e.partial = true
@@ -110,9 +129,13 @@ func (e *depthwiseEmitter) emit() {
 }
 
 func (e *depthwiseEmitter) describe() {
+	most := fmt.Sprintf(", which is at most %d", e.rows)
+	if e.grad {
+		most = ""
+	}
 	window := fmt.Sprintf("rows[j*%d+r][((p*%d-left)+s)*c+i]", e.stride, e.stride)
 	shared := []string{
-		fmt.Sprintf("for j < count, which is at most %d, i < n and all pixels p of a row: first of them, then", e.rows),
+		fmt.Sprintf("for j < count%s, i < n and all pixels p of a row: first of them, then", most),
 		fmt.Sprintf("tiles of %d, then last. Bit s of columns[p] is 0 where that column of the window is", e.most),
 		"padding, which is not read; of the pixels of tiles none is. Products are fused.",
 		"With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,",
@@ -126,7 +149,8 @@ func (e *depthwiseEmitter) describe() {
 				"",
 				fmt.Sprintf("\tw[(r*%d+s)*wStride+i] += %s * y[j*yStep+p*c+i]", e.size, window),
 				"",
-			}, shared...)...)
+			}, append(shared,
+				"Rows of nil are left out. If flags&16 != 0, w is set and not added to.")...)...)
 		return
 	}
 	e.Func(fmt.Sprintf("DepthwiseRow%ds%d", e.size, e.stride),
@@ -143,7 +167,7 @@ func (e *depthwiseEmitter) describe() {
 			"aligned to them, and StreamFence must follow.")...)...)
 }
 
-// channels emits the work on one vector of channels.
+// channels emits the work on e.vectors vectors of channels.
 func (e *depthwiseEmitter) channels() {
 	w, left := e.paramGP("w"), e.AllocLocal(8)
 	e.MOVQ(w, e.filter)
@@ -152,29 +176,18 @@ func (e *depthwiseEmitter) channels() {
 		e.MOVQ(operand.I32(e.size), left)
 		e.Label(again)
 	}
-	e.weights = nil
-	if e.grad || !e.spills() {
-		e.eachWeight(func(mem operand.Mem, r, s int) {
-			if s == 0 {
-				e.weights = append(e.weights, nil)
-			}
-			e.weights[r] = append(e.weights[r], e.load(mem))
-		})
+	e.weights = [2][][]reg.VecVirtual{}
+	switch {
+	case e.grad:
+		e.loadSums()
+		e.gradientRows()
+		e.eachWeight(func(mem operand.Mem, k, r, s int) { e.store(e.weights[k][r][s], mem) })
+	case !e.spills():
+		e.eachWeight(func(mem operand.Mem, k, r, s int) { e.addWeight(k, r, e.load(mem)) })
+		fallthrough
+	default:
+		e.forwardRows()
 	}
-	single, done := e.label("single"), e.label("rowsdone")
-	if e.rows == 2 {
-		e.CMPQ(e.addr(e.Param("count")), operand.Imm(2))
-		e.JNE(operand.LabelRef(single))
-		e.pixels(2)
-		e.JMP(operand.LabelRef(done))
-	}
-	e.Label(single)
-	e.pixels(1)
-	e.Label(done)
-	if !e.grad {
-		return
-	}
-	e.eachWeight(func(mem operand.Mem, r, s int) { e.store(e.weights[r][s], mem) })
 	if e.high < e.size {
 		step := e.paramGP("wStride")
 		e.IMUL3Q(operand.I32(4*e.size), step, step)
@@ -186,12 +199,81 @@ func (e *depthwiseEmitter) channels() {
 	}
 }
 
+func (e *depthwiseEmitter) addWeight(k, r int, v reg.VecVirtual) {
+	for len(e.weights[k]) <= r {
+		e.weights[k] = append(e.weights[k], nil)
+	}
+	e.weights[k][r] = append(e.weights[k][r], v)
+}
+
+// forwardRows emits the work on one or two rows.
+func (e *depthwiseEmitter) forwardRows() {
+	single, done := e.label("single"), e.label("rowsdone")
+	if e.rows == 2 {
+		e.CMPQ(e.addr(e.Param("count")), operand.Imm(2))
+		e.JNE(operand.LabelRef(single))
+		e.pixels(2)
+		e.JMP(operand.LabelRef(done))
+	}
+	e.Label(single)
+	e.pixels(1)
+	e.Label(done)
+}
+
+// loadSums emits the start of the sums, at zero if a flag asks for it.
+func (e *depthwiseEmitter) loadSums() {
+	for k := range e.vectors {
+		for t := range e.high * e.size {
+			e.addWeight(k, t/e.size, vec(e.Zero()))
+		}
+	}
+	zero := e.label("zero")
+	e.TESTQ(operand.I32(depthwiseSet), e.addr(e.Param("flags")))
+	e.JNZ(operand.LabelRef(zero))
+	e.eachWeight(func(mem operand.Mem, k, r, s int) { e.loadTo(mem, e.weights[k][r][s]) })
+	e.Label(zero)
+}
+
+// gradientRows emits the work on rows, e.rows at a time, and on what is left of them.
+func (e *depthwiseEmitter) gradientRows() {
+	e.MOVQ(e.paramGP("count"), e.rowsLeft)
+	e.MOVQ(e.paramGP("y"), e.rowY)
+	e.MOVQ(e.table, e.rowTable)
+	next, single, done := e.label("rows"), e.label("single"), e.label("rowsdone")
+	e.Label(next)
+	if e.rows == 2 {
+		e.CMPQ(e.rowsLeft, operand.Imm(2))
+		e.JLT(operand.LabelRef(single))
+		e.pixels(2)
+		e.nextRows(2)
+		e.JMP(operand.LabelRef(next))
+		e.Label(single)
+	}
+	e.CMPQ(e.rowsLeft, operand.Imm(0))
+	e.JE(operand.LabelRef(done))
+	e.pixels(1)
+	e.nextRows(1)
+	e.JMP(operand.LabelRef(next))
+	e.Label(done)
+	e.MOVQ(e.rowTable, e.table)
+}
+
+func (e *depthwiseEmitter) nextRows(count int) {
+	step := e.paramGP("yStep")
+	e.SHLQ(operand.Imm(uint64(1+count)), step)
+	e.ADDQ(step, e.rowY)
+	e.ADDQ(operand.I32(8*count*e.stride), e.table)
+	e.SUBQ(operand.Imm(uint64(count)), e.rowsLeft)
+}
+
 // eachWeight calls f with where the weights of the current rows of the filter are.
-func (e *depthwiseEmitter) eachWeight(f func(mem operand.Mem, r, s int)) {
+func (e *depthwiseEmitter) eachWeight(f func(mem operand.Mem, k, r, s int)) {
 	p, step := e.GP64(), e.paramGP("wStride")
 	e.MOVQ(e.filter, p)
 	for t := range e.high * e.size {
-		f(operand.Mem{Base: p}, t/e.size, t%e.size)
+		for k := range e.vectors {
+			f(operand.Mem{Base: p, Disp: 4 * e.lanes * k}, k, t/e.size, t%e.size)
+		}
 		if t < e.high*e.size-1 {
 			e.LEAQ(operand.Mem{Base: p, Index: step, Scale: 4}, p)
 		}
@@ -203,6 +285,9 @@ func (e *depthwiseEmitter) eachWeight(f func(mem operand.Mem, r, s int)) {
 func (e *depthwiseEmitter) pixels(rows int) {
 	e.MOVQ(e.start, e.x)
 	e.MOVQ(e.addr(e.Param("y")), e.y)
+	if e.grad {
+		e.MOVQ(e.rowY, e.y)
+	}
 	e.MOVQ(e.addr(e.Param("columns")), e.mask)
 	first, tiles := e.paramGP("first"), e.paramGP("tiles")
 	untiled := e.partial || rows < e.rows
@@ -218,7 +303,7 @@ func (e *depthwiseEmitter) pixels(rows int) {
 	e.TESTQ(first, first)
 	e.JZ(operand.LabelRef(tile))
 	e.Label(alone)
-	e.tile(rows, 1, true)
+	e.turn(rows, 1, true)
 	e.DECQ(e.singles)
 	e.JNZ(operand.LabelRef(alone))
 	e.Label(tile)
@@ -228,7 +313,7 @@ func (e *depthwiseEmitter) pixels(rows int) {
 	e.CMPQ(e.tiles, operand.Imm(0))
 	e.JE(operand.LabelRef(done))
 	e.Label(inner)
-	e.tile(rows, e.most, false)
+	e.turn(rows, e.most, false)
 	e.DECQ(e.tiles)
 	e.JNZ(operand.LabelRef(inner))
 	last := e.paramGP("last")
@@ -238,7 +323,7 @@ func (e *depthwiseEmitter) pixels(rows int) {
 	e.Label(done)
 }
 
-// tile emits so many pixels of rows, and moves x, y and mask behind them.
+// tile emits so many pixels of rows for the current vector.
 func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 	values := e.values(rows, pixels)
 	inside := e.GP64()
@@ -246,7 +331,7 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 		e.MOVL(operand.Mem{Base: e.mask}, inside.As32())
 	}
 	second := e.stride // input rows that the second row of dst is behind the first
-	if !e.grad && e.weights == nil {
+	if !e.grad && e.weights[0] == nil {
 		e.filterStep = e.paramGP("wStride")
 		for row := range rows {
 			e.filterRow[row] = e.GP64()
@@ -265,6 +350,11 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 		}
 		p := e.GP64()
 		e.MOVQ(operand.Mem{Base: e.table, Disp: 8 * i}, p)
+		missing := e.label("missing")
+		if e.grad {
+			e.TESTQ(p, p)
+			e.JZ(operand.LabelRef(missing))
+		}
 		e.ADDQ(e.x, p)
 		for column := range (pixels-1)*e.stride + e.size {
 			skip := e.label("skip")
@@ -290,17 +380,30 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 				e.Label(skip)
 			}
 		}
+		if e.grad {
+			e.Label(missing)
+		}
 	}
 	if !e.grad {
 		e.finish(values)
 	}
+}
+
+// turn emits so many pixels of rows for one vector after the other, and moves x, y and
+// mask behind them.
+func (e *depthwiseEmitter) turn(rows, pixels int, masked bool) {
+	for k := range e.vectors {
+		e.vector = k
+		e.tile(rows, pixels, masked)
+		if e.high == e.size {
+			e.fetch(e.ahead, rows*pixels*e.stride*e.stride, depthwiseFetch)
+			e.fetch(e.aheadY, rows*pixels, depthwiseFetchY)
+		}
+	}
+	e.vector = 0
 	e.move(e.x, pixels*e.stride)
 	e.move(e.y, pixels)
 	e.ADDQ(operand.I32(4*pixels), e.mask)
-	if e.high == e.size {
-		e.fetch(e.ahead, rows*pixels*e.stride*e.stride, depthwiseFetch)
-		e.fetch(e.aheadY, rows*pixels, depthwiseFetchY)
-	}
 }
 
 // values returns, for each pixel of each row, its gradient or the sum that begins with
@@ -336,8 +439,8 @@ func (e *depthwiseEmitter) values(rows, pixels int) [][]reg.VecVirtual {
 
 // filterOf returns row r of the filter for a row of dst.
 func (e *depthwiseEmitter) filterOf(row, r int) []reg.VecVirtual {
-	if e.weights != nil {
-		return e.weights[r]
+	if e.weights[e.vector] != nil {
+		return e.weights[e.vector][r]
 	}
 	list, p := make([]reg.VecVirtual, e.size), e.filterRow[row]
 	for s := range list {
@@ -350,6 +453,11 @@ func (e *depthwiseEmitter) filterOf(row, r int) []reg.VecVirtual {
 // load loads the current vector of channels.
 func (e *depthwiseEmitter) load(mem operand.Mem) reg.VecVirtual {
 	v := e.vec()
+	e.loadTo(mem, v)
+	return v
+}
+
+func (e *depthwiseEmitter) loadTo(mem operand.Mem, v reg.VecVirtual) {
 	switch {
 	case !e.partial:
 		e.VMOVUPS(mem, v)
@@ -358,7 +466,6 @@ func (e *depthwiseEmitter) load(mem operand.Mem) reg.VecVirtual {
 	default:
 		e.VMASKMOVPS(mem, e.tail, v)
 	}
-	return v
 }
 
 func (e *depthwiseEmitter) store(v reg.VecVirtual, mem operand.Mem) {
@@ -372,17 +479,19 @@ func (e *depthwiseEmitter) store(v reg.VecVirtual, mem operand.Mem) {
 	}
 }
 
-// at returns the address of a pixel from p on.
+// at returns the address of the current vector of a pixel from p on.
 func (e *depthwiseEmitter) at(p reg.GPVirtual, pixel int) operand.Mem {
+	mem := operand.Mem{Base: p, Disp: 4 * e.lanes * e.vector}
 	switch pixel {
 	case 0:
-		return operand.Mem{Base: p}
 	case 1, 2, 4, 8:
-		return operand.Mem{Base: p, Index: e.bytes[1], Scale: uint8(pixel)}
+		mem.Index, mem.Scale = e.bytes[1], uint8(pixel)
 	case 6, 10:
-		return operand.Mem{Base: p, Index: e.bytes[pixel/2], Scale: 2}
+		mem.Index, mem.Scale = e.bytes[pixel/2], 2
+	default:
+		mem.Index, mem.Scale = e.bytes[pixel], 1
 	}
-	return operand.Mem{Base: p, Index: e.bytes[pixel], Scale: 1}
+	return mem
 }
 
 // move adds pixels to p.

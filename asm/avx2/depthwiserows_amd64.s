@@ -15,9 +15,9 @@ TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $48-144
 	MOVQ  ahead+128(FP), BX
 	MOVQ  aheadY+136(FP), SI
 
-whole1:
+whole2:
 	CMPQ    n+96(FP), $+8
-	JLT     rest2
+	JLT     rest3
 	MOVQ    w+32(FP), DI
 	MOVQ DI, 8(SP)
 	MOVQ    wStride+40(FP), R8
@@ -38,86 +38,86 @@ whole1:
 alone7:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip11
+	JCC         skip12
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y0, Y10
 
-skip11:
+skip12:
 	BTL $0x01, R10
-	JCC         skip12
+	JCC         skip13
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y1, Y10
 
-skip12:
+skip13:
 	BTL $0x02, R10
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y2, Y10
 
-skip13:
+skip14:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip14
+	JCC         skip16
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y10; VFMADD231PS Y11, Y0, Y9
 
-skip14:
+skip16:
 	BTL $0x01, R10
-	JCC         skip15
+	JCC         skip17
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y10; VFMADD231PS Y11, Y1, Y9
 
-skip15:
+skip17:
 	BTL $0x02, R10
-	JCC         skip16
+	JCC         skip18
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y10; VFMADD231PS Y11, Y2, Y9
 
-skip16:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip17
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y3, Y9
-
-skip17:
-	BTL $0x01, R10
-	JCC         skip18
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y4, Y9
-
 skip18:
-	BTL $0x02, R10
-	JCC         skip19
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y5, Y9
-
-skip19:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip20
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y3, Y9
 
 skip20:
 	BTL $0x01, R10
 	JCC         skip21
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y4, Y9
 
 skip21:
 	BTL $0x02, R10
 	JCC         skip22
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y5, Y9
 
 skip22:
+	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip24
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
+
+skip24:
+	BTL $0x01, R10
+	JCC         skip25
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
+
+skip25:
+	BTL $0x02, R10
+	JCC         skip26
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
+
+skip26:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free23
+	JZ           free27
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10; VMAXPS Y9, Y11, Y9; VMINPS Y9, Y12, Y9
 
-free23:
+free27:
 	VMOVUPS Y10, (R8); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near24
+	JZ         near28
 	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near24:
+near28:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near25
+	JZ         near29
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near25:
-	DECQ 16(SP)
+near29:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
 	JNZ  alone7
 
 tile8:
@@ -142,28 +142,27 @@ inner9:
 	VFMADD231PS Y13, Y7, Y12; VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12
 	VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y8, Y9
 	TESTQ        $+1, flags+112(FP)
-	JZ           free42
+	JZ           free50
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free42:
+free50:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*2), R8
-	ADDQ $+8, R9
+	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near43
+	JZ         near51
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near43:
+near51:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near44
+	JZ         near52
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near44:
-	DECQ 24(SP)
+near52:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
@@ -181,88 +180,88 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile46
+	JZ     tile54
 
-alone45:
+alone53:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip49
+	JCC         skip58
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip49:
+skip58:
 	BTL $0x01, R10
-	JCC         skip50
+	JCC         skip59
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip50:
+skip59:
 	BTL $0x02, R10
-	JCC         skip51
+	JCC         skip60
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip51:
+skip60:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip52
+	JCC         skip62
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip52:
+skip62:
 	BTL $0x01, R10
-	JCC         skip53
+	JCC         skip63
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip53:
+skip63:
 	BTL $0x02, R10
-	JCC         skip54
+	JCC         skip64
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip54:
+skip64:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip55
+	JCC         skip66
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip55:
+skip66:
 	BTL $0x01, R10
-	JCC         skip56
+	JCC         skip67
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip56:
+skip67:
 	BTL $0x02, R10
-	JCC         skip57
+	JCC         skip68
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip57:
+skip68:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free58
+	JZ           free69
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free58:
-	VMOVUPS Y9, (R8); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+free69:
+	VMOVUPS Y9, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near59
+	JZ         near70
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near59:
+near70:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near60
+	JZ         near71
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near60:
-	DECQ 16(SP)
-	JNZ  alone45
+near71:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone53
 
-tile46:
+tile54:
 rowsdone6:
 	ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
 	SUBQ $+8, n+96(FP)
-	JMP  whole1
+	JMP  whole2
 
-rest2:
+rest3:
 	CMPQ       n+96(FP), $0x00
-	JE         end3
+	JE         end1
 	MOVQ       n+96(FP), CX
 	MOVQ CX, DI; LEAQ tail<>+32(SB), CX; NEGQ DI; VMOVUPS (CX)(DI*4), Y0
 	MOVQ       w+32(FP), CX
@@ -274,7 +273,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single62
+	JNE        single73
 	MOVQ (SP), DI
 	MOVQ       y+0(FP), R8
 	MOVQ       columns+56(FP), R9
@@ -283,97 +282,97 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile65
+	JZ         tile76
 
-alone64:
+alone75:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip68
+	JCC         skip80
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
 
-skip68:
+skip80:
 	BTL $0x01, CX
-	JCC         skip69
+	JCC         skip81
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
 
-skip69:
+skip81:
 	BTL $0x02, CX
-	JCC         skip70
+	JCC         skip82
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
 
-skip70:
+skip82:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip71
+	JCC         skip84
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11; VFMADD231PS Y12, Y1, Y10
 
-skip71:
+skip84:
 	BTL $0x01, CX
-	JCC         skip72
+	JCC         skip85
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11; VFMADD231PS Y12, Y2, Y10
 
-skip72:
+skip85:
 	BTL $0x02, CX
-	JCC         skip73
+	JCC         skip86
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11; VFMADD231PS Y12, Y3, Y10
 
-skip73:
+skip86:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip74
+	JCC         skip88
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y4, Y10
 
-skip74:
+skip88:
 	BTL $0x01, CX
-	JCC         skip75
+	JCC         skip89
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y5, Y10
 
-skip75:
+skip89:
 	BTL $0x02, CX
-	JCC         skip76
+	JCC         skip90
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y6, Y10
 
-skip76:
+skip90:
 	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip77
+	JCC         skip92
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
 
-skip77:
+skip92:
 	BTL $0x01, CX
-	JCC         skip78
+	JCC         skip93
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
 
-skip78:
+skip93:
 	BTL $0x02, CX
-	JCC         skip79
+	JCC         skip94
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
 
-skip79:
+skip94:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free80
+	JZ           free95
 	VBROADCASTSS lo+120(FP), Y12
 	VBROADCASTSS hi+124(FP), Y13
 	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
 
-free80:
+free95:
 	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
 	MOVQ       yStep+8(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near81
+	JZ         near96
 	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near81:
+near96:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near82
+	JZ         near97
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near82:
-	DECQ 16(SP)
-	JNZ  alone64
+near97:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone75
 
-tile65:
-	JMP rowsdone63
+tile76:
+	JMP rowsdone74
 
-single62:
+single73:
 	MOVQ (SP), DI
 	MOVQ   y+0(FP), R8
 	MOVQ   columns+56(FP), R9
@@ -382,79 +381,79 @@ single62:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile84
+	JZ     tile99
 
-alone83:
+alone98:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip87
+	JCC         skip103
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip87:
+skip103:
 	BTL $0x01, CX
-	JCC         skip88
+	JCC         skip104
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip88:
+skip104:
 	BTL $0x02, CX
-	JCC         skip89
+	JCC         skip105
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip89:
+skip105:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip90
+	JCC         skip107
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip90:
+skip107:
 	BTL $0x01, CX
-	JCC         skip91
+	JCC         skip108
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip91:
+skip108:
 	BTL $0x02, CX
-	JCC         skip92
+	JCC         skip109
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip92:
+skip109:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip93
+	JCC         skip111
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip93:
+skip111:
 	BTL $0x01, CX
-	JCC         skip94
+	JCC         skip112
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip94:
+skip112:
 	BTL $0x02, CX
-	JCC         skip95
+	JCC         skip113
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip95:
+skip113:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free96
+	JZ           free114
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free96:
-	VMASKMOVPS Y10, Y0, (R8); LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+free114:
+	VMASKMOVPS Y10, Y0, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near97
+	JZ         near115
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near97:
+near115:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near98
+	JZ         near116
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near98:
-	DECQ 16(SP)
-	JNZ  alone83
+near116:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone98
 
-tile84:
-rowsdone63:
-end3:
+tile99:
+rowsdone74:
+end1:
 	VZEROUPPER
 	RET
 
@@ -478,7 +477,7 @@ GLOBL tail<>(SB), RODATA|NOPTR, $64
 
 // func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $48-128
+TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $72-128
 	MOVQ  c+96(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX
 	MOVQ  left+80(FP), DX
@@ -487,218 +486,273 @@ TEXT ·DepthwiseGradRow3s1(SB), NOSPLIT, $48-128
 	MOVQ  ahead+112(FP), BX
 	MOVQ  aheadY+120(FP), SI
 
-whole1:
+whole2:
 	CMPQ    n+88(FP), $+8
-	JLT     rest2
+	JLT     rest3
 	MOVQ    w+0(FP), DI
-	MOVQ DI, 8(SP)
+	MOVQ DI, 8(SP); VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8
+	TESTQ   $+16, flags+104(FP)
+	JNZ     zero5
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS (DI), Y0; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y1; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y2
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4; LEAQ (DI)(R8*4), DI
 	VMOVUPS (DI), Y5; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y6; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y7
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y8
-	CMPQ    count+24(FP), $0x02
-	JNE     single5
-	MOVQ (SP), DI
-	MOVQ    y+32(FP), R8
-	MOVQ    columns+48(FP), R9
-	MOVQ    first+56(FP), R10
-	MOVQ    tiles+64(FP), R11
-	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ      tile8
 
-alone7:
+zero5:
+	MOVQ count+24(FP), DI
+	MOVQ DI, 32(SP)
+	MOVQ y+32(FP), DI
+	MOVQ DI, 40(SP); MOVQ DX, 48(SP)
+
+rows6:
+	CMPQ 32(SP), $0x02
+	JLT   single7
+	MOVQ (SP), DI
+	MOVQ  y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ  columns+48(FP), R9
+	MOVQ  first+56(FP), R10
+	MOVQ  tiles+64(FP), R11
+	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
+	JZ    tile10
+
+alone9:
 	MOVQ R8, R10; VMOVUPS (R10), Y9
 	MOVQ        yStep+40(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip11
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y0
-
-skip11:
-	BTL $0x01, R10
-	JCC         skip12
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y1
-
-skip12:
-	BTL $0x02, R10
-	JCC         skip13
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y2
-
-skip13:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y10; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing13
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip14
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y3; VFMADD231PS Y11, Y10, Y0
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y0
 
 skip14:
 	BTL $0x01, R10
 	JCC         skip15
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y4; VFMADD231PS Y11, Y10, Y1
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y1
 
 skip15:
 	BTL $0x02, R10
 	JCC         skip16
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y5; VFMADD231PS Y11, Y10, Y2
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y2
 
 skip16:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip17
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y6; VFMADD231PS Y11, Y10, Y3
-
-skip17:
-	BTL $0x01, R10
+missing13:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing17
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip18
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y7; VFMADD231PS Y11, Y10, Y4
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y3; VFMADD231PS Y11, Y10, Y0
 
 skip18:
-	BTL $0x02, R10
+	BTL $0x01, R10
 	JCC         skip19
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y8; VFMADD231PS Y11, Y10, Y5
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y4; VFMADD231PS Y11, Y10, Y1
 
 skip19:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	BTL $0x02, R10
 	JCC         skip20
-	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y6
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y5; VFMADD231PS Y11, Y10, Y2
 
 skip20:
-	BTL $0x01, R10
-	JCC         skip21
-	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y7
-
-skip21:
-	BTL $0x02, R10
+missing17:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing21
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip22
-	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y10, Y8
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y6; VFMADD231PS Y11, Y10, Y3
 
 skip22:
-	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+	BTL $0x01, R10
+	JCC         skip23
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y7; VFMADD231PS Y11, Y10, Y4
+
+skip23:
+	BTL $0x02, R10
+	JCC         skip24
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y8; VFMADD231PS Y11, Y10, Y5
+
+skip24:
+missing21:
+	MOVQ 24(DX), R11; TESTQ R11, R11
+	JZ          missing25
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip26
+	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y6
+
+skip26:
+	BTL $0x01, R10
+	JCC         skip27
+	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y7
+
+skip27:
+	BTL $0x02, R10
+	JCC         skip28
+	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y10, Y8
+
+skip28:
+missing25:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near23
+	JZ         near29
 	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near23:
+near29:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near24
+	JZ         near30
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near24:
-	DECQ 16(SP)
-	JNZ  alone7
+near30:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone9
 
-tile8:
+tile10:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone12
 
-inner9:
+inner11:
 	MOVQ R8, R10; VMOVUPS (R10), Y9; VMOVUPS (R10)(AX*1), Y10
 	MOVQ        yStep+40(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y11; VMOVUPS (R10)(AX*1), Y12; MOVQ (DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y0; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y1
+	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y11; VMOVUPS (R10)(AX*1), Y12; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing31
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y0; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y1
 	VFMADD231PS Y13, Y10, Y0; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y2; VFMADD231PS Y13, Y10, Y1
-	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y10, Y2; MOVQ 8(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y13
-	VFMADD231PS Y13, Y9, Y3; VFMADD231PS Y13, Y11, Y0; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y4
-	VFMADD231PS Y13, Y10, Y3; VFMADD231PS Y13, Y11, Y1; VFMADD231PS Y13, Y12, Y0; VMOVUPS (R10)(AX*2), Y13
-	VFMADD231PS Y13, Y9, Y5; VFMADD231PS Y13, Y10, Y4; VFMADD231PS Y13, Y11, Y2; VFMADD231PS Y13, Y12, Y1
-	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y10, Y5; VFMADD231PS Y13, Y12, Y2; MOVQ 16(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y6; VFMADD231PS Y13, Y11, Y3; VMOVUPS (R10)(AX*1), Y13
+	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y10, Y2
+
+missing31:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing36
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y3; VFMADD231PS Y13, Y11, Y0; VMOVUPS (R10)(AX*1), Y13
+	VFMADD231PS Y13, Y9, Y4; VFMADD231PS Y13, Y10, Y3; VFMADD231PS Y13, Y11, Y1; VFMADD231PS Y13, Y12, Y0
+	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y5; VFMADD231PS Y13, Y10, Y4; VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y12, Y1; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y10, Y5; VFMADD231PS Y13, Y12, Y2
+
+missing36:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing41
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y6; VFMADD231PS Y13, Y11, Y3; VMOVUPS (R10)(AX*1), Y13
 	VFMADD231PS Y13, Y9, Y7; VFMADD231PS Y13, Y10, Y6; VFMADD231PS Y13, Y11, Y4; VFMADD231PS Y13, Y12, Y3
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y8; VFMADD231PS Y13, Y10, Y7; VFMADD231PS Y13, Y11, Y5
 	VFMADD231PS Y13, Y12, Y4; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y10, Y8; VFMADD231PS Y9, Y12, Y5
-	MOVQ 24(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y6; VMOVUPS (R10)(AX*1), Y9
-	VFMADD231PS Y9, Y11, Y7; VFMADD231PS Y9, Y12, Y6; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y8
-	VFMADD231PS Y9, Y12, Y7; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y8; LEAQ (DI)(AX*2), DI
-	LEAQ (R8)(AX*2), R8; ADDQ $+8, R9
-	TESTQ       $+2, flags+104(FP)
-	JZ          near41
+
+missing41:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing46
+	ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y6; VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y11, Y7
+	VFMADD231PS Y9, Y12, Y6; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y8; VFMADD231PS Y9, Y12, Y7
+	VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y8
+
+missing46:
+	TESTQ      $+2, flags+104(FP)
+	JZ         near51
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near41:
+near51:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near42
+	JZ         near52
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near42:
-	DECQ 24(SP)
-	JNZ   inner9
+near52:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
+	JNZ   inner11
 	MOVQ  last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JNZ   alone7
+	JNZ   alone9
 
-pixelsdone10:
-	JMP rowsdone6
+pixelsdone12:
+	MOVQ yStep+40(FP), DI
+	SHLQ $0x03, DI; ADDQ DI, 40(SP); ADDQ $+16, DX; SUBQ $0x02, 32(SP)
+	JMP  rows6
 
-single5:
+single7:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone8
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), R10
 	MOVQ   tiles+64(FP), R11
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile44
+	JZ     tile54
 
-alone43:
-	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip47
+alone53:
+	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing57
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip58
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y0
 
-skip47:
+skip58:
 	BTL $0x01, R10
-	JCC         skip48
+	JCC         skip59
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y1
 
-skip48:
+skip59:
 	BTL $0x02, R10
-	JCC         skip49
+	JCC         skip60
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y2
 
-skip49:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip50
+skip60:
+missing57:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing61
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip62
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y3
 
-skip50:
+skip62:
 	BTL $0x01, R10
-	JCC         skip51
+	JCC         skip63
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y4
 
-skip51:
+skip63:
 	BTL $0x02, R10
-	JCC         skip52
+	JCC         skip64
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y5
 
-skip52:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip53
+skip64:
+missing61:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing65
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip66
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y6
 
-skip53:
+skip66:
 	BTL $0x01, R10
-	JCC         skip54
+	JCC         skip67
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y7
 
-skip54:
+skip67:
 	BTL $0x02, R10
-	JCC         skip55
+	JCC         skip68
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y8
 
-skip55:
-	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+skip68:
+missing65:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near56
+	JZ         near69
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near56:
+near69:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near57
+	JZ         near70
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near57:
-	DECQ 16(SP)
-	JNZ  alone43
+near70:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone53
 
-tile44:
-rowsdone6:
+tile54:
+	MOVQ yStep+40(FP), DI
+	SHLQ $0x02, DI; ADDQ DI, 40(SP); ADDQ $+8, DX; SUBQ $0x01, 32(SP)
+	JMP  rows6
+
+rowsdone8:
+	MOVQ 48(SP), DX
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS Y0, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y1, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y2, (DI)
 	LEAQ (DI)(R8*4), DI; VMOVUPS Y3, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y4, (DI); LEAQ (DI)(R8*4), DI
@@ -707,186 +761,227 @@ rowsdone6:
 	ADDQ    $+32, w+0(FP)
 	ADDQ    $+32, y+32(FP)
 	SUBQ    $+8, n+88(FP)
-	JMP     whole1
+	JMP     whole2
 
-rest2:
+rest3:
 	CMPQ       n+88(FP), $0x00
-	JE         end3
+	JE         end1
 	MOVQ       n+88(FP), CX
 	MOVQ CX, DI; LEAQ tail<>+32(SB), CX; NEGQ DI; VMOVUPS (CX)(DI*4), Y0
 	MOVQ       w+0(FP), CX
-	MOVQ CX, 8(SP)
+	MOVQ CX, 8(SP); VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9
+	TESTQ      $+16, flags+104(FP)
+	JNZ        zero72
 	MOVQ       wStride+8(FP), DI
 	MOVQ 8(SP), CX; VMASKMOVPS (CX), Y0, Y1; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y2; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y3; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y4; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y5; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y6; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
-	CMPQ       count+24(FP), $0x02
-	JNE        single59
-	MOVQ (SP), DI
-	MOVQ       y+32(FP), R8
-	MOVQ       columns+48(FP), R9
-	MOVQ       first+56(FP), CX
-	MOVQ       tiles+64(FP), R10
-	IMUL3Q $+2, R10, R10; ADDQ R10, CX
-	ADDQ       last+72(FP), CX
-	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile62
 
-alone61:
-	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
-	MOVQ        yStep+40(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip65
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
+zero72:
+	MOVQ count+24(FP), CX
+	MOVQ CX, 32(SP)
+	MOVQ y+32(FP), CX
+	MOVQ CX, 40(SP); MOVQ DX, 48(SP)
 
-skip65:
-	BTL $0x01, CX
-	JCC         skip66
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
-
-skip66:
-	BTL $0x02, CX
-	JCC         skip67
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
-
-skip67:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip68
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4; VFMADD231PS Y12, Y11, Y1
-
-skip68:
-	BTL $0x01, CX
-	JCC         skip69
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5; VFMADD231PS Y12, Y11, Y2
-
-skip69:
-	BTL $0x02, CX
-	JCC         skip70
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6; VFMADD231PS Y12, Y11, Y3
-
-skip70:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip71
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y4
-
-skip71:
-	BTL $0x01, CX
-	JCC         skip72
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y5
-
-skip72:
-	BTL $0x02, CX
-	JCC         skip73
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y6
-
-skip73:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip74
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
-
-skip74:
-	BTL $0x01, CX
-	JCC         skip75
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
-
-skip75:
-	BTL $0x02, CX
-	JCC         skip76
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
-
-skip76:
-	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
-	TESTQ      $+2, flags+104(FP)
-	JZ         near77
-	PREFETCHT1 (BX); ADDQ $+64, BX
-
-near77:
-	TESTQ      $+4, flags+104(FP)
-	JZ         near78
-	PREFETCHT1 (SI); ADDQ $+64, SI
-
-near78:
-	DECQ 16(SP)
-	JNZ  alone61
-
-tile62:
-	JMP rowsdone60
-
-single59:
+rows73:
+	CMPQ 32(SP), $0x02
+	JLT    single74
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile80
+	JZ     tile77
 
-alone79:
-	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
+alone76:
+	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
+	MOVQ        yStep+40(FP), R10
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing80
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip81
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
+
+skip81:
+	BTL $0x01, CX
+	JCC         skip82
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
+
+skip82:
+	BTL $0x02, CX
 	JCC         skip83
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
 
 skip83:
-	BTL $0x01, CX
-	JCC         skip84
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
-
-skip84:
-	BTL $0x02, CX
+missing80:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing84
+	ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip85
-	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4; VFMADD231PS Y12, Y11, Y1
 
 skip85:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	BTL $0x01, CX
 	JCC         skip86
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5; VFMADD231PS Y12, Y11, Y2
 
 skip86:
-	BTL $0x01, CX
+	BTL $0x02, CX
 	JCC         skip87
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6; VFMADD231PS Y12, Y11, Y3
 
 skip87:
-	BTL $0x02, CX
-	JCC         skip88
-	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
-
-skip88:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+missing84:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing88
+	ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip89
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y4
 
 skip89:
 	BTL $0x01, CX
 	JCC         skip90
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y5
 
 skip90:
 	BTL $0x02, CX
 	JCC         skip91
-	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y9
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y6
 
 skip91:
-	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+missing88:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing92
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip93
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+
+skip93:
+	BTL $0x01, CX
+	JCC         skip94
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+
+skip94:
+	BTL $0x02, CX
+	JCC         skip95
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+
+skip95:
+missing92:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near92
+	JZ         near96
+	PREFETCHT1 (BX); ADDQ $+64, BX
+
+near96:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near97
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near97:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone76
+
+tile77:
+	MOVQ yStep+40(FP), CX
+	SHLQ $0x03, CX; ADDQ CX, 40(SP); ADDQ $+16, DX; SUBQ $0x02, 32(SP)
+	JMP  rows73
+
+single74:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone75
+	MOVQ (SP), DI
+	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ   columns+48(FP), R9
+	MOVQ   first+56(FP), CX
+	MOVQ   tiles+64(FP), R10
+	IMUL3Q $+2, R10, R10; ADDQ R10, CX
+	ADDQ   last+72(FP), CX
+	MOVQ CX, 16(SP); TESTQ CX, CX
+	JZ     tile99
+
+alone98:
+	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing102
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip103
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
+
+skip103:
+	BTL $0x01, CX
+	JCC         skip104
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
+
+skip104:
+	BTL $0x02, CX
+	JCC         skip105
+	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
+
+skip105:
+missing102:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing106
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip107
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
+
+skip107:
+	BTL $0x01, CX
+	JCC         skip108
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
+
+skip108:
+	BTL $0x02, CX
+	JCC         skip109
+	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
+
+skip109:
+missing106:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing110
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip111
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
+
+skip111:
+	BTL $0x01, CX
+	JCC         skip112
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
+
+skip112:
+	BTL $0x02, CX
+	JCC         skip113
+	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y9
+
+skip113:
+missing110:
+	TESTQ      $+2, flags+104(FP)
+	JZ         near114
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near92:
+near114:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near93
+	JZ         near115
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near93:
-	DECQ 16(SP)
-	JNZ  alone79
+near115:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone98
 
-tile80:
-rowsdone60:
+tile99:
+	MOVQ yStep+40(FP), CX
+	SHLQ $0x02, CX; ADDQ CX, 40(SP); ADDQ $+8, DX; SUBQ $0x01, 32(SP)
+	JMP  rows73
+
+rowsdone75:
+	MOVQ 48(SP), DX
 	MOVQ       wStride+8(FP), CX
 	MOVQ 8(SP), AX; VMASKMOVPS Y1, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y2, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y3, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y4, Y0, (AX); LEAQ (AX)(CX*4), AX
@@ -894,7 +989,7 @@ rowsdone60:
 	VMASKMOVPS Y7, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y8, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y9, Y0, (AX)
 
-end3:
+end1:
 	VZEROUPPER
 	RET
 
@@ -909,9 +1004,9 @@ TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $48-144
 	MOVQ  ahead+128(FP), BX
 	MOVQ  aheadY+136(FP), SI
 
-whole1:
+whole2:
 	CMPQ    n+96(FP), $+8
-	JLT     rest2
+	JLT     rest3
 	MOVQ    w+32(FP), DI
 	MOVQ DI, 8(SP)
 	MOVQ    wStride+40(FP), R8
@@ -932,101 +1027,101 @@ whole1:
 alone7:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip11
+	JCC         skip12
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y0, Y10
 
-skip11:
+skip12:
 	BTL $0x01, R10
-	JCC         skip12
+	JCC         skip13
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y1, Y10
 
-skip12:
+skip13:
 	BTL $0x02, R10
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y2, Y10
 
-skip13:
+skip14:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip14
+	JCC         skip16
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y10
 
-skip14:
+skip16:
 	BTL $0x01, R10
-	JCC         skip15
+	JCC         skip17
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y10
 
-skip15:
+skip17:
 	BTL $0x02, R10
-	JCC         skip16
+	JCC         skip18
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y10
 
-skip16:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip17
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y0, Y9
-
-skip17:
-	BTL $0x01, R10
-	JCC         skip18
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y1, Y9
-
 skip18:
-	BTL $0x02, R10
-	JCC         skip19
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y2, Y9
-
-skip19:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip20
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y9
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y0, Y9
 
 skip20:
 	BTL $0x01, R10
 	JCC         skip21
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y9
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y1, Y9
 
 skip21:
 	BTL $0x02, R10
 	JCC         skip22
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y9
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y2, Y9
 
 skip22:
-	MOVQ 32(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip23
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
-
-skip23:
-	BTL $0x01, R10
+	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip24
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y9
 
 skip24:
-	BTL $0x02, R10
+	BTL $0x01, R10
 	JCC         skip25
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y9
 
 skip25:
+	BTL $0x02, R10
+	JCC         skip26
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y9
+
+skip26:
+	MOVQ 32(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip28
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
+
+skip28:
+	BTL $0x01, R10
+	JCC         skip29
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
+
+skip29:
+	BTL $0x02, R10
+	JCC         skip30
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
+
+skip30:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free26
+	JZ           free31
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10; VMAXPS Y9, Y11, Y9; VMINPS Y9, Y12, Y9
 
-free26:
+free31:
 	VMOVUPS Y10, (R8); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near27
+	JZ         near32
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near27:
+near32:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near28
+	JZ         near33
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near28:
-	DECQ 16(SP)
+near33:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
 	JNZ  alone7
 
 tile8:
@@ -1054,29 +1149,28 @@ inner9:
 	VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(AX*4), Y13
 	VFMADD231PS Y13, Y8, Y9
 	TESTQ        $+1, flags+112(FP)
-	JZ           free54
+	JZ           free64
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free54:
+free64:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1); LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8
-	ADDQ $+8, R9
+	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near55
+	JZ         near65
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); PREFETCHT1 256(BX)
 	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX
 
-near55:
+near65:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near56
+	JZ         near66
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near56:
-	DECQ 24(SP)
+near66:
+	LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
@@ -1094,88 +1188,88 @@ single5:
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile58
+	JZ     tile68
 
-alone57:
+alone67:
 	MOVQ        bias+48(FP), R10
 	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip61
+	JCC         skip72
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip61:
+skip72:
 	BTL $0x01, R10
-	JCC         skip62
+	JCC         skip73
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip62:
+skip73:
 	BTL $0x02, R10
-	JCC         skip63
+	JCC         skip74
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip63:
+skip74:
 	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip64
+	JCC         skip76
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip64:
+skip76:
 	BTL $0x01, R10
-	JCC         skip65
+	JCC         skip77
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip65:
+skip77:
 	BTL $0x02, R10
-	JCC         skip66
+	JCC         skip78
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip66:
+skip78:
 	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip67
+	JCC         skip80
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip67:
+skip80:
 	BTL $0x01, R10
-	JCC         skip68
+	JCC         skip81
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip68:
+skip81:
 	BTL $0x02, R10
-	JCC         skip69
+	JCC         skip82
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip69:
+skip82:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free70
+	JZ           free83
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free70:
-	VMOVUPS Y9, (R8); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+free83:
+	VMOVUPS Y9, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near71
+	JZ         near84
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near71:
+near84:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near72
+	JZ         near85
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near72:
-	DECQ 16(SP)
-	JNZ  alone57
+near85:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone67
 
-tile58:
+tile68:
 rowsdone6:
 	ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
 	SUBQ $+8, n+96(FP)
-	JMP  whole1
+	JMP  whole2
 
-rest2:
+rest3:
 	CMPQ       n+96(FP), $0x00
-	JE         end3
+	JE         end1
 	MOVQ       n+96(FP), CX
 	MOVQ CX, DI; LEAQ tail<>+32(SB), CX; NEGQ DI; VMOVUPS (CX)(DI*4), Y0
 	MOVQ       w+32(FP), CX
@@ -1187,7 +1281,7 @@ rest2:
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
 	CMPQ       count+24(FP), $0x02
-	JNE        single74
+	JNE        single87
 	MOVQ (SP), DI
 	MOVQ       y+0(FP), R8
 	MOVQ       columns+56(FP), R9
@@ -1196,112 +1290,112 @@ rest2:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ       last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile77
+	JZ         tile90
 
-alone76:
+alone89:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip80
+	JCC         skip94
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
 
-skip80:
+skip94:
 	BTL $0x01, CX
-	JCC         skip81
+	JCC         skip95
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
 
-skip81:
+skip95:
 	BTL $0x02, CX
-	JCC         skip82
+	JCC         skip96
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
 
-skip82:
+skip96:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip83
+	JCC         skip98
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11
 
-skip83:
+skip98:
 	BTL $0x01, CX
-	JCC         skip84
+	JCC         skip99
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11
 
-skip84:
+skip99:
 	BTL $0x02, CX
-	JCC         skip85
+	JCC         skip100
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11
 
-skip85:
+skip100:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip86
+	JCC         skip102
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y1, Y10
 
-skip86:
+skip102:
 	BTL $0x01, CX
-	JCC         skip87
+	JCC         skip103
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y2, Y10
 
-skip87:
+skip103:
 	BTL $0x02, CX
-	JCC         skip88
+	JCC         skip104
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y3, Y10
 
-skip88:
+skip104:
 	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip89
+	JCC         skip106
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y10
 
-skip89:
+skip106:
 	BTL $0x01, CX
-	JCC         skip90
+	JCC         skip107
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y10
 
-skip90:
+skip107:
 	BTL $0x02, CX
-	JCC         skip91
+	JCC         skip108
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y10
 
-skip91:
+skip108:
 	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip92
+	JCC         skip110
 	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
 
-skip92:
+skip110:
 	BTL $0x01, CX
-	JCC         skip93
+	JCC         skip111
 	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
 
-skip93:
+skip111:
 	BTL $0x02, CX
-	JCC         skip94
+	JCC         skip112
 	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
 
-skip94:
+skip112:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free95
+	JZ           free113
 	VBROADCASTSS lo+120(FP), Y12
 	VBROADCASTSS hi+124(FP), Y13
 	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
 
-free95:
+free113:
 	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
 	MOVQ       yStep+8(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near96
+	JZ         near114
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near96:
+near114:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near97
+	JZ         near115
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near97:
-	DECQ 16(SP)
-	JNZ  alone76
+near115:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone89
 
-tile77:
-	JMP rowsdone75
+tile90:
+	JMP rowsdone88
 
-single74:
+single87:
 	MOVQ (SP), DI
 	MOVQ   y+0(FP), R8
 	MOVQ   columns+56(FP), R9
@@ -1310,85 +1404,85 @@ single74:
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile99
+	JZ     tile117
 
-alone98:
+alone116:
 	MOVQ        bias+48(FP), CX
 	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip102
+	JCC         skip121
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip102:
+skip121:
 	BTL $0x01, CX
-	JCC         skip103
+	JCC         skip122
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip103:
+skip122:
 	BTL $0x02, CX
-	JCC         skip104
+	JCC         skip123
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip104:
+skip123:
 	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip105
+	JCC         skip125
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip105:
+skip125:
 	BTL $0x01, CX
-	JCC         skip106
+	JCC         skip126
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip106:
+skip126:
 	BTL $0x02, CX
-	JCC         skip107
+	JCC         skip127
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip107:
+skip127:
 	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip108
+	JCC         skip129
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip108:
+skip129:
 	BTL $0x01, CX
-	JCC         skip109
+	JCC         skip130
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip109:
+skip130:
 	BTL $0x02, CX
-	JCC         skip110
+	JCC         skip131
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip110:
+skip131:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free111
+	JZ           free132
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free111:
-	VMASKMOVPS Y10, Y0, (R8); LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+free132:
+	VMASKMOVPS Y10, Y0, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near112
+	JZ         near133
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near112:
+near133:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near113
+	JZ         near134
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near113:
-	DECQ 16(SP)
-	JNZ  alone98
+near134:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone116
 
-tile99:
-rowsdone75:
-end3:
+tile117:
+rowsdone88:
+end1:
 	VZEROUPPER
 	RET
 
 // func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $48-128
+TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $72-128
 	MOVQ  c+96(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX
 	MOVQ  left+80(FP), DX
@@ -1397,236 +1491,299 @@ TEXT ·DepthwiseGradRow3s2(SB), NOSPLIT, $48-128
 	MOVQ  ahead+112(FP), BX
 	MOVQ  aheadY+120(FP), SI
 
-whole1:
+whole2:
 	CMPQ    n+88(FP), $+8
-	JLT     rest2
+	JLT     rest3
 	MOVQ    w+0(FP), DI
-	MOVQ DI, 8(SP)
+	MOVQ DI, 8(SP); VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5; VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8
+	TESTQ   $+16, flags+104(FP)
+	JNZ     zero5
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS (DI), Y0; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y1; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y2
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4; LEAQ (DI)(R8*4), DI
 	VMOVUPS (DI), Y5; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y6; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y7
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y8
-	CMPQ    count+24(FP), $0x02
-	JNE     single5
-	MOVQ (SP), DI
-	MOVQ    y+32(FP), R8
-	MOVQ    columns+48(FP), R9
-	MOVQ    first+56(FP), R10
-	MOVQ    tiles+64(FP), R11
-	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ      tile8
 
-alone7:
+zero5:
+	MOVQ count+24(FP), DI
+	MOVQ DI, 32(SP)
+	MOVQ y+32(FP), DI
+	MOVQ DI, 40(SP); MOVQ DX, 48(SP)
+
+rows6:
+	CMPQ 32(SP), $0x02
+	JLT   single7
+	MOVQ (SP), DI
+	MOVQ  y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ  columns+48(FP), R9
+	MOVQ  first+56(FP), R10
+	MOVQ  tiles+64(FP), R11
+	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
+	JZ    tile10
+
+alone9:
 	MOVQ R8, R10; VMOVUPS (R10), Y9
 	MOVQ        yStep+40(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip11
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y0
-
-skip11:
-	BTL $0x01, R10
-	JCC         skip12
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y1
-
-skip12:
-	BTL $0x02, R10
-	JCC         skip13
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y2
-
-skip13:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y10; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing13
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip14
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y3
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y0
 
 skip14:
 	BTL $0x01, R10
 	JCC         skip15
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y4
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y1
 
 skip15:
 	BTL $0x02, R10
 	JCC         skip16
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y5
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y2
 
 skip16:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip17
-	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y6; VFMADD231PS Y11, Y10, Y0
-
-skip17:
-	BTL $0x01, R10
+missing13:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing17
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip18
-	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y7; VFMADD231PS Y11, Y10, Y1
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y3
 
 skip18:
-	BTL $0x02, R10
+	BTL $0x01, R10
 	JCC         skip19
-	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y8; VFMADD231PS Y11, Y10, Y2
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y4
 
 skip19:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	BTL $0x02, R10
 	JCC         skip20
-	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y3
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y5
 
 skip20:
-	BTL $0x01, R10
-	JCC         skip21
-	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y4
-
-skip21:
-	BTL $0x02, R10
+missing17:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing21
+	ADDQ DI, R11; BTL $0x00, R10
 	JCC         skip22
-	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y10, Y5
+	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y9, Y6; VFMADD231PS Y11, Y10, Y0
 
 skip22:
-	MOVQ 32(DX), R11; ADDQ DI, R11; BTL $0x00, R10
+	BTL $0x01, R10
 	JCC         skip23
-	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y6
+	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y9, Y7; VFMADD231PS Y11, Y10, Y1
 
 skip23:
-	BTL $0x01, R10
+	BTL $0x02, R10
 	JCC         skip24
-	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y7
+	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y9, Y8; VFMADD231PS Y11, Y10, Y2
 
 skip24:
+missing21:
+	MOVQ 24(DX), R11; TESTQ R11, R11
+	JZ          missing25
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip26
+	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y3
+
+skip26:
+	BTL $0x01, R10
+	JCC         skip27
+	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y4
+
+skip27:
 	BTL $0x02, R10
-	JCC         skip25
+	JCC         skip28
+	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y10, Y5
+
+skip28:
+missing25:
+	MOVQ 32(DX), R11; TESTQ R11, R11
+	JZ          missing29
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip30
+	VMOVUPS (R11), Y9; VFMADD231PS Y9, Y10, Y6
+
+skip30:
+	BTL $0x01, R10
+	JCC         skip31
+	VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y10, Y7
+
+skip31:
+	BTL $0x02, R10
+	JCC         skip32
 	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y10, Y8
 
-skip25:
-	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+skip32:
+missing29:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near26
+	JZ         near33
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near26:
+near33:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near27
+	JZ         near34
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near27:
-	DECQ 16(SP)
-	JNZ  alone7
+near34:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone9
 
-tile8:
+tile10:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone12
 
-inner9:
+inner11:
 	MOVQ R8, R10; VMOVUPS (R10), Y9; VMOVUPS (R10)(AX*1), Y10
 	MOVQ        yStep+40(FP), R11
-	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y11; VMOVUPS (R10)(AX*1), Y12; MOVQ (DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y0; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y1
+	LEAQ (R10)(R11*4), R10; VMOVUPS (R10), Y11; VMOVUPS (R10)(AX*1), Y12; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing35
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y0; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y1
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y2; VFMADD231PS Y13, Y10, Y0; VMOVUPS (R10)(CX*1), Y13
-	VFMADD231PS Y13, Y10, Y1; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y10, Y2; MOVQ 8(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y3; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y10, Y1; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y10, Y2
+
+missing35:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing41
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y3; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y9, Y4
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y5; VFMADD231PS Y13, Y10, Y3; VMOVUPS (R10)(CX*1), Y13
-	VFMADD231PS Y13, Y10, Y4; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y10, Y5; MOVQ 16(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y6; VFMADD231PS Y13, Y11, Y0; VMOVUPS (R10)(AX*1), Y13
+	VFMADD231PS Y13, Y10, Y4; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y10, Y5
+
+missing41:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing47
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y9, Y6; VFMADD231PS Y13, Y11, Y0; VMOVUPS (R10)(AX*1), Y13
 	VFMADD231PS Y13, Y9, Y7; VFMADD231PS Y13, Y11, Y1; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y9, Y8
 	VFMADD231PS Y13, Y10, Y6; VFMADD231PS Y13, Y11, Y2; VFMADD231PS Y13, Y12, Y0; VMOVUPS (R10)(CX*1), Y9
 	VFMADD231PS Y9, Y10, Y7; VFMADD231PS Y9, Y12, Y1; VMOVUPS (R10)(AX*4), Y9; VFMADD231PS Y9, Y10, Y8
-	VFMADD231PS Y9, Y12, Y2; MOVQ 24(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y3
-	VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y11, Y4; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y5
-	VFMADD231PS Y9, Y12, Y3; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y4; VMOVUPS (R10)(AX*4), Y9
-	VFMADD231PS Y9, Y12, Y5; MOVQ 32(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y6
-	VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y11, Y7; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y8
-	VFMADD231PS Y9, Y12, Y6; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y12, Y7; VMOVUPS (R10)(AX*4), Y9
-	VFMADD231PS Y9, Y12, Y8; LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9
-	TESTQ       $+2, flags+104(FP)
-	JZ          near53
+	VFMADD231PS Y9, Y12, Y2
+
+missing47:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing53
+	ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y3; VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y11, Y4
+	VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y5; VFMADD231PS Y9, Y12, Y3; VMOVUPS (R10)(CX*1), Y9
+	VFMADD231PS Y9, Y12, Y4; VMOVUPS (R10)(AX*4), Y9; VFMADD231PS Y9, Y12, Y5
+
+missing53:
+	MOVQ 32(DX), R10; TESTQ R10, R10
+	JZ          missing59
+	ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y11, Y6; VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y11, Y7
+	VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y11, Y8; VFMADD231PS Y9, Y12, Y6; VMOVUPS (R10)(CX*1), Y9
+	VFMADD231PS Y9, Y12, Y7; VMOVUPS (R10)(AX*4), Y9; VFMADD231PS Y9, Y12, Y8
+
+missing59:
+	TESTQ      $+2, flags+104(FP)
+	JZ         near65
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); PREFETCHT1 256(BX)
 	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX
 
-near53:
+near65:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near54
+	JZ         near66
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near54:
-	DECQ 24(SP)
-	JNZ   inner9
+near66:
+	LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
+	JNZ   inner11
 	MOVQ  last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JNZ   alone7
+	JNZ   alone9
 
-pixelsdone10:
-	JMP rowsdone6
+pixelsdone12:
+	MOVQ yStep+40(FP), DI
+	SHLQ $0x03, DI; ADDQ DI, 40(SP); ADDQ $+32, DX; SUBQ $0x02, 32(SP)
+	JMP  rows6
 
-single5:
+single7:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone8
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), R10
 	MOVQ   tiles+64(FP), R11
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+72(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile56
+	JZ     tile68
 
-alone55:
-	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip59
+alone67:
+	MOVQ R8, R10; VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing71
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip72
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y0
 
-skip59:
+skip72:
 	BTL $0x01, R10
-	JCC         skip60
+	JCC         skip73
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y1
 
-skip60:
+skip73:
 	BTL $0x02, R10
-	JCC         skip61
+	JCC         skip74
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y2
 
-skip61:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip62
+skip74:
+missing71:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing75
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip76
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y3
 
-skip62:
+skip76:
 	BTL $0x01, R10
-	JCC         skip63
+	JCC         skip77
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y4
 
-skip63:
+skip77:
 	BTL $0x02, R10
-	JCC         skip64
+	JCC         skip78
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y5
 
-skip64:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip65
+skip78:
+missing75:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing79
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip80
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y9, Y6
 
-skip65:
+skip80:
 	BTL $0x01, R10
-	JCC         skip66
+	JCC         skip81
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y9, Y7
 
-skip66:
+skip81:
 	BTL $0x02, R10
-	JCC         skip67
+	JCC         skip82
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y9, Y8
 
-skip67:
-	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+skip82:
+missing79:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near68
+	JZ         near83
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near68:
+near83:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near69
+	JZ         near84
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near69:
-	DECQ 16(SP)
-	JNZ  alone55
+near84:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone67
 
-tile56:
-rowsdone6:
+tile68:
+	MOVQ yStep+40(FP), DI
+	SHLQ $0x02, DI; ADDQ DI, 40(SP); ADDQ $+16, DX; SUBQ $0x01, 32(SP)
+	JMP  rows6
+
+rowsdone8:
+	MOVQ 48(SP), DX
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS Y0, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y1, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y2, (DI)
 	LEAQ (DI)(R8*4), DI; VMOVUPS Y3, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y4, (DI); LEAQ (DI)(R8*4), DI
@@ -1635,201 +1792,245 @@ rowsdone6:
 	ADDQ    $+32, w+0(FP)
 	ADDQ    $+32, y+32(FP)
 	SUBQ    $+8, n+88(FP)
-	JMP     whole1
+	JMP     whole2
 
-rest2:
+rest3:
 	CMPQ       n+88(FP), $0x00
-	JE         end3
+	JE         end1
 	MOVQ       n+88(FP), CX
 	MOVQ CX, DI; LEAQ tail<>+32(SB), CX; NEGQ DI; VMOVUPS (CX)(DI*4), Y0
 	MOVQ       w+0(FP), CX
-	MOVQ CX, 8(SP)
+	MOVQ CX, 8(SP); VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6; VXORPS Y7, Y7, Y7; VXORPS Y8, Y8, Y8; VXORPS Y9, Y9, Y9
+	TESTQ      $+16, flags+104(FP)
+	JNZ        zero86
 	MOVQ       wStride+8(FP), DI
 	MOVQ 8(SP), CX; VMASKMOVPS (CX), Y0, Y1; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y2; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y3; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y4; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y5; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y6; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
-	CMPQ       count+24(FP), $0x02
-	JNE        single71
-	MOVQ (SP), DI
-	MOVQ       y+32(FP), R8
-	MOVQ       columns+48(FP), R9
-	MOVQ       first+56(FP), CX
-	MOVQ       tiles+64(FP), R10
-	IMUL3Q $+2, R10, R10; ADDQ R10, CX
-	ADDQ       last+72(FP), CX
-	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile74
 
-alone73:
-	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
-	MOVQ        yStep+40(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip77
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
+zero86:
+	MOVQ count+24(FP), CX
+	MOVQ CX, 32(SP)
+	MOVQ y+32(FP), CX
+	MOVQ CX, 40(SP); MOVQ DX, 48(SP)
 
-skip77:
-	BTL $0x01, CX
-	JCC         skip78
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
-
-skip78:
-	BTL $0x02, CX
-	JCC         skip79
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
-
-skip79:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip80
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4
-
-skip80:
-	BTL $0x01, CX
-	JCC         skip81
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5
-
-skip81:
-	BTL $0x02, CX
-	JCC         skip82
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6
-
-skip82:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip83
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y1
-
-skip83:
-	BTL $0x01, CX
-	JCC         skip84
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y2
-
-skip84:
-	BTL $0x02, CX
-	JCC         skip85
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y3
-
-skip85:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip86
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y4
-
-skip86:
-	BTL $0x01, CX
-	JCC         skip87
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y5
-
-skip87:
-	BTL $0x02, CX
-	JCC         skip88
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y6
-
-skip88:
-	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip89
-	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
-
-skip89:
-	BTL $0x01, CX
-	JCC         skip90
-	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
-
-skip90:
-	BTL $0x02, CX
-	JCC         skip91
-	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
-
-skip91:
-	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
-	TESTQ      $+2, flags+104(FP)
-	JZ         near92
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
-
-near92:
-	TESTQ      $+4, flags+104(FP)
-	JZ         near93
-	PREFETCHT1 (SI); ADDQ $+64, SI
-
-near93:
-	DECQ 16(SP)
-	JNZ  alone73
-
-tile74:
-	JMP rowsdone72
-
-single71:
+rows87:
+	CMPQ 32(SP), $0x02
+	JLT    single88
 	MOVQ (SP), DI
 	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+72(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile95
+	JZ     tile91
 
-alone94:
-	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip98
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
+alone90:
+	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10
+	MOVQ        yStep+40(FP), R10
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS (CX), Y0, Y11; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing94
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip95
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y1
 
-skip98:
+skip95:
 	BTL $0x01, CX
+	JCC         skip96
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y2
+
+skip96:
+	BTL $0x02, CX
+	JCC         skip97
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y3
+
+skip97:
+missing94:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing98
+	ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip99
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y4
 
 skip99:
-	BTL $0x02, CX
+	BTL $0x01, CX
 	JCC         skip100
-	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y5
 
 skip100:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	BTL $0x02, CX
 	JCC         skip101
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y6
 
 skip101:
-	BTL $0x01, CX
-	JCC         skip102
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
-
-skip102:
-	BTL $0x02, CX
+missing98:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing102
+	ADDQ DI, R10; BTL $0x00, CX
 	JCC         skip103
-	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y10, Y7; VFMADD231PS Y12, Y11, Y1
 
 skip103:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
+	BTL $0x01, CX
 	JCC         skip104
-	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y10, Y8; VFMADD231PS Y12, Y11, Y2
 
 skip104:
-	BTL $0x01, CX
+	BTL $0x02, CX
 	JCC         skip105
-	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y10, Y9; VFMADD231PS Y12, Y11, Y3
 
 skip105:
+missing102:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing106
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip107
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y4
+
+skip107:
+	BTL $0x01, CX
+	JCC         skip108
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y5
+
+skip108:
 	BTL $0x02, CX
-	JCC         skip106
+	JCC         skip109
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y6
+
+skip109:
+missing106:
+	MOVQ 32(DX), R10; TESTQ R10, R10
+	JZ          missing110
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip111
+	VMASKMOVPS (R10), Y0, Y10; VFMADD231PS Y10, Y11, Y7
+
+skip111:
+	BTL $0x01, CX
+	JCC         skip112
+	VMASKMOVPS (R10)(AX*1), Y0, Y10; VFMADD231PS Y10, Y11, Y8
+
+skip112:
+	BTL $0x02, CX
+	JCC         skip113
+	VMASKMOVPS (R10)(AX*2), Y0, Y10; VFMADD231PS Y10, Y11, Y9
+
+skip113:
+missing110:
+	TESTQ      $+2, flags+104(FP)
+	JZ         near114
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
+
+near114:
+	TESTQ      $+4, flags+104(FP)
+	JZ         near115
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near115:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone90
+
+tile91:
+	MOVQ yStep+40(FP), CX
+	SHLQ $0x03, CX; ADDQ CX, 40(SP); ADDQ $+32, DX; SUBQ $0x02, 32(SP)
+	JMP  rows87
+
+single88:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone89
+	MOVQ (SP), DI
+	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ   columns+48(FP), R9
+	MOVQ   first+56(FP), CX
+	MOVQ   tiles+64(FP), R10
+	IMUL3Q $+2, R10, R10; ADDQ R10, CX
+	ADDQ   last+72(FP), CX
+	MOVQ CX, 16(SP); TESTQ CX, CX
+	JZ     tile117
+
+alone116:
+	MOVQ R8, CX; VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing120
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip121
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y1
+
+skip121:
+	BTL $0x01, CX
+	JCC         skip122
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y2
+
+skip122:
+	BTL $0x02, CX
+	JCC         skip123
+	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y3
+
+skip123:
+missing120:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing124
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip125
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y4
+
+skip125:
+	BTL $0x01, CX
+	JCC         skip126
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y5
+
+skip126:
+	BTL $0x02, CX
+	JCC         skip127
+	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y6
+
+skip127:
+missing124:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing128
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip129
+	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y10, Y7
+
+skip129:
+	BTL $0x01, CX
+	JCC         skip130
+	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y10, Y8
+
+skip130:
+	BTL $0x02, CX
+	JCC         skip131
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y10, Y9
 
-skip106:
-	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9
+skip131:
+missing128:
 	TESTQ      $+2, flags+104(FP)
-	JZ         near107
+	JZ         near132
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near107:
+near132:
 	TESTQ      $+4, flags+104(FP)
-	JZ         near108
+	JZ         near133
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near108:
-	DECQ 16(SP)
-	JNZ  alone94
+near133:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone116
 
-tile95:
-rowsdone72:
+tile117:
+	MOVQ yStep+40(FP), CX
+	SHLQ $0x02, CX; ADDQ CX, 40(SP); ADDQ $+16, DX; SUBQ $0x01, 32(SP)
+	JMP  rows87
+
+rowsdone89:
+	MOVQ 48(SP), DX
 	MOVQ       wStride+8(FP), CX
 	MOVQ 8(SP), AX; VMASKMOVPS Y1, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y2, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y3, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y4, Y0, (AX); LEAQ (AX)(CX*4), AX
@@ -1837,7 +2038,7 @@ rowsdone72:
 	VMASKMOVPS Y7, Y0, (AX); LEAQ (AX)(CX*4), AX; VMASKMOVPS Y8, Y0, (AX); LEAQ (AX)(CX*4), AX
 	VMASKMOVPS Y9, Y0, (AX)
 
-end3:
+end1:
 	VZEROUPPER
 	RET
 
@@ -1852,9 +2053,9 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $48-144
 	MOVQ  ahead+128(FP), DI
 	MOVQ  aheadY+136(FP), R8
 
-whole1:
+whole2:
 	CMPQ  n+96(FP), $+8
-	JLT   rest2
+	JLT   rest3
 	MOVQ  w+32(FP), R9
 	MOVQ R9, 8(SP); MOVQ (SP), R9
 	MOVQ  y+0(FP), R10
@@ -1871,157 +2072,157 @@ alone7:
 	MOVQ 8(SP), R14; VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14
 	VMOVUPS (R14), Y3; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5
 	LEAQ (R14)(R13*4), R14; MOVQ (SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip11
+	JCC         skip12
 	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip11:
+skip12:
 	BTL $0x01, R12
-	JCC         skip12
+	JCC         skip13
 	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip12:
+skip13:
 	BTL $0x02, R12
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip13:
+skip14:
 	BTL $0x03, R12
-	JCC         skip14
+	JCC         skip15
 	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip14:
+skip15:
 	BTL $0x04, R12
-	JCC         skip15
+	JCC         skip16
 	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip15:
+skip16:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
 	MOVQ 8(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip16
+	JCC         skip18
 	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip16:
+skip18:
 	BTL $0x01, R12
-	JCC         skip17
+	JCC         skip19
 	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip17:
+skip19:
 	BTL $0x02, R12
-	JCC         skip18
+	JCC         skip20
 	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip18:
+skip20:
 	BTL $0x03, R12
-	JCC         skip19
+	JCC         skip21
 	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip19:
+skip21:
 	BTL $0x04, R12
-	JCC         skip20
+	JCC         skip22
 	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip20:
+skip22:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
 	MOVQ 16(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip21
+	JCC         skip24
 	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip21:
+skip24:
 	BTL $0x01, R12
-	JCC         skip22
+	JCC         skip25
 	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip22:
+skip25:
 	BTL $0x02, R12
-	JCC         skip23
+	JCC         skip26
 	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip23:
+skip26:
 	BTL $0x03, R12
-	JCC         skip24
+	JCC         skip27
 	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip24:
+skip27:
 	BTL $0x04, R12
-	JCC         skip25
+	JCC         skip28
 	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip25:
+skip28:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
 	MOVQ 24(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip26
+	JCC         skip30
 	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip26:
+skip30:
 	BTL $0x01, R12
-	JCC         skip27
+	JCC         skip31
 	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip27:
+skip31:
 	BTL $0x02, R12
-	JCC         skip28
+	JCC         skip32
 	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip28:
+skip32:
 	BTL $0x03, R12
-	JCC         skip29
+	JCC         skip33
 	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip29:
+skip33:
 	BTL $0x04, R12
-	JCC         skip30
+	JCC         skip34
 	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip30:
+skip34:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
 	MOVQ 32(SI), R13; ADDQ R9, R13; BTL $0x00, R12
-	JCC         skip31
+	JCC         skip36
 	VMOVUPS (R13), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip31:
+skip36:
 	BTL $0x01, R12
-	JCC         skip32
+	JCC         skip37
 	VMOVUPS (R13)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip32:
+skip37:
 	BTL $0x02, R12
-	JCC         skip33
+	JCC         skip38
 	VMOVUPS (R13)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip33:
+skip38:
 	BTL $0x03, R12
-	JCC         skip34
+	JCC         skip39
 	VMOVUPS (R13)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip34:
+skip39:
 	BTL $0x04, R12
-	JCC         skip35
+	JCC         skip40
 	VMOVUPS (R13)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip35:
+skip40:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free36
+	JZ           free41
 	VBROADCASTSS lo+120(FP), Y1
 	VBROADCASTSS hi+124(FP), Y2
 	VMAXPS Y0, Y1, Y0; VMINPS Y0, Y2, Y0
 
-free36:
-	VMOVUPS Y0, (R10); LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11
+free41:
+	VMOVUPS Y0, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near37
+	JZ         near42
 	PREFETCHT1 (DI); ADDQ $+32, DI
 
-near37:
+near42:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near38
+	JZ         near43
 	PREFETCHT1 (R8); ADDQ $+32, R8
 
-near38:
-	DECQ 16(SP)
+near43:
+	LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11; DECQ 16(SP)
 	JNZ  alone7
 
 tile8:
@@ -2080,26 +2281,25 @@ inner9:
 	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R12)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0
 	VMOVUPS (R12)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
 	TESTQ        $+1, flags+112(FP)
-	JZ           free79
+	JZ           free89
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free79:
+free89:
 	VMOVUPS Y1, (R10); VMOVUPS Y2, (R10)(AX*1); VMOVUPS Y3, (R10)(AX*2); VMOVUPS Y0, (R10)(CX*1)
-	LEAQ (R9)(AX*4), R9; LEAQ (R10)(AX*4), R10; ADDQ $+16, R11
 	TESTQ      $+2, flags+112(FP)
-	JZ         near80
+	JZ         near90
 	PREFETCHT1 (DI); PREFETCHT1 64(DI); ADDQ $+128, DI
 
-near80:
+near90:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near81
+	JZ         near91
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near81:
-	DECQ 24(SP)
+near91:
+	LEAQ (R9)(AX*4), R9; LEAQ (R10)(AX*4), R10; ADDQ $+16, R11; DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R12
 	MOVQ R12, 16(SP); TESTQ R12, R12
@@ -2111,11 +2311,11 @@ pixelsdone10:
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
 	SUBQ $+8, n+96(FP)
-	JMP  whole1
+	JMP  whole2
 
-rest2:
+rest3:
 	CMPQ    n+96(FP), $0x00
-	JE      end3
+	JE      end1
 	MOVQ    n+96(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+32(FP), DX
@@ -2127,9 +2327,9 @@ rest2:
 	IMUL3Q $+4, BX, BX; ADDQ BX, DX
 	ADDQ    last+80(FP), DX
 	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile86
+	JZ      tile96
 
-alone85:
+alone95:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R11), DX
 	MOVQ        wStride+40(FP), BX
@@ -2137,167 +2337,167 @@ alone85:
 	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5
 	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ (SI), R13; ADDQ R9, R13
 	BTL $0x00, DX
-	JCC         skip89
+	JCC         skip100
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip89:
+skip100:
 	BTL $0x01, DX
-	JCC         skip90
+	JCC         skip101
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip90:
+skip101:
 	BTL $0x02, DX
-	JCC         skip91
+	JCC         skip102
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip91:
+skip102:
 	BTL $0x03, DX
-	JCC         skip92
+	JCC         skip103
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip92:
+skip103:
 	BTL $0x04, DX
-	JCC         skip93
+	JCC         skip104
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip93:
+skip104:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 8(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip94
+	JCC         skip106
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip94:
+skip106:
 	BTL $0x01, DX
-	JCC         skip95
+	JCC         skip107
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip95:
+skip107:
 	BTL $0x02, DX
-	JCC         skip96
+	JCC         skip108
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip96:
+skip108:
 	BTL $0x03, DX
-	JCC         skip97
+	JCC         skip109
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip97:
+skip109:
 	BTL $0x04, DX
-	JCC         skip98
+	JCC         skip110
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip98:
+skip110:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 16(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip99
+	JCC         skip112
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip99:
+skip112:
 	BTL $0x01, DX
-	JCC         skip100
+	JCC         skip113
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip100:
+skip113:
 	BTL $0x02, DX
-	JCC         skip101
+	JCC         skip114
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip101:
+skip114:
 	BTL $0x03, DX
-	JCC         skip102
+	JCC         skip115
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip102:
+skip115:
 	BTL $0x04, DX
-	JCC         skip103
+	JCC         skip116
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip103:
+skip116:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 24(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip104
+	JCC         skip118
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip104:
+skip118:
 	BTL $0x01, DX
-	JCC         skip105
+	JCC         skip119
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip105:
+skip119:
 	BTL $0x02, DX
-	JCC         skip106
+	JCC         skip120
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip106:
+skip120:
 	BTL $0x03, DX
-	JCC         skip107
+	JCC         skip121
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip107:
+skip121:
 	BTL $0x04, DX
-	JCC         skip108
+	JCC         skip122
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip108:
+skip122:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 32(SI), BX; ADDQ R9, BX; BTL $0x00, DX
-	JCC         skip109
+	JCC         skip124
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip109:
+skip124:
 	BTL $0x01, DX
-	JCC         skip110
+	JCC         skip125
 	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip110:
+skip125:
 	BTL $0x02, DX
-	JCC         skip111
+	JCC         skip126
 	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip111:
+skip126:
 	BTL $0x03, DX
-	JCC         skip112
+	JCC         skip127
 	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip112:
+skip127:
 	BTL $0x04, DX
-	JCC         skip113
+	JCC         skip128
 	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip113:
+skip128:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free114
+	JZ           free129
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free114:
-	VMASKMOVPS Y1, Y0, (R10); LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11
+free129:
+	VMASKMOVPS Y1, Y0, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near115
+	JZ         near130
 	PREFETCHT1 (DI); ADDQ $+32, DI
 
-near115:
+near130:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near116
+	JZ         near131
 	PREFETCHT1 (R8); ADDQ $+32, R8
 
-near116:
-	DECQ 16(SP)
-	JNZ  alone85
+near131:
+	LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11; DECQ 16(SP)
+	JNZ  alone95
 
-tile86:
-end3:
+tile96:
+end1:
 	VZEROUPPER
 	RET
 
 // func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3
-TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $48-128
+TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $72-128
 	MOVQ  c+96(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX; LEAQ (AX)(AX*4), DX; LEAQ (CX)(AX*4), BX
 	MOVQ  left+80(FP), SI
@@ -2306,146 +2506,198 @@ TEXT ·DepthwiseGradRow5s1(SB), NOSPLIT, $48-128
 	MOVQ  ahead+112(FP), DI
 	MOVQ  aheadY+120(FP), DI
 
-whole1:
+whole2:
 	CMPQ n+88(FP), $+8
-	JLT  rest2
+	JLT  rest3
 	MOVQ w+0(FP), DI
-	MOVQ DI, 8(SP); MOVQ $+5, 32(SP)
+	MOVQ DI, 8(SP); MOVQ $+5, 56(SP)
 
 again4:
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	TESTQ   $+16, flags+104(FP)
+	JNZ     zero5
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS (DI), Y0; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y1; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y2
-	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4; MOVQ (SP), DI
-	MOVQ    y+32(FP), R8
-	MOVQ    columns+48(FP), R9
-	MOVQ    first+56(FP), R10
-	MOVQ    tiles+64(FP), R11
-	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ      tile8
+	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4
 
-alone7:
-	MOVQ R8, R10; VMOVUPS (R10), Y5; MOVL (R9), R10; MOVQ (SI), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip11
+zero5:
+	MOVQ count+24(FP), DI
+	MOVQ DI, 32(SP)
+	MOVQ y+32(FP), DI
+	MOVQ DI, 40(SP); MOVQ SI, 48(SP)
+
+rows6:
+	CMPQ 32(SP), $0x00
+	JE    rowsdone8
+	MOVQ (SP), DI
+	MOVQ  y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ  columns+48(FP), R9
+	MOVQ  first+56(FP), R10
+	MOVQ  tiles+64(FP), R11
+	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
+	JZ    tile10
+
+alone9:
+	MOVQ R8, R10; VMOVUPS (R10), Y5; MOVL (R9), R10; MOVQ (SI), R11; TESTQ R11, R11
+	JZ          missing13
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip14
 	VMOVUPS (R11), Y6; VFMADD231PS Y6, Y5, Y0
 
-skip11:
+skip14:
 	BTL $0x01, R10
-	JCC         skip12
+	JCC         skip15
 	VMOVUPS (R11)(AX*1), Y6; VFMADD231PS Y6, Y5, Y1
 
-skip12:
+skip15:
 	BTL $0x02, R10
-	JCC         skip13
+	JCC         skip16
 	VMOVUPS (R11)(AX*2), Y6; VFMADD231PS Y6, Y5, Y2
 
-skip13:
+skip16:
 	BTL $0x03, R10
-	JCC         skip14
+	JCC         skip17
 	VMOVUPS (R11)(CX*1), Y6; VFMADD231PS Y6, Y5, Y3
 
-skip14:
+skip17:
 	BTL $0x04, R10
-	JCC         skip15
+	JCC         skip18
 	VMOVUPS (R11)(AX*4), Y6; VFMADD231PS Y6, Y5, Y4
 
-skip15:
+skip18:
+missing13:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone9
 
-tile8:
+tile10:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone12
 
-inner9:
+inner11:
 	MOVQ R8, R10; VMOVUPS (R10), Y5; VMOVUPS (R10)(AX*1), Y6; VMOVUPS (R10)(AX*2), Y7; VMOVUPS (R10)(CX*1), Y8
-	MOVQ (SI), R10; ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y5, Y0; VMOVUPS (R10)(AX*1), Y9
-	VFMADD231PS Y9, Y5, Y1; VFMADD231PS Y9, Y6, Y0; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y5, Y2
-	VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y7, Y0; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y5, Y3
-	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y8, Y0; VMOVUPS (R10)(AX*4), Y9
-	VFMADD231PS Y9, Y5, Y4; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y8, Y1
-	VMOVUPS (R10)(DX*1), Y5; VFMADD231PS Y5, Y6, Y4; VFMADD231PS Y5, Y7, Y3; VFMADD231PS Y5, Y8, Y2
-	VMOVUPS (R10)(CX*2), Y5; VFMADD231PS Y5, Y7, Y4; VFMADD231PS Y5, Y8, Y3; VMOVUPS (R10)(BX*1), Y5
-	VFMADD231PS Y5, Y8, Y4; LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*4), R8; ADDQ $+16, R9; DECQ 24(SP)
-	JNZ         inner9
-	MOVQ        last+72(FP), R10
-	MOVQ R10, 16(SP); TESTQ R10, R10
-	JNZ         alone7
+	MOVQ (SI), R10; TESTQ R10, R10
+	JZ          missing19
+	ADDQ DI, R10; VMOVUPS (R10), Y9; VFMADD231PS Y9, Y5, Y0; VMOVUPS (R10)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y6, Y0; VMOVUPS (R10)(AX*2), Y9; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y6, Y1
+	VFMADD231PS Y9, Y7, Y0; VMOVUPS (R10)(CX*1), Y9; VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y8, Y0; VMOVUPS (R10)(AX*4), Y9; VFMADD231PS Y9, Y5, Y4
+	VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y8, Y1; VMOVUPS (R10)(DX*1), Y5
+	VFMADD231PS Y5, Y6, Y4; VFMADD231PS Y5, Y7, Y3; VFMADD231PS Y5, Y8, Y2; VMOVUPS (R10)(CX*2), Y5
+	VFMADD231PS Y5, Y7, Y4; VFMADD231PS Y5, Y8, Y3; VMOVUPS (R10)(BX*1), Y5; VFMADD231PS Y5, Y8, Y4
 
-pixelsdone10:
+missing19:
+	LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*4), R8; ADDQ $+16, R9; DECQ 24(SP)
+	JNZ   inner11
+	MOVQ  last+72(FP), R10
+	MOVQ R10, 16(SP); TESTQ R10, R10
+	JNZ   alone9
+
+pixelsdone12:
+	MOVQ yStep+40(FP), DI
+	SHLQ $0x02, DI; ADDQ DI, 40(SP); ADDQ $+8, SI; SUBQ $0x01, 32(SP)
+	JMP  rows6
+
+rowsdone8:
+	MOVQ 48(SP), SI
 	MOVQ    wStride+8(FP), R8
 	MOVQ 8(SP), DI; VMOVUPS Y0, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y1, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y2, (DI)
 	LEAQ (DI)(R8*4), DI; VMOVUPS Y3, (DI); LEAQ (DI)(R8*4), DI; VMOVUPS Y4, (DI)
 	MOVQ    wStride+8(FP), DI
-	IMUL3Q $+20, DI, DI; ADDQ DI, 8(SP); ADDQ $0x08, SI; DECQ 32(SP)
+	IMUL3Q $+20, DI, DI; ADDQ DI, 8(SP); ADDQ $0x08, SI; DECQ 56(SP)
 	JNZ     again4
 	SUBQ $+40, SI; ADDQ $+32, (SP)
 	ADDQ    $+32, w+0(FP)
 	ADDQ    $+32, y+32(FP)
 	SUBQ    $+8, n+88(FP)
-	JMP     whole1
+	JMP     whole2
 
-rest2:
+rest3:
 	CMPQ    n+88(FP), $0x00
-	JE      end3
+	JE      end1
 	MOVQ    n+88(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+0(FP), DX
-	MOVQ DX, 8(SP); MOVQ $+5, 40(SP)
+	MOVQ DX, 8(SP); MOVQ $+5, 64(SP)
 
-again24:
+again28:
+	VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	TESTQ      $+16, flags+104(FP)
+	JNZ        zero29
 	MOVQ       wStride+8(FP), BX
 	MOVQ 8(SP), DX; VMASKMOVPS (DX), Y0, Y1; LEAQ (DX)(BX*4), DX; VMASKMOVPS (DX), Y0, Y2; LEAQ (DX)(BX*4), DX
 	VMASKMOVPS (DX), Y0, Y3; LEAQ (DX)(BX*4), DX; VMASKMOVPS (DX), Y0, Y4; LEAQ (DX)(BX*4), DX
-	VMASKMOVPS (DX), Y0, Y5; MOVQ (SP), DI
-	MOVQ       y+32(FP), R8
-	MOVQ       columns+48(FP), R9
-	MOVQ       first+56(FP), DX
-	MOVQ       tiles+64(FP), BX
-	IMUL3Q $+4, BX, BX; ADDQ BX, DX
-	ADDQ       last+72(FP), DX
-	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ         tile28
+	VMASKMOVPS (DX), Y0, Y5
 
-alone27:
-	MOVQ R8, DX; VMASKMOVPS (DX), Y0, Y6; MOVL (R9), DX; MOVQ (SI), BX; ADDQ DI, BX; BTL $0x00, DX
-	JCC         skip31
+zero29:
+	MOVQ count+24(FP), DX
+	MOVQ DX, 32(SP)
+	MOVQ y+32(FP), DX
+	MOVQ DX, 40(SP); MOVQ SI, 48(SP)
+
+rows30:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone32
+	MOVQ (SP), DI
+	MOVQ   y+32(FP), R8
+	MOVQ 40(SP), R8
+	MOVQ   columns+48(FP), R9
+	MOVQ   first+56(FP), DX
+	MOVQ   tiles+64(FP), BX
+	IMUL3Q $+4, BX, BX; ADDQ BX, DX
+	ADDQ   last+72(FP), DX
+	MOVQ DX, 16(SP); TESTQ DX, DX
+	JZ     tile34
+
+alone33:
+	MOVQ R8, DX; VMASKMOVPS (DX), Y0, Y6; MOVL (R9), DX; MOVQ (SI), BX; TESTQ BX, BX
+	JZ          missing37
+	ADDQ DI, BX; BTL $0x00, DX
+	JCC         skip38
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y6, Y1
 
-skip31:
+skip38:
 	BTL $0x01, DX
-	JCC         skip32
+	JCC         skip39
 	VMASKMOVPS (BX)(AX*1), Y0, Y7; VFMADD231PS Y7, Y6, Y2
 
-skip32:
+skip39:
 	BTL $0x02, DX
-	JCC         skip33
+	JCC         skip40
 	VMASKMOVPS (BX)(AX*2), Y0, Y7; VFMADD231PS Y7, Y6, Y3
 
-skip33:
+skip40:
 	BTL $0x03, DX
-	JCC         skip34
+	JCC         skip41
 	VMASKMOVPS (BX)(CX*1), Y0, Y7; VFMADD231PS Y7, Y6, Y4
 
-skip34:
+skip41:
 	BTL $0x04, DX
-	JCC         skip35
+	JCC         skip42
 	VMASKMOVPS (BX)(AX*4), Y0, Y7; VFMADD231PS Y7, Y6, Y5
 
-skip35:
+skip42:
+missing37:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone27
+	JNZ  alone33
 
-tile28:
+tile34:
+	MOVQ yStep+40(FP), DX
+	SHLQ $0x02, DX; ADDQ DX, 40(SP); ADDQ $+8, SI; SUBQ $0x01, 32(SP)
+	JMP  rows30
+
+rowsdone32:
+	MOVQ 48(SP), SI
 	MOVQ       wStride+8(FP), BX
 	MOVQ 8(SP), DX; VMASKMOVPS Y1, Y0, (DX); LEAQ (DX)(BX*4), DX; VMASKMOVPS Y2, Y0, (DX); LEAQ (DX)(BX*4), DX
 	VMASKMOVPS Y3, Y0, (DX); LEAQ (DX)(BX*4), DX; VMASKMOVPS Y4, Y0, (DX); LEAQ (DX)(BX*4), DX
 	VMASKMOVPS Y5, Y0, (DX)
 	MOVQ       wStride+8(FP), DX
-	IMUL3Q $+20, DX, DX; ADDQ DX, 8(SP); ADDQ $0x08, SI; DECQ 40(SP)
-	JNZ        again24
+	IMUL3Q $+20, DX, DX; ADDQ DX, 8(SP); ADDQ $0x08, SI; DECQ 64(SP)
+	JNZ        again28
 	SUBQ $+40, SI
 
-end3:
+end1:
 	VZEROUPPER
 	RET
 
@@ -2460,9 +2712,9 @@ TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $48-144
 	MOVQ  ahead+128(FP), R8
 	MOVQ  aheadY+136(FP), R9
 
-whole1:
+whole2:
 	CMPQ  n+96(FP), $+8
-	JLT   rest2
+	JLT   rest3
 	MOVQ  w+32(FP), R10
 	MOVQ R10, 8(SP); MOVQ (SP), R10
 	MOVQ  y+0(FP), R11
@@ -2479,157 +2731,157 @@ alone7:
 	MOVQ 8(SP), R15; VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15
 	VMOVUPS (R15), Y3; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5
 	LEAQ (R15)(R14*4), R15; MOVQ (DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip11
+	JCC         skip12
 	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip11:
+skip12:
 	BTL $0x01, R13
-	JCC         skip12
+	JCC         skip13
 	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip12:
+skip13:
 	BTL $0x02, R13
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip13:
+skip14:
 	BTL $0x03, R13
-	JCC         skip14
+	JCC         skip15
 	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip14:
+skip15:
 	BTL $0x04, R13
-	JCC         skip15
+	JCC         skip16
 	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip15:
+skip16:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
 	MOVQ 8(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip16
+	JCC         skip18
 	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip16:
+skip18:
 	BTL $0x01, R13
-	JCC         skip17
+	JCC         skip19
 	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip17:
+skip19:
 	BTL $0x02, R13
-	JCC         skip18
+	JCC         skip20
 	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip18:
+skip20:
 	BTL $0x03, R13
-	JCC         skip19
+	JCC         skip21
 	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip19:
+skip21:
 	BTL $0x04, R13
-	JCC         skip20
+	JCC         skip22
 	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip20:
+skip22:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
 	MOVQ 16(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip21
+	JCC         skip24
 	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip21:
+skip24:
 	BTL $0x01, R13
-	JCC         skip22
+	JCC         skip25
 	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip22:
+skip25:
 	BTL $0x02, R13
-	JCC         skip23
+	JCC         skip26
 	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip23:
+skip26:
 	BTL $0x03, R13
-	JCC         skip24
+	JCC         skip27
 	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip24:
+skip27:
 	BTL $0x04, R13
-	JCC         skip25
+	JCC         skip28
 	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip25:
+skip28:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
 	MOVQ 24(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip26
+	JCC         skip30
 	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip26:
+skip30:
 	BTL $0x01, R13
-	JCC         skip27
+	JCC         skip31
 	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip27:
+skip31:
 	BTL $0x02, R13
-	JCC         skip28
+	JCC         skip32
 	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip28:
+skip32:
 	BTL $0x03, R13
-	JCC         skip29
+	JCC         skip33
 	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip29:
+skip33:
 	BTL $0x04, R13
-	JCC         skip30
+	JCC         skip34
 	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip30:
+skip34:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
 	MOVQ 32(DI), R14; ADDQ R10, R14; BTL $0x00, R13
-	JCC         skip31
+	JCC         skip36
 	VMOVUPS (R14), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip31:
+skip36:
 	BTL $0x01, R13
-	JCC         skip32
+	JCC         skip37
 	VMOVUPS (R14)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip32:
+skip37:
 	BTL $0x02, R13
-	JCC         skip33
+	JCC         skip38
 	VMOVUPS (R14)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip33:
+skip38:
 	BTL $0x03, R13
-	JCC         skip34
+	JCC         skip39
 	VMOVUPS (R14)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip34:
+skip39:
 	BTL $0x04, R13
-	JCC         skip35
+	JCC         skip40
 	VMOVUPS (R14)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip35:
+skip40:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free36
+	JZ           free41
 	VBROADCASTSS lo+120(FP), Y1
 	VBROADCASTSS hi+124(FP), Y2
 	VMAXPS Y0, Y1, Y0; VMINPS Y0, Y2, Y0
 
-free36:
-	VMOVUPS Y0, (R11); LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12
+free41:
+	VMOVUPS Y0, (R11)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near37
+	JZ         near42
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near37:
+near42:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near38
+	JZ         near43
 	PREFETCHT1 (R9); ADDQ $+32, R9
 
-near38:
-	DECQ 16(SP)
+near43:
+	LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12; DECQ 16(SP)
 	JNZ  alone7
 
 tile8:
@@ -2692,27 +2944,26 @@ inner9:
 	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R13)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R13)(DX*2), Y4
 	VFMADD231PS Y4, Y8, Y0
 	TESTQ        $+1, flags+112(FP)
-	JZ           free94
+	JZ           free104
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free94:
+free104:
 	VMOVUPS Y1, (R11); VMOVUPS Y2, (R11)(AX*1); VMOVUPS Y3, (R11)(AX*2); VMOVUPS Y0, (R11)(CX*1)
-	LEAQ (R10)(AX*8), R10; LEAQ (R11)(AX*4), R11; ADDQ $+16, R12
 	TESTQ      $+2, flags+112(FP)
-	JZ         near95
+	JZ         near105
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); PREFETCHT1 128(R8); PREFETCHT1 192(R8); PREFETCHT1 256(R8)
 	PREFETCHT1 320(R8); PREFETCHT1 384(R8); PREFETCHT1 448(R8); ADDQ $+512, R8
 
-near95:
+near105:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near96
+	JZ         near106
 	PREFETCHT1 (R9); PREFETCHT1 64(R9); ADDQ $+128, R9
 
-near96:
-	DECQ 24(SP)
+near106:
+	LEAQ (R10)(AX*8), R10; LEAQ (R11)(AX*4), R11; ADDQ $+16, R12; DECQ 24(SP)
 	JNZ   inner9
 	MOVQ  last+80(FP), R13
 	MOVQ R13, 16(SP); TESTQ R13, R13
@@ -2724,11 +2975,11 @@ pixelsdone10:
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
 	SUBQ $+8, n+96(FP)
-	JMP  whole1
+	JMP  whole2
 
-rest2:
+rest3:
 	CMPQ    n+96(FP), $0x00
-	JE      end3
+	JE      end1
 	MOVQ    n+96(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+32(FP), DX
@@ -2740,176 +2991,176 @@ rest2:
 	IMUL3Q $+4, BX, BX; ADDQ BX, DX
 	ADDQ    last+80(FP), DX
 	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile101
+	JZ      tile111
 
-alone100:
+alone110:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R12), DX
 	MOVQ        wStride+40(FP), BX
 	MOVQ 8(SP), SI; VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ (DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip104
+	JCC         skip115
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip104:
+skip115:
 	BTL $0x01, DX
-	JCC         skip105
+	JCC         skip116
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip105:
+skip116:
 	BTL $0x02, DX
-	JCC         skip106
+	JCC         skip117
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip106:
+skip117:
 	BTL $0x03, DX
-	JCC         skip107
+	JCC         skip118
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip107:
+skip118:
 	BTL $0x04, DX
-	JCC         skip108
+	JCC         skip119
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip108:
+skip119:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 8(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip109
+	JCC         skip121
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip109:
+skip121:
 	BTL $0x01, DX
-	JCC         skip110
+	JCC         skip122
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip110:
+skip122:
 	BTL $0x02, DX
-	JCC         skip111
+	JCC         skip123
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip111:
+skip123:
 	BTL $0x03, DX
-	JCC         skip112
+	JCC         skip124
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip112:
+skip124:
 	BTL $0x04, DX
-	JCC         skip113
+	JCC         skip125
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip113:
+skip125:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 16(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip114
+	JCC         skip127
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip114:
+skip127:
 	BTL $0x01, DX
-	JCC         skip115
+	JCC         skip128
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip115:
+skip128:
 	BTL $0x02, DX
-	JCC         skip116
+	JCC         skip129
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip116:
+skip129:
 	BTL $0x03, DX
-	JCC         skip117
+	JCC         skip130
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip117:
+skip130:
 	BTL $0x04, DX
-	JCC         skip118
+	JCC         skip131
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip118:
+skip131:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 24(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip119
+	JCC         skip133
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip119:
+skip133:
 	BTL $0x01, DX
-	JCC         skip120
+	JCC         skip134
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip120:
+skip134:
 	BTL $0x02, DX
-	JCC         skip121
+	JCC         skip135
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip121:
+skip135:
 	BTL $0x03, DX
-	JCC         skip122
+	JCC         skip136
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip122:
+skip136:
 	BTL $0x04, DX
-	JCC         skip123
+	JCC         skip137
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip123:
+skip137:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 32(DI), BX; ADDQ R10, BX; BTL $0x00, DX
-	JCC         skip124
+	JCC         skip139
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip124:
+skip139:
 	BTL $0x01, DX
-	JCC         skip125
+	JCC         skip140
 	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip125:
+skip140:
 	BTL $0x02, DX
-	JCC         skip126
+	JCC         skip141
 	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip126:
+skip141:
 	BTL $0x03, DX
-	JCC         skip127
+	JCC         skip142
 	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip127:
+skip142:
 	BTL $0x04, DX
-	JCC         skip128
+	JCC         skip143
 	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip128:
+skip143:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free129
+	JZ           free144
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free129:
-	VMASKMOVPS Y1, Y0, (R11); LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12
+free144:
+	VMASKMOVPS Y1, Y0, (R11)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near130
+	JZ         near145
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near130:
+near145:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near131
+	JZ         near146
 	PREFETCHT1 (R9); ADDQ $+32, R9
 
-near131:
-	DECQ 16(SP)
-	JNZ  alone100
+near146:
+	LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12; DECQ 16(SP)
+	JNZ  alone110
 
-tile101:
-end3:
+tile111:
+end1:
 	VZEROUPPER
 	RET
 
 // func DepthwiseGradRow5s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3
-TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $48-128
+TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $72-128
 	MOVQ  c+96(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX; LEAQ (AX)(AX*4), DX; LEAQ (CX)(AX*4), BX; LEAQ (DX)(AX*4), SI
 	MOVQ  left+80(FP), DI
@@ -2918,146 +3169,198 @@ TEXT ·DepthwiseGradRow5s2(SB), NOSPLIT, $48-128
 	MOVQ  ahead+112(FP), R8
 	MOVQ  aheadY+120(FP), R8
 
-whole1:
+whole2:
 	CMPQ n+88(FP), $+8
-	JLT  rest2
+	JLT  rest3
 	MOVQ w+0(FP), R8
-	MOVQ R8, 8(SP); MOVQ $+5, 32(SP)
+	MOVQ R8, 8(SP); MOVQ $+5, 56(SP)
 
 again4:
+	VXORPS Y0, Y0, Y0; VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4
+	TESTQ   $+16, flags+104(FP)
+	JNZ     zero5
 	MOVQ    wStride+8(FP), R9
 	MOVQ 8(SP), R8; VMOVUPS (R8), Y0; LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y1; LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y2
-	LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y3; LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y4; MOVQ (SP), R8
-	MOVQ    y+32(FP), R9
-	MOVQ    columns+48(FP), R10
-	MOVQ    first+56(FP), R11
-	MOVQ    tiles+64(FP), R12
-	MOVQ R12, 24(SP); MOVQ R11, 16(SP); TESTQ R11, R11
-	JZ      tile8
+	LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y3; LEAQ (R8)(R9*4), R8; VMOVUPS (R8), Y4
 
-alone7:
-	MOVQ R9, R11; VMOVUPS (R11), Y5; MOVL (R10), R11; MOVQ (DI), R12; ADDQ R8, R12; BTL $0x00, R11
-	JCC         skip11
+zero5:
+	MOVQ count+24(FP), R8
+	MOVQ R8, 32(SP)
+	MOVQ y+32(FP), R8
+	MOVQ R8, 40(SP); MOVQ DI, 48(SP)
+
+rows6:
+	CMPQ 32(SP), $0x00
+	JE    rowsdone8
+	MOVQ (SP), R8
+	MOVQ  y+32(FP), R9
+	MOVQ 40(SP), R9
+	MOVQ  columns+48(FP), R10
+	MOVQ  first+56(FP), R11
+	MOVQ  tiles+64(FP), R12
+	MOVQ R12, 24(SP); MOVQ R11, 16(SP); TESTQ R11, R11
+	JZ    tile10
+
+alone9:
+	MOVQ R9, R11; VMOVUPS (R11), Y5; MOVL (R10), R11; MOVQ (DI), R12; TESTQ R12, R12
+	JZ          missing13
+	ADDQ R8, R12; BTL $0x00, R11
+	JCC         skip14
 	VMOVUPS (R12), Y6; VFMADD231PS Y6, Y5, Y0
 
-skip11:
+skip14:
 	BTL $0x01, R11
-	JCC         skip12
+	JCC         skip15
 	VMOVUPS (R12)(AX*1), Y6; VFMADD231PS Y6, Y5, Y1
 
-skip12:
+skip15:
 	BTL $0x02, R11
-	JCC         skip13
+	JCC         skip16
 	VMOVUPS (R12)(AX*2), Y6; VFMADD231PS Y6, Y5, Y2
 
-skip13:
+skip16:
 	BTL $0x03, R11
-	JCC         skip14
+	JCC         skip17
 	VMOVUPS (R12)(CX*1), Y6; VFMADD231PS Y6, Y5, Y3
 
-skip14:
+skip17:
 	BTL $0x04, R11
-	JCC         skip15
+	JCC         skip18
 	VMOVUPS (R12)(AX*4), Y6; VFMADD231PS Y6, Y5, Y4
 
-skip15:
+skip18:
+missing13:
 	LEAQ (R8)(AX*2), R8; LEAQ (R9)(AX*1), R9; ADDQ $+4, R10; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone9
 
-tile8:
+tile10:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone12
 
-inner9:
+inner11:
 	MOVQ R9, R11; VMOVUPS (R11), Y5; VMOVUPS (R11)(AX*1), Y6; VMOVUPS (R11)(AX*2), Y7; VMOVUPS (R11)(CX*1), Y8
-	MOVQ (DI), R11; ADDQ R8, R11; VMOVUPS (R11), Y9; VFMADD231PS Y9, Y5, Y0; VMOVUPS (R11)(AX*1), Y9
-	VFMADD231PS Y9, Y5, Y1; VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y6, Y0
-	VMOVUPS (R11)(CX*1), Y9; VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y6, Y1; VMOVUPS (R11)(AX*4), Y9
-	VFMADD231PS Y9, Y5, Y4; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y7, Y0; VMOVUPS (R11)(DX*1), Y5
-	VFMADD231PS Y5, Y6, Y3; VFMADD231PS Y5, Y7, Y1; VMOVUPS (R11)(CX*2), Y5; VFMADD231PS Y5, Y6, Y4
-	VFMADD231PS Y5, Y7, Y2; VFMADD231PS Y5, Y8, Y0; VMOVUPS (R11)(BX*1), Y5; VFMADD231PS Y5, Y7, Y3
-	VFMADD231PS Y5, Y8, Y1; VMOVUPS (R11)(AX*8), Y5; VFMADD231PS Y5, Y7, Y4; VFMADD231PS Y5, Y8, Y2
-	VMOVUPS (R11)(SI*1), Y5; VFMADD231PS Y5, Y8, Y3; VMOVUPS (R11)(DX*2), Y5; VFMADD231PS Y5, Y8, Y4
-	LEAQ (R8)(AX*8), R8; LEAQ (R9)(AX*4), R9; ADDQ $+16, R10; DECQ 24(SP)
-	JNZ         inner9
-	MOVQ        last+72(FP), R11
-	MOVQ R11, 16(SP); TESTQ R11, R11
-	JNZ         alone7
+	MOVQ (DI), R11; TESTQ R11, R11
+	JZ          missing19
+	ADDQ R8, R11; VMOVUPS (R11), Y9; VFMADD231PS Y9, Y5, Y0; VMOVUPS (R11)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R11)(AX*2), Y9; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y6, Y0; VMOVUPS (R11)(CX*1), Y9
+	VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y6, Y1; VMOVUPS (R11)(AX*4), Y9; VFMADD231PS Y9, Y5, Y4
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y7, Y0; VMOVUPS (R11)(DX*1), Y5; VFMADD231PS Y5, Y6, Y3
+	VFMADD231PS Y5, Y7, Y1; VMOVUPS (R11)(CX*2), Y5; VFMADD231PS Y5, Y6, Y4; VFMADD231PS Y5, Y7, Y2
+	VFMADD231PS Y5, Y8, Y0; VMOVUPS (R11)(BX*1), Y5; VFMADD231PS Y5, Y7, Y3; VFMADD231PS Y5, Y8, Y1
+	VMOVUPS (R11)(AX*8), Y5; VFMADD231PS Y5, Y7, Y4; VFMADD231PS Y5, Y8, Y2; VMOVUPS (R11)(SI*1), Y5
+	VFMADD231PS Y5, Y8, Y3; VMOVUPS (R11)(DX*2), Y5; VFMADD231PS Y5, Y8, Y4
 
-pixelsdone10:
+missing19:
+	LEAQ (R8)(AX*8), R8; LEAQ (R9)(AX*4), R9; ADDQ $+16, R10; DECQ 24(SP)
+	JNZ   inner11
+	MOVQ  last+72(FP), R11
+	MOVQ R11, 16(SP); TESTQ R11, R11
+	JNZ   alone9
+
+pixelsdone12:
+	MOVQ yStep+40(FP), R8
+	SHLQ $0x02, R8; ADDQ R8, 40(SP); ADDQ $+16, DI; SUBQ $0x01, 32(SP)
+	JMP  rows6
+
+rowsdone8:
+	MOVQ 48(SP), DI
 	MOVQ    wStride+8(FP), R9
 	MOVQ 8(SP), R8; VMOVUPS Y0, (R8); LEAQ (R8)(R9*4), R8; VMOVUPS Y1, (R8); LEAQ (R8)(R9*4), R8; VMOVUPS Y2, (R8)
 	LEAQ (R8)(R9*4), R8; VMOVUPS Y3, (R8); LEAQ (R8)(R9*4), R8; VMOVUPS Y4, (R8)
 	MOVQ    wStride+8(FP), R8
-	IMUL3Q $+20, R8, R8; ADDQ R8, 8(SP); ADDQ $0x08, DI; DECQ 32(SP)
+	IMUL3Q $+20, R8, R8; ADDQ R8, 8(SP); ADDQ $0x08, DI; DECQ 56(SP)
 	JNZ     again4
 	SUBQ $+40, DI; ADDQ $+32, (SP)
 	ADDQ    $+32, w+0(FP)
 	ADDQ    $+32, y+32(FP)
 	SUBQ    $+8, n+88(FP)
-	JMP     whole1
+	JMP     whole2
 
-rest2:
+rest3:
 	CMPQ    n+88(FP), $0x00
-	JE      end3
+	JE      end1
 	MOVQ    n+88(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+0(FP), DX
-	MOVQ DX, 8(SP); MOVQ $+5, 40(SP)
+	MOVQ DX, 8(SP); MOVQ $+5, 64(SP)
 
-again27:
+again31:
+	VXORPS Y1, Y1, Y1; VXORPS Y2, Y2, Y2; VXORPS Y3, Y3, Y3; VXORPS Y4, Y4, Y4; VXORPS Y5, Y5, Y5
+	TESTQ      $+16, flags+104(FP)
+	JNZ        zero32
 	MOVQ       wStride+8(FP), BX
 	MOVQ 8(SP), DX; VMASKMOVPS (DX), Y0, Y1; LEAQ (DX)(BX*4), DX; VMASKMOVPS (DX), Y0, Y2; LEAQ (DX)(BX*4), DX
 	VMASKMOVPS (DX), Y0, Y3; LEAQ (DX)(BX*4), DX; VMASKMOVPS (DX), Y0, Y4; LEAQ (DX)(BX*4), DX
-	VMASKMOVPS (DX), Y0, Y5; MOVQ (SP), R8
-	MOVQ       y+32(FP), R9
-	MOVQ       columns+48(FP), R10
-	MOVQ       first+56(FP), DX
-	MOVQ       tiles+64(FP), BX
-	IMUL3Q $+4, BX, BX; ADDQ BX, DX
-	ADDQ       last+72(FP), DX
-	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ         tile31
+	VMASKMOVPS (DX), Y0, Y5
 
-alone30:
-	MOVQ R9, DX; VMASKMOVPS (DX), Y0, Y6; MOVL (R10), DX; MOVQ (DI), BX; ADDQ R8, BX; BTL $0x00, DX
-	JCC         skip34
+zero32:
+	MOVQ count+24(FP), DX
+	MOVQ DX, 32(SP)
+	MOVQ y+32(FP), DX
+	MOVQ DX, 40(SP); MOVQ DI, 48(SP)
+
+rows33:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone35
+	MOVQ (SP), R8
+	MOVQ   y+32(FP), R9
+	MOVQ 40(SP), R9
+	MOVQ   columns+48(FP), R10
+	MOVQ   first+56(FP), DX
+	MOVQ   tiles+64(FP), BX
+	IMUL3Q $+4, BX, BX; ADDQ BX, DX
+	ADDQ   last+72(FP), DX
+	MOVQ DX, 16(SP); TESTQ DX, DX
+	JZ     tile37
+
+alone36:
+	MOVQ R9, DX; VMASKMOVPS (DX), Y0, Y6; MOVL (R10), DX; MOVQ (DI), BX; TESTQ BX, BX
+	JZ          missing40
+	ADDQ R8, BX; BTL $0x00, DX
+	JCC         skip41
 	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y6, Y1
 
-skip34:
+skip41:
 	BTL $0x01, DX
-	JCC         skip35
+	JCC         skip42
 	VMASKMOVPS (BX)(AX*1), Y0, Y7; VFMADD231PS Y7, Y6, Y2
 
-skip35:
+skip42:
 	BTL $0x02, DX
-	JCC         skip36
+	JCC         skip43
 	VMASKMOVPS (BX)(AX*2), Y0, Y7; VFMADD231PS Y7, Y6, Y3
 
-skip36:
+skip43:
 	BTL $0x03, DX
-	JCC         skip37
+	JCC         skip44
 	VMASKMOVPS (BX)(CX*1), Y0, Y7; VFMADD231PS Y7, Y6, Y4
 
-skip37:
+skip44:
 	BTL $0x04, DX
-	JCC         skip38
+	JCC         skip45
 	VMASKMOVPS (BX)(AX*4), Y0, Y7; VFMADD231PS Y7, Y6, Y5
 
-skip38:
+skip45:
+missing40:
 	LEAQ (R8)(AX*2), R8; LEAQ (R9)(AX*1), R9; ADDQ $+4, R10; DECQ 16(SP)
-	JNZ  alone30
+	JNZ  alone36
 
-tile31:
+tile37:
+	MOVQ yStep+40(FP), DX
+	SHLQ $0x02, DX; ADDQ DX, 40(SP); ADDQ $+16, DI; SUBQ $0x01, 32(SP)
+	JMP  rows33
+
+rowsdone35:
+	MOVQ 48(SP), DI
 	MOVQ       wStride+8(FP), BX
 	MOVQ 8(SP), DX; VMASKMOVPS Y1, Y0, (DX); LEAQ (DX)(BX*4), DX; VMASKMOVPS Y2, Y0, (DX); LEAQ (DX)(BX*4), DX
 	VMASKMOVPS Y3, Y0, (DX); LEAQ (DX)(BX*4), DX; VMASKMOVPS Y4, Y0, (DX); LEAQ (DX)(BX*4), DX
 	VMASKMOVPS Y5, Y0, (DX)
 	MOVQ       wStride+8(FP), DX
-	IMUL3Q $+20, DX, DX; ADDQ DX, 8(SP); ADDQ $0x08, DI; DECQ 40(SP)
-	JNZ        again27
+	IMUL3Q $+20, DX, DX; ADDQ DX, 8(SP); ADDQ $0x08, DI; DECQ 64(SP)
+	JNZ        again31
 	SUBQ $+40, DI
 
-end3:
+end1:
 	VZEROUPPER
 	RET

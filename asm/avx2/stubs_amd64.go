@@ -1042,11 +1042,12 @@ func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float3
 //
 //	w[(r*3+s)*wStride+i] += rows[j*1+r][((p*1-left)+s)*c+i] * y[j*yStep+p*c+i]
 //
-// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
+// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1072,11 +1073,12 @@ func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float3
 //
 //	w[(r*3+s)*wStride+i] += rows[j*2+r][((p*2-left)+s)*c+i] * y[j*yStep+p*c+i]
 //
-// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
+// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1102,11 +1104,12 @@ func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float3
 //
 //	w[(r*5+s)*wStride+i] += rows[j*1+r][((p*1-left)+s)*c+i] * y[j*yStep+p*c+i]
 //
-// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
+// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1132,11 +1135,12 @@ func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float3
 //
 //	w[(r*5+s)*wStride+i] += rows[j*2+r][((p*2-left)+s)*c+i] * y[j*yStep+p*c+i]
 //
-// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
 // padding, which is not read; of the pixels of tiles none is. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
+// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow5s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
