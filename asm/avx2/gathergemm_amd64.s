@@ -141,8 +141,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -387,8 +387,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+32, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+32, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -599,8 +599,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -811,8 +811,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+32, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+32, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1012,8 +1012,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1216,8 +1216,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+32, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+32, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1402,8 +1402,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1584,8 +1584,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+32, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+32, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:

@@ -183,8 +183,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -476,8 +476,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -731,8 +731,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -980,8 +980,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1213,8 +1213,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1448,8 +1448,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1672,8 +1672,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -1898,8 +1898,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -2111,8 +2111,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -2321,8 +2321,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -2522,8 +2522,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+128, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+128, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
@@ -2724,8 +2724,8 @@ next14:
 	JMP  tapsdone12
 
 skip13:
-	IMUL3Q $+64, tapLen+72(FP), CX
-	ADDQ CX, AX
+	MOVQ   tapLen+72(FP), CX
+	IMUL3Q $+64, CX, CX; ADDQ CX, AX
 	JMP    next14
 
 tapsdone12:
