@@ -8,11 +8,10 @@ import (
 // gradient is a sum over output pixels of the outer product of a pixel of src
 // (its channels are rows of dw) with a pixel of ddst (columns). Blocks of pixels
 // that fit L2 are packed into strips as high or wide as the kernel's tile, and
-// each filter position then sums over shifted runs of the same strips.
+// each filter position then sums over shifted runs of the same strips, a row of an
+// image each.
 //
-// With images innermost in a strip, a run covers a whole row of a small map in
-// all images of the block, so that 4x4 maps run as long as 32x32 ones. Where the
-// channels are few, a row of the filter is one position with S*C rows: these
+// Where the channels are few, a row of the filter is one position with S*C rows: these
 // floats lie together in a row of src, so that the kernel slides over a copy of
 // the row with its padding. A 1x1 filter with a stride slides over the pixels of src
 // that it reads, or with padding over a copy of them.
@@ -155,14 +154,7 @@ func (o *outer) cutPixels(s *Shape) {
 			o.yLen = o.pixels * o.nr
 		}
 	}
-	runs := o.rows
-	switch {
-	case o.sliding || o.inPlace:
-		runs *= o.images
-	case s.StrideW > 1 && o.images > 1:
-		runs *= ow
-	}
-	o.runsLen = 3 * runs
+	o.runsLen = 3 * o.rows * o.images
 }
 
 // cutTasks chooses how the work is divided. It depends on the shape only.
@@ -387,14 +379,7 @@ func (o *outer) rightOperand(s *Shape, k outerBlock, g *kernels.OuterGemm, group
 	if cols < width {
 		clear(y[:o.yLen/o.nr*width])
 	}
-	if o.direct || o.sliding || o.inPlace {
-		kernels.CopyBlock(y, width, ddst[first*s.K+col:], s.K, k.pixels(s), cols)
-		return
-	}
-	images, image := k.n1-k.n0, s.OH()*s.OW()*s.K
-	for n := range images {
-		kernels.CopyBlock(y[n*width:], width*images, ddst[first*s.K+col+n*image:], s.K, k.pixels(s)/images, cols)
-	}
+	kernels.CopyBlock(y, width, ddst[first*s.K+col:], s.K, k.pixels(s), cols)
 }
 
 // biasRow sums the columns of the kernel's B: the product with a row of ones.
@@ -427,10 +412,7 @@ func (o *outer) panel(s *Shape, k outerBlock, wk *outerWorker, tiles []strip, gr
 			height := rowsOf(tiles)
 			g.A, g.APitch, g.AStep = x[t.row-first:], height, height
 		default:
-			g.A, g.APitch, g.AStep = x[at:], t.height, t.height
-			if k.n1-k.n0 == 1 {
-				g.AStep *= s.StrideW
-			}
+			g.A, g.APitch, g.AStep = x[at:], t.height, s.StrideW*t.height
 			at += packed * t.height
 		}
 		for tap := range o.taps {

@@ -9,59 +9,36 @@ func (o *outer) findRuns(s *Shape, k outerBlock, wk *outerWorker) {
 		wk.runs[0] = append(wk.data[:0], 0, 0, int32(k.p1-k.p0))
 		return
 	}
-	ow, images := s.OW(), k.n1-k.n0
 	for tap := range o.taps {
-		r, q := tap/s.S, tap%s.S
-		if o.sliding {
-			r = tap
-		}
 		runs := wk.data[tap*o.runsLen:][:0:o.runsLen]
 		if o.sliding {
-			wk.runs[tap] = o.slidingRuns(s, k, r, runs)
-			continue
+			wk.runs[tap] = o.slidingRuns(s, k, tap, runs)
+		} else {
+			wk.runs[tap] = o.rowRuns(s, k, tap/s.S, tap%s.S, runs)
 		}
-		if o.inPlace {
-			wk.runs[tap] = o.inPlaceRuns(s, k, r, q, runs)
-			continue
-		}
-		lo, hi := insideRange(ow, s.StrideW, q*s.DilationW-s.PadLeft, s.W)
-		for y := k.y0; y < k.y1; y++ {
-			h := y*s.StrideH - s.PadTop + r*s.DilationH
-			if h < 0 || h >= s.H || lo >= hi {
-				continue
-			}
-			row := h - k.h0
-			if s.R == 1 {
-				row = y - k.h0
-			}
-			b := (y-k.y0)*ow + lo
-			switch first := lo*s.StrideW - s.PadLeft + q*s.DilationW; {
-			case s.StrideW == 1:
-				runs = addRun(runs, (row*s.W+first)*images, b*images, (hi-lo)*images)
-			case images == 1:
-				runs = append(runs, int32(row*s.W+first), int32(b), int32(hi-lo))
-			default:
-				for i := range hi - lo {
-					runs = append(runs, int32((row*s.W+first+i*s.StrideW)*images), int32((b+i)*images), int32(images))
-				}
-			}
-		}
-		wk.runs[tap] = runs
 	}
 }
 
-// inPlaceRuns appends the runs of filter position (r, q), rows of images.
-func (o *outer) inPlaceRuns(s *Shape, k outerBlock, r, q int, runs []int32) []int32 {
-	ow, shift, row0 := s.OW(), q*s.DilationW-s.PadLeft, o.firstRow(s, k)
+// rowRuns appends the runs of filter position (r, q), rows of images.
+func (o *outer) rowRuns(s *Shape, k outerBlock, r, q int, runs []int32) []int32 {
+	ow, shift := s.OW(), q*s.DilationW-s.PadLeft
 	lo, hi := insideRange(ow, s.StrideW, shift, s.W)
 	if lo >= hi {
 		return runs
+	}
+	// Where A starts, and its rows in an image.
+	row0, rows := k.h0, k.h1-k.h0
+	if o.inPlace {
+		row0, rows = o.firstRow(s, k), s.H
 	}
 	b := lo
 	for n := range k.n1 - k.n0 {
 		for y := k.y0; y < k.y1; y++ {
 			if h := y*s.StrideH - s.PadTop + r*s.DilationH; h >= 0 && h < s.H {
-				a := (n*s.H+h-row0)*s.W + lo*s.StrideW + shift
+				if s.R == 1 && !o.inPlace {
+					h = y
+				}
+				a := (n*rows+h-row0)*s.W + lo*s.StrideW + shift
 				if s.StrideW == 1 {
 					runs = addRun(runs, a, b, hi-lo)
 				} else {
@@ -125,21 +102,24 @@ func insideRange(n, stride, shift, extent int) (lo, hi int) {
 
 // packX copies a block of src into strips.
 func (o *outer) packX(s *Shape, k outerBlock, tiles []strip, group int, x, src []float32) {
-	images := k.n1 - k.n0
-	at := 0
+	// So many rows lie together.
+	images, rows := k.n1-k.n0, k.h1-k.h0
+	switch {
+	case s.R == 1:
+		rows = 1
+	case rows == s.H:
+		images, rows = 1, images*rows
+	}
 	for _, t := range tiles {
-		for row := k.h0; row < k.h1; row++ {
-			h := srcRow(s, row)
-			dst := x[at+(row-k.h0)*s.W*images*t.height:]
-			if h < 0 || h >= s.H {
-				continue // no run reads it
-			}
-			for n := range images {
-				line := src[((k.n0+n)*s.H+h)*s.W*s.C+group*s.groupC()+t.row:]
-				kernels.CopyBlock(dst[n*t.height:], images*t.height, line, s.C, s.W, t.height)
+		for n := range images {
+			for row := k.h0; row < k.h1; row += rows {
+				if h := srcRow(s, row); h >= 0 && h < s.H { // no run reads others
+					from := src[((k.n0+n)*s.H+h)*s.W*s.C+group*s.groupC()+t.row:]
+					kernels.CopyBlock(x, t.height, from, s.C, rows*s.W, t.height)
+				}
+				x = x[rows*s.W*t.height:]
 			}
 		}
-		at += (k.h1 - k.h0) * s.W * images * t.height
 	}
 }
 
