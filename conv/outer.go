@@ -16,7 +16,7 @@ import (
 // the row with its padding. A 1x1 filter with a stride slides over the pixels of src
 // that it reads, or with padding over a copy of them.
 //
-// Where the rows of dst are long, src is not packed but read where it lies, a row in
+// Where the rows of dst are long, neither is packed but read where it lies, a row in
 // each run: packing takes as long as a tenth of the products of a 3x3 filter with a
 // stride, which uses a quarter of src with each filter position.
 
@@ -25,7 +25,7 @@ type outer struct {
 	direct        bool // both operands are read in place
 	sliding       bool // a position is a whole row of the filter
 	stepping      bool // sliding over src in place
-	inPlace       bool // src is read in place, a row of an image at a time
+	inPlace       bool // src is read in place, a row of an image in each run
 	directB       bool // B is read in place
 	lineCols      int  // if sliding: pixels in a copied row of src
 	taps, tapRows int  // separate filter positions, and rows of dw in each
@@ -81,7 +81,7 @@ func newOuter(s *Shape) *outer {
 	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
 	o.stepping = o.sliding && pointwise && unpadded && cg >= slidingC && outerPixels*s.H*s.W <= maxOffset
 	o.inPlace = !o.direct && !o.sliding && s.OW() >= inPlaceCols
-	o.directB = (o.direct || o.sliding) && kg%narrow == 0
+	o.directB = (o.direct || o.sliding || o.inPlace) && kg%narrow == 0
 	if o.sliding {
 		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()
 		if s.S > 1 {
