@@ -235,7 +235,11 @@ func (g *randomGraph) layer(v randomValue) {
 	s := v.shape
 	rank := len(s)
 	maps := rank == 4
-	switch g.rng.IntN(18) {
+	switch g.rng.IntN(20) {
+	case 18, 19:
+		if maps {
+			g.block(v)
+		}
 	case 14, 15:
 		g.reduction(v)
 	case 16, 17:
@@ -260,11 +264,14 @@ func (g *randomGraph) layer(v randomValue) {
 	case 7, 8:
 		g.activation(v)
 	case 9:
+		var alike []string
 		for _, w := range g.values {
 			if w.name != v.name && slices.Equal(w.shape, s) {
-				g.node([]string{"Add", "Mul", "Sub"}[g.rng.IntN(3)], nil, s, v.name, w.name)
-				return
+				alike = append(alike, w.name)
 			}
+		}
+		if len(alike) > 0 {
+			g.node([]string{"Add", "Mul", "Sub"}[g.rng.IntN(3)], nil, s, v.name, alike[g.rng.IntN(len(alike))])
 		}
 	case 10:
 		if maps {
@@ -314,6 +321,22 @@ func (g *randomGraph) convolution(v randomValue) {
 		inputs = append(inputs, g.constant(false, k))
 	}
 	g.node("Conv", []onnx.Attribute{pads}, []int{s[0], k, s[2], s[3]}, inputs...)
+}
+
+// block adds two convolutions of v and their sum, whose terms are in the order in
+// which they are made or the other, and often a scale by channel behind.
+func (g *randomGraph) block(v randomValue) {
+	g.convolution(v)
+	a := g.last()
+	b := g.node("Conv", nil, a.shape, v.name, g.weights(false, a.shape[1], v.shape[1], 1, 1))
+	terms := []string{a.name, b}
+	if g.rng.IntN(2) == 0 {
+		terms = []string{b, a.name}
+	}
+	sum := g.node("Add", nil, a.shape, terms...)
+	if g.rng.IntN(2) == 0 {
+		g.node("Mul", nil, a.shape, sum, g.constant(false, a.shape[1], 1, 1))
+	}
 }
 
 // branches adds convolutions of v, joined with each other, with v, and twice.
@@ -379,7 +402,8 @@ func (g *randomGraph) reduction(v randomValue) {
 		if rank != 2 {
 			return
 		}
-		shape, n := []int{s[0], 8}, 8
+		n := []int{8, s[0]}[g.rng.IntN(2)]
+		shape := []int{s[0], n}
 		bias := [][]int{{}, {1}, {n}, {1, n}, {s[0], 1}, {s[0], n}}[g.rng.IntN(6)]
 		if g.rng.IntN(2) == 0 {
 			g.node(op, []onnx.Attribute{intAttribute("transB", 1)}, shape, v.name, g.constant(false, n, s[1]), g.constant(false, bias...))

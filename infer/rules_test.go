@@ -106,6 +106,13 @@ func TestRules(t *testing.T) {
 			numbers(onnx.Float32, []int{3, 6}, 1, 1, 2, 3, 3, 4, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8)},
 		{"Resize", 18, []onnx.Attribute{text("keep_aspect_ratio_policy", "not_smaller")},
 			[]*Tensor{numbers(onnx.Float32, []int{1, 2}, 1, 2), nil, nil, numbers(int64s, []int{2}, 2, 3)}, numbers(onnx.Float32, []int{2, 4}, 1, 1, 2, 2, 1, 1, 2, 2)},
+		// Cubic weights of pixels that are there alone: 111/128 and -9/128 at 1/4 and 5/4 from
+		// the centre, 29/128 at 3/4.
+		{"Resize", 13, []onnx.Attribute{text("mode", "cubic"), {Name: "cubic_coeff_a", Type: onnx.AttributeFloat, Float: -0.5}, intAttribute("exclude_outside", 1)},
+			[]*Tensor{numbers(onnx.Float32, []int{1, 2}, 0, 51), nil, numbers(onnx.Float32, []int{2}, 1, 2)},
+			numbers(onnx.Float32, []int{1, 4}, -51*9./102, 51*29./140, 51*111./140, 51*111./102)},
+		// A quotient is rounded once, though its divisor is constant.
+		{"Div", 13, nil, []*Tensor{numbers(onnx.Float32, []int{1, 4}, 1, 5, 7, 11), numbers(onnx.Float32, one, 3)}, numbers(onnx.Float32, []int{1, 4}, 1./3, 5./3, 7./3, 11./3)},
 		// What ceil_mode adds behind the padding does not count.
 		{"AveragePool", 19, []onnx.Attribute{intsAttribute("kernel_shape", 3), intsAttribute("strides", 2), intsAttribute("pads", 1, 1), intAttribute("ceil_mode", 1), intAttribute("count_include_pad", 1)},
 			[]*Tensor{numbers(onnx.Float32, []int{1, 1, 4}, 1, 2, 3, 4)}, numbers(onnx.Float32, []int{1, 1, 3}, 1, 3, 2)},
