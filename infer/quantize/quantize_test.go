@@ -43,7 +43,7 @@ func cifar(t *testing.T) (pixels [][]byte, labels []int) {
 // methods may cost at most 1 point of accuracy on the 1000.
 func TestCIFAR(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("quantises two networks with each method and classifies 1000 images with every result")
 	}
 	pixels, labels := cifar(t)
 	mean, std := []float32{0.4914, 0.4822, 0.4465}, []float32{0.2471, 0.2435, 0.2616}

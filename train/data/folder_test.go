@@ -447,6 +447,14 @@ func TestOrientation(t *testing.T) {
 	if got := Orientation(webp); got != 6 {
 		t.Errorf("WebP: orientation %d", got)
 	}
+	// A chunk of odd length, which a byte fills up, and a byte that fills up to a marker.
+	odd := append([]byte("XMP \x03\x00\x00\x00abc\x00"), webp[12:]...)
+	if got := Orientation(slices.Concat(webp[:12], odd)); got != 6 {
+		t.Errorf("WebP with an odd chunk: orientation %d", got)
+	}
+	if got := Orientation(slices.Insert(slices.Clone(jpg), 2, 0xff)); got != 6 {
+		t.Errorf("JPEG with a fill byte: orientation %d", got)
+	}
 	for n := range len(jpg) / 4 { // cut anywhere
 		if got := Orientation(jpg[:n]); got != 1 && got != 6 {
 			t.Errorf("%d bytes: orientation %d", n, got)
