@@ -168,8 +168,8 @@ func outerGemm(o *OuterGemm) {
 func tileErr() error { return nil }
 
 var (
-	tileAVX512 = gemmTile{mr: 14, nr: 32, narrow: 16, limits: limitsAVX512, pack: packAVX512}
-	tileAVX2   = gemmTile{mr: 6, nr: 16, narrow: 8, limits: limitsAVX2, pack: packAVX2}
+	tileAVX512 = gemmTile{mr: 14, shallow: 7, nr: 32, narrow: 16, limits: limitsAVX512, pack: packAVX512}
+	tileAVX2   = gemmTile{mr: 6, shallow: 6, nr: 16, narrow: 8, limits: limitsAVX2, pack: packAVX2}
 )
 
 func activeGemmTile() *gemmTile {

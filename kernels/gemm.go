@@ -1,5 +1,7 @@
 package kernels
 
+import "math/bits"
+
 // Gemm computes C = alpha*op(A)*op(B) + beta*C for row-major matrices, where
 // op(X) is X or its transpose: op(A) is m x k, op(B) is k x n, C is m x n. With
 // transA, A is stored k x m (leading dimension lda >= m), else m x k
@@ -44,7 +46,10 @@ func checkMatrix(op, name string, trans bool, rows, cols int, x []float32, ld in
 	if ld < max(1, cols) {
 		panic("kernels." + op + ": leading dimension of " + name + " below its row length")
 	}
-	if rows > 0 && cols > 0 && (len(x) < cols || (len(x)-cols)/ld < rows-1) {
-		panic("kernels." + op + ": " + name + " is too short")
+	if rows > 0 && cols > 0 {
+		high, last := bits.Mul(uint(rows-1), uint(ld))
+		if len(x) < cols || high > 0 || last > uint(len(x)-cols) {
+			panic("kernels." + op + ": " + name + " is too short")
+		}
 	}
 }

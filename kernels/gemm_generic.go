@@ -7,7 +7,7 @@ package kernels
 // accumulators are what the Go compiler keeps in registers.
 func gemmTileGeneric() *gemmTile { return &tileGeneric }
 
-var tileGeneric = gemmTile{mr: 4, nr: 16, narrow: 16, limits: limitsGeneric, pack: packGeneric}
+var tileGeneric = gemmTile{mr: 4, shallow: 4, nr: 16, narrow: 16, limits: limitsGeneric, pack: packGeneric}
 
 func gemmPanelGeneric(t *panelArgs) {
 	u, i := *t, 0

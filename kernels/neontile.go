@@ -14,9 +14,9 @@ import (
 // 8x8 for out-of-order cores that issue three, and the safe default, 4x8 for
 // in-order cores, which stall on what a larger tile loads.
 var neonTiles = map[string]gemmTile{
-	"8x12": {mr: 8, nr: 12, narrow: 4, limits: limitsGeneric, pack: packGeneric},
-	"8x8":  {mr: 8, nr: 8, narrow: 4, limits: limitsGeneric, pack: packGeneric},
-	"4x8":  {mr: 4, nr: 8, narrow: 4, limits: limitsGeneric, pack: packGeneric},
+	"8x12": {mr: 8, shallow: 8, nr: 12, narrow: 4, limits: limitsGeneric, pack: packGeneric},
+	"8x8":  {mr: 8, shallow: 8, nr: 8, narrow: 4, limits: limitsGeneric, pack: packGeneric},
+	"4x8":  {mr: 4, shallow: 4, nr: 8, narrow: 4, limits: limitsGeneric, pack: packGeneric},
 }
 
 // chooseNEONTile returns the tile for a core, named by the implementer and part
