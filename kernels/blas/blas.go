@@ -1,6 +1,7 @@
 package blas
 
 import (
+	"runtime"
 	"sync"
 
 	"gonum.org/v1/gonum/blas"
@@ -42,6 +43,23 @@ func holds(x []float32, n, inc int) bool {
 // fits reports whether a holds a rows x cols matrix with leading dimension ld.
 func fits(a []float32, rows, cols, ld int) bool {
 	return rows > 0 && cols > 0 && ld >= cols && ld*(rows-1)+cols <= len(a)
+}
+
+// Orders of a matrix up to which gonum's routines take less time than calls of a kernel
+// for each row: on any machine and for any increments; for products with a symmetric
+// matrix; for triangles and updates of rank two; for Strmv without increment.
+const (
+	nativeOrder     = 16
+	nativeSymmetric = 32
+	nativeMost      = 48
+	nativeStrmv     = 256
+)
+
+// native tells whether order n is small enough for gonum's routine, most being what
+// holds where it has machine code and fit tells that it is good at the increments. Not
+// for routines that skip zeros.
+func native(n, most int, fit bool) bool {
+	return n <= nativeOrder || runtime.GOARCH == "amd64" && fit && n <= most
 }
 
 // scratch keeps temporary memory between calls.
@@ -119,11 +137,15 @@ func scatter(src, x []float32, inc int) {
 	}
 }
 
-// shortRow is the length up to which a loop here takes less time than a kernel's call.
-const shortRow = 4
+// Lengths up to which a loop here takes less time than a kernel's call: a sum, which
+// waits for each addition, and independent elements.
+const (
+	shortSum = 4
+	shortRow = 12
+)
 
 func dot(x, y []float32) float32 {
-	if len(x) > shortRow {
+	if len(x) > shortSum {
 		return kernels.Dot(x, y)
 	}
 	y = y[:len(x)]
@@ -142,6 +164,14 @@ func axpy(alpha float32, x, y []float32) {
 	y = y[:len(x)]
 	for i, v := range x {
 		y[i] += alpha * v
+	}
+}
+
+// axpyTwo is two calls of axpy, with x0 first, for up to shortRow elements.
+func axpyTwo(alpha0 float32, x0 []float32, alpha1 float32, x1, y []float32) {
+	x1, y = x1[:len(x0)], y[:len(x0)]
+	for i, v := range x0 {
+		y[i] = y[i] + alpha0*v + alpha1*x1[i]
 	}
 }
 

@@ -10,9 +10,10 @@
 // kernels.Gemm and run in parallel. Dense and packed matrix-vector routines run
 // on kernels.Gemm, kernels.Dot and kernels.Axpy row by row, vectors with an
 // increment other than 1 being gathered first. The banded routines, rotations, the
-// strided level 1 and Sgemv on a small matrix are gonum's own, by embedding; so are
-// the routines of the other types, which makes Implementation usable wherever
-// gonum's is. Rows and products of a few elements are loops.
+// strided level 1 and matrix-vector routines on a small matrix, which a call of a kernel
+// for each row would only slow down, are gonum's own, by embedding; so are the routines
+// of the other types, which makes Implementation usable wherever gonum's is. Rows and
+// products of a few elements are loops, or gonum's where it skips no zeros.
 //
 // Arguments are checked as gonum checks them, with gonum's panic messages:
 // whatever is not plainly valid is handed to gonum's implementation. As in gonum

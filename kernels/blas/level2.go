@@ -36,6 +36,8 @@ func (i Implementation) Sgemv(tA blas.Transpose, m, n int, alpha float32, a []fl
 }
 
 const (
+	// smallGer is the larger dimension of A up to which gonum's machine code is faster.
+	smallGer = 64
 	// parallelGer is the number of elements from which Sger is split over threads.
 	parallelGer = 1 << 17
 	// gerRowsMost is how many rows Sger updates one by one where they are longer than
@@ -45,7 +47,8 @@ const (
 
 // Sger adds alpha*x*yᵀ to the m x n matrix A.
 func (i Implementation) Sger(m, n int, alpha float32, x []float32, incX int, y []float32, incY int, a []float32, lda int) {
-	if alpha == 0 || !fits(a, m, n, lda) || !holds(x, m, incX) || !holds(y, n, incY) {
+	rising := incX > 0 && incY > 0 // gonum's machine code is wrong for other increments
+	if rising && native(max(m, n), smallGer, true) || alpha == 0 || !fits(a, m, n, lda) || !holds(x, m, incX) || !holds(y, n, incY) {
 		i.Implementation.Sger(m, n, alpha, x, incX, y, incY, a, lda)
 		return
 	}
@@ -79,7 +82,7 @@ func gerRows(alpha float32, x, y, a []float32, lda, lo, hi int) {
 
 // Ssymv computes y = alpha*A*x + beta*y for a symmetric A.
 func (i Implementation) Ssymv(ul blas.Uplo, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
-	if !legalUplo(ul) || alpha == 0 || !fits(a, n, n, lda) || !holds(x, n, incX) || !holds(y, n, incY) {
+	if native(n, nativeSymmetric, incX == 1 && incY == 1) || !legalUplo(ul) || alpha == 0 || !fits(a, n, n, lda) || !holds(x, n, incX) || !holds(y, n, incY) {
 		i.Implementation.Ssymv(ul, n, alpha, a, lda, x, incX, beta, y, incY)
 		return
 	}
@@ -88,7 +91,7 @@ func (i Implementation) Ssymv(ul blas.Uplo, n int, alpha float32, a []float32, l
 
 // Sspmv is Ssymv for a packed matrix.
 func (i Implementation) Sspmv(ul blas.Uplo, n int, alpha float32, ap []float32, x []float32, incX int, beta float32, y []float32, incY int) {
-	if !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) || !holds(y, n, incY) {
+	if native(n, nativeSymmetric, incX == 1 && incY == 1) || !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) || !holds(y, n, incY) {
 		i.Implementation.Sspmv(ul, n, alpha, ap, x, incX, beta, y, incY)
 		return
 	}
@@ -132,12 +135,29 @@ func (i Implementation) Ssyr(ul blas.Uplo, n int, alpha float32, x []float32, in
 		i.Implementation.Ssyr(ul, n, alpha, x, incX, a, lda)
 		return
 	}
+	if native(n, nativeOrder, true) && nonzero(alpha, n, x, incX) {
+		i.Implementation.Ssyr(ul, n, alpha, x, incX, a, lda)
+		return
+	}
 	syr(dense(ul, n, a, lda), alpha, x, incX)
+}
+
+// nonzero reports whether alpha times any of the n elements of x is not zero, for which
+// gonum's Ssyr skips a row.
+func nonzero(alpha float32, n int, x []float32, inc int) bool {
+	at := first(n, inc)
+	for range n {
+		if alpha*x[at] == 0 {
+			return false
+		}
+		at += inc
+	}
+	return true
 }
 
 // Sspr is Ssyr for a packed matrix.
 func (i Implementation) Sspr(ul blas.Uplo, n int, alpha float32, x []float32, incX int, ap []float32) {
-	if !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) {
+	if native(n, nativeOrder, true) || !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) {
 		i.Implementation.Sspr(ul, n, alpha, x, incX, ap)
 		return
 	}
@@ -160,7 +180,7 @@ func syrRows(a triangle, alpha float32, x []float32) {
 
 // Ssyr2 adds alpha*x*yᵀ + alpha*y*xᵀ to the symmetric matrix A.
 func (i Implementation) Ssyr2(ul blas.Uplo, n int, alpha float32, x []float32, incX int, y []float32, incY int, a []float32, lda int) {
-	if !legalUplo(ul) || alpha == 0 || !fits(a, n, n, lda) || !holds(x, n, incX) || !holds(y, n, incY) {
+	if native(n, nativeMost, incX == 1 && incY == 1) || !legalUplo(ul) || alpha == 0 || !fits(a, n, n, lda) || !holds(x, n, incX) || !holds(y, n, incY) {
 		i.Implementation.Ssyr2(ul, n, alpha, x, incX, y, incY, a, lda)
 		return
 	}
@@ -169,7 +189,7 @@ func (i Implementation) Ssyr2(ul blas.Uplo, n int, alpha float32, x []float32, i
 
 // Sspr2 is Ssyr2 for a packed matrix.
 func (i Implementation) Sspr2(ul blas.Uplo, n int, alpha float32, x []float32, incX int, y []float32, incY int, ap []float32) {
-	if !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) || !holds(y, n, incY) {
+	if native(n, nativeMost, incX == 1 && incY == 1) || !legalUplo(ul) || alpha == 0 || !holdsPacked(ap, n) || !holds(x, n, incX) || !holds(y, n, incY) {
 		i.Implementation.Sspr2(ul, n, alpha, x, incX, y, incY, ap)
 		return
 	}

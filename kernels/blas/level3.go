@@ -26,7 +26,7 @@ func (i Implementation) Sgemm(tA, tB blas.Transpose, m, n, k int, alpha float32,
 
 // smallGemm is the number of multiplications up to which a loop takes less time than
 // the choice of a method.
-const smallGemm = 32
+const smallGemm = 64
 
 // gemm is [kernels.Gemm], or a loop.
 func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
@@ -34,20 +34,23 @@ func gemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int,
 		kernels.Gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
-	rsa, csa, rsb, csb := lda, 1, ldb, 1
+	rsa, csa := lda, 1
 	if transA {
 		rsa, csa = 1, lda
-	}
-	if transB {
-		rsb, csb = 1, ldb
 	}
 	for i := range m {
 		row := c[i*ldc : i*ldc+n]
 		scaleBy(beta, row)
+		if !transB {
+			for p := range k {
+				axpy(alpha*a[i*rsa+p*csa], b[p*ldb:p*ldb+n], row)
+			}
+			continue
+		}
 		for j := range row {
 			var sum float32
-			for p := range k {
-				sum += a[i*rsa+p*csa] * b[p*rsb+j*csb]
+			for p, v := range b[j*ldb : j*ldb+k] {
+				sum += a[i*rsa+p*csa] * v
 			}
 			row[j] += alpha * sum
 		}
@@ -65,7 +68,7 @@ func (i Implementation) Ssymm(s blas.Side, ul blas.Uplo, m, n int, alpha float32
 	if s == blas.Left {
 		k = m
 	}
-	if !legalSide(s) || !legalUplo(ul) || alpha == 0 || !fits(a, k, k, lda) || !fits(b, m, n, ldb) || !fits(c, m, n, ldc) {
+	if max(m, n) <= fewRows || !legalSide(s) || !legalUplo(ul) || alpha == 0 || !fits(a, k, k, lda) || !fits(b, m, n, ldb) || !fits(c, m, n, ldc) {
 		i.Implementation.Ssymm(s, ul, m, n, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
@@ -106,8 +109,13 @@ func fillRows(dst []float32, a triangle, lo, nb int) {
 // as a full square.
 const rankBase = 128
 
-// fewRows is how many rows of a matrix are too few for a product to pay.
-const fewRows = 6
+const (
+	// fewRows is how many rows of a matrix are too few for a product to pay.
+	fewRows = 6
+	// nativeRank is the larger dimension up to which gonum's Ssyrk and Ssyr2k without
+	// transposition, which skip no zeros, take less time.
+	nativeRank = 8
+)
 
 // Ssyrk computes C = alpha*A*Aᵀ + beta*C (NoTrans, A n x k) or
 // C = alpha*Aᵀ*A + beta*C for a symmetric C.
@@ -117,7 +125,7 @@ func (i Implementation) Ssyrk(ul blas.Uplo, tA blas.Transpose, n, k int, alpha f
 	if trans {
 		rows, cols = k, n
 	}
-	if !ok || !legalUplo(ul) || alpha == 0 || !fits(a, rows, cols, lda) || !fits(c, n, n, ldc) {
+	if !trans && max(n, k) <= nativeRank || !ok || !legalUplo(ul) || alpha == 0 || !fits(a, rows, cols, lda) || !fits(c, n, n, ldc) {
 		i.Implementation.Ssyrk(ul, tA, n, k, alpha, a, lda, beta, c, ldc)
 		return
 	}
@@ -133,7 +141,7 @@ func (i Implementation) Ssyr2k(ul blas.Uplo, tA blas.Transpose, n, k int, alpha 
 	if trans {
 		rows, cols = k, n
 	}
-	if !ok || !legalUplo(ul) || alpha == 0 || !fits(a, rows, cols, lda) || !fits(b, rows, cols, ldb) || !fits(c, n, n, ldc) {
+	if !trans && max(n, k) <= nativeRank || !ok || !legalUplo(ul) || alpha == 0 || !fits(a, rows, cols, lda) || !fits(b, rows, cols, ldb) || !fits(c, n, n, ldc) {
 		i.Implementation.Ssyr2k(ul, tA, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
@@ -184,7 +192,7 @@ func (r *rank) skip(n1, ld int) int {
 }
 
 func (r *rank) base(n int, a, b, c []float32) {
-	if n <= fewRows && !r.trans || r.k <= fewRows/2 && r.trans {
+	if n <= fewRows && !r.trans || r.trans && (r.k <= fewRows/2 || max(n, r.k) < fewRows) {
 		r.rows(n, a, b, c)
 		return
 	}

@@ -51,7 +51,7 @@ func (a triangle) row(r int) (diag float32, off []float32, lo int) {
 // Strmv computes x = A*x or x = Aᵀ*x for a triangular A.
 func (i Implementation) Strmv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n int, a []float32, lda int, x []float32, incX int) {
 	trans, ok := transposed(tA)
-	if !ok || !legalUplo(ul) || !legalDiag(d) || !fits(a, n, n, lda) || !holds(x, n, incX) {
+	if native(n, nativeMost, true) || native(n, nativeStrmv, incX == 1) || !ok || !legalUplo(ul) || !legalDiag(d) || !fits(a, n, n, lda) || !holds(x, n, incX) {
 		i.Implementation.Strmv(ul, tA, d, n, a, lda, x, incX)
 		return
 	}
@@ -61,7 +61,7 @@ func (i Implementation) Strmv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 // Stpmv is Strmv for a packed matrix.
 func (i Implementation) Stpmv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n int, ap []float32, x []float32, incX int) {
 	trans, ok := transposed(tA)
-	if !ok || !legalUplo(ul) || !legalDiag(d) || !holdsPacked(ap, n) || !holds(x, n, incX) {
+	if native(n, nativeMost, true) || !ok || !legalUplo(ul) || !legalDiag(d) || !holdsPacked(ap, n) || !holds(x, n, incX) {
 		i.Implementation.Stpmv(ul, tA, d, n, ap, x, incX)
 		return
 	}
@@ -99,7 +99,7 @@ func trmvRows(a triangle, trans, unit bool, x []float32) {
 // Strsv solves A*x = b or Aᵀ*x = b for a triangular A; x holds b at entry.
 func (i Implementation) Strsv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n int, a []float32, lda int, x []float32, incX int) {
 	trans, ok := transposed(tA)
-	if !ok || !legalUplo(ul) || !legalDiag(d) || !fits(a, n, n, lda) || !holds(x, n, incX) {
+	if native(n, nativeMost, true) || !ok || !legalUplo(ul) || !legalDiag(d) || !fits(a, n, n, lda) || !holds(x, n, incX) {
 		i.Implementation.Strsv(ul, tA, d, n, a, lda, x, incX)
 		return
 	}
@@ -109,7 +109,7 @@ func (i Implementation) Strsv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n in
 // Stpsv is Strsv for a packed matrix.
 func (i Implementation) Stpsv(ul blas.Uplo, tA blas.Transpose, d blas.Diag, n int, ap []float32, x []float32, incX int) {
 	trans, ok := transposed(tA)
-	if !ok || !legalUplo(ul) || !legalDiag(d) || !holdsPacked(ap, n) || !holds(x, n, incX) {
+	if native(n, nativeMost, true) || !ok || !legalUplo(ul) || !legalDiag(d) || !holdsPacked(ap, n) || !holds(x, n, incX) {
 		i.Implementation.Stpsv(ul, tA, d, n, ap, x, incX)
 		return
 	}

@@ -2,6 +2,7 @@ package blas
 
 import (
 	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
 
 	"github.com/golanes/lanes/kernels"
 )
@@ -25,11 +26,7 @@ func (i Implementation) Strmm(s blas.Side, ul blas.Uplo, tA blas.Transpose, d bl
 		return
 	}
 	scaleMatrix(alpha, m, n, b, ldb)
-	if s == blas.Left {
-		t.left(m, n, a, b)
-	} else {
-		t.right(m, n, a, b)
-	}
+	t.apply(s, m, n, a, b)
 }
 
 // Strsm solves op(A)*X = alpha*B (Left) or X*op(A) = alpha*B (Right) for a
@@ -42,11 +39,7 @@ func (i Implementation) Strsm(s blas.Side, ul blas.Uplo, tA blas.Transpose, d bl
 	}
 	t.solve = true
 	scaleMatrix(alpha, m, n, b, ldb)
-	if s == blas.Left {
-		t.left(m, n, a, b)
-	} else {
-		t.right(m, n, a, b)
-	}
+	t.apply(s, m, n, a, b)
 }
 
 // triangular multiplies by op(A) or solves with it. strip tells that B is a strip.
@@ -63,6 +56,18 @@ func newTriangular(s blas.Side, ul blas.Uplo, tA blas.Transpose, d blas.Diag, m,
 	}
 	ok = ok && legalSide(s) && legalUplo(ul) && legalDiag(d) && alpha != 0 && fits(a, k, k, lda) && fits(b, m, n, ldb)
 	return triangular{upper: ul == blas.Upper, trans: trans, unit: d == blas.Unit, lda: lda, ldb: ldb}, ok
+}
+
+// apply applies op(A) to the m x n matrix B from side s.
+func (t *triangular) apply(s blas.Side, m, n int, a, b []float32) {
+	switch {
+	case s == blas.Right:
+		t.right(m, n, a, b)
+	case m <= triRows && n <= triStrip:
+		t.rows(m, n, a, b)
+	default:
+		t.left(m, n, a, b)
+	}
 }
 
 // half is where a triangle of order n is cut.
@@ -219,14 +224,25 @@ func (t *triangular) rightStrip(m, n int, a, b []float32) {
 	scratch.Put(turned)
 }
 
-// rightRows applies op(A) from the right to each row of B.
+// rightRows applies op(A) from the right to each of few short rows of B, as its
+// transpose to a vector.
 func (t *triangular) rightRows(m, n int, a, b []float32) {
-	tri := triangle{a, n, t.lda, t.upper}
+	var own gonum.Implementation
+	ul, tA, d := blas.Lower, blas.Trans, blas.NonUnit
+	if t.upper {
+		ul = blas.Upper
+	}
+	if t.trans {
+		tA = blas.NoTrans
+	}
+	if t.unit {
+		d = blas.Unit
+	}
 	for r := range m {
 		if row := b[r*t.ldb:][:n]; t.solve {
-			trsvRows(tri, !t.trans, t.unit, row)
+			own.Strsv(ul, tA, d, n, a, t.lda, row, 1)
 		} else {
-			trmvRows(tri, !t.trans, t.unit, row)
+			own.Strmv(ul, tA, d, n, a, t.lda, row, 1)
 		}
 	}
 }
@@ -254,6 +270,12 @@ func (t *triangular) rows(n, w int, a, b []float32) {
 		}
 		if !t.solve && !t.unit {
 			multiply(d, row)
+		}
+		if w <= shortRow {
+			for ; lo+1 < hi; lo += 2 {
+				axpyTwo(t.factor()*a[i*step+lo*stride], b[lo*t.ldb:lo*t.ldb+w],
+					t.factor()*a[i*step+(lo+1)*stride], b[(lo+1)*t.ldb:(lo+1)*t.ldb+w], row)
+			}
 		}
 		for k := lo; k < hi; k++ {
 			axpy(t.factor()*a[i*step+k*stride], b[k*t.ldb:k*t.ldb+w], row)
