@@ -22,33 +22,33 @@ func (d pass3) String() string {
 
 // How a plan chooses. Depthwise takes what it can. Between the indirect product
 // and Winograd's two sizes the least cost wins, where a cost is counted in
-// multiply-adds for each pair of an in-channel and an out-channel:
+// multiply-adds for each pair of an in-channel and an out-channel. For Indirect these
+// are the taps that are not padding, for Winograd
 //
-//	products * factor + perPair * min(1, C*K/bigWeights)
+//	points * (winogradFactor + transform*(1/C + 1/K)) + filter * min(1, C*K/winogradPairs)
 //
-// products are the multiply-adds proper: for Indirect the taps that are not
-// padding, for Winograd the points of all tiles. factor is what the transforms of src
-// and dst add. perPair is what preparing the weights, or bringing their gradient
-// back, costs more than Indirect's packing; it is memory traffic, so that it
-// weighs less where the weights fit the cache. With packed weights it is what
-// reading them from memory costs. The numbers are fitted to the algorithms' times
-// on 163 layers from 16 to 512 channels, maps from 2x2 to 56x56 and batches of 1
-// to 128, one thread of a Zen 4 core with AVX-512. There the choice takes about
-// 1 % longer than the best of the three in geometric mean, and more than 10 %
-// longer on 3 % of them, with small maps and batches; `lanes bench --suite conv
-// --algorithms` times each choice beside the others.
-type costs struct{ factor, perPair float64 }
+// where points are those of all tiles, transform is what src or dst cost for each point
+// and channel, and filter is what preparing the weights, or bringing their gradient
+// back, costs more than with Indirect; it is memory traffic, so that it weighs less
+// where the weights fit the cache. With packed weights it is what reading them from
+// memory costs. The numbers are fitted to the algorithms' times on 142 layers from 16 to
+// 512 channels, maps from 2x2 to 56x56 and batches of 1 to 128, one thread of a Zen 4
+// core with AVX-512. There the choice takes 0.1 to 0.4 % longer than the best of the
+// three in geometric mean, and more than 10 % longer, at most 12, on 4 of them with
+// packed weights and none otherwise; `lanes bench --suite conv --algorithms` times each
+// choice beside the others.
+type costs struct{ transform, filter2, filter4 float64 }
 
-var costTable = [...]map[Algorithm]costs{
-	passForward: {Indirect: {1, 0}, Winograd2: {1.4, 50}, Winograd4: {0.8, 200}},
-	passData:    {Indirect: {1, 300}, Winograd2: {1.1, 0}, Winograd4: {0.8, 300}},
-	passWeights: {Indirect: {1, 300}, Winograd2: {1.1, 0}, Winograd4: {0.7, 400}},
-	passPacked:  {Indirect: {1, 0}, Winograd2: {1, 100}, Winograd4: {0.8, 400}},
+var costTable = [...]costs{
+	passForward: {18, 150, 250},
+	passData:    {18, 200, 400},
+	passWeights: {8, 200, 400},
+	passPacked:  {18, 50, 300},
 }
 
 const (
-	// bigWeights is the number of pairs from which their memory counts in full.
-	bigWeights = 128 * 128
+	winogradFactor = 1.1
+	winogradPairs  = 64 * 64
 	// winogradLeast is the fewest channels on either side for Winograd: with
 	// fewer the lanes of its transforms stay empty.
 	winogradLeast = 8
@@ -80,17 +80,17 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 		d.why = "too few channels for Winograd"
 		return nil
 	}
-	h, w, table := s.OH(), s.OW(), dir
+	h, w, table := s.OH(), s.OW(), &costTable[dir]
 	if dir == passData {
 		h, w = s.H, s.W
 	}
 	if opt.Packed && dir != passWeights {
-		table = passPacked
+		table = &costTable[passPacked]
 	}
-	least := cost(s, h, w, costTable[table], Indirect)
+	least := float64(s.N) * float64(realTaps(s.H, s.PadTop, s.OH())) * float64(realTaps(s.W, s.PadLeft, s.OW()))
 	d.why = fmt.Sprintf("cost %.0f", least)
 	for _, a := range []Algorithm{Winograd2, Winograd4} {
-		c := cost(s, h, w, costTable[table], a)
+		c := table.cost(s, h, w, a)
 		d.why += fmt.Sprintf(", %v %.0f", a, c)
 		if c < least {
 			least, d.algorithm = c, a
@@ -100,17 +100,16 @@ func choose(s *Shape, opt Options, dir pass3, d *direction) error {
 	return nil
 }
 
-// cost returns the estimated cost of a 3x3 convolution with stride 1 and results of h x w.
-func cost(s *Shape, h, w int, table map[Algorithm]costs, a Algorithm) float64 {
-	var products float64
-	if a == Indirect {
-		products = float64(s.N) * float64(realTaps(s.H, s.PadTop, s.OH())) * float64(realTaps(s.W, s.PadLeft, s.OW()))
-	} else {
-		rows, cols := newWinogradAxis(h, a.tile()), newWinogradAxis(w, a.tile())
-		products = float64(s.N) * float64(rows.points()) * float64(cols.points())
+// cost returns the estimated cost of Winograd's algorithm a for results of h x w.
+func (c *costs) cost(s *Shape, h, w int, a Algorithm) float64 {
+	rows, cols := newWinogradAxis(h, a.tile()), newWinogradAxis(w, a.tile())
+	points := float64(s.N) * float64(rows.points()) * float64(cols.points())
+	filter := c.filter4
+	if a == Winograd2 {
+		filter = c.filter2
 	}
-	pairs := min(1, float64(s.C)*float64(s.K)/bigWeights)
-	return products*table[a].factor + table[a].perPair*pairs
+	in, out := float64(s.C), float64(s.K)
+	return points*(winogradFactor+c.transform*(1/in+1/out)) + filter*min(1, in*out/winogradPairs)
 }
 
 // realTaps counts, along one axis, the taps of all outputs that are not padding.
