@@ -3,8 +3,7 @@ package conv
 import "github.com/golanes/lanes/kernels"
 
 // The Depthwise algorithm, for Groups = C = K: direct sums with channels in the
-// lanes. A kernel takes two rows of dst at once, in which padding above and below is a
-// row of zeros. What it does not have (sizes but 3x3 and 5x5, dilation, the phases of a
+// lanes. A kernel takes the rows of a task for some of the channels. What it does not have (sizes but 3x3 and 5x5, dilation, the phases of a
 // strided gradient) is computed pixel by pixel over the taps that exist.
 
 // A depthwise is the plan of one direction.
@@ -14,13 +13,13 @@ type depthwise struct {
 	taps     int
 	wStride  int
 	rows     *kernels.DepthwiseRows   // nil if there is none
-	pair     int                      // rows of a call
+	pair     int                      // rows that share what they read
 	spread   *kernels.DepthwiseSpread // of backward-data with stride 2, or nil
 	backward bool
 	taskRows int // rows of the result, or of ddst, of one task
 	tasks    int
 	chunks   int // partial sums of backward-weights
-	blocks   int // of channels, which a chunk is cut into
+	blocks   int // of channels, which rows or a chunk are cut into
 	rowLen   int // scratch of a worker of forward: rows of dst
 	clampLo  float32
 	clampHi  float32
@@ -37,7 +36,7 @@ const depthwiseChunk = 4
 
 func newDepthwise(s *Shape, dir pass3) *depthwise {
 	d := &depthwise{s: s, oh: s.OH(), ow: s.OW(), taps: s.R * s.S, wStride: (s.C + 15) / 16 * 16,
-		backward: dir == passData, far: s.SrcLen()+s.DstLen() >= farFloats, clampLo: noLo, clampHi: noHi}
+		backward: dir == passData, clampLo: noLo, clampHi: noHi}
 	rows, width := d.oh, d.ow
 	if d.backward {
 		rows, width = s.H, s.W
@@ -53,64 +52,67 @@ func newDepthwise(s *Shape, dir pass3) *depthwise {
 		}
 	}
 	if d.pair = 1; d.rows != nil && s.StrideH == s.StrideW {
-		d.pair = d.rows.Most()
+		d.pair = d.rows.Tile()
 	}
-	d.taskRows = min(rows, max(1, depthwiseTaskFloats/(width*s.C)/d.pair)*d.pair)
 	if d.spread != nil {
-		rows = d.pairsOfRows()
-		d.taskRows, d.rowLen = max(1, d.taskRows/2), width*s.C
+		d.taskRows, d.rowLen = max(1, min(rows, max(1, depthwiseTaskFloats/(width*s.C)))/2), width*s.C
+		d.tasks, d.blocks = s.N*((d.pairsOfRows()+d.taskRows-1)/d.taskRows), 1
+		d.far = s.SrcLen()+s.DstLen() >= depthwiseMemoryFloats
+	} else {
+		d.cut(rows, width)
 	}
-	d.tasks = s.N * ((rows + d.taskRows - 1) / d.taskRows)
 	switch dir {
 	case passForward:
-		d.store = kernels.StoreFor(s.DstLen())
+		d.store, d.chunks = kernels.StoreFor(s.DstLen()), 0
 		d.rowLen = d.pair * d.ow * s.C
 	case passData:
-		d.store = kernels.StoreFor(s.SrcLen())
+		d.store, d.chunks = kernels.StoreFor(s.SrcLen()), 0
 	case passWeights:
-		d.planWeights()
+		d.chunks = max(1, min(d.chunks, d.tasks, max(2, s.DstLen()/(depthwiseChunk*d.partialLen()))))
 	}
 	return d
 }
 
-// The cut of backward-weights.
+// How work is cut.
 const (
 	// depthwiseMemoryFloats is the floats of both maps that come from memory. Others are
 	// in some cache: then what reads whole lines of them channel by channel needs no
 	// help, and fetching only costs.
-	depthwiseMemoryFloats = 4 << 20
+	depthwiseMemoryFloats = 3 << 20
 	// depthwiseGroupFloats is how much of both maps from memory is read channel by
 	// channel at a time. What comes next goes into the same cache meanwhile.
 	depthwiseGroupFloats = 64 << 10
 	depthwiseBlock       = 32 // the least channels of a block: two vectors
-	depthwiseSums        = 8  // tasks to aim at
+	depthwiseTasks       = 8  // to aim at
 )
 
-// planWeights cuts backward-weights by images, one by channels first, which leaves nothing
-// to add up. Of maps from memory a task reads whole rows.
-func (d *depthwise) planWeights() {
-	s := d.s
-	d.blocks, d.taskRows = 1, 1
-	chunks, most := outerTasks, 1
-	if d.rows != nil && s.StrideH == s.StrideW {
-		most = d.rows.MostGradient() / d.pair * d.pair
+// cut cuts the rows of all images by images, one by channels first, so that rows share
+// what they read of src, and the weight gradient has nothing to add up. Of maps from
+// memory a task takes all channels of few rows.
+func (d *depthwise) cut(rows, width int) {
+	s, most, near := d.s, 1, farFloats
+	images := max(1, s.N)
+	switch {
+	case d.rows == nil:
+		most = rows
+	case s.StrideH == s.StrideW:
+		most = d.rows.Most() / d.pair * d.pair
 	}
-	near := farFloats
 	if d.rows != nil && d.rows.WholeLines() {
 		near = depthwiseMemoryFloats
 	}
-	if d.far = s.SrcLen()+s.DstLen() >= near; d.far {
-		row := s.StrideH*s.W*s.C + d.ow*s.C
-		d.taskRows = min(d.oh, most, max(1, depthwiseGroupFloats/row/d.pair)*d.pair)
-	} else if d.rows != nil {
-		want := max(1, min(depthwiseSums, s.DstLen()/depthwiseTaskFloats))
-		d.blocks = min(want/min(want, s.N), (s.C+depthwiseBlock-1)/depthwiseBlock)
-		chunks = want / d.blocks
-		rows := (s.N*d.oh + chunks - 1) / chunks
-		d.taskRows = min(d.oh, most, (rows+d.pair-1)/d.pair*d.pair)
+	d.blocks, d.chunks = 1, outerTasks
+	if d.far = s.SrcLen()+s.DstLen() >= near; d.far || d.rows == nil {
+		floats := max(1, (s.SrcLen()+s.DstLen())/(images*rows))
+		d.taskRows = min(rows, most, max(1, depthwiseGroupFloats/floats/d.pair)*d.pair)
+	} else {
+		want := max(1, min(depthwiseTasks, images*rows*width*s.C/depthwiseTaskFloats))
+		d.blocks = min(want/min(want, images), (s.C+depthwiseBlock-1)/depthwiseBlock)
+		d.chunks = want / d.blocks
+		each := (images*rows + d.chunks - 1) / d.chunks
+		d.taskRows = min(rows, most, (each+d.pair-1)/d.pair*d.pair)
 	}
-	d.tasks = s.N * ((d.oh + d.taskRows - 1) / d.taskRows)
-	d.chunks = max(1, min(chunks, d.tasks, max(2, s.DstLen()/(depthwiseChunk*d.partialLen()))))
+	d.tasks = s.N * ((rows + d.taskRows - 1) / d.taskRows)
 }
 
 // channels returns the first and the end of a block of channels.
@@ -163,16 +165,20 @@ func (d *depthwise) rowsOf(task, height int) (n, y0, y1 int) {
 // scratch first, and clamping is left to the caller.
 func (d *depthwise) forward(t int, o *operands, zero, scratch []float32) {
 	s := d.s
-	n, y0, y1 := d.rowsOf(t, d.oh)
-	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: o.bias, Lo: d.clampLo, Hi: d.clampHi, Store: d.store}
+	n, y0, y1 := d.rowsOf(t/d.blocks, d.oh)
+	from, to := d.channels(t % d.blocks)
+	op := kernels.DepthwiseOperands{
+		Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: o.bias, Lo: d.clampLo, Hi: d.clampHi, Store: d.store, From: from, To: to,
+	}
 	if o.bias == nil {
 		op.Bias = zero
 	}
+	step := d.taskRows
 	if o.residual != nil {
-		op.Lo, op.Hi, op.Store = noLo, noHi, kernels.Cached
+		op.Lo, op.Hi, op.Store, step = noLo, noHi, kernels.Cached, d.pair
 	}
-	for y := y0; y < y1; y += d.pair {
-		op.Count = min(d.pair, y1-y)
+	for y := y0; y < y1; y += step {
+		op.Count = min(step, y1-y)
 		first, length := (n*d.oh+y)*d.ow*s.C, op.Count*d.ow*s.C
 		dst := o.c[first:][:length]
 		if op.Y = dst; o.residual != nil {
@@ -185,8 +191,8 @@ func (d *depthwise) forward(t int, o *operands, zero, scratch []float32) {
 		} else {
 			d.forwardPixels(&op, n, y)
 		}
-		if o.residual != nil {
-			kernels.Add(dst, op.Y, o.residual[first:][:length])
+		for i := 0; o.residual != nil && i < length; i += s.C {
+			kernels.Add(dst[i+from:i+to], op.Y[i+from:i+to], o.residual[first+i+from:first+i+to])
 		}
 	}
 }
@@ -258,20 +264,20 @@ func (d *depthwise) data(t int, o *operands, zero, scratch []float32) {
 		d.dataSpread(t, o, zero, scratch)
 		return
 	}
-	n, y0, y1 := d.rowsOf(t, s.H)
+	n, y, end := d.rowsOf(t/d.blocks, s.H)
 	if d.rows == nil {
-		d.dataPixels(o, zero, n, y0, y1)
+		d.dataPixels(o, zero, n, y, end)
 		return
 	}
-	op := kernels.DepthwiseOperands{Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: zero, Lo: noLo, Hi: noHi, Store: d.store}
-	for y := y0; y < y1; y += d.pair {
-		op.Count = min(d.pair, y1-y)
-		first, length := (n*s.H+y)*s.W*s.C, op.Count*s.W*s.C
-		op.Y = o.c[first:][:length]
-		d.place(&op, n, y-(s.R-1-s.PadTop), d.oh, d.ow)
-		d.lookAhead(&op, o.c, first+length)
-		d.rows.Forward(&op)
+	from, to := d.channels(t % d.blocks)
+	op := kernels.DepthwiseOperands{
+		Count: end - y, Src: o.a, Zero: zero, W: o.b, WStride: d.wStride, Bias: zero, Lo: noLo, Hi: noHi, Store: d.store, From: from, To: to,
 	}
+	first, length := (n*s.H+y)*s.W*s.C, op.Count*s.W*s.C
+	op.Y = o.c[first:][:length]
+	d.place(&op, n, y-(s.R-1-s.PadTop), d.oh, d.ow)
+	d.lookAhead(&op, o.c, first+length)
+	d.rows.Forward(&op)
 }
 
 // newSpread returns the kernel for stride 2, nil if some pixels are farther from all

@@ -333,7 +333,7 @@ func (p *Plan) runProduct(d *direction, raw bool, o operands, work []float32) bo
 		if d == &p.data {
 			kind = jobDepthwiseData
 		}
-		p.parallel(kind, d.depthwise.tasks)
+		p.parallel(kind, d.depthwise.tasks*d.depthwise.blocks)
 	default:
 		return false
 	}

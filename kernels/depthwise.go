@@ -22,8 +22,7 @@ func HasDepthwiseRow(size, stride int) bool {
 	return (size == 3 || size == 5) && (stride == 1 || stride == 2)
 }
 
-// A DepthwiseRows computes consecutive rows of dst, two for a 3x3 filter and one for a
-// 5x5 filter, or the part that some rows have in the weight gradient. It is the geometry of such rows and
+// A DepthwiseRows computes consecutive rows of dst or their part of the weight gradient. It is the geometry of such rows and
 // can be used by several goroutines at once.
 type DepthwiseRows struct {
 	size, stride, c, width, left, pixels int
@@ -56,16 +55,16 @@ func NewDepthwiseRows(size, stride, c, width, left, pixels int) *DepthwiseRows {
 	return d
 }
 
-// Most is the most rows of dst that d computes at once.
-func (d *DepthwiseRows) Most() int {
+// Most is the most rows of dst that d takes at once.
+func (d *DepthwiseRows) Most() int { return (DepthwiseMostRows-d.size)/d.stride + 1 }
+
+// Tile is the rows of dst that share what they read of src.
+func (d *DepthwiseRows) Tile() int {
 	if d.size == 3 {
 		return 2
 	}
 	return 1
 }
-
-// MostGradient is the most rows of dst that d takes into the weight gradient at once.
-func (d *DepthwiseRows) MostGradient() int { return (DepthwiseMostRows-d.size)/d.stride + 1 }
 
 // WholeLines says that a vector of channels is a cache line, so that nothing is left of a
 // line that is read channel by channel.
@@ -78,7 +77,7 @@ func (d *DepthwiseRows) WholeLines() bool { return depthwiseWholeLines() }
 // Ahead and AheadY are where what comes next starts, in Src and Y, for kernels that can
 // ask for it: worth it where the maps are larger than the second-level cache, else nil.
 type DepthwiseOperands struct {
-	Count         int // 1 to [DepthwiseRows.Most], of Gradient to [DepthwiseRows.MostGradient]
+	Count         int // 1 to [DepthwiseRows.Most]
 	Y             []float32
 	Src           []float32
 	Rows          [DepthwiseMostRows]int
@@ -89,31 +88,31 @@ type DepthwiseOperands struct {
 	Lo, Hi        float32
 	Store         Store
 	Ahead, AheadY []float32
-	From, To      int  // channels of Gradient
+	From, To      int  // channels
 	Set           bool // Gradient does not add to W
 }
 
 // Forward computes rows of dst:
 //
 //	y = Bias[i] + sum over r, s of row(j*stride+r)[(p*stride-left+s)*c+i] * W[(r*size+s)*WStride+i]
-//	Y[(j*pixels+p)*c+i] = min(Hi, max(Lo, y))        j < Count, p < pixels, i < c
+//	Y[(j*pixels+p)*c+i] = min(Hi, max(Lo, y))        j < Count, p < pixels, From <= i < To
 //
 // The sum starts with the bias and adds products in the order of r, then s, fused where
-// the ISA has FMA. Padding beside a row is zeros or left out, which differs where a
-// weight is not finite. NaN passes through min and max; Lo and Hi are not NaN. Where a
+// the ISA has FMA. Padding is zeros or left out, which differs where a weight is not
+// finite. NaN passes through min and max; Lo and Hi are not NaN. Where a
 // limit and y are zeros of different sign, either may be the result. Y must not overlap
 // the other operands. With Streamed, stores pass the caches where the ISA can and Y and
 // its pixels are multiples of a cache line; [Store.Fence] must follow, and AheadY be nil.
 func (d *DepthwiseRows) Forward(o *DepthwiseOperands) {
-	d.check("Forward", o, d.Most())
+	d.check("Forward", o)
 	if len(o.Bias) < d.c {
 		panic("kernels.DepthwiseRows.Forward: short Bias")
 	}
 	var table depthwiseTable
 	step := d.channelStep(o.Count)
-	for c0 := 0; c0 < d.c; c0 += step {
-		d.fill(&table, o, c0, o.Zero)
-		depthwiseForward(d, o, &table, c0, min(step, d.c-c0))
+	for c0 := o.From; c0 < o.To; c0 += step {
+		d.fill(&table, o, c0)
+		depthwiseForward(d, o, &table, c0, min(step, o.To-c0))
 	}
 }
 
@@ -124,22 +123,21 @@ func (d *DepthwiseRows) Forward(o *DepthwiseOperands) {
 //
 // Products with padding are left out or with zeros.
 func (d *DepthwiseRows) Gradient(o *DepthwiseOperands) {
-	d.check("Gradient", o, d.MostGradient())
-	if o.From < 0 || o.To > d.c {
-		panic("kernels.DepthwiseRows.Gradient: From or To")
-	}
+	d.check("Gradient", o)
 	var table depthwiseTable
 	step := d.channelStep(o.Count)
 	for c0 := o.From; c0 < o.To; c0 += step {
-		d.fill(&table, o, c0, nil)
+		d.fill(&table, o, c0)
 		depthwiseGradient(d, o, &table, c0, min(step, o.To-c0))
 	}
 }
 
-func (d *DepthwiseRows) check(name string, o *DepthwiseOperands, most int) {
+func (d *DepthwiseRows) check(name string, o *DepthwiseOperands) {
 	switch {
-	case o.Count < 1 || o.Count > most:
+	case o.Count < 1 || o.Count > d.Most():
 		panic("kernels.DepthwiseRows." + name + ": Count")
+	case o.From < 0 || o.To > d.c:
+		panic("kernels.DepthwiseRows." + name + ": From or To")
 	case len(o.Y) < o.Count*d.pixels*d.c:
 		panic("kernels.DepthwiseRows." + name + ": short Y")
 	case o.WStride < d.c || len(o.W) < (d.size*d.size-1)*o.WStride+d.c:
@@ -163,17 +161,11 @@ func (d *DepthwiseRows) channelStep(count int) int {
 	return min(d.c, max(1, depthwiseCallFloats/(count*d.pixels*lineFloats))*lineFloats)
 }
 
-// fill points the table at channel c0 of the rows of src, in the padding at zeros, or at
-// nothing if there are none.
-func (d *DepthwiseRows) fill(table *depthwiseTable, o *DepthwiseOperands, c0 int, zeros []float32) {
+// fill points the table at channel c0 of the rows of src, in the padding at nothing.
+func (d *DepthwiseRows) fill(table *depthwiseTable, o *DepthwiseOperands, c0 int) {
 	for r, at := range o.Rows[:d.rows(o.Count)] {
-		switch {
-		case at >= 0:
+		if table[r] = nil; at >= 0 {
 			table[r] = &o.Src[at+c0]
-		case len(zeros) > 0:
-			table[r] = &zeros[0]
-		default:
-			table[r] = nil
 		}
 	}
 }
@@ -311,7 +303,7 @@ func depthwiseForwardGeneric(d *DepthwiseRows, o *DepthwiseOperands, table *dept
 			for i := range n {
 				v := o.Bias[c0+i]
 				for r := range d.size {
-					for s := range d.size {
+					for s := 0; s < d.size && table[j*d.stride+r] != nil; s++ {
 						if x := p*d.stride - d.left + s; x >= 0 && x < d.width {
 							v += channel(table[j*d.stride+r], x*d.c+i) * o.W[(r*d.size+s)*o.WStride+c0+i]
 						}

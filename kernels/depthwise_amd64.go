@@ -21,7 +21,7 @@ const (
 
 func (d *DepthwiseRows) flags(o *DepthwiseOperands) int {
 	return boolInt(o.Lo > negativeInf || o.Hi < positiveInf)*depthwiseClamp |
-		boolInt(len(o.Ahead) > 0)*depthwiseFetch | boolInt(len(o.AheadY) > 0)*depthwiseFetchY | boolInt(o.Set)*depthwiseSet | boolInt(streamsPixels(o.Store, o.Y, d.c))*depthwiseStream
+		boolInt(len(o.Ahead) > 0)*depthwiseFetch | boolInt(len(o.AheadY) > 0)*depthwiseFetchY | boolInt(o.Set)*depthwiseSet | boolInt(streamsPixels(o.Store, o.Y[o.From:], d.c))*depthwiseStream
 }
 
 // streamsPixels reports whether stores to pixels of c channels at y can pass the caches:

@@ -11,8 +11,8 @@ import (
 // A 3x3 filter, whose multiply-adds are no more than the second-level cache delivers, takes
 // two rows of dst at once, which read four rows of src where one and one read six. The
 // weights of a vector of channels, or the sums of their gradient, stay in registers; those
-// of a 5x5 filter on AVX2, which has 16, a row of the filter at a time. The gradient takes
-// any number of rows, and on AVX-512 two lines of each pixel in turns: where rows are
+// of a 5x5 filter on AVX2, which has 16, a row of the filter at a time. A call takes any
+// number of rows, and on AVX-512 two lines of each pixel in turns: where rows are
 // longer than a page, lines one by one come from the second-level cache a sixth slower. A pixel whose window reaches into the padding is computed alone, and
 // jumps over the columns of the window that are padding: a load with an empty mask takes
 // some 20 cycles on Zen 4.
@@ -35,8 +35,11 @@ func depthwiseRows(m *amd64) {
 				if size == 3 {
 					e.rows, e.most = 2, m.lanes/4
 				}
+				if size == 3 && m.avx512() {
+					e.together = 2
+				}
 				if size == 3 && grad && m.avx512() {
-					e.most, e.together = 3, 2
+					e.most = 3
 				}
 				if e.spills() && grad {
 					e.high = 1
@@ -61,7 +64,7 @@ type depthwiseEmitter struct {
 	ahead, aheadY     reg.GPVirtual
 	start, filter     operand.Mem // where x starts, and the weights
 	singles, tiles    operand.Mem // pixels and tiles that are left of a row
-	rowsLeft          operand.Mem // of the gradient, as are where their y and pointers start
+	rowsLeft          operand.Mem // of a call, of which the next ones have y and pointers here
 	rowY, rowTable    operand.Mem
 	weights           [2][][]reg.VecVirtual // of each vector
 	vectors, vector   int                   // those that are worked on, and the current one
@@ -94,9 +97,7 @@ func (e *depthwiseEmitter) emit() {
 	e.IMULQ(one, left)
 	e.NEGQ(left)
 	e.MOVQ(left, e.start)
-	if e.grad {
-		e.rowsLeft, e.rowY, e.rowTable = e.AllocLocal(8), e.AllocLocal(8), e.AllocLocal(8)
-	}
+	e.rowsLeft, e.rowY, e.rowTable = e.AllocLocal(8), e.AllocLocal(8), e.AllocLocal(8)
 	e.table, e.ahead, e.aheadY = e.paramGP("rows"), e.paramGP("ahead"), e.paramGP("aheadY")
 	e.x, e.y, e.mask = e.GP64(), e.GP64(), e.GP64()
 	done := e.label("end")
@@ -129,15 +130,12 @@ func (e *depthwiseEmitter) emit() {
 }
 
 func (e *depthwiseEmitter) describe() {
-	most := fmt.Sprintf(", which is at most %d", e.rows)
-	if e.grad {
-		most = ""
-	}
 	window := fmt.Sprintf("rows[j*%d+r][((p*%d-left)+s)*c+i]", e.stride, e.stride)
 	shared := []string{
-		fmt.Sprintf("for j < count%s, i < n and all pixels p of a row: first of them, then", most),
+		"for j < count, i < n and all pixels p of a row: first of them, then",
 		fmt.Sprintf("tiles of %d, then last. Bit s of columns[p] is 0 where that column of the window is", e.most),
-		"padding, which is not read; of the pixels of tiles none is. Products are fused.",
+		"padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,",
+		"too. Products are fused.",
 		"With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,",
 		"as many as the next rows take, which never faults.",
 	}
@@ -150,7 +148,7 @@ func (e *depthwiseEmitter) describe() {
 				fmt.Sprintf("\tw[(r*%d+s)*wStride+i] += %s * y[j*yStep+p*c+i]", e.size, window),
 				"",
 			}, append(shared,
-				"Rows of nil are left out. If flags&16 != 0, w is set and not added to.")...)...)
+				"If flags&16 != 0, w is set and not added to.")...)...)
 		return
 	}
 	e.Func(fmt.Sprintf("DepthwiseRow%ds%d", e.size, e.stride),
@@ -180,13 +178,13 @@ func (e *depthwiseEmitter) channels() {
 	switch {
 	case e.grad:
 		e.loadSums()
-		e.gradientRows()
+		e.eachRows()
 		e.eachWeight(func(mem operand.Mem, k, r, s int) { e.store(e.weights[k][r][s], mem) })
 	case !e.spills():
 		e.eachWeight(func(mem operand.Mem, k, r, s int) { e.addWeight(k, r, e.load(mem)) })
 		fallthrough
 	default:
-		e.forwardRows()
+		e.eachRows()
 	}
 	if e.high < e.size {
 		step := e.paramGP("wStride")
@@ -206,20 +204,6 @@ func (e *depthwiseEmitter) addWeight(k, r int, v reg.VecVirtual) {
 	e.weights[k][r] = append(e.weights[k][r], v)
 }
 
-// forwardRows emits the work on one or two rows.
-func (e *depthwiseEmitter) forwardRows() {
-	single, done := e.label("single"), e.label("rowsdone")
-	if e.rows == 2 {
-		e.CMPQ(e.addr(e.Param("count")), operand.Imm(2))
-		e.JNE(operand.LabelRef(single))
-		e.pixels(2)
-		e.JMP(operand.LabelRef(done))
-	}
-	e.Label(single)
-	e.pixels(1)
-	e.Label(done)
-}
-
 // loadSums emits the start of the sums, at zero if a flag asks for it.
 func (e *depthwiseEmitter) loadSums() {
 	for k := range e.vectors {
@@ -234,8 +218,8 @@ func (e *depthwiseEmitter) loadSums() {
 	e.Label(zero)
 }
 
-// gradientRows emits the work on rows, e.rows at a time, and on what is left of them.
-func (e *depthwiseEmitter) gradientRows() {
+// eachRows emits the work on rows, e.rows at a time, and on what is left of them.
+func (e *depthwiseEmitter) eachRows() {
 	e.MOVQ(e.paramGP("count"), e.rowsLeft)
 	e.MOVQ(e.paramGP("y"), e.rowY)
 	e.MOVQ(e.table, e.rowTable)
@@ -284,10 +268,7 @@ func (e *depthwiseEmitter) eachWeight(f func(mem operand.Mem, k, r, s int)) {
 // by the same code. There are no tiles of fewer rows, and none of a partial vector.
 func (e *depthwiseEmitter) pixels(rows int) {
 	e.MOVQ(e.start, e.x)
-	e.MOVQ(e.addr(e.Param("y")), e.y)
-	if e.grad {
-		e.MOVQ(e.rowY, e.y)
-	}
+	e.MOVQ(e.rowY, e.y)
 	e.MOVQ(e.addr(e.Param("columns")), e.mask)
 	first, tiles := e.paramGP("first"), e.paramGP("tiles")
 	untiled := e.partial || rows < e.rows
@@ -351,10 +332,8 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 		p := e.GP64()
 		e.MOVQ(operand.Mem{Base: e.table, Disp: 8 * i}, p)
 		missing := e.label("missing")
-		if e.grad {
-			e.TESTQ(p, p)
-			e.JZ(operand.LabelRef(missing))
-		}
+		e.TESTQ(p, p)
+		e.JZ(operand.LabelRef(missing))
 		e.ADDQ(e.x, p)
 		for column := range (pixels-1)*e.stride + e.size {
 			skip := e.label("skip")
@@ -380,9 +359,7 @@ func (e *depthwiseEmitter) tile(rows, pixels int, masked bool) {
 				e.Label(skip)
 			}
 		}
-		if e.grad {
-			e.Label(missing)
-		}
+		e.Label(missing)
 	}
 	if !e.grad {
 		e.finish(values)
@@ -423,7 +400,7 @@ func (e *depthwiseEmitter) values(rows, pixels int) [][]reg.VecVirtual {
 		}
 		return values
 	}
-	bias := e.load(operand.Mem{Base: e.paramGP("bias")})
+	bias := e.load(operand.Mem{Base: e.paramGP("bias"), Disp: 4 * e.lanes * e.vector})
 	for row := range rows {
 		for pixel := range pixels {
 			v := bias

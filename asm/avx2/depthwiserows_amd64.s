@@ -6,7 +6,7 @@
 
 // func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $48-144
+TEXT ·DepthwiseRow3s1(SB), NOSPLIT, $72-144
 	MOVQ  c+104(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX
 	MOVQ  left+88(FP), DX
@@ -25,234 +25,282 @@ whole2:
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4; LEAQ (DI)(R8*4), DI
 	VMOVUPS (DI), Y5; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y6; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y7
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y8
-	CMPQ    count+24(FP), $0x02
-	JNE     single5
-	MOVQ (SP), DI
-	MOVQ    y+0(FP), R8
-	MOVQ    columns+56(FP), R9
-	MOVQ    first+64(FP), R10
-	MOVQ    tiles+72(FP), R11
-	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ      tile8
+	MOVQ    count+24(FP), DI
+	MOVQ DI, 32(SP)
+	MOVQ    y+0(FP), DI
+	MOVQ DI, 40(SP); MOVQ DX, 48(SP)
 
-alone7:
+rows5:
+	CMPQ 32(SP), $0x02
+	JLT   single6
+	MOVQ (SP), DI; MOVQ 40(SP), R8
+	MOVQ  columns+56(FP), R9
+	MOVQ  first+64(FP), R10
+	MOVQ  tiles+72(FP), R11
+	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
+	JZ    tile9
+
+alone8:
 	MOVQ        bias+48(FP), R10
-	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip12
+	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing12
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip13
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y0, Y10
 
-skip12:
+skip13:
 	BTL $0x01, R10
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y1, Y10
 
-skip13:
+skip14:
 	BTL $0x02, R10
-	JCC         skip14
+	JCC         skip15
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y2, Y10
 
-skip14:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip16
+skip15:
+missing12:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing16
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip17
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y10; VFMADD231PS Y11, Y0, Y9
 
-skip16:
+skip17:
 	BTL $0x01, R10
-	JCC         skip17
+	JCC         skip18
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y10; VFMADD231PS Y11, Y1, Y9
 
-skip17:
+skip18:
 	BTL $0x02, R10
-	JCC         skip18
+	JCC         skip19
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y10; VFMADD231PS Y11, Y2, Y9
 
-skip18:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip20
+skip19:
+missing16:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing20
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip21
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y3, Y9
 
-skip20:
+skip21:
 	BTL $0x01, R10
-	JCC         skip21
+	JCC         skip22
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y4, Y9
 
-skip21:
+skip22:
 	BTL $0x02, R10
-	JCC         skip22
+	JCC         skip23
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y5, Y9
 
-skip22:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip24
+skip23:
+missing20:
+	MOVQ 24(DX), R11; TESTQ R11, R11
+	JZ          missing24
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip25
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
 
-skip24:
+skip25:
 	BTL $0x01, R10
-	JCC         skip25
+	JCC         skip26
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
 
-skip25:
+skip26:
 	BTL $0x02, R10
-	JCC         skip26
+	JCC         skip27
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
 
-skip26:
+skip27:
+missing24:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free27
+	JZ           free28
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10; VMAXPS Y9, Y11, Y9; VMINPS Y9, Y12, Y9
 
-free27:
+free28:
 	VMOVUPS Y10, (R8); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near28
+	JZ         near29
 	PREFETCHT1 (BX); ADDQ $+64, BX
 
-near28:
+near29:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near29
+	JZ         near30
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near29:
+near30:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone8
 
-tile8:
+tile9:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone11
 
-inner9:
-	MOVQ         bias+48(FP), R10
-	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; VMOVAPS Y9, Y11; VMOVAPS Y9, Y12; MOVQ (DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y0, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y1, Y10
+inner10:
+	MOVQ        bias+48(FP), R10
+	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; VMOVAPS Y9, Y11; VMOVAPS Y9, Y12; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing31
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y0, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y1, Y10
 	VFMADD231PS Y13, Y0, Y11; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y2, Y10; VFMADD231PS Y13, Y1, Y11
-	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y2, Y11; MOVQ 8(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y13
-	VFMADD231PS Y13, Y3, Y10; VFMADD231PS Y13, Y0, Y12; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y4, Y10
-	VFMADD231PS Y13, Y3, Y11; VFMADD231PS Y13, Y1, Y12; VFMADD231PS Y13, Y0, Y9; VMOVUPS (R10)(AX*2), Y13
-	VFMADD231PS Y13, Y5, Y10; VFMADD231PS Y13, Y4, Y11; VFMADD231PS Y13, Y2, Y12; VFMADD231PS Y13, Y1, Y9
-	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y5, Y11; VFMADD231PS Y13, Y2, Y9; MOVQ 16(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y10; VFMADD231PS Y13, Y3, Y12; VMOVUPS (R10)(AX*1), Y13
+	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y2, Y11
+
+missing31:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing36
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y3, Y10; VFMADD231PS Y13, Y0, Y12; VMOVUPS (R10)(AX*1), Y13
+	VFMADD231PS Y13, Y4, Y10; VFMADD231PS Y13, Y3, Y11; VFMADD231PS Y13, Y1, Y12; VFMADD231PS Y13, Y0, Y9
+	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y5, Y10; VFMADD231PS Y13, Y4, Y11; VFMADD231PS Y13, Y2, Y12
+	VFMADD231PS Y13, Y1, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y5, Y11; VFMADD231PS Y13, Y2, Y9
+
+missing36:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing41
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y10; VFMADD231PS Y13, Y3, Y12; VMOVUPS (R10)(AX*1), Y13
 	VFMADD231PS Y13, Y7, Y10; VFMADD231PS Y13, Y6, Y11; VFMADD231PS Y13, Y4, Y12; VFMADD231PS Y13, Y3, Y9
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y10; VFMADD231PS Y13, Y7, Y11; VFMADD231PS Y13, Y5, Y12
 	VFMADD231PS Y13, Y4, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y8, Y11; VFMADD231PS Y13, Y5, Y9
-	MOVQ 24(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y12; VMOVUPS (R10)(AX*1), Y13
-	VFMADD231PS Y13, Y7, Y12; VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12
-	VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y8, Y9
+
+missing41:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing46
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y12; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y7, Y12
+	VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12; VFMADD231PS Y13, Y7, Y9
+	VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y8, Y9
+
+missing46:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free50
+	JZ           free51
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free50:
+free51:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near51
+	JZ         near52
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near51:
+near52:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near52
+	JZ         near53
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near52:
+near53:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
-	JNZ   inner9
+	JNZ   inner10
 	MOVQ  last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JNZ   alone7
+	JNZ   alone8
 
-pixelsdone10:
-	JMP rowsdone6
+pixelsdone11:
+	MOVQ yStep+8(FP), DI
+	SHLQ $0x03, DI; ADDQ DI, 40(SP); ADDQ $+16, DX; SUBQ $0x02, 32(SP)
+	JMP  rows5
 
-single5:
-	MOVQ (SP), DI
-	MOVQ   y+0(FP), R8
+single6:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone7
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+56(FP), R9
 	MOVQ   first+64(FP), R10
 	MOVQ   tiles+72(FP), R11
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile54
+	JZ     tile55
 
-alone53:
+alone54:
 	MOVQ        bias+48(FP), R10
-	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip58
+	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing58
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip59
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip58:
+skip59:
 	BTL $0x01, R10
-	JCC         skip59
+	JCC         skip60
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip59:
+skip60:
 	BTL $0x02, R10
-	JCC         skip60
+	JCC         skip61
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip60:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip62
+skip61:
+missing58:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing62
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip63
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip62:
+skip63:
 	BTL $0x01, R10
-	JCC         skip63
+	JCC         skip64
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip63:
+skip64:
 	BTL $0x02, R10
-	JCC         skip64
+	JCC         skip65
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip64:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip66
+skip65:
+missing62:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing66
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip67
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip66:
+skip67:
 	BTL $0x01, R10
-	JCC         skip67
+	JCC         skip68
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip67:
+skip68:
 	BTL $0x02, R10
-	JCC         skip68
+	JCC         skip69
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip68:
+skip69:
+missing66:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free69
+	JZ           free70
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free69:
+free70:
 	VMOVUPS Y9, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near70
+	JZ         near71
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near70:
+near71:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near71
+	JZ         near72
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near71:
+near72:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone53
+	JNZ  alone54
 
-tile54:
-rowsdone6:
-	ADDQ $+32, (SP)
+tile55:
+	MOVQ yStep+8(FP), DI
+	SHLQ $0x02, DI; ADDQ DI, 40(SP); ADDQ $+8, DX; SUBQ $0x01, 32(SP)
+	JMP  rows5
+
+rowsdone7:
+	MOVQ 48(SP), DX; ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
@@ -272,187 +320,222 @@ rest3:
 	VMASKMOVPS (CX), Y0, Y5; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y6; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
-	CMPQ       count+24(FP), $0x02
-	JNE        single73
-	MOVQ (SP), DI
-	MOVQ       y+0(FP), R8
-	MOVQ       columns+56(FP), R9
-	MOVQ       first+64(FP), CX
-	MOVQ       tiles+72(FP), R10
-	IMUL3Q $+2, R10, R10; ADDQ R10, CX
-	ADDQ       last+80(FP), CX
-	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile76
+	MOVQ       count+24(FP), CX
+	MOVQ CX, 32(SP)
+	MOVQ       y+0(FP), CX
+	MOVQ CX, 40(SP); MOVQ DX, 48(SP)
 
-alone75:
-	MOVQ        bias+48(FP), CX
-	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip80
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
-
-skip80:
-	BTL $0x01, CX
-	JCC         skip81
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
-
-skip81:
-	BTL $0x02, CX
-	JCC         skip82
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
-
-skip82:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip84
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11; VFMADD231PS Y12, Y1, Y10
-
-skip84:
-	BTL $0x01, CX
-	JCC         skip85
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11; VFMADD231PS Y12, Y2, Y10
-
-skip85:
-	BTL $0x02, CX
-	JCC         skip86
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11; VFMADD231PS Y12, Y3, Y10
-
-skip86:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip88
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y4, Y10
-
-skip88:
-	BTL $0x01, CX
-	JCC         skip89
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y5, Y10
-
-skip89:
-	BTL $0x02, CX
-	JCC         skip90
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y6, Y10
-
-skip90:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip92
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
-
-skip92:
-	BTL $0x01, CX
-	JCC         skip93
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
-
-skip93:
-	BTL $0x02, CX
-	JCC         skip94
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
-
-skip94:
-	TESTQ        $+1, flags+112(FP)
-	JZ           free95
-	VBROADCASTSS lo+120(FP), Y12
-	VBROADCASTSS hi+124(FP), Y13
-	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
-
-free95:
-	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
-	MOVQ       yStep+8(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
-	TESTQ      $+2, flags+112(FP)
-	JZ         near96
-	PREFETCHT1 (BX); ADDQ $+64, BX
-
-near96:
-	TESTQ      $+4, flags+112(FP)
-	JZ         near97
-	PREFETCHT1 (SI); ADDQ $+64, SI
-
-near97:
-	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone75
-
-tile76:
-	JMP rowsdone74
-
-single73:
-	MOVQ (SP), DI
-	MOVQ   y+0(FP), R8
+rows74:
+	CMPQ 32(SP), $0x02
+	JLT    single75
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+56(FP), R9
 	MOVQ   first+64(FP), CX
 	MOVQ   tiles+72(FP), R10
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile99
+	JZ     tile78
 
-alone98:
+alone77:
 	MOVQ        bias+48(FP), CX
-	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip103
+	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing81
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip82
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
+
+skip82:
+	BTL $0x01, CX
+	JCC         skip83
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
+
+skip83:
+	BTL $0x02, CX
+	JCC         skip84
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
+
+skip84:
+missing81:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing85
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip86
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11; VFMADD231PS Y12, Y1, Y10
+
+skip86:
+	BTL $0x01, CX
+	JCC         skip87
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11; VFMADD231PS Y12, Y2, Y10
+
+skip87:
+	BTL $0x02, CX
+	JCC         skip88
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11; VFMADD231PS Y12, Y3, Y10
+
+skip88:
+missing85:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing89
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip90
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y4, Y10
+
+skip90:
+	BTL $0x01, CX
+	JCC         skip91
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y5, Y10
+
+skip91:
+	BTL $0x02, CX
+	JCC         skip92
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y6, Y10
+
+skip92:
+missing89:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing93
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip94
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+
+skip94:
+	BTL $0x01, CX
+	JCC         skip95
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+
+skip95:
+	BTL $0x02, CX
+	JCC         skip96
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+
+skip96:
+missing93:
+	TESTQ        $+1, flags+112(FP)
+	JZ           free97
+	VBROADCASTSS lo+120(FP), Y12
+	VBROADCASTSS hi+124(FP), Y13
+	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
+
+free97:
+	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
+	MOVQ       yStep+8(FP), R10
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
+	TESTQ      $+2, flags+112(FP)
+	JZ         near98
+	PREFETCHT1 (BX); ADDQ $+64, BX
+
+near98:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near99
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near99:
+	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone77
+
+tile78:
+	MOVQ yStep+8(FP), CX
+	SHLQ $0x03, CX; ADDQ CX, 40(SP); ADDQ $+16, DX; SUBQ $0x02, 32(SP)
+	JMP  rows74
+
+single75:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone76
+	MOVQ (SP), DI; MOVQ 40(SP), R8
+	MOVQ   columns+56(FP), R9
+	MOVQ   first+64(FP), CX
+	MOVQ   tiles+72(FP), R10
+	IMUL3Q $+2, R10, R10; ADDQ R10, CX
+	ADDQ   last+80(FP), CX
+	MOVQ CX, 16(SP); TESTQ CX, CX
+	JZ     tile101
+
+alone100:
+	MOVQ        bias+48(FP), CX
+	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing104
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip105
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip103:
+skip105:
 	BTL $0x01, CX
-	JCC         skip104
+	JCC         skip106
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip104:
+skip106:
 	BTL $0x02, CX
-	JCC         skip105
+	JCC         skip107
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip105:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip107
+skip107:
+missing104:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing108
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip109
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip107:
+skip109:
 	BTL $0x01, CX
-	JCC         skip108
+	JCC         skip110
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip108:
+skip110:
 	BTL $0x02, CX
-	JCC         skip109
+	JCC         skip111
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip109:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip111
+skip111:
+missing108:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing112
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip113
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip111:
+skip113:
 	BTL $0x01, CX
-	JCC         skip112
+	JCC         skip114
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip112:
+skip114:
 	BTL $0x02, CX
-	JCC         skip113
+	JCC         skip115
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip113:
+skip115:
+missing112:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free114
+	JZ           free116
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free114:
+free116:
 	VMASKMOVPS Y10, Y0, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near115
+	JZ         near117
 	PREFETCHT1 (BX); ADDQ $+32, BX
 
-near115:
+near117:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near116
+	JZ         near118
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near116:
+near118:
 	LEAQ (DI)(AX*1), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone98
+	JNZ  alone100
 
-tile99:
-rowsdone74:
+tile101:
+	MOVQ yStep+8(FP), CX
+	SHLQ $0x02, CX; ADDQ CX, 40(SP); ADDQ $+8, DX; SUBQ $0x01, 32(SP)
+	JMP  rows74
+
+rowsdone76:
+	MOVQ 48(SP), DX
+
 end1:
 	VZEROUPPER
 	RET
@@ -509,9 +592,7 @@ zero5:
 rows6:
 	CMPQ 32(SP), $0x02
 	JLT   single7
-	MOVQ (SP), DI
-	MOVQ  y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ  columns+48(FP), R9
 	MOVQ  first+56(FP), R10
 	MOVQ  tiles+64(FP), R11
@@ -667,9 +748,7 @@ pixelsdone12:
 single7:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone8
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), R10
 	MOVQ   tiles+64(FP), R11
@@ -789,9 +868,7 @@ zero72:
 rows73:
 	CMPQ 32(SP), $0x02
 	JLT    single74
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
@@ -896,9 +973,7 @@ tile77:
 single74:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone75
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
@@ -995,7 +1070,7 @@ end1:
 
 // func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $48-144
+TEXT ·DepthwiseRow3s2(SB), NOSPLIT, $72-144
 	MOVQ  c+104(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX
 	MOVQ  left+88(FP), DX
@@ -1014,253 +1089,308 @@ whole2:
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y3; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y4; LEAQ (DI)(R8*4), DI
 	VMOVUPS (DI), Y5; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y6; LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y7
 	LEAQ (DI)(R8*4), DI; VMOVUPS (DI), Y8
-	CMPQ    count+24(FP), $0x02
-	JNE     single5
-	MOVQ (SP), DI
-	MOVQ    y+0(FP), R8
-	MOVQ    columns+56(FP), R9
-	MOVQ    first+64(FP), R10
-	MOVQ    tiles+72(FP), R11
-	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ      tile8
+	MOVQ    count+24(FP), DI
+	MOVQ DI, 32(SP)
+	MOVQ    y+0(FP), DI
+	MOVQ DI, 40(SP); MOVQ DX, 48(SP)
 
-alone7:
+rows5:
+	CMPQ 32(SP), $0x02
+	JLT   single6
+	MOVQ (SP), DI; MOVQ 40(SP), R8
+	MOVQ  columns+56(FP), R9
+	MOVQ  first+64(FP), R10
+	MOVQ  tiles+72(FP), R11
+	MOVQ R11, 24(SP); MOVQ R10, 16(SP); TESTQ R10, R10
+	JZ    tile9
+
+alone8:
 	MOVQ        bias+48(FP), R10
-	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip12
+	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing12
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip13
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y0, Y10
 
-skip12:
+skip13:
 	BTL $0x01, R10
-	JCC         skip13
+	JCC         skip14
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y1, Y10
 
-skip13:
+skip14:
 	BTL $0x02, R10
-	JCC         skip14
+	JCC         skip15
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y2, Y10
 
-skip14:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip16
+skip15:
+missing12:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing16
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip17
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y10
 
-skip16:
+skip17:
 	BTL $0x01, R10
-	JCC         skip17
+	JCC         skip18
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y10
 
-skip17:
+skip18:
 	BTL $0x02, R10
-	JCC         skip18
+	JCC         skip19
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y10
 
-skip18:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip20
+skip19:
+missing16:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing20
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip21
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y10; VFMADD231PS Y11, Y0, Y9
 
-skip20:
+skip21:
 	BTL $0x01, R10
-	JCC         skip21
+	JCC         skip22
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y10; VFMADD231PS Y11, Y1, Y9
 
-skip21:
+skip22:
 	BTL $0x02, R10
-	JCC         skip22
+	JCC         skip23
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y10; VFMADD231PS Y11, Y2, Y9
 
-skip22:
-	MOVQ 24(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip24
+skip23:
+missing20:
+	MOVQ 24(DX), R11; TESTQ R11, R11
+	JZ          missing24
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip25
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y3, Y9
 
-skip24:
+skip25:
 	BTL $0x01, R10
-	JCC         skip25
+	JCC         skip26
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y4, Y9
 
-skip25:
+skip26:
 	BTL $0x02, R10
-	JCC         skip26
+	JCC         skip27
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y5, Y9
 
-skip26:
-	MOVQ 32(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip28
+skip27:
+missing24:
+	MOVQ 32(DX), R11; TESTQ R11, R11
+	JZ          missing28
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip29
 	VMOVUPS (R11), Y11; VFMADD231PS Y11, Y6, Y9
 
-skip28:
+skip29:
 	BTL $0x01, R10
-	JCC         skip29
+	JCC         skip30
 	VMOVUPS (R11)(AX*1), Y11; VFMADD231PS Y11, Y7, Y9
 
-skip29:
+skip30:
 	BTL $0x02, R10
-	JCC         skip30
+	JCC         skip31
 	VMOVUPS (R11)(AX*2), Y11; VFMADD231PS Y11, Y8, Y9
 
-skip30:
+skip31:
+missing28:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free31
+	JZ           free32
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10; VMAXPS Y9, Y11, Y9; VMINPS Y9, Y12, Y9
 
-free31:
+free32:
 	VMOVUPS Y10, (R8); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y9, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near32
+	JZ         near33
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
 
-near32:
+near33:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near33
+	JZ         near34
 	PREFETCHT1 (SI); ADDQ $+64, SI
 
-near33:
+near34:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone8
 
-tile8:
+tile9:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone11
 
-inner9:
-	MOVQ         bias+48(FP), R10
-	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; VMOVAPS Y9, Y11; VMOVAPS Y9, Y12; MOVQ (DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y0, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y1, Y10
+inner10:
+	MOVQ        bias+48(FP), R10
+	VMOVUPS (R10), Y9; VMOVAPS Y9, Y10; VMOVAPS Y9, Y11; VMOVAPS Y9, Y12; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing35
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y0, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y1, Y10
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y2, Y10; VFMADD231PS Y13, Y0, Y11; VMOVUPS (R10)(CX*1), Y13
-	VFMADD231PS Y13, Y1, Y11; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y2, Y11; MOVQ 8(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y3, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y4, Y10
+	VFMADD231PS Y13, Y1, Y11; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y2, Y11
+
+missing35:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing41
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y3, Y10; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y4, Y10
 	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y5, Y10; VFMADD231PS Y13, Y3, Y11; VMOVUPS (R10)(CX*1), Y13
-	VFMADD231PS Y13, Y4, Y11; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y5, Y11; MOVQ 16(DX), R10; ADDQ DI, R10
-	VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y10; VFMADD231PS Y13, Y0, Y12; VMOVUPS (R10)(AX*1), Y13
+	VFMADD231PS Y13, Y4, Y11; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y5, Y11
+
+missing41:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing47
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y10; VFMADD231PS Y13, Y0, Y12; VMOVUPS (R10)(AX*1), Y13
 	VFMADD231PS Y13, Y7, Y10; VFMADD231PS Y13, Y1, Y12; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y10
 	VFMADD231PS Y13, Y6, Y11; VFMADD231PS Y13, Y2, Y12; VFMADD231PS Y13, Y0, Y9; VMOVUPS (R10)(CX*1), Y13
 	VFMADD231PS Y13, Y7, Y11; VFMADD231PS Y13, Y1, Y9; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y8, Y11
-	VFMADD231PS Y13, Y2, Y9; MOVQ 24(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y3, Y12
-	VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y4, Y12; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y5, Y12
-	VFMADD231PS Y13, Y3, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y4, Y9; VMOVUPS (R10)(AX*4), Y13
-	VFMADD231PS Y13, Y5, Y9; MOVQ 32(DX), R10; ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y12
-	VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y7, Y12; VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12
-	VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(CX*1), Y13; VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(AX*4), Y13
-	VFMADD231PS Y13, Y8, Y9
+	VFMADD231PS Y13, Y2, Y9
+
+missing47:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing53
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y3, Y12; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y4, Y12
+	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y5, Y12; VFMADD231PS Y13, Y3, Y9; VMOVUPS (R10)(CX*1), Y13
+	VFMADD231PS Y13, Y4, Y9; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y5, Y9
+
+missing53:
+	MOVQ 32(DX), R10; TESTQ R10, R10
+	JZ          missing59
+	ADDQ DI, R10; VMOVUPS (R10), Y13; VFMADD231PS Y13, Y6, Y12; VMOVUPS (R10)(AX*1), Y13; VFMADD231PS Y13, Y7, Y12
+	VMOVUPS (R10)(AX*2), Y13; VFMADD231PS Y13, Y8, Y12; VFMADD231PS Y13, Y6, Y9; VMOVUPS (R10)(CX*1), Y13
+	VFMADD231PS Y13, Y7, Y9; VMOVUPS (R10)(AX*4), Y13; VFMADD231PS Y13, Y8, Y9
+
+missing59:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free64
+	JZ           free65
 	VBROADCASTSS lo+120(FP), Y13
 	VBROADCASTSS hi+124(FP), Y14
 	VMAXPS Y10, Y13, Y10; VMINPS Y10, Y14, Y10; VMAXPS Y11, Y13, Y11; VMINPS Y11, Y14, Y11; VMAXPS Y12, Y13, Y12
 	VMINPS Y12, Y14, Y12; VMAXPS Y9, Y13, Y9; VMINPS Y9, Y14, Y9
 
-free64:
+free65:
 	VMOVUPS Y10, (R8); VMOVUPS Y11, (R8)(AX*1); MOVQ R8, R10
 	MOVQ       yStep+8(FP), R11
 	LEAQ (R10)(R11*4), R10; VMOVUPS Y12, (R10); VMOVUPS Y9, (R10)(AX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near65
+	JZ         near66
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); PREFETCHT1 256(BX)
 	PREFETCHT1 320(BX); PREFETCHT1 384(BX); PREFETCHT1 448(BX); ADDQ $+512, BX
 
-near65:
+near66:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near66
+	JZ         near67
 	PREFETCHT1 (SI); PREFETCHT1 64(SI); ADDQ $+128, SI
 
-near66:
+near67:
 	LEAQ (DI)(AX*4), DI; LEAQ (R8)(AX*2), R8; ADDQ $+8, R9; DECQ 24(SP)
-	JNZ   inner9
+	JNZ   inner10
 	MOVQ  last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JNZ   alone7
+	JNZ   alone8
 
-pixelsdone10:
-	JMP rowsdone6
+pixelsdone11:
+	MOVQ yStep+8(FP), DI
+	SHLQ $0x03, DI; ADDQ DI, 40(SP); ADDQ $+32, DX; SUBQ $0x02, 32(SP)
+	JMP  rows5
 
-single5:
-	MOVQ (SP), DI
-	MOVQ   y+0(FP), R8
+single6:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone7
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+56(FP), R9
 	MOVQ   first+64(FP), R10
 	MOVQ   tiles+72(FP), R11
 	IMUL3Q $+2, R11, R11; ADDQ R11, R10
 	ADDQ   last+80(FP), R10
 	MOVQ R10, 16(SP); TESTQ R10, R10
-	JZ     tile68
+	JZ     tile69
 
-alone67:
+alone68:
 	MOVQ        bias+48(FP), R10
-	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip72
+	VMOVUPS (R10), Y9; MOVL (R9), R10; MOVQ (DX), R11; TESTQ R11, R11
+	JZ          missing72
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip73
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y0, Y9
 
-skip72:
+skip73:
 	BTL $0x01, R10
-	JCC         skip73
+	JCC         skip74
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y1, Y9
 
-skip73:
+skip74:
 	BTL $0x02, R10
-	JCC         skip74
+	JCC         skip75
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y2, Y9
 
-skip74:
-	MOVQ 8(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip76
+skip75:
+missing72:
+	MOVQ 8(DX), R11; TESTQ R11, R11
+	JZ          missing76
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip77
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y3, Y9
 
-skip76:
+skip77:
 	BTL $0x01, R10
-	JCC         skip77
+	JCC         skip78
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y4, Y9
 
-skip77:
+skip78:
 	BTL $0x02, R10
-	JCC         skip78
+	JCC         skip79
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y5, Y9
 
-skip78:
-	MOVQ 16(DX), R11; ADDQ DI, R11; BTL $0x00, R10
-	JCC         skip80
+skip79:
+missing76:
+	MOVQ 16(DX), R11; TESTQ R11, R11
+	JZ          missing80
+	ADDQ DI, R11; BTL $0x00, R10
+	JCC         skip81
 	VMOVUPS (R11), Y10; VFMADD231PS Y10, Y6, Y9
 
-skip80:
+skip81:
 	BTL $0x01, R10
-	JCC         skip81
+	JCC         skip82
 	VMOVUPS (R11)(AX*1), Y10; VFMADD231PS Y10, Y7, Y9
 
-skip81:
+skip82:
 	BTL $0x02, R10
-	JCC         skip82
+	JCC         skip83
 	VMOVUPS (R11)(AX*2), Y10; VFMADD231PS Y10, Y8, Y9
 
-skip82:
+skip83:
+missing80:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free83
+	JZ           free84
 	VBROADCASTSS lo+120(FP), Y10
 	VBROADCASTSS hi+124(FP), Y11
 	VMAXPS Y9, Y10, Y9; VMINPS Y9, Y11, Y9
 
-free83:
+free84:
 	VMOVUPS Y9, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near84
+	JZ         near85
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near84:
+near85:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near85
+	JZ         near86
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near85:
+near86:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone67
+	JNZ  alone68
 
-tile68:
-rowsdone6:
-	ADDQ $+32, (SP)
+tile69:
+	MOVQ yStep+8(FP), DI
+	SHLQ $0x02, DI; ADDQ DI, 40(SP); ADDQ $+16, DX; SUBQ $0x01, 32(SP)
+	JMP  rows5
+
+rowsdone7:
+	MOVQ 48(SP), DX; ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
@@ -1280,202 +1410,240 @@ rest3:
 	VMASKMOVPS (CX), Y0, Y5; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y6; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y7; LEAQ (CX)(DI*4), CX; VMASKMOVPS (CX), Y0, Y8; LEAQ (CX)(DI*4), CX
 	VMASKMOVPS (CX), Y0, Y9
-	CMPQ       count+24(FP), $0x02
-	JNE        single87
-	MOVQ (SP), DI
-	MOVQ       y+0(FP), R8
-	MOVQ       columns+56(FP), R9
-	MOVQ       first+64(FP), CX
-	MOVQ       tiles+72(FP), R10
-	IMUL3Q $+2, R10, R10; ADDQ R10, CX
-	ADDQ       last+80(FP), CX
-	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ         tile90
+	MOVQ       count+24(FP), CX
+	MOVQ CX, 32(SP)
+	MOVQ       y+0(FP), CX
+	MOVQ CX, 40(SP); MOVQ DX, 48(SP)
 
-alone89:
-	MOVQ        bias+48(FP), CX
-	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip94
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
-
-skip94:
-	BTL $0x01, CX
-	JCC         skip95
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
-
-skip95:
-	BTL $0x02, CX
-	JCC         skip96
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
-
-skip96:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip98
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11
-
-skip98:
-	BTL $0x01, CX
-	JCC         skip99
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11
-
-skip99:
-	BTL $0x02, CX
-	JCC         skip100
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11
-
-skip100:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip102
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y1, Y10
-
-skip102:
-	BTL $0x01, CX
-	JCC         skip103
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y2, Y10
-
-skip103:
-	BTL $0x02, CX
-	JCC         skip104
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y3, Y10
-
-skip104:
-	MOVQ 24(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip106
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y10
-
-skip106:
-	BTL $0x01, CX
-	JCC         skip107
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y10
-
-skip107:
-	BTL $0x02, CX
-	JCC         skip108
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y10
-
-skip108:
-	MOVQ 32(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip110
-	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
-
-skip110:
-	BTL $0x01, CX
-	JCC         skip111
-	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
-
-skip111:
-	BTL $0x02, CX
-	JCC         skip112
-	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
-
-skip112:
-	TESTQ        $+1, flags+112(FP)
-	JZ           free113
-	VBROADCASTSS lo+120(FP), Y12
-	VBROADCASTSS hi+124(FP), Y13
-	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
-
-free113:
-	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
-	MOVQ       yStep+8(FP), R10
-	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
-	TESTQ      $+2, flags+112(FP)
-	JZ         near114
-	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
-
-near114:
-	TESTQ      $+4, flags+112(FP)
-	JZ         near115
-	PREFETCHT1 (SI); ADDQ $+64, SI
-
-near115:
-	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone89
-
-tile90:
-	JMP rowsdone88
-
-single87:
-	MOVQ (SP), DI
-	MOVQ   y+0(FP), R8
+rows88:
+	CMPQ 32(SP), $0x02
+	JLT    single89
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+56(FP), R9
 	MOVQ   first+64(FP), CX
 	MOVQ   tiles+72(FP), R10
 	IMUL3Q $+2, R10, R10; ADDQ R10, CX
 	ADDQ   last+80(FP), CX
 	MOVQ CX, 16(SP); TESTQ CX, CX
-	JZ     tile117
+	JZ     tile92
 
-alone116:
+alone91:
 	MOVQ        bias+48(FP), CX
-	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip121
+	VMASKMOVPS (CX), Y0, Y10; VMOVAPS Y10, Y11; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing95
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip96
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y1, Y11
+
+skip96:
+	BTL $0x01, CX
+	JCC         skip97
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y2, Y11
+
+skip97:
+	BTL $0x02, CX
+	JCC         skip98
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y3, Y11
+
+skip98:
+missing95:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing99
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip100
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y11
+
+skip100:
+	BTL $0x01, CX
+	JCC         skip101
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y11
+
+skip101:
+	BTL $0x02, CX
+	JCC         skip102
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y11
+
+skip102:
+missing99:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing103
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip104
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y11; VFMADD231PS Y12, Y1, Y10
+
+skip104:
+	BTL $0x01, CX
+	JCC         skip105
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y11; VFMADD231PS Y12, Y2, Y10
+
+skip105:
+	BTL $0x02, CX
+	JCC         skip106
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y11; VFMADD231PS Y12, Y3, Y10
+
+skip106:
+missing103:
+	MOVQ 24(DX), R10; TESTQ R10, R10
+	JZ          missing107
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip108
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y4, Y10
+
+skip108:
+	BTL $0x01, CX
+	JCC         skip109
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y5, Y10
+
+skip109:
+	BTL $0x02, CX
+	JCC         skip110
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y6, Y10
+
+skip110:
+missing107:
+	MOVQ 32(DX), R10; TESTQ R10, R10
+	JZ          missing111
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip112
+	VMASKMOVPS (R10), Y0, Y12; VFMADD231PS Y12, Y7, Y10
+
+skip112:
+	BTL $0x01, CX
+	JCC         skip113
+	VMASKMOVPS (R10)(AX*1), Y0, Y12; VFMADD231PS Y12, Y8, Y10
+
+skip113:
+	BTL $0x02, CX
+	JCC         skip114
+	VMASKMOVPS (R10)(AX*2), Y0, Y12; VFMADD231PS Y12, Y9, Y10
+
+skip114:
+missing111:
+	TESTQ        $+1, flags+112(FP)
+	JZ           free115
+	VBROADCASTSS lo+120(FP), Y12
+	VBROADCASTSS hi+124(FP), Y13
+	VMAXPS Y11, Y12, Y11; VMINPS Y11, Y13, Y11; VMAXPS Y10, Y12, Y10; VMINPS Y10, Y13, Y10
+
+free115:
+	VMASKMOVPS Y11, Y0, (R8); MOVQ R8, CX
+	MOVQ       yStep+8(FP), R10
+	LEAQ (CX)(R10*4), CX; VMASKMOVPS Y10, Y0, (CX)
+	TESTQ      $+2, flags+112(FP)
+	JZ         near116
+	PREFETCHT1 (BX); PREFETCHT1 64(BX); PREFETCHT1 128(BX); PREFETCHT1 192(BX); ADDQ $+256, BX
+
+near116:
+	TESTQ      $+4, flags+112(FP)
+	JZ         near117
+	PREFETCHT1 (SI); ADDQ $+64, SI
+
+near117:
+	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
+	JNZ  alone91
+
+tile92:
+	MOVQ yStep+8(FP), CX
+	SHLQ $0x03, CX; ADDQ CX, 40(SP); ADDQ $+32, DX; SUBQ $0x02, 32(SP)
+	JMP  rows88
+
+single89:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone90
+	MOVQ (SP), DI; MOVQ 40(SP), R8
+	MOVQ   columns+56(FP), R9
+	MOVQ   first+64(FP), CX
+	MOVQ   tiles+72(FP), R10
+	IMUL3Q $+2, R10, R10; ADDQ R10, CX
+	ADDQ   last+80(FP), CX
+	MOVQ CX, 16(SP); TESTQ CX, CX
+	JZ     tile119
+
+alone118:
+	MOVQ        bias+48(FP), CX
+	VMASKMOVPS (CX), Y0, Y10; MOVL (R9), CX; MOVQ (DX), R10; TESTQ R10, R10
+	JZ          missing122
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip123
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y1, Y10
 
-skip121:
+skip123:
 	BTL $0x01, CX
-	JCC         skip122
+	JCC         skip124
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y2, Y10
 
-skip122:
+skip124:
 	BTL $0x02, CX
-	JCC         skip123
+	JCC         skip125
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y3, Y10
 
-skip123:
-	MOVQ 8(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip125
+skip125:
+missing122:
+	MOVQ 8(DX), R10; TESTQ R10, R10
+	JZ          missing126
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip127
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y4, Y10
 
-skip125:
+skip127:
 	BTL $0x01, CX
-	JCC         skip126
+	JCC         skip128
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y5, Y10
 
-skip126:
+skip128:
 	BTL $0x02, CX
-	JCC         skip127
+	JCC         skip129
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y6, Y10
 
-skip127:
-	MOVQ 16(DX), R10; ADDQ DI, R10; BTL $0x00, CX
-	JCC         skip129
+skip129:
+missing126:
+	MOVQ 16(DX), R10; TESTQ R10, R10
+	JZ          missing130
+	ADDQ DI, R10; BTL $0x00, CX
+	JCC         skip131
 	VMASKMOVPS (R10), Y0, Y11; VFMADD231PS Y11, Y7, Y10
 
-skip129:
+skip131:
 	BTL $0x01, CX
-	JCC         skip130
+	JCC         skip132
 	VMASKMOVPS (R10)(AX*1), Y0, Y11; VFMADD231PS Y11, Y8, Y10
 
-skip130:
+skip132:
 	BTL $0x02, CX
-	JCC         skip131
+	JCC         skip133
 	VMASKMOVPS (R10)(AX*2), Y0, Y11; VFMADD231PS Y11, Y9, Y10
 
-skip131:
+skip133:
+missing130:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free132
+	JZ           free134
 	VBROADCASTSS lo+120(FP), Y11
 	VBROADCASTSS hi+124(FP), Y12
 	VMAXPS Y10, Y11, Y10; VMINPS Y10, Y12, Y10
 
-free132:
+free134:
 	VMASKMOVPS Y10, Y0, (R8)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near133
+	JZ         near135
 	PREFETCHT1 (BX); PREFETCHT1 64(BX); ADDQ $+128, BX
 
-near133:
+near135:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near134
+	JZ         near136
 	PREFETCHT1 (SI); ADDQ $+32, SI
 
-near134:
+near136:
 	LEAQ (DI)(AX*2), DI; LEAQ (R8)(AX*1), R8; ADDQ $+4, R9; DECQ 16(SP)
-	JNZ  alone116
+	JNZ  alone118
 
-tile117:
-rowsdone88:
+tile119:
+	MOVQ yStep+8(FP), CX
+	SHLQ $0x02, CX; ADDQ CX, 40(SP); ADDQ $+16, DX; SUBQ $0x01, 32(SP)
+	JMP  rows88
+
+rowsdone90:
+	MOVQ 48(SP), DX
+
 end1:
 	VZEROUPPER
 	RET
@@ -1514,9 +1682,7 @@ zero5:
 rows6:
 	CMPQ 32(SP), $0x02
 	JLT   single7
-	MOVQ (SP), DI
-	MOVQ  y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ  columns+48(FP), R9
 	MOVQ  first+56(FP), R10
 	MOVQ  tiles+64(FP), R11
@@ -1698,9 +1864,7 @@ pixelsdone12:
 single7:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone8
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), R10
 	MOVQ   tiles+64(FP), R11
@@ -1820,9 +1984,7 @@ zero86:
 rows87:
 	CMPQ 32(SP), $0x02
 	JLT    single88
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
@@ -1945,9 +2107,7 @@ tile91:
 single88:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone89
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), CX
 	MOVQ   tiles+64(FP), R10
@@ -2044,7 +2204,7 @@ end1:
 
 // func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $48-144
+TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $72-144
 	MOVQ  c+104(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX; LEAQ (AX)(AX*4), DX; LEAQ (CX)(AX*4), BX
 	MOVQ  left+88(FP), SI
@@ -2054,206 +2214,212 @@ TEXT ·DepthwiseRow5s1(SB), NOSPLIT, $48-144
 	MOVQ  aheadY+136(FP), R8
 
 whole2:
-	CMPQ  n+96(FP), $+8
-	JLT   rest3
-	MOVQ  w+32(FP), R9
-	MOVQ R9, 8(SP); MOVQ (SP), R9
-	MOVQ  y+0(FP), R10
+	CMPQ n+96(FP), $+8
+	JLT  rest3
+	MOVQ w+32(FP), R9
+	MOVQ R9, 8(SP)
+	MOVQ count+24(FP), R9
+	MOVQ R9, 32(SP)
+	MOVQ y+0(FP), R9
+	MOVQ R9, 40(SP); MOVQ SI, 48(SP)
+
+rows5:
+	CMPQ 32(SP), $0x00
+	JE    rowsdone7
+	MOVQ (SP), R9; MOVQ 40(SP), R10
 	MOVQ  columns+56(FP), R11
 	MOVQ  first+64(FP), R12
 	MOVQ  tiles+72(FP), R13
 	MOVQ R13, 24(SP); MOVQ R12, 16(SP); TESTQ R12, R12
-	JZ    tile8
+	JZ    tile9
 
-alone7:
+alone8:
 	MOVQ        bias+48(FP), R12
 	VMOVUPS (R12), Y0; MOVL (R11), R12
 	MOVQ        wStride+40(FP), R13
 	MOVQ 8(SP), R14; VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14
 	VMOVUPS (R14), Y3; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5
-	LEAQ (R14)(R13*4), R14; MOVQ (SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip12
-	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip12:
-	BTL $0x01, R12
+	LEAQ (R14)(R13*4), R14; MOVQ (SI), R15; TESTQ R15, R15
+	JZ          missing12
+	ADDQ R9, R15; BTL $0x00, R12
 	JCC         skip13
-	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip13:
-	BTL $0x02, R12
+	BTL $0x01, R12
 	JCC         skip14
-	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
 skip14:
-	BTL $0x03, R12
+	BTL $0x02, R12
 	JCC         skip15
-	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
 skip15:
-	BTL $0x04, R12
+	BTL $0x03, R12
 	JCC         skip16
-	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
 skip16:
+	BTL $0x04, R12
+	JCC         skip17
+	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip17:
+missing12:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	MOVQ 8(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip18
-	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip18:
-	BTL $0x01, R12
+	MOVQ 8(SI), R15; TESTQ R15, R15
+	JZ          missing18
+	ADDQ R9, R15; BTL $0x00, R12
 	JCC         skip19
-	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip19:
-	BTL $0x02, R12
+	BTL $0x01, R12
 	JCC         skip20
-	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
 skip20:
-	BTL $0x03, R12
+	BTL $0x02, R12
 	JCC         skip21
-	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
 skip21:
-	BTL $0x04, R12
+	BTL $0x03, R12
 	JCC         skip22
-	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
 skip22:
+	BTL $0x04, R12
+	JCC         skip23
+	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip23:
+missing18:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	MOVQ 16(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip24
-	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip24:
-	BTL $0x01, R12
+	MOVQ 16(SI), R15; TESTQ R15, R15
+	JZ          missing24
+	ADDQ R9, R15; BTL $0x00, R12
 	JCC         skip25
-	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip25:
-	BTL $0x02, R12
-	JCC         skip26
-	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
-
-skip26:
-	BTL $0x03, R12
-	JCC         skip27
-	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
-
-skip27:
-	BTL $0x04, R12
-	JCC         skip28
-	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
-
-skip28:
-	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
-	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	MOVQ 24(SI), R15; ADDQ R9, R15; BTL $0x00, R12
-	JCC         skip30
-	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip30:
 	BTL $0x01, R12
-	JCC         skip31
+	JCC         skip26
 	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip31:
+skip26:
 	BTL $0x02, R12
-	JCC         skip32
+	JCC         skip27
 	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip32:
+skip27:
 	BTL $0x03, R12
-	JCC         skip33
+	JCC         skip28
 	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip33:
+skip28:
 	BTL $0x04, R12
-	JCC         skip34
+	JCC         skip29
 	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip34:
+skip29:
+missing24:
 	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
 	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	MOVQ 32(SI), R13; ADDQ R9, R13; BTL $0x00, R12
-	JCC         skip36
+	MOVQ 24(SI), R15; TESTQ R15, R15
+	JZ          missing30
+	ADDQ R9, R15; BTL $0x00, R12
+	JCC         skip31
+	VMOVUPS (R15), Y6; VFMADD231PS Y6, Y1, Y0
+
+skip31:
+	BTL $0x01, R12
+	JCC         skip32
+	VMOVUPS (R15)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+
+skip32:
+	BTL $0x02, R12
+	JCC         skip33
+	VMOVUPS (R15)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+
+skip33:
+	BTL $0x03, R12
+	JCC         skip34
+	VMOVUPS (R15)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+
+skip34:
+	BTL $0x04, R12
+	JCC         skip35
+	VMOVUPS (R15)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip35:
+missing30:
+	VMOVUPS (R14), Y1; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y2; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y3
+	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
+	MOVQ 32(SI), R13; TESTQ R13, R13
+	JZ          missing36
+	ADDQ R9, R13; BTL $0x00, R12
+	JCC         skip37
 	VMOVUPS (R13), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip36:
+skip37:
 	BTL $0x01, R12
-	JCC         skip37
+	JCC         skip38
 	VMOVUPS (R13)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip37:
+skip38:
 	BTL $0x02, R12
-	JCC         skip38
+	JCC         skip39
 	VMOVUPS (R13)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip38:
+skip39:
 	BTL $0x03, R12
-	JCC         skip39
+	JCC         skip40
 	VMOVUPS (R13)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip39:
+skip40:
 	BTL $0x04, R12
-	JCC         skip40
+	JCC         skip41
 	VMOVUPS (R13)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip40:
+skip41:
+missing36:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free41
+	JZ           free42
 	VBROADCASTSS lo+120(FP), Y1
 	VBROADCASTSS hi+124(FP), Y2
 	VMAXPS Y0, Y1, Y0; VMINPS Y0, Y2, Y0
 
-free41:
+free42:
 	VMOVUPS Y0, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near42
+	JZ         near43
 	PREFETCHT1 (DI); ADDQ $+32, DI
 
-near42:
+near43:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near43
+	JZ         near44
 	PREFETCHT1 (R8); ADDQ $+32, R8
 
-near43:
+near44:
 	LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone8
 
-tile8:
+tile9:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone11
 
-inner9:
-	MOVQ         bias+48(FP), R12
+inner10:
+	MOVQ        bias+48(FP), R12
 	VMOVUPS (R12), Y0; VMOVAPS Y0, Y1; VMOVAPS Y0, Y2; VMOVAPS Y0, Y3
-	MOVQ         wStride+40(FP), R12
+	MOVQ        wStride+40(FP), R12
 	MOVQ 8(SP), R13; VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13
 	VMOVUPS (R13), Y6; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8
-	LEAQ (R13)(R12*4), R13; MOVQ (SI), R14; ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9
-	VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9
-	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0
-	VMOVUPS (R14)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1; VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3
-	VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4; VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0
-	VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0; VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5
-	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13
-	VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13; MOVQ 8(SI), R14; ADDQ R9, R14; VMOVUPS (R14), Y9
-	VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VFMADD231PS Y9, Y4, Y2
-	VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y5, Y3
-	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R14)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1; VFMADD231PS Y4, Y7, Y2
-	VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4; VFMADD231PS Y4, Y8, Y2
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0; VMOVUPS (R13), Y4
-	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6; LEAQ (R13)(R12*4), R13
-	VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13; MOVQ 16(SI), R14
+	LEAQ (R13)(R12*4), R13; MOVQ (SI), R14; TESTQ R14, R14
+	JZ          missing45
 	ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
 	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2
 	VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2
@@ -2261,52 +2427,92 @@ inner9:
 	VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4
 	VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4
 	VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing45:
 	VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6
 	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13
-	MOVQ 24(SI), R14; ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9
-	VFMADD231PS Y9, Y5, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1
-	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R14)(AX*4), Y4
-	VFMADD231PS Y4, Y8, Y1; VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0
-	VMOVUPS (R14)(DX*1), Y4; VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0
-	VMOVUPS (R14)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4
-	VFMADD231PS Y4, Y8, Y0; VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13
-	VMOVUPS (R13), Y6; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8
-	LEAQ (R13)(R12*4), R13; MOVQ 32(SI), R12; ADDQ R9, R12; VMOVUPS (R12), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R12)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R12)(AX*2), Y9
-	VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R12)(CX*1), Y9
-	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0
-	VMOVUPS (R12)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1; VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3
-	VFMADD231PS Y4, Y5, Y0; VMOVUPS (R12)(DX*1), Y4; VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R12)(CX*2), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0
-	VMOVUPS (R12)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+	MOVQ 8(SI), R14; TESTQ R14, R14
+	JZ          missing54
+	ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2
+	VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R14)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1
+	VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4
+	VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4
+	VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing54:
+	VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6
+	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13
+	MOVQ 16(SI), R14; TESTQ R14, R14
+	JZ          missing63
+	ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2
+	VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R14)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1
+	VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4
+	VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4
+	VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing63:
+	VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6
+	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13
+	MOVQ 24(SI), R14; TESTQ R14, R14
+	JZ          missing72
+	ADDQ R9, R14; VMOVUPS (R14), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R14)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R14)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2
+	VFMADD231PS Y9, Y4, Y3; VMOVUPS (R14)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R14)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1
+	VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R14)(DX*1), Y4
+	VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R14)(CX*2), Y4
+	VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R14)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing72:
+	VMOVUPS (R13), Y4; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y5; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y6
+	LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y7; LEAQ (R13)(R12*4), R13; VMOVUPS (R13), Y8; LEAQ (R13)(R12*4), R13
+	MOVQ 32(SI), R12; TESTQ R12, R12
+	JZ          missing81
+	ADDQ R9, R12; VMOVUPS (R12), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R12)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R12)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y5, Y2
+	VFMADD231PS Y9, Y4, Y3; VMOVUPS (R12)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y5, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R12)(AX*4), Y4; VFMADD231PS Y4, Y8, Y1
+	VFMADD231PS Y4, Y7, Y2; VFMADD231PS Y4, Y6, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R12)(DX*1), Y4
+	VFMADD231PS Y4, Y8, Y2; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R12)(CX*2), Y4
+	VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R12)(BX*1), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing81:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free89
+	JZ           free90
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free89:
+free90:
 	VMOVUPS Y1, (R10); VMOVUPS Y2, (R10)(AX*1); VMOVUPS Y3, (R10)(AX*2); VMOVUPS Y0, (R10)(CX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near90
+	JZ         near91
 	PREFETCHT1 (DI); PREFETCHT1 64(DI); ADDQ $+128, DI
 
-near90:
+near91:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near91
+	JZ         near92
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near91:
+near92:
 	LEAQ (R9)(AX*4), R9; LEAQ (R10)(AX*4), R10; ADDQ $+16, R11; DECQ 24(SP)
-	JNZ   inner9
+	JNZ   inner10
 	MOVQ  last+80(FP), R12
 	MOVQ R12, 16(SP); TESTQ R12, R12
-	JNZ   alone7
+	JNZ   alone8
 
-pixelsdone10:
-	ADDQ $+32, (SP)
+pixelsdone11:
+	MOVQ yStep+8(FP), R9
+	SHLQ $0x02, R9; ADDQ R9, 40(SP); ADDQ $+8, SI; SUBQ $0x01, 32(SP)
+	JMP  rows5
+
+rowsdone7:
+	MOVQ 48(SP), SI; ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
@@ -2319,178 +2525,207 @@ rest3:
 	MOVQ    n+96(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+32(FP), DX
-	MOVQ DX, 8(SP); MOVQ (SP), R9
-	MOVQ    y+0(FP), R10
-	MOVQ    columns+56(FP), R11
-	MOVQ    first+64(FP), DX
-	MOVQ    tiles+72(FP), BX
-	IMUL3Q $+4, BX, BX; ADDQ BX, DX
-	ADDQ    last+80(FP), DX
-	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile96
+	MOVQ DX, 8(SP)
+	MOVQ    count+24(FP), DX
+	MOVQ DX, 32(SP)
+	MOVQ    y+0(FP), DX
+	MOVQ DX, 40(SP); MOVQ SI, 48(SP)
 
-alone95:
+rows94:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone96
+	MOVQ (SP), R9; MOVQ 40(SP), R10
+	MOVQ   columns+56(FP), R11
+	MOVQ   first+64(FP), DX
+	MOVQ   tiles+72(FP), BX
+	IMUL3Q $+4, BX, BX; ADDQ BX, DX
+	ADDQ   last+80(FP), DX
+	MOVQ DX, 16(SP); TESTQ DX, DX
+	JZ     tile98
+
+alone97:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R11), DX
 	MOVQ        wStride+40(FP), BX
 	MOVQ 8(SP), R12; VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3
 	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5
-	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ (SI), R13; ADDQ R9, R13
-	BTL $0x00, DX
-	JCC         skip100
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
-
-skip100:
-	BTL $0x01, DX
-	JCC         skip101
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip101:
-	BTL $0x02, DX
+	LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ (SI), R13; TESTQ R13, R13
+	JZ          missing101
+	ADDQ R9, R13; BTL $0x00, DX
 	JCC         skip102
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip102:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip103
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip103:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip104
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip104:
-	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 8(SI), R13; ADDQ R9, R13; BTL $0x00, DX
+	BTL $0x03, DX
+	JCC         skip105
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip105:
+	BTL $0x04, DX
 	JCC         skip106
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip106:
-	BTL $0x01, DX
-	JCC         skip107
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip107:
-	BTL $0x02, DX
+missing101:
+	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
+	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
+	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 8(SI), R13; TESTQ R13, R13
+	JZ          missing107
+	ADDQ R9, R13; BTL $0x00, DX
 	JCC         skip108
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip108:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip109
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip109:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip110
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip110:
-	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 16(SI), R13; ADDQ R9, R13; BTL $0x00, DX
+	BTL $0x03, DX
+	JCC         skip111
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip111:
+	BTL $0x04, DX
 	JCC         skip112
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip112:
-	BTL $0x01, DX
-	JCC         skip113
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip113:
-	BTL $0x02, DX
-	JCC         skip114
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
-
-skip114:
-	BTL $0x03, DX
-	JCC         skip115
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
-
-skip115:
-	BTL $0x04, DX
-	JCC         skip116
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
-
-skip116:
+missing107:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 24(SI), R13; ADDQ R9, R13; BTL $0x00, DX
-	JCC         skip118
+	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 16(SI), R13; TESTQ R13, R13
+	JZ          missing113
+	ADDQ R9, R13; BTL $0x00, DX
+	JCC         skip114
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip118:
+skip114:
 	BTL $0x01, DX
-	JCC         skip119
+	JCC         skip115
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip119:
+skip115:
 	BTL $0x02, DX
-	JCC         skip120
+	JCC         skip116
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip120:
+skip116:
 	BTL $0x03, DX
-	JCC         skip121
+	JCC         skip117
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip121:
+skip117:
 	BTL $0x04, DX
-	JCC         skip122
+	JCC         skip118
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip122:
+skip118:
+missing113:
 	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
 	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
-	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 32(SI), BX; ADDQ R9, BX; BTL $0x00, DX
+	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 24(SI), R13; TESTQ R13, R13
+	JZ          missing119
+	ADDQ R9, R13; BTL $0x00, DX
+	JCC         skip120
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+
+skip120:
+	BTL $0x01, DX
+	JCC         skip121
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
+
+skip121:
+	BTL $0x02, DX
+	JCC         skip122
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+
+skip122:
+	BTL $0x03, DX
+	JCC         skip123
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip123:
+	BTL $0x04, DX
 	JCC         skip124
-	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip124:
-	BTL $0x01, DX
-	JCC         skip125
-	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip125:
-	BTL $0x02, DX
+missing119:
+	VMASKMOVPS (R12), Y0, Y2; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y3; LEAQ (R12)(BX*4), R12
+	VMASKMOVPS (R12), Y0, Y4; LEAQ (R12)(BX*4), R12; VMASKMOVPS (R12), Y0, Y5; LEAQ (R12)(BX*4), R12
+	VMASKMOVPS (R12), Y0, Y6; LEAQ (R12)(BX*4), R12; MOVQ 32(SI), BX; TESTQ BX, BX
+	JZ          missing125
+	ADDQ R9, BX; BTL $0x00, DX
 	JCC         skip126
-	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip126:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip127
-	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip127:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip128
-	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip128:
+	BTL $0x03, DX
+	JCC         skip129
+	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip129:
+	BTL $0x04, DX
+	JCC         skip130
+	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+
+skip130:
+missing125:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free129
+	JZ           free131
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free129:
+free131:
 	VMASKMOVPS Y1, Y0, (R10)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near130
+	JZ         near132
 	PREFETCHT1 (DI); ADDQ $+32, DI
 
-near130:
+near132:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near131
+	JZ         near133
 	PREFETCHT1 (R8); ADDQ $+32, R8
 
-near131:
+near133:
 	LEAQ (R9)(AX*1), R9; LEAQ (R10)(AX*1), R10; ADDQ $+4, R11; DECQ 16(SP)
-	JNZ  alone95
+	JNZ  alone97
 
-tile96:
+tile98:
+	MOVQ yStep+8(FP), DX
+	SHLQ $0x02, DX; ADDQ DX, 40(SP); ADDQ $+8, SI; SUBQ $0x01, 32(SP)
+	JMP  rows94
+
+rowsdone96:
+	MOVQ 48(SP), SI
+
 end1:
 	VZEROUPPER
 	RET
@@ -2529,9 +2764,7 @@ zero5:
 rows6:
 	CMPQ 32(SP), $0x00
 	JE    rowsdone8
-	MOVQ (SP), DI
-	MOVQ  y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ  columns+48(FP), R9
 	MOVQ  first+56(FP), R10
 	MOVQ  tiles+64(FP), R11
@@ -2638,9 +2871,7 @@ zero29:
 rows30:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone32
-	MOVQ (SP), DI
-	MOVQ   y+32(FP), R8
-	MOVQ 40(SP), R8
+	MOVQ (SP), DI; MOVQ 40(SP), R8
 	MOVQ   columns+48(FP), R9
 	MOVQ   first+56(FP), DX
 	MOVQ   tiles+64(FP), BX
@@ -2703,7 +2934,7 @@ end1:
 
 // func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float32, wStride int, bias *float32, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, lo float32, hi float32, ahead *float32, aheadY *float32)
 // Requires: AVX, FMA3, MMX+
-TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $48-144
+TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $72-144
 	MOVQ  c+104(FP), AX
 	SHLQ $0x02, AX; LEAQ (AX)(AX*2), CX; LEAQ (AX)(AX*4), DX; LEAQ (CX)(AX*4), BX; LEAQ (DX)(AX*4), SI
 	MOVQ  left+88(FP), DI
@@ -2713,264 +2944,311 @@ TEXT ·DepthwiseRow5s2(SB), NOSPLIT, $48-144
 	MOVQ  aheadY+136(FP), R9
 
 whole2:
-	CMPQ  n+96(FP), $+8
-	JLT   rest3
-	MOVQ  w+32(FP), R10
-	MOVQ R10, 8(SP); MOVQ (SP), R10
-	MOVQ  y+0(FP), R11
+	CMPQ n+96(FP), $+8
+	JLT  rest3
+	MOVQ w+32(FP), R10
+	MOVQ R10, 8(SP)
+	MOVQ count+24(FP), R10
+	MOVQ R10, 32(SP)
+	MOVQ y+0(FP), R10
+	MOVQ R10, 40(SP); MOVQ DI, 48(SP)
+
+rows5:
+	CMPQ 32(SP), $0x00
+	JE    rowsdone7
+	MOVQ (SP), R10; MOVQ 40(SP), R11
 	MOVQ  columns+56(FP), R12
 	MOVQ  first+64(FP), R13
 	MOVQ  tiles+72(FP), R14
 	MOVQ R14, 24(SP); MOVQ R13, 16(SP); TESTQ R13, R13
-	JZ    tile8
+	JZ    tile9
 
-alone7:
+alone8:
 	MOVQ        bias+48(FP), R13
 	VMOVUPS (R13), Y0; MOVL (R12), R13
 	MOVQ        wStride+40(FP), R14
 	MOVQ 8(SP), R15; VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15
 	VMOVUPS (R15), Y3; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5
-	LEAQ (R15)(R14*4), R15; MOVQ (DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip12
-	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip12:
-	BTL $0x01, R13
+	LEAQ (R15)(R14*4), R15; MOVQ (DI), BP; TESTQ BP, BP
+	JZ          missing12
+	ADDQ R10, BP; BTL $0x00, R13
 	JCC         skip13
-	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip13:
-	BTL $0x02, R13
+	BTL $0x01, R13
 	JCC         skip14
-	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
 skip14:
-	BTL $0x03, R13
+	BTL $0x02, R13
 	JCC         skip15
-	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
 skip15:
-	BTL $0x04, R13
+	BTL $0x03, R13
 	JCC         skip16
-	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
 skip16:
+	BTL $0x04, R13
+	JCC         skip17
+	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip17:
+missing12:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
-	MOVQ 8(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip18
-	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip18:
-	BTL $0x01, R13
+	MOVQ 8(DI), BP; TESTQ BP, BP
+	JZ          missing18
+	ADDQ R10, BP; BTL $0x00, R13
 	JCC         skip19
-	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip19:
-	BTL $0x02, R13
+	BTL $0x01, R13
 	JCC         skip20
-	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
 skip20:
-	BTL $0x03, R13
+	BTL $0x02, R13
 	JCC         skip21
-	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
 skip21:
-	BTL $0x04, R13
+	BTL $0x03, R13
 	JCC         skip22
-	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
 skip22:
+	BTL $0x04, R13
+	JCC         skip23
+	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip23:
+missing18:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
-	MOVQ 16(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip24
-	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip24:
-	BTL $0x01, R13
+	MOVQ 16(DI), BP; TESTQ BP, BP
+	JZ          missing24
+	ADDQ R10, BP; BTL $0x00, R13
 	JCC         skip25
-	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
 
 skip25:
-	BTL $0x02, R13
-	JCC         skip26
-	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
-
-skip26:
-	BTL $0x03, R13
-	JCC         skip27
-	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
-
-skip27:
-	BTL $0x04, R13
-	JCC         skip28
-	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
-
-skip28:
-	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
-	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
-	MOVQ 24(DI), BP; ADDQ R10, BP; BTL $0x00, R13
-	JCC         skip30
-	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
-
-skip30:
 	BTL $0x01, R13
-	JCC         skip31
+	JCC         skip26
 	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip31:
+skip26:
 	BTL $0x02, R13
-	JCC         skip32
+	JCC         skip27
 	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip32:
+skip27:
 	BTL $0x03, R13
-	JCC         skip33
+	JCC         skip28
 	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip33:
+skip28:
 	BTL $0x04, R13
-	JCC         skip34
+	JCC         skip29
 	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip34:
+skip29:
+missing24:
 	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
 	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
-	MOVQ 32(DI), R14; ADDQ R10, R14; BTL $0x00, R13
-	JCC         skip36
+	MOVQ 24(DI), BP; TESTQ BP, BP
+	JZ          missing30
+	ADDQ R10, BP; BTL $0x00, R13
+	JCC         skip31
+	VMOVUPS (BP), Y6; VFMADD231PS Y6, Y1, Y0
+
+skip31:
+	BTL $0x01, R13
+	JCC         skip32
+	VMOVUPS (BP)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
+
+skip32:
+	BTL $0x02, R13
+	JCC         skip33
+	VMOVUPS (BP)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
+
+skip33:
+	BTL $0x03, R13
+	JCC         skip34
+	VMOVUPS (BP)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
+
+skip34:
+	BTL $0x04, R13
+	JCC         skip35
+	VMOVUPS (BP)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
+
+skip35:
+missing30:
+	VMOVUPS (R15), Y1; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y2; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y3
+	LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y4; LEAQ (R15)(R14*4), R15; VMOVUPS (R15), Y5; LEAQ (R15)(R14*4), R15
+	MOVQ 32(DI), R14; TESTQ R14, R14
+	JZ          missing36
+	ADDQ R10, R14; BTL $0x00, R13
+	JCC         skip37
 	VMOVUPS (R14), Y6; VFMADD231PS Y6, Y1, Y0
 
-skip36:
+skip37:
 	BTL $0x01, R13
-	JCC         skip37
+	JCC         skip38
 	VMOVUPS (R14)(AX*1), Y1; VFMADD231PS Y1, Y2, Y0
 
-skip37:
+skip38:
 	BTL $0x02, R13
-	JCC         skip38
+	JCC         skip39
 	VMOVUPS (R14)(AX*2), Y1; VFMADD231PS Y1, Y3, Y0
 
-skip38:
+skip39:
 	BTL $0x03, R13
-	JCC         skip39
+	JCC         skip40
 	VMOVUPS (R14)(CX*1), Y1; VFMADD231PS Y1, Y4, Y0
 
-skip39:
+skip40:
 	BTL $0x04, R13
-	JCC         skip40
+	JCC         skip41
 	VMOVUPS (R14)(AX*4), Y1; VFMADD231PS Y1, Y5, Y0
 
-skip40:
+skip41:
+missing36:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free41
+	JZ           free42
 	VBROADCASTSS lo+120(FP), Y1
 	VBROADCASTSS hi+124(FP), Y2
 	VMAXPS Y0, Y1, Y0; VMINPS Y0, Y2, Y0
 
-free41:
+free42:
 	VMOVUPS Y0, (R11)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near42
+	JZ         near43
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near42:
+near43:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near43
+	JZ         near44
 	PREFETCHT1 (R9); ADDQ $+32, R9
 
-near43:
+near44:
 	LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12; DECQ 16(SP)
-	JNZ  alone7
+	JNZ  alone8
 
-tile8:
+tile9:
 	CMPQ 24(SP), $0x00
-	JE   pixelsdone10
+	JE   pixelsdone11
 
-inner9:
-	MOVQ         bias+48(FP), R13
+inner10:
+	MOVQ        bias+48(FP), R13
 	VMOVUPS (R13), Y0; VMOVAPS Y0, Y1; VMOVAPS Y0, Y2; VMOVAPS Y0, Y3
-	MOVQ         wStride+40(FP), R13
+	MOVQ        wStride+40(FP), R13
 	MOVQ 8(SP), R14; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
 	VMOVUPS (R14), Y6; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8
-	LEAQ (R14)(R13*4), R14; MOVQ (DI), R15; ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2
-	VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9
-	VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4
-	VFMADD231PS Y4, Y8, Y0; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	VMOVUPS (R14), Y6; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8
-	LEAQ (R14)(R13*4), R14; MOVQ 8(DI), R15; ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2
-	VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9
-	VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4
-	VFMADD231PS Y4, Y8, Y0; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	VMOVUPS (R14), Y6; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8
-	LEAQ (R14)(R13*4), R14; MOVQ 16(DI), R15; ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2
-	VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9
-	VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4
-	VFMADD231PS Y4, Y8, Y0; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	VMOVUPS (R14), Y6; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8
-	LEAQ (R14)(R13*4), R14; MOVQ 24(DI), R15; ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2
-	VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9
-	VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4
-	VFMADD231PS Y4, Y8, Y0; VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14
-	VMOVUPS (R14), Y6; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8
-	LEAQ (R14)(R13*4), R14; MOVQ 32(DI), R13; ADDQ R10, R13; VMOVUPS (R13), Y9; VFMADD231PS Y9, Y4, Y1
-	VMOVUPS (R13)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1; VMOVUPS (R13)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1
-	VFMADD231PS Y9, Y4, Y2; VMOVUPS (R13)(CX*1), Y9; VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2
-	VMOVUPS (R13)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1; VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3
-	VMOVUPS (R13)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2; VFMADD231PS Y9, Y5, Y3; VMOVUPS (R13)(CX*2), Y9
-	VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3; VFMADD231PS Y9, Y4, Y0; VMOVUPS (R13)(BX*1), Y4
-	VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0; VMOVUPS (R13)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3
-	VFMADD231PS Y4, Y6, Y0; VMOVUPS (R13)(SI*1), Y4; VFMADD231PS Y4, Y7, Y0; VMOVUPS (R13)(DX*2), Y4
-	VFMADD231PS Y4, Y8, Y0
+	LEAQ (R14)(R13*4), R14; MOVQ (DI), R15; TESTQ R15, R15
+	JZ          missing45
+	ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2; VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9; VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3
+	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0
+	VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4
+	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing45:
+	VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y6
+	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8; LEAQ (R14)(R13*4), R14
+	MOVQ 8(DI), R15; TESTQ R15, R15
+	JZ          missing57
+	ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2; VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9; VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3
+	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0
+	VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4
+	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing57:
+	VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y6
+	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8; LEAQ (R14)(R13*4), R14
+	MOVQ 16(DI), R15; TESTQ R15, R15
+	JZ          missing69
+	ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2; VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9; VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3
+	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0
+	VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4
+	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing69:
+	VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y6
+	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8; LEAQ (R14)(R13*4), R14
+	MOVQ 24(DI), R15; TESTQ R15, R15
+	JZ          missing81
+	ADDQ R10, R15; VMOVUPS (R15), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R15)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R15)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R15)(CX*1), Y9
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2; VMOVUPS (R15)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R15)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3; VMOVUPS (R15)(CX*2), Y9; VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3
+	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R15)(BX*1), Y4; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0
+	VMOVUPS (R15)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R15)(SI*1), Y4
+	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R15)(DX*2), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing81:
+	VMOVUPS (R14), Y4; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y5; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y6
+	LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y7; LEAQ (R14)(R13*4), R14; VMOVUPS (R14), Y8; LEAQ (R14)(R13*4), R14
+	MOVQ 32(DI), R13; TESTQ R13, R13
+	JZ          missing93
+	ADDQ R10, R13; VMOVUPS (R13), Y9; VFMADD231PS Y9, Y4, Y1; VMOVUPS (R13)(AX*1), Y9; VFMADD231PS Y9, Y5, Y1
+	VMOVUPS (R13)(AX*2), Y9; VFMADD231PS Y9, Y6, Y1; VFMADD231PS Y9, Y4, Y2; VMOVUPS (R13)(CX*1), Y9
+	VFMADD231PS Y9, Y7, Y1; VFMADD231PS Y9, Y5, Y2; VMOVUPS (R13)(AX*4), Y9; VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2; VFMADD231PS Y9, Y4, Y3; VMOVUPS (R13)(DX*1), Y9; VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3; VMOVUPS (R13)(CX*2), Y9; VFMADD231PS Y9, Y8, Y2; VFMADD231PS Y9, Y6, Y3
+	VFMADD231PS Y9, Y4, Y0; VMOVUPS (R13)(BX*1), Y4; VFMADD231PS Y4, Y7, Y3; VFMADD231PS Y4, Y5, Y0
+	VMOVUPS (R13)(AX*8), Y4; VFMADD231PS Y4, Y8, Y3; VFMADD231PS Y4, Y6, Y0; VMOVUPS (R13)(SI*1), Y4
+	VFMADD231PS Y4, Y7, Y0; VMOVUPS (R13)(DX*2), Y4; VFMADD231PS Y4, Y8, Y0
+
+missing93:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free104
+	JZ           free105
 	VBROADCASTSS lo+120(FP), Y4
 	VBROADCASTSS hi+124(FP), Y5
 	VMAXPS Y1, Y4, Y1; VMINPS Y1, Y5, Y1; VMAXPS Y2, Y4, Y2; VMINPS Y2, Y5, Y2; VMAXPS Y3, Y4, Y3
 	VMINPS Y3, Y5, Y3; VMAXPS Y0, Y4, Y0; VMINPS Y0, Y5, Y0
 
-free104:
+free105:
 	VMOVUPS Y1, (R11); VMOVUPS Y2, (R11)(AX*1); VMOVUPS Y3, (R11)(AX*2); VMOVUPS Y0, (R11)(CX*1)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near105
+	JZ         near106
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); PREFETCHT1 128(R8); PREFETCHT1 192(R8); PREFETCHT1 256(R8)
 	PREFETCHT1 320(R8); PREFETCHT1 384(R8); PREFETCHT1 448(R8); ADDQ $+512, R8
 
-near105:
+near106:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near106
+	JZ         near107
 	PREFETCHT1 (R9); PREFETCHT1 64(R9); ADDQ $+128, R9
 
-near106:
+near107:
 	LEAQ (R10)(AX*8), R10; LEAQ (R11)(AX*4), R11; ADDQ $+16, R12; DECQ 24(SP)
-	JNZ   inner9
+	JNZ   inner10
 	MOVQ  last+80(FP), R13
 	MOVQ R13, 16(SP); TESTQ R13, R13
-	JNZ   alone7
+	JNZ   alone8
 
-pixelsdone10:
-	ADDQ $+32, (SP)
+pixelsdone11:
+	MOVQ yStep+8(FP), R10
+	SHLQ $0x02, R10; ADDQ R10, 40(SP); ADDQ $+16, DI; SUBQ $0x01, 32(SP)
+	JMP  rows5
+
+rowsdone7:
+	MOVQ 48(SP), DI; ADDQ $+32, (SP)
 	ADDQ $+32, w+32(FP)
 	ADDQ $+32, y+0(FP)
 	ADDQ $+32, bias+48(FP)
@@ -2983,177 +3261,207 @@ rest3:
 	MOVQ    n+96(FP), DX
 	MOVQ DX, BX; LEAQ tail<>+32(SB), DX; NEGQ BX; VMOVUPS (DX)(BX*4), Y0
 	MOVQ    w+32(FP), DX
-	MOVQ DX, 8(SP); MOVQ (SP), R10
-	MOVQ    y+0(FP), R11
-	MOVQ    columns+56(FP), R12
-	MOVQ    first+64(FP), DX
-	MOVQ    tiles+72(FP), BX
-	IMUL3Q $+4, BX, BX; ADDQ BX, DX
-	ADDQ    last+80(FP), DX
-	MOVQ DX, 16(SP); TESTQ DX, DX
-	JZ      tile111
+	MOVQ DX, 8(SP)
+	MOVQ    count+24(FP), DX
+	MOVQ DX, 32(SP)
+	MOVQ    y+0(FP), DX
+	MOVQ DX, 40(SP); MOVQ DI, 48(SP)
 
-alone110:
+rows109:
+	CMPQ 32(SP), $0x00
+	JE     rowsdone111
+	MOVQ (SP), R10; MOVQ 40(SP), R11
+	MOVQ   columns+56(FP), R12
+	MOVQ   first+64(FP), DX
+	MOVQ   tiles+72(FP), BX
+	IMUL3Q $+4, BX, BX; ADDQ BX, DX
+	ADDQ   last+80(FP), DX
+	MOVQ DX, 16(SP); TESTQ DX, DX
+	JZ     tile113
+
+alone112:
 	MOVQ        bias+48(FP), DX
 	VMASKMOVPS (DX), Y0, Y1; MOVL (R12), DX
 	MOVQ        wStride+40(FP), BX
 	MOVQ 8(SP), SI; VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ (DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip115
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
-
-skip115:
-	BTL $0x01, DX
-	JCC         skip116
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip116:
-	BTL $0x02, DX
+	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ (DI), R13; TESTQ R13, R13
+	JZ          missing116
+	ADDQ R10, R13; BTL $0x00, DX
 	JCC         skip117
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip117:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip118
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip118:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip119
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip119:
-	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 8(DI), R13; ADDQ R10, R13; BTL $0x00, DX
+	BTL $0x03, DX
+	JCC         skip120
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip120:
+	BTL $0x04, DX
 	JCC         skip121
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip121:
-	BTL $0x01, DX
-	JCC         skip122
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip122:
-	BTL $0x02, DX
+missing116:
+	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
+	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
+	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 8(DI), R13; TESTQ R13, R13
+	JZ          missing122
+	ADDQ R10, R13; BTL $0x00, DX
 	JCC         skip123
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip123:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip124
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip124:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip125
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip125:
-	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 16(DI), R13; ADDQ R10, R13; BTL $0x00, DX
+	BTL $0x03, DX
+	JCC         skip126
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip126:
+	BTL $0x04, DX
 	JCC         skip127
-	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip127:
-	BTL $0x01, DX
-	JCC         skip128
-	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip128:
-	BTL $0x02, DX
-	JCC         skip129
-	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
-
-skip129:
-	BTL $0x03, DX
-	JCC         skip130
-	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
-
-skip130:
-	BTL $0x04, DX
-	JCC         skip131
-	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
-
-skip131:
+missing122:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 24(DI), R13; ADDQ R10, R13; BTL $0x00, DX
-	JCC         skip133
+	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 16(DI), R13; TESTQ R13, R13
+	JZ          missing128
+	ADDQ R10, R13; BTL $0x00, DX
+	JCC         skip129
 	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
-skip133:
+skip129:
 	BTL $0x01, DX
-	JCC         skip134
+	JCC         skip130
 	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
-skip134:
+skip130:
 	BTL $0x02, DX
-	JCC         skip135
+	JCC         skip131
 	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
-skip135:
+skip131:
 	BTL $0x03, DX
-	JCC         skip136
+	JCC         skip132
 	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
 
-skip136:
+skip132:
 	BTL $0x04, DX
-	JCC         skip137
+	JCC         skip133
 	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
-skip137:
+skip133:
+missing128:
 	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
 	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
-	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 32(DI), BX; ADDQ R10, BX; BTL $0x00, DX
+	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 24(DI), R13; TESTQ R13, R13
+	JZ          missing134
+	ADDQ R10, R13; BTL $0x00, DX
+	JCC         skip135
+	VMASKMOVPS (R13), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+
+skip135:
+	BTL $0x01, DX
+	JCC         skip136
+	VMASKMOVPS (R13)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
+
+skip136:
+	BTL $0x02, DX
+	JCC         skip137
+	VMASKMOVPS (R13)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+
+skip137:
+	BTL $0x03, DX
+	JCC         skip138
+	VMASKMOVPS (R13)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip138:
+	BTL $0x04, DX
 	JCC         skip139
-	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
+	VMASKMOVPS (R13)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
 
 skip139:
-	BTL $0x01, DX
-	JCC         skip140
-	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
-
-skip140:
-	BTL $0x02, DX
+missing134:
+	VMASKMOVPS (SI), Y0, Y2; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y3; LEAQ (SI)(BX*4), SI
+	VMASKMOVPS (SI), Y0, Y4; LEAQ (SI)(BX*4), SI; VMASKMOVPS (SI), Y0, Y5; LEAQ (SI)(BX*4), SI
+	VMASKMOVPS (SI), Y0, Y6; LEAQ (SI)(BX*4), SI; MOVQ 32(DI), BX; TESTQ BX, BX
+	JZ          missing140
+	ADDQ R10, BX; BTL $0x00, DX
 	JCC         skip141
-	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
+	VMASKMOVPS (BX), Y0, Y7; VFMADD231PS Y7, Y2, Y1
 
 skip141:
-	BTL $0x03, DX
+	BTL $0x01, DX
 	JCC         skip142
-	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+	VMASKMOVPS (BX)(AX*1), Y0, Y2; VFMADD231PS Y2, Y3, Y1
 
 skip142:
-	BTL $0x04, DX
+	BTL $0x02, DX
 	JCC         skip143
-	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+	VMASKMOVPS (BX)(AX*2), Y0, Y2; VFMADD231PS Y2, Y4, Y1
 
 skip143:
+	BTL $0x03, DX
+	JCC         skip144
+	VMASKMOVPS (BX)(CX*1), Y0, Y2; VFMADD231PS Y2, Y5, Y1
+
+skip144:
+	BTL $0x04, DX
+	JCC         skip145
+	VMASKMOVPS (BX)(AX*4), Y0, Y2; VFMADD231PS Y2, Y6, Y1
+
+skip145:
+missing140:
 	TESTQ        $+1, flags+112(FP)
-	JZ           free144
+	JZ           free146
 	VBROADCASTSS lo+120(FP), Y2
 	VBROADCASTSS hi+124(FP), Y3
 	VMAXPS Y1, Y2, Y1; VMINPS Y1, Y3, Y1
 
-free144:
+free146:
 	VMASKMOVPS Y1, Y0, (R11)
 	TESTQ      $+2, flags+112(FP)
-	JZ         near145
+	JZ         near147
 	PREFETCHT1 (R8); PREFETCHT1 64(R8); ADDQ $+128, R8
 
-near145:
+near147:
 	TESTQ      $+4, flags+112(FP)
-	JZ         near146
+	JZ         near148
 	PREFETCHT1 (R9); ADDQ $+32, R9
 
-near146:
+near148:
 	LEAQ (R10)(AX*2), R10; LEAQ (R11)(AX*1), R11; ADDQ $+4, R12; DECQ 16(SP)
-	JNZ  alone110
+	JNZ  alone112
 
-tile111:
+tile113:
+	MOVQ yStep+8(FP), DX
+	SHLQ $0x02, DX; ADDQ DX, 40(SP); ADDQ $+16, DI; SUBQ $0x01, 32(SP)
+	JMP  rows109
+
+rowsdone111:
+	MOVQ 48(SP), DI
+
 end1:
 	VZEROUPPER
 	RET
@@ -3192,9 +3500,7 @@ zero5:
 rows6:
 	CMPQ 32(SP), $0x00
 	JE    rowsdone8
-	MOVQ (SP), R8
-	MOVQ  y+32(FP), R9
-	MOVQ 40(SP), R9
+	MOVQ (SP), R8; MOVQ 40(SP), R9
 	MOVQ  columns+48(FP), R10
 	MOVQ  first+56(FP), R11
 	MOVQ  tiles+64(FP), R12
@@ -3302,9 +3608,7 @@ zero32:
 rows33:
 	CMPQ 32(SP), $0x00
 	JE     rowsdone35
-	MOVQ (SP), R8
-	MOVQ   y+32(FP), R9
-	MOVQ 40(SP), R9
+	MOVQ (SP), R8; MOVQ 40(SP), R9
 	MOVQ   columns+48(FP), R10
 	MOVQ   first+56(FP), DX
 	MOVQ   tiles+64(FP), BX

@@ -1026,9 +1026,10 @@ func DepthwiseGradPixel(dy *float32, taps **float32, count int, n int)
 //	v = bias[i] + sum over r, s in this order of rows[j*1+r][((p*1-left)+s)*c+i] * w[(r*3+s)*wStride+i]
 //	y[j*yStep+p*c+i] = min(hi, max(lo, v))
 //
-// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
 // NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
@@ -1044,10 +1045,11 @@ func DepthwiseRow3s1(y *float32, yStep int, rows **float32, count int, w *float3
 //
 // for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
-// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
+// If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1057,9 +1059,10 @@ func DepthwiseGradRow3s1(w *float32, wStride int, rows **float32, count int, y *
 //	v = bias[i] + sum over r, s in this order of rows[j*2+r][((p*2-left)+s)*c+i] * w[(r*3+s)*wStride+i]
 //	y[j*yStep+p*c+i] = min(hi, max(lo, v))
 //
-// for j < count, which is at most 2, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
 // NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
@@ -1075,10 +1078,11 @@ func DepthwiseRow3s2(y *float32, yStep int, rows **float32, count int, w *float3
 //
 // for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 2, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
-// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
+// If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1088,9 +1092,10 @@ func DepthwiseGradRow3s2(w *float32, wStride int, rows **float32, count int, y *
 //	v = bias[i] + sum over r, s in this order of rows[j*1+r][((p*1-left)+s)*c+i] * w[(r*5+s)*wStride+i]
 //	y[j*yStep+p*c+i] = min(hi, max(lo, v))
 //
-// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
 // NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
@@ -1106,10 +1111,11 @@ func DepthwiseRow5s1(y *float32, yStep int, rows **float32, count int, w *float3
 //
 // for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
-// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
+// If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
@@ -1119,9 +1125,10 @@ func DepthwiseGradRow5s1(w *float32, wStride int, rows **float32, count int, y *
 //	v = bias[i] + sum over r, s in this order of rows[j*2+r][((p*2-left)+s)*c+i] * w[(r*5+s)*wStride+i]
 //	y[j*yStep+p*c+i] = min(hi, max(lo, v))
 //
-// for j < count, which is at most 1, i < n and all pixels p of a row: first of them, then
+// for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
 // NaN passes through min and max, which are left out unless flags&1 != 0. On AVX-512,
@@ -1137,10 +1144,11 @@ func DepthwiseRow5s2(y *float32, yStep int, rows **float32, count int, w *float3
 //
 // for j < count, i < n and all pixels p of a row: first of them, then
 // tiles of 4, then last. Bit s of columns[p] is 0 where that column of the window is
-// padding, which is not read; of the pixels of tiles none is. Products are fused.
+// padding, which is not read; of the pixels of tiles none is. Rows of nil are padding,
+// too. Products are fused.
 // With flags&2 it asks for the lines from ahead on, with flags&4 for those from aheadY on,
 // as many as the next rows take, which never faults.
-// Rows of nil are left out. If flags&16 != 0, w is set and not added to.
+// If flags&16 != 0, w is set and not added to.
 //
 //go:noescape
 func DepthwiseGradRow5s2(w *float32, wStride int, rows **float32, count int, y *float32, yStep int, columns *uint32, first int, tiles int, last int, left int, n int, c int, flags int, ahead *float32, aheadY *float32)
