@@ -163,8 +163,8 @@ func (o *outer) cutTasks(s *Shape) {
 	o.partial = o.groups * (o.taps*o.tapRows + 1) * o.kPad
 	base := o.groups * o.stripBlocks
 	o.chunks = max(1, min(o.blocks, (outerTasks+base-1)/base, partialFloats/o.partial))
-	if base *= o.chunks; base < outerTasks && !o.direct && !o.sliding && (s.StrideH*s.StrideW > 1 || base*o.panels < outerTasks) {
-		// Each range of panels copies src again, of which a stride uses little.
+	if base *= o.chunks; base < outerTasks && !o.direct && !o.sliding && (s.StrideH*s.StrideW > 1 && !o.inPlace || base*o.panels < outerTasks) {
+		// Each range of panels packs src again, of which a stride uses little.
 		o.cutStrips(stripRows / 2)
 		base = o.groups * o.stripBlocks * o.chunks
 	}

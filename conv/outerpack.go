@@ -152,6 +152,10 @@ func (o *outer) copyLines(s *Shape, k outerBlock, tiles []strip, group int, x, s
 			clear(line[hi*channels:])
 			if lo < hi {
 				from := src[((n*s.H+h)*s.W+lo*step-s.PadLeft)*s.C+first:]
+				if step*s.C == channels {
+					copy(line[lo*channels:hi*channels], from)
+					continue
+				}
 				kernels.CopyBlock(line[lo*channels:], channels, from, step*s.C, hi-lo, channels)
 			}
 		}
