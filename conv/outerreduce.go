@@ -8,8 +8,11 @@ import "github.com/golanes/lanes/kernels"
 
 const (
 	reduceColumns = 32                             // the widest panel
-	reduceRows    = 128                            // rows that are turned at a time
+	reduceRows    = 128                            // rows that are added up at a time
 	reduceLen     = 2 * reduceRows * reduceColumns // scratch of a worker
+	// turnColumns are turned at a time: rows of dw are often a multiple of 2 KiB apart,
+	// so that lines of more of them are too many for their sets of the first-level cache.
+	turnColumns = 16
 )
 
 func (o *outer) reduceTasks(s *Shape) int { return s.Groups * o.panels }
@@ -66,7 +69,9 @@ func (r *reducer) toWeights(dw, scratch []float32) {
 			from = r.sums[first*r.width:][:rows*r.width]
 		}
 		if r.o.overwrite {
-			kernels.Transpose(dw[first:], pitch, from, r.width, rows, cols)
+			for j := 0; j < cols; j += turnColumns {
+				kernels.Transpose(dw[j*pitch+first:], pitch, from[j:], r.width, rows, min(turnColumns, cols-j))
+			}
 			continue
 		}
 		kernels.Transpose(turned, rows, from, r.width, rows, cols)
