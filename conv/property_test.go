@@ -370,6 +370,34 @@ func TestWinogradBlocks(t *testing.T) {
 	}
 }
 
+// TestWinogradShapes compares Winograd's algorithm with Indirect on maps and numbers of
+// channels drawn at random: their tiles end blocks, and the points that tiles at the
+// edge have, at every row of a GEMM tile.
+func TestWinogradShapes(t *testing.T) {
+	count := 120
+	if testing.Short() {
+		count = 20
+	}
+	for i := range count {
+		rng := rand.New(rand.NewPCG(13, uint64(i)))
+		n := func(lo, most int) int { return lo + rng.IntN(most) }
+		s := conv.Shape{N: n(1, 3), C: n(8, 60), H: n(3, 18), W: n(3, 18), K: n(8, 60), R: 3, S: 3,
+			PadTop: n(0, 3), PadLeft: n(0, 3), PadBottom: n(0, 3), PadRight: n(0, 3)}
+		src, w, ddst, bias := random(rng, s.SrcLen()), random(rng, s.WeightLen()), random(rng, s.DstLen()), random(rng, s.K)
+		direct := newPlan(t, s, conv.Options{Algorithm: conv.Indirect})
+		want := run(direct, src, w, ddst, bias, nil)
+		scale := run(direct, absolute(src), absolute(w), absolute(ddst), absolute(bias), nil)
+		kerneltest.ForEachISA(t, func(t *testing.T) {
+			for _, a := range []conv.Algorithm{conv.Winograd2, conv.Winograd4} {
+				got := run(newPlan(t, s, conv.Options{Algorithm: a}), src, w, ddst, bias, nil)
+				for j, name := range resultNames {
+					closeSum(t, fmt.Sprintf("%v %v shape=%d %s", s, a, i, name), got[j], want[j], scale[j], a)
+				}
+			}
+		})
+	}
+}
+
 // TestWinogradError holds the contract of Fast: against float64, the rms error is
 // at most 8 times that of the indirect algorithm, on layers of the networks that
 // lanes is measured on.

@@ -155,13 +155,24 @@ func (w *winograd) cut() {
 		w.rows = even(w.tiles, winogradRows)
 	default:
 		// Even blocks, that end with a tile of any height but the least.
-		step := w.tileRows[1]
+		step := 2 * w.gap()
 		w.blocks = (w.tiles + w.block - 1) / w.block
 		w.block = min(w.block, ((w.tiles+w.blocks-1)/w.blocks+step-1)/step*step)
 		w.rows = w.block
 	}
 	w.blocks = (w.tiles + w.block - 1) / w.block
 	w.chunks = (w.panels + w.chunk - 1) / w.chunk
+}
+
+// gap is the most by which two heights of a GEMM tile next to each other differ, or the
+// least height. From a multiple of it on, any number of rows, rounded up to the next
+// height, ends before the next multiple; blocks are multiples of it.
+func (w *winograd) gap() int {
+	gap := w.tileRows[len(w.tileRows)-1]
+	for i, h := range w.tileRows[1:] {
+		gap = max(gap, w.tileRows[i]-h)
+	}
+	return gap
 }
 
 func (w *winograd) uLen() int { return w.points * w.c * w.kPad }
@@ -207,7 +218,7 @@ func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 func (w *winograd) product(g *kernels.GatherGemm, i, first, r0, rows, j0, j1, c0, n int, u, v, m, zero []float32) {
 	// Rounded down, so that no GEMM tile reaches beyond the block.
 	lo, hi := w.cover.span(i, first, rows)
-	lo -= lo % (w.tileRows[0] - w.tileRows[1])
+	lo -= lo % w.gap()
 	g.A, g.Taps, g.TapLen = v[i*w.vStride+r0*w.vRow+c0:], 1, n
 	g.Zero, g.Bias, g.Residual = zero, nil, nil
 	g.Lo, g.Hi, g.Accumulate = noLo, noHi, c0 > 0
