@@ -79,7 +79,7 @@ type product struct {
 
 // panelBytes bounds a K block of a panel: it is read once per tile of rows and
 // should leave most of L2 to the pixels.
-const panelBytes = 160 << 10
+const panelBytes = 192 << 10
 
 // farFloats is the floats of a tensor that does not stay in the second-level cache.
 const farFloats = 256 << 10
