@@ -212,8 +212,8 @@ var shapes = []conv.Shape{
 	{N: 2, C: 20, H: 9, W: 11, K: 20, R: 3, S: 3, StrideH: 2, StrideW: 1, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 20},
 	{N: 2, C: 17, H: 8, W: 12, K: 17, R: 3, S: 3, StrideH: 1, StrideW: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, Groups: 17},
 	{N: 2, C: 12, H: 9, W: 9, K: 12, R: 5, S: 5, StrideH: 2, StrideW: 2, PadTop: 2, PadLeft: 2, PadBottom: 2, PadRight: 2, Groups: 12},
-	{N: 1, C: 1400, H: 3, W: 3, K: 4, R: 2, S: 2},                       // several K blocks
-	{N: 1, C: 3, H: 3, W: 3, K: 4, R: 2, S: 2, StrideW: 10, PadLeft: 5}, // a row that ends before the input
+	{N: 1, C: 1400, H: 3, W: 3, K: 4, R: 2, S: 2},                                                   // several K blocks
+	{N: 1, C: 3, H: 3, W: 3, K: 4, R: 2, S: 2, StrideW: 10, PadLeft: 5},                             // a row that ends before the input
 	{N: 2, C: 17, H: 10, W: 11, K: 5, R: 9, S: 9, PadTop: 4, PadLeft: 4, PadBottom: 4, PadRight: 4}, // more taps than a block's order knows
 	// Few channels, dilation and a stride.
 	{N: 3, C: 3, H: 33, W: 24, K: 20, R: 3, S: 3, StrideH: 2, StrideW: 2, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1},

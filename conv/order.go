@@ -44,6 +44,10 @@ const (
 	// as many as a row's products are fewer than bandDepth, up to four.
 	bandRows  = 256
 	bandDepth = 128
+	// Where a row has up to shallowDepth products, tiles of up to shallowHeight rows are
+	// faster: more of their beginning and end falls into the products of others.
+	shallowDepth  = 256
+	shallowHeight = 8
 	// bandTable is the most entries of the table for a row of the map.
 	bandTable = 16 << 10
 	// bandBytes is what the part of A that a block reads should take in L2.
@@ -65,6 +69,9 @@ func (d *product) newBand(ps *pass, workers int) *band {
 		}
 		b.columns[q] = append(b.columns[q], int32(j))
 	}
+	for ps.taps*ps.depth <= shallowDepth && b.heights[0] > shallowHeight {
+		b.heights = b.heights[1:]
+	}
 	most := bandRows * min(4, max(1, bandDepth/(ps.taps*ps.depth)))
 	most = min(most, ps.rows()*d.panels(ps.cols)/tasksFor(workers))
 	least := math.Inf(1)
@@ -76,7 +83,12 @@ func (d *product) newBand(ps *pass, workers int) *band {
 	limit := min(ps.images, maxOffset/max(ps.aImage, ps.cImage))
 	for rows := 1; rows <= ps.h && (rows*ps.w <= most || rows == 1); rows++ {
 		images := max(1, min(limit, most/(rows*ps.w)))
+		last := 0
 		for _, n := range [...]int{images, images - images/8, images - images/4, (images + 1) / 2} {
+			if n == last {
+				continue
+			}
+			last = n
 			if cost := b.cost(&c, ps, n, rows); cost < least {
 				least, b.images, b.rows = cost, n, rows
 			}
@@ -112,9 +124,12 @@ func tapSets(offsets []int32, n, taps int) []uint64 {
 func (b *band) cost(c *bandCutter, ps *pass, images, rows int) float64 {
 	cost := 0.0
 	for _, n := range [2]int{images, ps.images % images} {
-		total := 0
+		total, last := 0, 0
 		for i := 0; i < ps.h && n > 0; i += rows {
-			total += c.cut(b, n, i, min(ps.h, i+rows))
+			if i == 0 || !b.sameTaps(i-rows, i, rows) {
+				last = c.cut(b, n, i, min(ps.h, i+rows))
+			}
+			total += last
 		}
 		if n == images {
 			total *= ps.images / images
@@ -140,7 +155,7 @@ func (d *product) cutBlocks(b *band, c *bandCutter, ps *pass) {
 			end := min(ps.h, i+b.rows)
 			same := -1
 			for q := range b.cuts[part] {
-				if slices.Equal(b.rowTaps[q*b.rows:min(ps.h, (q+1)*b.rows)], b.rowTaps[i:end]) {
+				if b.sameTaps(q*b.rows, i, b.rows) {
 					same = q
 					break
 				}
@@ -154,6 +169,13 @@ func (d *product) cutBlocks(b *band, c *bandCutter, ps *pass) {
 			b.cuts[part] = append(b.cuts[part], d.newCut(ps, pixels, heights, i, b.bases[i/b.rows]))
 		}
 	}
+}
+
+// sameTaps reports whether the ranges of so many rows, or up to the last one, from i and
+// from j on have the same taps.
+func (b *band) sameTaps(i, j, rows int) bool {
+	h := len(b.rowTaps)
+	return slices.Equal(b.rowTaps[i:min(h, i+rows)], b.rowTaps[j:min(h, j+rows)])
 }
 
 // firstOfA returns where A starts, in an image, for rows i0 to i1 of the map.
@@ -242,10 +264,8 @@ func (c *bandCutter) cut(b *band, images, i0, i1 int) int {
 		end := b.runEnd(i, i1)
 		for q, columns := range b.columns {
 			k := bandClass{b.rowTaps[i] & b.columnTaps[q], i, end, q, images * (end - i) * len(columns), 0}
-			k.whole = k.pixels / mr
-			if k.pixels%mr > 0 && k.whole > 0 {
-				k.whole-- // a tile and a bit may be two smaller ones
-			}
+			// A tile and a bit may be two smaller ones.
+			k.whole = max(0, k.pixels/mr-1)
 			cost += k.whole * (mr + 1) * bits.OnesCount64(k.taps)
 			for range k.pixels - k.whole*mr {
 				c.rest = append(c.rest, int32(len(c.classes)))
