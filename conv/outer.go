@@ -64,7 +64,8 @@ const (
 	// of its part of dw is whole cache lines.
 	stripRows     = 64
 	inPlacePixels = 800 // of a block that is read in place, at most
-	inPlaceCols   = 8   // fewer columns than these are copied, so that runs are longer
+	inPlaceCols   = 8   // fewer columns than these are packed
+	stridedCols   = 6   // and of these, where a stride reads little of what is packed
 	slidingC      = 8   // fewer channels than these are multiplied by filter rows
 	outerTasks    = 16  // tasks to aim at: enough for 8 even workers
 	// partialFloats bounds the memory of partial sums.
@@ -80,7 +81,7 @@ func newOuter(s *Shape) *outer {
 	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && unpadded
 	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
 	o.stepping = o.sliding && pointwise && unpadded && cg >= slidingC && outerPixels*s.H*s.W <= maxOffset
-	o.inPlace = !o.direct && !o.sliding && s.OW() >= inPlaceCols
+	o.inPlace = !o.direct && !o.sliding && (s.OW() >= inPlaceCols || s.StrideW > 1 && s.OW() >= stridedCols)
 	o.directB = (o.direct || o.sliding || o.inPlace) && kg%narrow == 0
 	if o.sliding {
 		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()

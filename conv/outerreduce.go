@@ -54,6 +54,10 @@ func (r *reducer) toWeights(dw, scratch []float32) {
 	var start [1]int32
 	cg, rs, cols := r.s.groupC(), r.s.R*r.s.S, r.cols()
 	dw, pitch, all := r.weights(dw)
+	if r.o.overwrite && r.chunks <= 1 && r.o.byChannel(r.s) {
+		r.turn(dw, pitch, r.sums, all)
+		return
+	}
 	for first := 0; first < all; first += reduceRows {
 		rows := min(reduceRows, all-first)
 		from := sum[:rows*r.width]
@@ -69,9 +73,7 @@ func (r *reducer) toWeights(dw, scratch []float32) {
 			from = r.sums[first*r.width:][:rows*r.width]
 		}
 		if r.o.overwrite {
-			for j := 0; j < cols; j += turnColumns {
-				kernels.Transpose(dw[j*pitch+first:], pitch, from[j:], r.width, rows, min(turnColumns, cols-j))
-			}
+			r.turn(dw[first:], pitch, from, rows)
 			continue
 		}
 		kernels.Transpose(turned, rows, from, r.width, rows, cols)
@@ -80,6 +82,14 @@ func (r *reducer) toWeights(dw, scratch []float32) {
 			kernels.PrefetchRows(to, start[:], rows, min(reduceRows, all-first-rows))
 			kernels.Add(to[:rows], to[:rows], turned[j*rows:][:rows])
 		}
+	}
+}
+
+// turn overwrites dw with rows of sums.
+func (r *reducer) turn(dw []float32, pitch int, sums []float32, rows int) {
+	cols := r.cols()
+	for j := 0; j < cols; j += turnColumns {
+		kernels.Transpose(dw[j*pitch:], pitch, sums[j:], r.width, rows, min(turnColumns, cols-j))
 	}
 }
 
