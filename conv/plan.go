@@ -181,7 +181,7 @@ func (p *Plan) prepare() {
 			d.product.schedule(p.workers)
 			tables, rows, depth = max(tables, d.product.tableLen), max(rows, d.product.rowsLen), max(depth, d.product.maxDepth)
 		case Winograd2, Winograd4:
-			d.winograd = newWinograd(s, d.algorithm.tile(), d == &p.data)
+			d.winograd = newWinograd(s, d.algorithm.tile(), d == &p.data, p.workers)
 		case Depthwise:
 			dir := passForward
 			if d == &p.data {

@@ -22,7 +22,7 @@ import (
 //     a time, and transforms it back before the next. During the products, which
 //     leave memory idle, it prefetches what the transforms will touch.
 //   - shared: where there are too few tiles to go round, all workers make V, then
-//     share the rest, each for a range of tiles and panels.
+//     share the rest, each for a range of tiles and panels. The bits are the same.
 //   - staged: where the channels are too many, all workers together do one step
 //     after another for as many tiles as keep V and M in L3.
 //
@@ -77,8 +77,11 @@ const (
 	winogradL2    = 576 << 10
 	winogradFused = 24
 	winogradSpill = 1344 << 10
-	// winogradEven is the number of blocks from which workers are about even.
-	winogradEven = 8
+	// winogradEven is the number of blocks a worker from which they are about even.
+	// winogradNear is the most bytes of V that are shared as well as they are fused, or
+	// better.
+	winogradEven = 4
+	winogradNear = 2 << 20
 	// winogradL3 is the most bytes of V and M of a staged block. The fewer blocks, the
 	// less often U is read, which may be larger than L3.
 	winogradL3 = 20 << 20
@@ -92,7 +95,7 @@ const (
 )
 
 // newWinograd returns the plan of forward or backward-data.
-func newWinograd(s *Shape, m int, backward bool) *winograd {
+func newWinograd(s *Shape, m int, backward bool, workers int) *winograd {
 	w := winogradGeometry(s, m, backward)
 	w.tileRows, w.nr, w.narrow = kernels.GatherTiles()
 	w.panels = (w.k + w.nr - 1) / w.nr
@@ -101,7 +104,7 @@ func newWinograd(s *Shape, m int, backward bool) *winograd {
 	w.filterChannels = max(1, winogradFilters/w.nr)
 	w.store = kernels.StoreFor(w.uLen())
 	w.dstStore = kernels.StoreFor(s.N * w.oh * w.ow * w.k)
-	w.cut()
+	w.cut(workers)
 	w.vRow, w.mRow = rowPitch(w.c), w.chunk*w.nr
 	if w.staged {
 		w.mRow = rowPitch(w.k)
@@ -130,7 +133,7 @@ func winogradGeometry(s *Shape, m int, backward bool) *winograd {
 }
 
 // cut chooses the blocks.
-func (w *winograd) cut() {
+func (w *winograd) cut(workers int) {
 	mr := w.tileRows[0]
 	up := func(n int) int { return (n + mr - 1) / mr * mr }
 	even := func(n, most int) int { // parts of n, of at most about most
@@ -150,7 +153,7 @@ func (w *winograd) cut() {
 		w.staged, w.chunk = true, w.panels
 		w.block = even(w.tiles, max(winogradFused, winogradL3/(perTile+4*w.points*w.k)))
 		w.rows = w.block
-	case w.tiles < winogradEven*w.block:
+	case w.tiles*perTile <= winogradNear || w.tiles < winogradEven*workers*w.block:
 		w.shared, w.block = true, up(w.tiles)
 		w.rows = even(w.tiles, winogradRows)
 	default:
