@@ -141,7 +141,7 @@ func (w *winograd) cut(workers int) {
 		return up(max(1, (n+parts-1)/parts))
 	}
 	perTile := 4 * w.points * w.c
-	w.chunk = min(2, w.panels)
+	w.chunk = min(4, w.panels)
 	w.step = w.c
 	w.block = max(winogradL2/(perTile+4*w.points*w.chunk*w.nr), winogradFused) / mr * mr
 	switch {
@@ -154,7 +154,7 @@ func (w *winograd) cut(workers int) {
 		w.block = even(w.tiles, max(winogradFused, winogradL3/(perTile+4*w.points*w.k)))
 		w.rows = w.block
 	case w.tiles*perTile <= winogradNear || w.tiles < winogradEven*workers*w.block:
-		w.shared, w.block = true, up(w.tiles)
+		w.shared, w.block, w.chunk = true, up(w.tiles), min(2, w.panels)
 		w.rows = even(w.tiles, winogradRows)
 	default:
 		// Even blocks, that end with a tile of any height but the least.
