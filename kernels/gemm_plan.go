@@ -8,8 +8,9 @@ import "runtime"
 // (go run ./cmd/lanes bench --suite gemm).
 type packLimits struct {
 	// columns is how many columns of the result make a copy of A worth while, turned
-	// how many where A is transposed.
-	columns, turned int
+	// how many where A is transposed, and turnedQuarter how many where its leading
+	// dimension is then a multiple of a quarter of a page.
+	columns, turned, turnedQuarter int
 	// rows is how many rows of the result make a copy of B worth while; halfPage and
 	// page how many where the leading dimension of B is a multiple of either, so that
 	// what a tile reads together competes for few sets of the cache.
@@ -20,9 +21,9 @@ type packLimits struct {
 }
 
 var (
-	packAVX512  = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 640, ahead: true}
-	packAVX2    = packLimits{columns: 768, turned: 256, rows: 512, halfPage: 64, page: 24}
-	packGeneric = packLimits{columns: 768, turned: 512, rows: 2048, halfPage: 2048, page: 32}
+	packAVX512  = packLimits{columns: 768, turned: 512, turnedQuarter: 512, rows: 2048, halfPage: 2048, page: 640, ahead: true}
+	packAVX2    = packLimits{columns: 768, turned: 256, turnedQuarter: 128, rows: 512, halfPage: 64, page: 24}
+	packGeneric = packLimits{columns: 768, turned: 512, turnedQuarter: 512, rows: 2048, halfPage: 2048, page: 32}
 )
 
 // floatsPerPage is a page, the stride at which addresses share sets of a cache.
@@ -41,7 +42,7 @@ func (g *gemmCall) packs(m, n int) (a, b bool) {
 	if g.csa == 1 {
 		a = n > p.columns || n > g.tile.nr && g.rsa%floatsPerPage == 0
 	} else {
-		a = n > p.turned || g.csa%floatsPerPage == 0
+		a = n > p.turned || g.csa%floatsPerPage == 0 || n > p.turnedQuarter && g.csa%(floatsPerPage/4) == 0
 	}
 	b = g.packed != nil || g.rsb == 1 || m > p.rows || m > raggedRows && g.rsb%line != 0 ||
 		m > p.page && g.rsb%floatsPerPage == 0 || m > p.halfPage && g.rsb%(floatsPerPage/2) == 0 ||
