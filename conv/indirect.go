@@ -92,6 +92,14 @@ func newProduct(n int) *product {
 	return d
 }
 
+// height returns the rows of the first pass's tallest tiles.
+func (d *product) height() int {
+	if b := d.passes[0].band; b != nil {
+		return b.heights[0]
+	}
+	return d.tileRows[0]
+}
+
 func (d *product) panels(cols int) int { return (cols + d.nr - 1) / d.nr }
 
 // panelWidth returns the packed width of panel j.

@@ -265,7 +265,7 @@ func (p *Plan) String() string {
 	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
 		fmt.Fprintf(&b, "\n%s: %v", pass3(i), d.algorithm)
 		if pr := d.product; pr != nil {
-			fmt.Fprintf(&b, ", tile=%dx%d", pr.tileRows[0], pr.nr)
+			fmt.Fprintf(&b, ", tile=%dx%d", pr.height(), pr.nr)
 		}
 		if w := d.winograd; w != nil {
 			mode := "blocks"
