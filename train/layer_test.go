@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/golanes/lanes/conv"
@@ -168,6 +169,53 @@ func testLayerGradient(t *testing.T, l Layer, n int, in []Shape) {
 	}
 	for _, p := range set.trained {
 		compareDifferences(t, p.Name, p.Value, append([]float32(nil), p.Grad...), loss)
+	}
+}
+
+// TestDropout: what is dropped is drawn by step and layer, and the rest scaled so that
+// the mean stays. Of 10,000 elements a quarter goes, more or less six standard
+// deviations of 43; of two independent choices both take 625, more or less six of 24.
+func TestDropout(t *testing.T) {
+	mask := func(name string, step uint64) []bool {
+		r := newLayerRun(t, NewDropout(name, 0.25), 2, []Shape{{50, 50, 2}}, true)
+		x, y := r.io.Src[0], r.io.Dst[0]
+		for i := range x {
+			x[i] = 3
+		}
+		r.io.Step = step
+		r.op.Forward(r.io)
+		gone, count := make([]bool, len(y)), 0
+		for i, v := range y {
+			if gone[i] = v == 0; gone[i] {
+				count++
+			} else if math.Abs(float64(v)-4) > 4*0x1p-24 {
+				t.Fatalf("%v of 3 at a rate of 1/4", v)
+			}
+		}
+		if count < 2240 || count > 2760 {
+			t.Errorf("%s, step %d: %d of %d dropped", name, step, count, len(y))
+		}
+		return gone
+	}
+	first := mask("a", 1)
+	for _, other := range [][]bool{mask("b", 1), mask("a", 2), mask("a", 1<<40)} {
+		both := 0
+		for i, gone := range first {
+			if gone && other[i] {
+				both++
+			}
+		}
+		if both < 480 || both > 770 {
+			t.Errorf("%d elements dropped by two layers or steps", both)
+		}
+	}
+	if !slices.Equal(first, mask("a", 1)) {
+		t.Error("the same layer and step drop others")
+	}
+	r := newLayerRun(t, NewDropout("a", 0.25), 1, []Shape{{1, 1, 3}}, false)
+	copy(r.io.Src[0], []float32{1, 2, 3})
+	if r.op.Forward(r.io); !slices.Equal(r.io.Dst[0], r.io.Src[0]) {
+		t.Errorf("%v without training", r.io.Dst[0])
 	}
 }
 

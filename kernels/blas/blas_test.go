@@ -197,28 +197,37 @@ func randomLevel3(r source, s shadow) {
 }
 
 // TestGerIncrements compares with the definition: for negative increments
-// gonum's own Sger and Dger (v0.17.0) give wrong results on amd64.
+// gonum's own Sger and Dger (v0.17.0) give wrong results on amd64. The sizes are of
+// each way that Sger takes, the last by several threads.
 func TestGerIncrements(t *testing.T) {
-	r := source{kerneltest.Rand(22)}
-	const m, n, lda = 5, 7, 9
-	for _, ix := range increments {
-		for _, iy := range increments {
-			x, y := r.Integers(1+(m-1)*max(ix, -ix), 9), r.Integers(1+(n-1)*max(iy, -iy), 9)
-			a := make([]float32, m*lda)
-			(blas.Implementation{}).Sger(m, n, 2, x, ix, y, iy, a, lda)
-			for i := range m {
-				for j := range n {
-					xi, yj := i*ix, j*iy
-					if ix < 0 {
-						xi += len(x) - 1
-					}
-					if iy < 0 {
-						yj += len(y) - 1
-					}
-					if want := 2 * x[xi] * y[yj]; a[i*lda+j] != want {
-						t.Fatalf("incX=%d incY=%d: a[%d,%d] = %v, want %v", ix, iy, i, j, a[i*lda+j], want)
-					}
+	for _, size := range [][2]int{{5, 7}, {60, 80}, {301, 512}} {
+		for _, ix := range increments {
+			for _, iy := range increments {
+				if size[0] == 5 || max(ix, -ix, iy, -iy) == 1 {
+					testGer(t, size[0], size[1], ix, iy)
 				}
+			}
+		}
+	}
+}
+
+func testGer(t *testing.T, m, n, ix, iy int) {
+	r := source{kerneltest.Rand(22)}
+	lda := n + 2
+	x, y := r.Integers(1+(m-1)*max(ix, -ix), 9), r.Integers(1+(n-1)*max(iy, -iy), 9)
+	a := make([]float32, m*lda)
+	(blas.Implementation{}).Sger(m, n, 2, x, ix, y, iy, a, lda)
+	for i := range m {
+		for j := range n {
+			xi, yj := i*ix, j*iy
+			if ix < 0 {
+				xi += len(x) - 1
+			}
+			if iy < 0 {
+				yj += len(y) - 1
+			}
+			if want := 2 * x[xi] * y[yj]; a[i*lda+j] != want {
+				t.Fatalf("%dx%d incX=%d incY=%d: a[%d,%d] = %v, want %v", m, n, ix, iy, i, j, a[i*lda+j], want)
 			}
 		}
 	}
