@@ -224,7 +224,7 @@ func (g *gemmCall) runParts(lo, hi int) {
 	}
 }
 
-// cut returns where part i of n begins. A division takes as long as four steps of k.
+// cut returns where part i of n begins. Small products notice a division.
 func cut(n, parts, i int) int {
 	if parts == 1 {
 		return n * i

@@ -47,7 +47,7 @@ func fits(a []float32, rows, cols, ld int) bool {
 
 // Orders of a matrix up to which gonum's routines take less time than calls of a kernel
 // for each row: on any machine and for any increments; for products with a symmetric
-// matrix; for triangles and updates of rank two; for Strmv without increment.
+// matrix; for triangles and updates of rank two; for Strmv with a contiguous vector.
 const (
 	nativeOrder     = 16
 	nativeSymmetric = 32
