@@ -60,6 +60,8 @@ type Options struct {
 	// BackwardDataPacked, so that the choice is for those and leaves out what packing
 	// costs.
 	Packed bool
+	// ForwardOnly leaves out the tables of the gradients, whose methods panic then.
+	ForwardOnly bool
 	// Serial makes a plan whose methods run on the calling goroutine alone, for
 	// callers that have several plans at work at the same time.
 	Serial bool
@@ -128,7 +130,7 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 	if opt.Serial {
 		p.workers = 1
 	}
-	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
+	for i, d := range p.directions() {
 		if err := choose(&s, opt, pass3(i), d); err != nil {
 			return nil, err
 		}
@@ -139,6 +141,21 @@ func NewPlan(shape Shape, opt Options) (*Plan, error) {
 	p.body, p.shares = p.work, kernels.NewShares(p.workers)
 	p.prepare()
 	return p, nil
+}
+
+// directions lists the passes that the plan is for.
+func (p *Plan) directions() []*direction {
+	if p.opt.ForwardOnly {
+		return []*direction{&p.forward}
+	}
+	return []*direction{&p.forward, &p.data, &p.weights}
+}
+
+// needGradients panics in a plan without them.
+func (p *Plan) needGradients(method string) {
+	if p.opt.ForwardOnly {
+		panic("conv.Plan." + method + ": the plan is for the forward pass only")
+	}
 }
 
 // checkPitch returns what is wrong with the pitch of dst.
@@ -213,6 +230,9 @@ func (p *Plan) prepare() {
 }
 
 func (p *Plan) prepareWeights() {
+	if p.opt.ForwardOnly {
+		return
+	}
 	d, runs, workers := &p.weights, 0, p.workers
 	switch d.algorithm {
 	case Indirect:
@@ -252,7 +272,8 @@ func (p *Plan) Shape() Shape { return p.shape }
 // Options returns the plan's options.
 func (p *Plan) Options() Options { return p.opt }
 
-// Algorithms returns the algorithm of each direction.
+// Algorithms returns the algorithm of each direction, Auto for those that the plan is
+// not for.
 func (p *Plan) Algorithms() (forward, backwardData, backwardWeights Algorithm) {
 	return p.forward.algorithm, p.data.algorithm, p.weights.algorithm
 }
@@ -262,7 +283,7 @@ func (p *Plan) Algorithms() (forward, backwardData, backwardWeights Algorithm) {
 func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "conv %v", p.shape)
-	for i, d := range []*direction{&p.forward, &p.data, &p.weights} {
+	for i, d := range p.directions() {
 		fmt.Fprintf(&b, "\n%s: %v", pass3(i), d.algorithm)
 		if pr := d.product; pr != nil {
 			fmt.Fprintf(&b, ", tile=%dx%d", pr.height(), pr.nr)

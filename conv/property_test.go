@@ -255,6 +255,43 @@ func TestAllocations(t *testing.T) {
 	})
 }
 
+// TestForwardOnly: the same results and workspace, and no gradients.
+func TestForwardOnly(t *testing.T) {
+	s := conv.Shape{N: 2, C: 9, H: 8, W: 7, K: 10, R: 3, S: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1}
+	rng := rand.New(rand.NewPCG(17, 1))
+	src, w := random(rng, s.SrcLen()), random(rng, s.WeightLen())
+	forEachAlgorithm(t, s, func(t *testing.T, a conv.Algorithm) {
+		whole, part := newPlan(t, s, conv.Options{Algorithm: a}), newPlan(t, s, conv.Options{Algorithm: a, ForwardOnly: true})
+		if part.WorkspaceForward() != whole.WorkspaceForward() || part.PackedLen() != whole.PackedLen() {
+			t.Errorf("%v: workspace %d of %d", a, part.WorkspaceForward(), whole.WorkspaceForward())
+		}
+		want, got := make([]float32, s.DstLen()), make([]float32, s.DstLen())
+		whole.Forward(want, src, w, nil, nil, make([]float32, whole.WorkspaceForward()))
+		part.Forward(got, src, w, nil, nil, make([]float32, part.WorkspaceForward()))
+		if !slices.Equal(got, want) {
+			t.Errorf("%v: other results", a)
+		}
+		for name, f := range map[string]func(){
+			"BackwardData":       func() { part.BackwardData(src, got, w, nil) },
+			"BackwardDataPacked": func() { part.BackwardDataPacked(src, got, w, nil) },
+			"BackwardWeights":    func() { part.BackwardWeights(w, nil, src, got, nil) },
+			"PackData":           func() { part.PackData(w, w, nil) },
+		} {
+			func() {
+				defer func() {
+					if r, want := recover(), "conv.Plan."+name+": the plan is for the forward pass only"; r != want {
+						t.Errorf("%v: panic %v, want %s", a, r, want)
+					}
+				}()
+				f()
+			}()
+		}
+		if strings.Contains(part.String(), "backward") {
+			t.Errorf("%v: %v", a, part)
+		}
+	})
+}
+
 // TestShift moves the image by one pixel inside its padding: the output moves
 // along.
 func TestShift(t *testing.T) {

@@ -217,6 +217,7 @@ func (p *Plan) Pack(packed, w, work []float32) {
 // is for weights that serve several gradients; else BackwardData packs them as it
 // goes.
 func (p *Plan) PackData(packed, w, work []float32) {
+	p.needGradients("PackData")
 	p.packFor("PackData", &p.data, packed, w, work)
 }
 
@@ -346,6 +347,7 @@ func (p *Plan) runProduct(d *direction, raw bool, o operands, work []float32) bo
 // of any content.
 func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
 	const name = "BackwardData"
+	p.needGradients(name)
 	dsrc = need(name, "dsrc", dsrc, p.shape.SrcLen())
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	w = need(name, "w", w, p.shape.WeightLen())
@@ -367,6 +369,7 @@ func (p *Plan) BackwardData(dsrc, ddst, w, work []float32) {
 // [Plan.WorkspaceBackwardDataPacked] floats of work, with the same bits.
 func (p *Plan) BackwardDataPacked(dsrc, ddst, packed, work []float32) {
 	const name = "BackwardDataPacked"
+	p.needGradients(name)
 	dsrc = need(name, "dsrc", dsrc, p.shape.SrcLen())
 	ddst = need(name, "ddst", ddst, p.shape.DstLen())
 	packed = need(name, "packed", packed, p.PackedDataLen())
@@ -390,6 +393,7 @@ func (p *Plan) runData(raw bool, dsrc, ddst, w, work []float32) {
 // work has [Plan.WorkspaceBackwardWeights] floats of any content.
 func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	const name = "BackwardWeights"
+	p.needGradients(name)
 	dw = need(name, "dw", dw, p.shape.WeightLen())
 	db = optional(name, "db", db, p.shape.K)
 	src = need(name, "src", src, p.shape.SrcLen())

@@ -12,7 +12,7 @@ import (
 
 // convOptions are those of the plan for o.
 func (e *emitter) convOptions(o *fused) conv.Options {
-	opt := conv.Options{Activation: o.act, Packed: true}
+	opt := conv.Options{Activation: o.act, Packed: true, ForwardOnly: true}
 	if e.s.opt.Exact {
 		opt.Accuracy = conv.Exact
 	}
