@@ -81,7 +81,8 @@ func newOuter(s *Shape) *outer {
 	o.direct = pointwise && s.StrideH == 1 && s.StrideW == 1 && unpadded
 	o.sliding = !o.direct && s.DilationW == 1 && (cg < slidingC || pointwise)
 	o.stepping = o.sliding && pointwise && unpadded && cg >= slidingC && outerPixels*s.H*s.W <= maxOffset
-	o.inPlace = !o.direct && !o.sliding && (s.OW() >= inPlaceCols || s.StrideW > 1 && s.OW() >= stridedCols)
+	o.inPlace = !o.direct && !o.sliding && min(s.N, outerPixels)*s.H*s.W <= maxOffset &&
+		(s.OW() >= inPlaceCols || s.StrideW > 1 && s.OW() >= stridedCols)
 	o.directB = (o.direct || o.sliding || o.inPlace) && kg%narrow == 0
 	if o.sliding {
 		o.taps, o.tapRows, o.lineCols = s.R, s.S*cg, s.OW()
