@@ -3,8 +3,9 @@ package conv
 import "github.com/golanes/lanes/kernels"
 
 // The Depthwise algorithm, for Groups = C = K: direct sums with channels in the
-// lanes. A kernel takes the rows of a task for some of the channels. What it does not have (sizes but 3x3 and 5x5, dilation, the phases of a
-// strided gradient) is computed pixel by pixel over the taps that exist.
+// lanes. A kernel takes the rows of a task for some of the channels. What it does not
+// have (sizes but 3x3 and 5x5, dilation, the phases of a strided gradient) is computed
+// pixel by pixel over the taps that exist.
 
 // A depthwise is the plan of one direction.
 type depthwise struct {

@@ -244,9 +244,9 @@ func allPadding(offsets []int32) bool {
 }
 
 // rowsFirstBytes is the most bytes of packed weights of a pointwise filter with which,
-// where results are streamed, a tile's rows meet all panels one after another. A tile's rows are then read once
-// and its lines written whole, and the panels come from the second-level cache; larger
-// panels stay there, one at a time, while all rows pass.
+// where results are streamed, a tile's rows meet all panels one after another. A tile's
+// rows are then read once and its lines written whole, and the panels come from the
+// second-level cache; larger panels stay there, one at a time, while all rows pass.
 const rowsFirstBytes = 144 << 10
 
 // panelRange multiplies the block's rows with the panels.

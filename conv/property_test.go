@@ -350,7 +350,8 @@ func rms(x, y []float32) float64 {
 }
 
 // TestWinogradBlocks compares Winograd's algorithm with Indirect on shapes with many
-// tiles, for each way of cutting them into blocks, and requires equal bits for several GOMAXPROCS and for a gradient that is overwritten.
+// tiles, for each way of cutting them into blocks, and requires equal bits for several
+// GOMAXPROCS and for a gradient that is overwritten.
 func TestWinogradBlocks(t *testing.T) {
 	for i, c := range []struct {
 		s     conv.Shape

@@ -22,8 +22,8 @@ func HasDepthwiseRow(size, stride int) bool {
 	return (size == 3 || size == 5) && (stride == 1 || stride == 2)
 }
 
-// A DepthwiseRows computes consecutive rows of dst or their part of the weight gradient. It is the geometry of such rows and
-// can be used by several goroutines at once.
+// A DepthwiseRows computes consecutive rows of dst or their part of the weight gradient.
+// It is the geometry of such rows and can be used by several goroutines at once.
 type DepthwiseRows struct {
 	size, stride, c, width, left, pixels int
 	first, end                           int      // of the pixels whose window is inside the row
