@@ -450,15 +450,13 @@ func (d *depthwise) reduce(dw, db, partial []float32, overwrite bool) {
 	for k := 1; k < d.chunks; k++ {
 		kernels.Add(sum, sum, partial[k*n:][:n])
 	}
-	bias := sum[d.taps*d.wStride:][:c]
 	if overwrite {
 		kernels.Transpose(dw, d.taps, sum, d.wStride, d.taps, c)
-		copy(db, bias)
-		return
+	} else {
+		kernels.Transpose(turned, d.taps, sum, d.wStride, d.taps, c)
+		kernels.Add(dw, dw, turned)
 	}
-	kernels.Transpose(turned, d.taps, sum, d.wStride, d.taps, c)
-	kernels.Add(dw, dw, turned)
 	if db != nil {
-		kernels.Add(db, db, bias)
+		put(db, sum[d.taps*d.wStride:][:c], overwrite)
 	}
 }

@@ -101,11 +101,7 @@ func (r *reducer) toBias(db []float32) {
 	var sum [reduceColumns]float32
 	r.addChunks(sum[:r.width], r.channels*r.s.R*r.s.S*r.width)
 	to := db[r.group*r.s.groupK()+r.col:][:r.cols()]
-	if r.o.overwrite {
-		copy(to, sum[:])
-	} else {
-		kernels.Add(to, to, sum[:len(to)])
-	}
+	put(to, sum[:len(to)], r.o.overwrite)
 }
 
 // addChunks adds up, in order, the floats of all chunks from at on.

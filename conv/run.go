@@ -430,3 +430,12 @@ func (p *Plan) BackwardWeights(dw, db, src, ddst, work []float32) {
 	}
 	p.job = job{}
 }
+
+// put adds x to a gradient, or overwrites it.
+func put(to, x []float32, overwrite bool) {
+	if overwrite {
+		copy(to, x)
+	} else {
+		kernels.Add(to, to, x)
+	}
+}

@@ -250,15 +250,6 @@ func (w *winogradWeights) pixels(first, rows int, o *operands) (x, dy []float32)
 	return x, dy
 }
 
-// put adds x to a gradient, or overwrites it.
-func put(to, x []float32, overwrite bool) {
-	if overwrite {
-		copy(to, x)
-	} else {
-		kernels.Add(to, to, x)
-	}
-}
-
 // filterGrad transforms dU of range r and panel j back and puts it to dw.
 func (w *winogradWeights) filterGrad(r, j int, dw, du, scratch []float32, overwrite bool) {
 	g := scratch[kernels.WinogradScratch(winogradChannels):][:2*9*winogradGradFilters]
