@@ -43,6 +43,7 @@ type winograd struct {
 	flip         bool
 
 	tileRows       []int
+	gap            int // see heightGap
 	nr, narrow     int
 	panels, kPad   int
 	shared, staged bool
@@ -98,6 +99,7 @@ const (
 func newWinograd(s *Shape, m int, backward bool, workers int) *winograd {
 	w := winogradGeometry(s, m, backward)
 	w.tileRows, w.nr, w.narrow = kernels.GatherTiles()
+	w.gap = heightGap(w.tileRows)
 	w.panels = (w.k + w.nr - 1) / w.nr
 	w.kPad = (w.k + w.narrow - 1) / w.narrow * w.narrow
 	w.clampLo, w.clampHi, _ = clamp(kernels.Identity)
@@ -157,8 +159,8 @@ func (w *winograd) cut(workers int) {
 		w.shared, w.block, w.chunk = true, up(w.tiles), min(2, w.panels)
 		w.rows = even(w.tiles, winogradRows)
 	default:
-		// Even blocks, that end with a tile of any height but the least.
-		step := 2 * w.gap()
+		// Even blocks.
+		step := 2 * w.gap
 		w.blocks = (w.tiles + w.block - 1) / w.block
 		w.block = min(w.block, ((w.tiles+w.blocks-1)/w.blocks+step-1)/step*step)
 		w.rows = w.block
@@ -167,13 +169,13 @@ func (w *winograd) cut(workers int) {
 	w.chunks = (w.panels + w.chunk - 1) / w.chunk
 }
 
-// gap is the most by which two heights of a GEMM tile next to each other differ, or the
-// least height. From a multiple of it on, any number of rows, rounded up to the next
-// height, ends before the next multiple; blocks are multiples of it.
-func (w *winograd) gap() int {
-	gap := w.tileRows[len(w.tileRows)-1]
-	for i, h := range w.tileRows[1:] {
-		gap = max(gap, w.tileRows[i]-h)
+// heightGap returns the most by which two heights of a GEMM tile next to each other
+// differ, or the least height. From a multiple of it on, any number of rows, rounded up
+// to the next height, ends before the next multiple; blocks are multiples of it.
+func heightGap(heights []int) int {
+	gap := heights[len(heights)-1]
+	for i, h := range heights[1:] {
+		gap = max(gap, heights[i]-h)
 	}
 	return gap
 }
@@ -221,7 +223,7 @@ func (w *winograd) input(tile, row int, v, src, zero, scratch []float32) {
 func (w *winograd) product(g *kernels.GatherGemm, i, first, r0, rows, j0, j1, c0, n int, u, v, m, zero []float32) {
 	// Rounded down, so that no GEMM tile reaches beyond the block.
 	lo, hi := w.cover.span(i, first, rows)
-	lo -= lo % w.gap()
+	lo -= lo % w.gap
 	g.A, g.Taps, g.TapLen = v[i*w.vStride+r0*w.vRow+c0:], 1, n
 	g.Zero, g.Bias, g.Residual = zero, nil, nil
 	g.Lo, g.Hi, g.Accumulate = noLo, noHi, c0 > 0
