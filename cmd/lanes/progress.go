@@ -39,14 +39,16 @@ func newBar(w io.Writer) *bar {
 	return b
 }
 
+// due tells whether set would draw the bar.
+func (b *bar) due() bool { return b != nil && !time.Now().Before(b.next) }
+
 // set draws the bar with done of total filled and text behind it, which is cut off
 // where the screen ends.
 func (b *bar) set(done, total int64, text string) {
-	now := time.Now()
-	if b == nil || now.Before(b.next) {
+	if !b.due() {
 		return
 	}
-	b.next = now.Add(barEvery)
+	b.next = time.Now().Add(barEvery)
 	full := int(barWidth * min(max(done, 0), total) / max(total, 1))
 	line := []rune(fmt.Sprintf("[%-*s] %s", barWidth, strings.Repeat("#", full), text))
 	line = line[:min(len(line), b.columns-1)]
@@ -87,16 +89,23 @@ func newProgress(lines, errors io.Writer, s *Settings) *progress {
 
 // step is called after every update.
 func (p *progress) step(s train.StepInfo) {
+	due := p.bar.due()
+	if p.bar == nil {
+		due = time.Now().After(p.next) && s.Step < s.Steps
+	}
+	if !due {
+		return
+	}
 	done, total := (s.Epoch-1)*s.Steps+s.Step, s.Epochs*s.Steps
 	left := time.Duration(float64((total-done)*p.batch) / s.ImagesPerSecond * float64(time.Second)).Round(time.Second)
 	text := fmt.Sprintf("epoch %d/%d  %3d %%  loss %.4f  %.0f images/s  %s left", s.Epoch, s.Epochs, 100*s.Step/s.Steps,
 		s.Loss.Total, s.ImagesPerSecond, left)
 	if p.bar != nil {
 		p.bar.set(int64(done), int64(total), text)
-	} else if now := time.Now(); now.After(p.next) && s.Step < s.Steps {
-		p.next = now.Add(lineEvery)
-		fmt.Fprintln(p.lines, text)
+		return
 	}
+	p.next = time.Now().Add(lineEvery)
+	fmt.Fprintln(p.lines, text)
 }
 
 // epoch is called after every epoch.
